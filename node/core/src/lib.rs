@@ -1,0 +1,35 @@
+//! SmartFW's pure core.
+//!
+//! It reads no clock, opens no socket, draws no chance and iterates no randomly seeded map: time, seed and
+//! configuration are arguments, and what it wants done leaves as data. Two state machines share one type, [`Verdict`]:
+//!
+//! ```text
+//! data plane     frame -> packet -> Observation -> windows -> features -> rules -> Verdict      (Sensor)
+//! control plane  Verdict | Order -> policy -> Decision -> block list -> Effect                   (Agent)
+//! ```
+#![no_std]
+#![forbid(unsafe_code)]
+
+extern crate alloc;
+#[cfg(test)]
+extern crate std;
+
+pub mod alert;
+pub mod block;
+pub mod class;
+pub mod config;
+pub mod enforcement;
+pub mod features;
+pub mod order;
+pub mod prefix;
+pub mod protect;
+pub mod time;
+pub mod verdict;
+
+pub use alert::{Action, Alert};
+pub use block::{Block, BlockId, Origin};
+pub use class::{Class, Detector, Evidence, Strength};
+pub use features::Features;
+pub use ipnet::IpNet;
+pub use time::Time;
+pub use verdict::{Reason, Service, Subject, Verdict};

@@ -1,0 +1,41 @@
+//! Addresses and prefixes in their one canonical form.
+
+use core::net::IpAddr;
+
+use ipnet::IpNet;
+
+/// `::ffff:a.b.c.d` is `a.b.c.d`; everything else is itself.
+pub fn canonical(address: IpAddr) -> IpAddr {
+    address.to_canonical()
+}
+
+/// The prefix that holds `address` alone, in canonical form.
+pub fn host(address: IpAddr) -> IpNet {
+    IpNet::from(canonical(address))
+}
+
+/// `net` with its host bits cleared and IPv4-mapped IPv6 prefixes (of at least 96 bits) as IPv4.
+pub fn canonical_net(net: IpNet) -> IpNet {
+    let net = net.trunc();
+    let (IpNet::V6(v6), IpAddr::V4(v4)) = (net, canonical(net.addr())) else { return net };
+    match v6.prefix_len().checked_sub(96) {
+        Some(length) => IpNet::new(v4.into(), length).map_or(net, |net| net.trunc()),
+        None => net,
+    }
+}
+
+/// Reads an address or a prefix as people write them, into canonical form.
+///
+/// # Errors
+/// When the text is neither an address nor a prefix.
+pub fn parse_target(text: &str) -> Result<IpNet, ipnet::AddrParseError> {
+    match text.parse::<IpAddr>() {
+        Ok(address) => Ok(host(address)),
+        Err(_) => text.parse::<IpNet>().map(canonical_net),
+    }
+}
+
+/// Whether the two prefixes share an address.
+pub fn overlap(a: &IpNet, b: &IpNet) -> bool {
+    a.contains(b) || b.contains(a)
+}
