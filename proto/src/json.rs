@@ -1,0 +1,1 @@
+//! The forms that users and their scripts read.

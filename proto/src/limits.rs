@@ -1,0 +1,32 @@
+//! How much the wire may carry. Who sends clips texts to these; who receives refuses what is longer.
+
+/// One message, bytes: no message within the limits below comes near it, and a hostile one costs no more memory.
+pub const MESSAGE: usize = 4 << 20;
+
+/// A name (node, origin, interface, rule, enforcer, model), bytes: the longest DNS name.
+pub const NAME: usize = 255;
+
+/// A text for human beings (reason, comment, note), bytes: a paragraph.
+pub const TEXT: usize = 1024;
+
+/// Blocks, alerts, orders, entries in one message of a stream: 1,000 of them, all texts full, stay below
+/// [`MESSAGE`] (a block carries two texts and a name), and a million rows take 1,000 messages.
+pub const CHUNK: usize = 1000;
+
+/// Alerts in one message: an alert carries two texts and two names.
+pub const ALERTS: usize = 500;
+
+/// Blocks listed in the answer to an order; the total is given beside.
+pub const ENDED: usize = 100;
+
+/// Refused targets listed in the answer to one imported chunk: all of them.
+pub const REFUSED: usize = CHUNK;
+
+/// Rows of each kind in an explanation: what a person reads.
+pub const EXPLAINED: usize = 200;
+
+/// Rows of each kind in a frame of the live view: two tall terminals.
+pub const TOP: usize = 100;
+
+/// Interfaces, models, health entries in a status; keys in the answer to a reload.
+pub const LISTED: usize = 256;
