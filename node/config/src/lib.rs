@@ -1,1 +1,54 @@
-//! Under construction.
+//! From TOML, environment and flags to configuration that cannot be wrong.
+//!
+//! ```text
+//! node.toml, node.toml.d/*.toml, environment, flags  -> Layers   later ones win, each value knows its place
+//! Layers + schema                                    -> NodeConfig   or the first error, with its place
+//! schema                                             -> the commented example
+//! ```
+//!
+//! The schema is written once (`schema.rs`) and walked by whoever needs it, so a key cannot be read and yet be missing
+//! from the example.
+#![forbid(unsafe_code)]
+
+mod checks;
+mod error;
+mod example;
+mod kinds;
+mod layers;
+mod nearest;
+mod place;
+mod raw;
+mod read;
+mod schema;
+mod settings;
+
+pub use error::ConfigError;
+pub use example::example;
+pub use layers::{DEFAULT_FILE, ENVIRONMENT_PREFIX, Sources};
+pub use place::Place;
+pub use settings::{CaptureSettings, EnforcerKind, LogFormat, LogSettings, LoginSource, NodeConfig};
+
+/// Reads the configuration from everywhere it may come from.
+///
+/// # Errors
+/// [`ConfigError`]: what is wrong, where, and what would be right.
+pub fn load(sources: &Sources) -> Result<NodeConfig, ConfigError> {
+    interpret(sources.gather()?)
+}
+
+/// Reads one file and nothing else: no drop-ins, no environment.
+///
+/// # Errors
+/// [`ConfigError`]: what is wrong, where, and what would be right.
+pub fn load_file(path: &std::path::Path) -> Result<NodeConfig, ConfigError> {
+    interpret(layers::Layers::of_file(path)?)
+}
+
+fn interpret(layers: layers::Layers) -> Result<NodeConfig, ConfigError> {
+    let mut config = NodeConfig::default();
+    let mut reader = read::Reader::new(&layers);
+    schema::walk(&mut reader, &mut config);
+    reader.finish()?;
+    checks::consistent(&config, &layers)?;
+    Ok(config)
+}

@@ -1,0 +1,23 @@
+//! Values that are right alone and wrong together.
+
+use crate::{ConfigError, NodeConfig, Place, layers::Layers};
+
+/// Refuses what contradicts itself.
+pub(crate) fn consistent(config: &NodeConfig, layers: &Layers) -> Result<(), ConfigError> {
+    let limits = &config.policy.limits;
+    let checks = [
+        (
+            limits.automatic_blocks <= limits.blocks,
+            "limits.automatic_blocks",
+            "must not be more than `limits.blocks`",
+        ),
+        (config.state_dir != config.log_dir, "log_dir", "must not be the same folder as `state_dir`"),
+    ];
+    match checks.into_iter().find(|(holds, _, _)| !holds) {
+        None => Ok(()),
+        Some((_, key, what)) => {
+            let place = layers.get(key).map_or(Place::Default, |(_, place)| place.clone());
+            Err(ConfigError::Conflict { place, key: key.to_owned(), what: what.to_owned() })
+        }
+    }
+}

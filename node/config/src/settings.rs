@@ -1,0 +1,137 @@
+//! The settings of a node, valid by construction.
+
+use std::{net::SocketAddr, path::PathBuf};
+
+use smartfw_core::config::{PolicyConfig, SensorConfig};
+
+/// Everything that can be configured on a node. [`NodeConfig::default`] protects a host.
+#[derive(Clone, Debug, PartialEq)]
+pub struct NodeConfig {
+    /// The data plane: rules and what they may remember.
+    pub sensor: SensorConfig,
+    /// The control plane: who decides, how long blocks last. `policy.node` is empty unless configured: then the
+    /// daemon puts the host's name there.
+    pub policy: PolicyConfig,
+    /// The interfaces to watch; empty: those with a default route or a global address.
+    pub interfaces: Vec<String>,
+    /// Interfaces that are never watched: what comes from there is not judged.
+    pub trusted_interfaces: Vec<String>,
+    /// How packets are taken.
+    pub capture: CaptureSettings,
+    /// What drops packets.
+    pub enforcer: EnforcerKind,
+    /// Whether the open connections of a hard-blocked target are destroyed.
+    pub destroy_connections: bool,
+    /// Where sshd's own word about logins comes from.
+    pub logins: LoginSource,
+    /// Where the node keeps what it must not forget.
+    pub state_dir: PathBuf,
+    /// Where `traffic.log` and `alerts.log` go.
+    pub log_dir: PathBuf,
+    /// The control socket.
+    pub socket: PathBuf,
+    /// The group whose members may use the control socket, beside root; it need not exist.
+    pub socket_group: String,
+    /// Where metrics are served; `None`: nowhere.
+    pub metrics: Option<SocketAddr>,
+    /// The log files.
+    pub logs: LogSettings,
+}
+
+impl Default for NodeConfig {
+    fn default() -> Self {
+        Self {
+            sensor: SensorConfig::default(),
+            policy: PolicyConfig::default(),
+            interfaces: Vec::new(),
+            trusted_interfaces: Vec::new(),
+            capture: CaptureSettings::default(),
+            enforcer: EnforcerKind::Iptables,
+            destroy_connections: true,
+            logins: LoginSource::Auto,
+            state_dir: "/var/lib/smartfw".into(),
+            log_dir: "/var/log/smartfw".into(),
+            socket: "/run/smartfw/node.sock".into(),
+            socket_group: "smartfw".to_owned(),
+            metrics: Some(SocketAddr::from(([127, 0, 0, 1], 9470))),
+            logs: LogSettings::default(),
+        }
+    }
+}
+
+/// How packets are taken.
+#[derive(Clone, Debug, PartialEq)]
+pub struct CaptureSettings {
+    /// The kernel's buffer in bytes, over all interfaces: what arrives while the sensor is busy waits there.
+    pub buffer: u64,
+}
+
+impl Default for CaptureSettings {
+    fn default() -> Self {
+        Self { buffer: 64 << 20 }
+    }
+}
+
+/// What drops packets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EnforcerKind {
+    /// ipset sets under iptables, either back end.
+    Iptables,
+    /// nftables sets.
+    Nftables,
+    /// XDP.
+    Xdp,
+    /// Nothing: decisions are made and shown, the kernel is left alone.
+    DryRun,
+}
+
+impl EnforcerKind {
+    /// The name, as in the configuration.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Iptables => "iptables",
+            Self::Nftables => "nftables",
+            Self::Xdp => "xdp",
+            Self::DryRun => "dry-run",
+        }
+    }
+}
+
+/// Where sshd's own word about failed and accepted logins comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum LoginSource {
+    /// The journal if there is one, else `/var/log/auth.log` if there is one, else nowhere.
+    Auto,
+    /// The systemd journal.
+    Journal,
+    /// A file in the form of `auth.log`.
+    File(PathBuf),
+    /// Nowhere: packets alone.
+    Off,
+}
+
+/// How the program's own messages look.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogFormat {
+    /// One line for a person.
+    Human,
+    /// One JSON object a line.
+    Json,
+}
+
+/// The log files.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LogSettings {
+    /// How the program's own messages look.
+    pub format: LogFormat,
+    /// A log file of more bytes is compressed and begun anew.
+    pub max_size: u64,
+    /// So many compressed files are kept of each log.
+    pub keep: u32,
+}
+
+impl Default for LogSettings {
+    fn default() -> Self {
+        Self { format: LogFormat::Human, max_size: 64 << 20, keep: 5 }
+    }
+}
