@@ -21,6 +21,7 @@ pub mod config;
 pub mod enforcement;
 pub mod features;
 pub mod order;
+pub mod packet;
 pub mod prefix;
 pub mod protect;
 pub mod time;

@@ -1,0 +1,224 @@
+//! TCP, UDP, ICMP and ICMPv6 headers.
+
+use core::fmt;
+
+use pnet_packet::{Packet as _, icmp::IcmpPacket, tcp::TcpPacket, udp::UdpPacket};
+
+use super::{Malformed, be16};
+
+/// What an IP packet carries.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Transport<'a> {
+    /// TCP.
+    Tcp(Tcp<'a>),
+    /// UDP.
+    Udp(Udp<'a>),
+    /// ICMP or ICMPv6.
+    Icmp(Icmp),
+    /// A part of a packet. Only the first part can show its destination port.
+    Fragment {
+        /// The TCP or UDP destination port, where shown.
+        destination_port: Option<u16>,
+    },
+    /// Any other protocol, by its number.
+    Other(u8),
+}
+
+/// A TCP segment.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Tcp<'a> {
+    /// The sender's port.
+    pub source_port: u16,
+    /// The receiver's port.
+    pub destination_port: u16,
+    /// The sequence number of the first payload byte (of the SYN, where set).
+    pub sequence: u32,
+    /// The next sequence number expected, where ACK is set.
+    pub acknowledgement: u32,
+    /// The control bits.
+    pub flags: TcpFlags,
+    /// The window as advertised, not scaled.
+    pub window: u16,
+    /// Payload bytes on the wire.
+    pub payload_len: u32,
+    /// What was captured of the payload.
+    pub payload: &'a [u8],
+}
+
+/// The control bits of a TCP header.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct TcpFlags(pub u8);
+
+impl TcpFlags {
+    const FIN: u8 = 1;
+    const SYN: u8 = 2;
+    const RST: u8 = 4;
+    const ACK: u8 = 16;
+
+    /// A connection attempt: SYN without ACK, RST or FIN.
+    pub const fn is_syn(self) -> bool {
+        self.0 & (Self::SYN | Self::ACK | Self::RST | Self::FIN) == Self::SYN
+    }
+
+    /// The answer to a connection attempt.
+    pub const fn is_syn_ack(self) -> bool {
+        self.0 & (Self::SYN | Self::ACK | Self::RST) == Self::SYN | Self::ACK
+    }
+
+    /// The connection is torn down.
+    pub const fn is_rst(self) -> bool {
+        self.0 & Self::RST != 0
+    }
+
+    /// The sender has nothing more to send.
+    pub const fn is_fin(self) -> bool {
+        self.0 & Self::FIN != 0
+    }
+
+    /// The acknowledgement number counts.
+    pub const fn is_ack(self) -> bool {
+        self.0 & Self::ACK != 0
+    }
+}
+
+impl fmt::Debug for TcpFlags {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (bit, name) in "FSRPAUEC".chars().enumerate() {
+            if self.0 >> bit & 1 == 1 {
+                fmt::Write::write_char(f, name)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A UDP datagram.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Udp<'a> {
+    /// The sender's port.
+    pub source_port: u16,
+    /// The receiver's port.
+    pub destination_port: u16,
+    /// Payload bytes on the wire.
+    pub payload_len: u32,
+    /// What was captured of the payload.
+    pub payload: &'a [u8],
+}
+
+/// What detection tells apart in ICMP and ICMPv6.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Icmp {
+    /// An echo request.
+    EchoRequest,
+    /// An echo reply.
+    EchoReply,
+    /// Something could not be delivered. The ports of the packet that could not, where it was quoted.
+    Unreachable {
+        /// The quoted packet's protocol number and its source and destination ports.
+        quoted: Option<(u8, u16, u16)>,
+    },
+    /// Neighbour and router discovery: never judged.
+    Discovery,
+    /// Anything else, by its type.
+    Other(u8),
+}
+
+impl Transport<'_> {
+    /// Payload bytes on the wire, for what has segments.
+    pub(super) fn payload_len(&self) -> u32 {
+        match self {
+            Self::Tcp(tcp) => tcp.payload_len,
+            Self::Udp(udp) => udp.payload_len,
+            Self::Icmp(_) | Self::Fragment { .. } | Self::Other(_) => 0,
+        }
+    }
+}
+
+/// Reads what `protocol` names in `content`, of which `length` bytes were on the wire.
+pub(super) fn parse(protocol: u8, content: &[u8], length: u32) -> Result<Transport<'_>, Malformed> {
+    match protocol {
+        6 => tcp(content, length).map(Transport::Tcp),
+        17 => udp(content, length).map(Transport::Udp),
+        1 => icmp(content).map(Transport::Icmp),
+        58 => icmpv6(content).map(Transport::Icmp),
+        other => Ok(Transport::Other(other)),
+    }
+}
+
+/// The first part of a packet: whole where the header fits, else at least its port (`nmap -f` sends 8 bytes).
+pub(super) fn first_fragment(protocol: u8, content: &[u8], length: u32) -> Transport<'_> {
+    match parse(protocol, content, length) {
+        Ok(transport) => transport,
+        Err(_) => Transport::Fragment {
+            destination_port: matches!(protocol, 6 | 17).then(|| be16(content, 2)).flatten(),
+        },
+    }
+}
+
+fn tcp(content: &[u8], length: u32) -> Result<Tcp<'_>, Malformed> {
+    let tcp = TcpPacket::new(content).ok_or(Malformed::TcpHeader)?;
+    let header = usize::from(tcp.get_data_offset()) * 4;
+    if header < TcpPacket::minimum_packet_size() || header as u32 > length {
+        return Err(Malformed::TcpHeader);
+    }
+    Ok(Tcp {
+        source_port: tcp.get_source(),
+        destination_port: tcp.get_destination(),
+        sequence: tcp.get_sequence(),
+        acknowledgement: tcp.get_acknowledgement(),
+        flags: TcpFlags(tcp.get_flags() as u8),
+        window: tcp.get_window(),
+        payload_len: length - header as u32,
+        payload: content.get(header..).unwrap_or_default(),
+    })
+}
+
+fn udp(content: &[u8], length: u32) -> Result<Udp<'_>, Malformed> {
+    const HEADER: u32 = UdpPacket::minimum_packet_size() as u32;
+    let udp = UdpPacket::new(content).ok_or(Malformed::UdpHeader)?;
+    // Length 0 is a jumbogram, or a segmented send: then the IP length counts.
+    let own = match u32::from(udp.get_length()) {
+        0 => length,
+        own => own,
+    };
+    if own < HEADER || own > length {
+        return Err(Malformed::UdpHeader);
+    }
+    Ok(Udp {
+        source_port: udp.get_source(),
+        destination_port: udp.get_destination(),
+        payload_len: own - HEADER,
+        payload: content.get(HEADER as usize..).unwrap_or_default(),
+    })
+}
+
+fn icmp(content: &[u8]) -> Result<Icmp, Malformed> {
+    let icmp = IcmpPacket::new(content).ok_or(Malformed::IcmpHeader)?;
+    Ok(match icmp.get_icmp_type().0 {
+        8 => Icmp::EchoRequest,
+        0 => Icmp::EchoReply,
+        3 => Icmp::Unreachable { quoted: quoted_v4(icmp.payload()) },
+        other => Icmp::Other(other),
+    })
+}
+
+fn icmpv6(content: &[u8]) -> Result<Icmp, Malformed> {
+    Ok(match *content.first_chunk::<4>().ok_or(Malformed::IcmpHeader)? {
+        [128, ..] => Icmp::EchoRequest,
+        [129, ..] => Icmp::EchoReply,
+        [1, ..] => Icmp::Unreachable { quoted: quoted_v6(content.get(8..).unwrap_or_default()) },
+        [130..=137 | 143, ..] => Icmp::Discovery,
+        [other, ..] => Icmp::Other(other),
+    })
+}
+
+/// The protocol and ports in the IPv4 header that an error quotes (RFC 792: header and 8 bytes; after 4 unused).
+fn quoted_v4(payload: &[u8]) -> Option<(u8, u16, u16)> {
+    let ip = payload.get(4..)?;
+    let header = usize::from(ip.first()? & 15) * 4;
+    Some((*ip.get(9)?, be16(ip, header)?, be16(ip, header + 2)?))
+}
+
+fn quoted_v6(ip: &[u8]) -> Option<(u8, u16, u16)> {
+    Some((*ip.get(6)?, be16(ip, 40)?, be16(ip, 42)?))
+}
