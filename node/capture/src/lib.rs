@@ -1,1 +1,14 @@
-//! Under construction.
+//! Where frames come from: AF_PACKET sockets ([`Live`]), pcap and pcapng files ([`FileSource`]).
+//!
+//! Both are a [`Source`]: they hand out one [`Captured`] frame at a time, borrowed from their own buffer, without an
+//! allocation per packet. What a frame holds is none of their business: the core parses it.
+
+mod error;
+pub mod file;
+pub mod live;
+mod source;
+
+pub use error::CaptureError;
+pub use file::FileSource;
+pub use live::Live;
+pub use source::{Captured, Direction, Next, Source, SourceStats};
