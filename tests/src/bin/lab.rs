@@ -1,0 +1,177 @@
+//! Runs attacks and benign clients in network namespaces and records them, without SmartFW.
+//!
+//! `lab list` names the variants; `lab capture DIR [WORD…]` records those whose class or the beginning of whose
+//! name is one of the words (all without), one capture each, with `DIR/labels.tsv` beside them. Needs root.
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a program for people")]
+
+use std::{
+    env, fs,
+    path::Path,
+    process::ExitCode,
+    thread,
+    time::{Duration, SystemTime},
+};
+
+use anyhow::{Context, Result, bail};
+use smartfw_tests::{
+    attack::{self, Attack},
+    benign::{self, Benign, Guest},
+    capture::{Capture, Label},
+    net::{Host, Net, Side},
+    process::Stop,
+    site::Site,
+};
+
+fn main() -> ExitCode {
+    let args: Vec<String> = env::args().skip(1).collect();
+    let done = match args.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+        ["list"] => {
+            list();
+            Ok(())
+        }
+        ["capture", dir, ..] => capture(Path::new(dir), &args[2..]),
+        _ => {
+            eprintln!("usage: lab list | lab capture DIR [WORD…]");
+            return ExitCode::from(2);
+        }
+    };
+    if let Err(error) = done {
+        eprintln!("lab: {error:#}");
+        return ExitCode::FAILURE;
+    }
+    ExitCode::SUCCESS
+}
+
+fn list() {
+    for attack in attack::ALL {
+        println!("{}\t{}\t{} s", attack.name, attack.class, attack.seconds);
+    }
+    for benign in benign::ALL {
+        println!("{}\tbenign\t{} s", benign.name, benign.seconds);
+    }
+}
+
+fn capture(dir: &Path, words: &[String]) -> Result<()> {
+    fs::create_dir_all(dir)?;
+    let wanted = |name: &str, class: &str| {
+        words.is_empty() || words.iter().any(|word| name.starts_with(word.as_str()) || class == word)
+    };
+    let temp = tempfile::tempdir()?;
+    let net = Net::new()?;
+    let site = Site::open(&net, temp.path())?;
+    let hosts = benign::ALL.iter().map(|_| net.host(Side::Clients)).collect::<Result<Vec<_>>>()?;
+    let lab = Lab { net: &net, site: &site, hosts, temp: temp.path(), dir };
+    for attack in attack::ALL.iter().filter(|attack| wanted(attack.name, attack.class.as_str())) {
+        lab.attack(attack)?;
+    }
+    for benign in benign::ALL.iter().filter(|benign| wanted(benign.name, "benign")) {
+        lab.alone(benign, false, benign.name)?;
+        lab.alone(benign, true, &format!("{}-v6", benign.name))?;
+    }
+    for (name, variant) in
+        [("download", "download-plain"), ("slow-upload", "slow-upload-plain"), ("api", "api-plain")]
+    {
+        if let Some(benign) = benign::ALL.iter().find(|b| b.name == name && wanted(variant, "benign")) {
+            net.set_offloads(false)?;
+            lab.alone(benign, false, variant)?;
+            net.set_offloads(true)?;
+        }
+    }
+    Ok(())
+}
+
+struct Lab<'a> {
+    net: &'a Net,
+    site: &'a Site,
+    /// One for each benign client, in their order.
+    hosts: Vec<Host>,
+    temp: &'a Path,
+    dir: &'a Path,
+}
+
+/// How long the benign clients are at work before an attack begins, and after its end.
+const LEAD: Duration = Duration::from_secs(3);
+
+impl Lab<'_> {
+    fn guest<'a>(&'a self, host: &'a Host, v6: bool, stop: &Stop) -> Guest<'a> {
+        Guest { host, site: self.site, dir: self.temp, v6, stop: stop.clone() }
+    }
+
+    fn alone(&self, benign: &Benign, v6: bool, variant: &str) -> Result<()> {
+        let host = benign::ALL.iter().zip(&self.hosts).find(|(b, _)| b.name == benign.name);
+        let (_, host) = host.context("no such client")?;
+        let stop = Stop::after(Duration::from_secs(benign.seconds));
+        let guest = self.guest(host, v6, &stop);
+        let recorder = Capture::start(self.net.server(), &self.file(variant))?;
+        let begin = SystemTime::now();
+        let served = benign.run(&guest);
+        let label = Label {
+            variant: variant.to_owned(),
+            class: "benign".to_owned(),
+            attackers: "-".to_owned(),
+            span: (begin, SystemTime::now()),
+            innocents: vec![format!("{}={}", benign.name, guest.address())],
+        };
+        self.conclude(recorder, &label, served.err())
+    }
+
+    /// An attack beside the benign clients.
+    fn attack(&self, attack: &Attack) -> Result<()> {
+        let attacker = self.net.host(Side::Attackers)?;
+        let (beside, hosts): (Vec<&Benign>, Vec<&Host>) =
+            benign::ALL.iter().zip(&self.hosts).filter(|(benign, _)| benign.beside).unzip();
+        let stop = Stop::after(Duration::from_secs(attack.seconds + 30));
+        let recorder = Capture::start(self.net.server(), &self.file(attack.name))?;
+        let guests: Vec<Guest<'_>> =
+            hosts.iter().enumerate().map(|(i, host)| self.guest(host, i % 3 == 2, &stop)).collect();
+        let (span, harm) = thread::scope(|scope| -> Result<_> {
+            let threads: Vec<_> =
+                beside.iter().zip(&guests).map(|(benign, guest)| scope.spawn(|| benign.run(guest))).collect();
+            thread::sleep(LEAD);
+            let begin = SystemTime::now();
+            let attacked = attack.run(&attacker, self.temp, &stop);
+            let span = (begin, SystemTime::now());
+            thread::sleep(LEAD);
+            stop.now();
+            attacked?;
+            Ok((
+                span,
+                threads.into_iter().filter_map(|t| t.join().map_or(None, Result::err)).collect::<Vec<_>>(),
+            ))
+        })?;
+        let label = Label {
+            variant: attack.name.to_owned(),
+            class: attack.class.to_string(),
+            attackers: attack.sources(&attacker),
+            span,
+            innocents: beside
+                .iter()
+                .zip(&guests)
+                .map(|(b, g)| format!("{}={}", b.name, g.address()))
+                .collect(),
+        };
+        self.conclude(recorder, &label, harm)
+    }
+
+    fn conclude(
+        &self,
+        recorder: Capture,
+        label: &Label,
+        harm: impl IntoIterator<Item = anyhow::Error>,
+    ) -> Result<()> {
+        let losses = recorder.finish();
+        label.append(&self.dir.join("labels.tsv"))?;
+        println!("{}: {losses}", label.variant);
+        for error in harm {
+            println!("  {error:#}");
+        }
+        if label.class == "benign" && !self.file(&label.variant).exists() {
+            bail!("tcpdump wrote nothing for {}", label.variant);
+        }
+        Ok(())
+    }
+
+    fn file(&self, variant: &str) -> std::path::PathBuf {
+        self.dir.join(format!("{variant}.pcap"))
+    }
+}
