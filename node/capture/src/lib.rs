@@ -11,4 +11,4 @@ mod source;
 pub use error::CaptureError;
 pub use file::FileSource;
 pub use live::Live;
-pub use source::{Captured, Direction, Next, Source, SourceStats};
+pub use source::{Captured, Next, Source, SourceStats};

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use smartfw_core::Time;
+use smartfw_core::{Time, packet::Frame};
 
 use crate::CaptureError;
 
@@ -21,7 +21,7 @@ pub trait Source {
 }
 
 /// What a [`Source`] answers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug)]
 pub enum Next<'a> {
     /// A frame.
     Frame(Captured<'a>),
@@ -32,31 +32,14 @@ pub enum Next<'a> {
 }
 
 /// One frame, and how it was seen.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug)]
 pub struct Captured<'a> {
     /// When it was seen: by the kernel's clock live, by the packet's own stamp from a file, whatever order that gives.
     pub at: Time,
-    /// Its bytes from the link layer on, perhaps cut short. A VLAN tag that the kernel had taken off is back in.
-    pub bytes: &'a [u8],
-    /// What its first byte belongs to, as in capture files (1: Ethernet, 101: IP).
-    pub link: u32,
-    /// Which way it went; `None` where nobody wrote that down.
-    pub direction: Option<Direction>,
-    /// Its length in bytes, of which [`Self::bytes`] may hold fewer.
-    pub wire_len: u32,
-    /// Payload bytes in each of the segments that were merged into it, or that it will be cut into; 0 for one segment.
-    pub gso_size: u16,
+    /// The frame. A VLAN tag that the kernel had taken off is back in.
+    pub frame: Frame<'a>,
     /// Which interface saw it: an index into [`Live::interfaces`](crate::Live::interfaces), or into the file's section.
     pub interface: u32,
-}
-
-/// Which way a frame went, as seen by the host that captured it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Direction {
-    /// It came.
-    In,
-    /// It left.
-    Out,
 }
 
 /// What a source handed out, and what it did not. All counted since it was opened.
@@ -69,6 +52,8 @@ pub struct SourceStats {
     /// Frames that the kernel had no room for.
     pub lost: u64,
     /// Frames passed over because the core would not understand them: no IP on a link without Ethernet header, a
-    /// packet of an interface that the file does not describe.
+    /// packet of an interface that the file does not describe, a link type that nobody parses.
     pub unusable: u64,
+    /// The last such link type, by its number in capture files.
+    pub unknown_link: Option<u32>,
 }

@@ -133,7 +133,7 @@ impl FileSource {
         match next {
             Ok(captured) => {
                 self.stats.frames += 1;
-                self.stats.bytes += u64::from(captured.wire_len);
+                self.stats.bytes += u64::from(captured.frame.wire_len);
                 Ok(Some(captured))
             }
             Err(stop) => stopped(stop, offset, &mut self.state, &self.path).map(|()| None),
@@ -157,11 +157,12 @@ impl Source for FileSource {
     }
 
     fn stats(&mut self) -> SourceStats {
-        let unusable = match &self.format {
-            Format::Ng(ng) => ng.unusable,
-            Format::Legacy(_) | Format::Nothing => 0,
+        let (unusable, unknown_link) = match &self.format {
+            Format::Legacy(legacy) => (legacy.unusable, legacy.unknown_link()),
+            Format::Ng(ng) => (ng.unusable, ng.unknown_link),
+            Format::Nothing => (0, None),
         };
-        SourceStats { unusable, ..self.stats }
+        SourceStats { unusable, unknown_link, ..self.stats }
     }
 }
 

@@ -8,14 +8,18 @@ use std::io::Read;
 use pcap_parser::{
     parse_interfacedescriptionblock_be, parse_interfacedescriptionblock_le, parse_sectionheaderblock,
 };
-use smartfw_core::Time;
+use smartfw_core::{
+    Time,
+    packet::{Direction, Link},
+};
 
 use super::{
     Stop, ended,
+    legacy::frame,
     resolution::Resolution,
     window::{MAX_RECORD, Window},
 };
-use crate::{Captured, Direction};
+use crate::Captured;
 
 /// Interfaces kept of a section. Real files have a handful; beyond this, packets are counted as unusable.
 const MAX_INTERFACES: usize = 4096;
@@ -38,6 +42,8 @@ pub(super) struct Ng {
     pub(super) block: u64,
     /// Packets that no described interface saw, and packet blocks that are too short for what they claim.
     pub(super) unusable: u64,
+    /// The last link type that nobody parses, of a packet.
+    pub(super) unknown_link: Option<u32>,
 }
 
 #[derive(Clone, Copy)]
@@ -51,7 +57,7 @@ struct Interface {
 struct Place {
     interface: u32,
     at: Time,
-    link: u32,
+    link: Link,
     captured: usize,
     header: usize,
     wire_len: u32,
@@ -60,7 +66,7 @@ struct Place {
 impl Ng {
     /// A reader before its first section header.
     pub(super) fn new() -> Self {
-        Self { big_endian: false, interfaces: Vec::new(), block: 0, unusable: 0 }
+        Self { big_endian: false, interfaces: Vec::new(), block: 0, unusable: 0, unknown_link: None }
     }
 
     /// The next packet.
@@ -141,46 +147,49 @@ impl Ng {
     }
 
     /// Where the packet is, if the block is what it claims to be.
-    fn place(&self, kind: u32, body: &[u8]) -> Option<Place> {
+    fn place(&mut self, kind: u32, body: &[u8]) -> Option<Place> {
         let place = if kind == SIMPLE_PACKET { self.simple(body)? } else { self.packet(kind, body)? };
         (place.header + place.captured <= body.len()).then_some(place)
     }
 
-    fn simple(&self, body: &[u8]) -> Option<Place> {
-        let interface = self.interfaces.first()?;
+    fn simple(&mut self, body: &[u8]) -> Option<Place> {
+        let interface = *self.interfaces.first()?;
         let wire_len = body.first_chunk::<4>().map(|_| self.u32(body, 0))?;
         let limit = if interface.snaplen == 0 { u32::MAX } else { interface.snaplen };
         let captured = wire_len.min(limit) as usize;
-        Some(Place { interface: 0, at: Time::ZERO, link: interface.link, captured, header: 4, wire_len })
+        let link = self.link(interface.link)?;
+        Some(Place { interface: 0, at: Time::ZERO, link, captured, header: 4, wire_len })
     }
 
-    fn packet(&self, kind: u32, body: &[u8]) -> Option<Place> {
+    fn packet(&mut self, kind: u32, body: &[u8]) -> Option<Place> {
         body.first_chunk::<PACKET_HEADER>()?;
         let id = if kind == PACKET { u32::from(self.u16(body, 0)) } else { self.u32(body, 0) };
-        let interface = self.interfaces.get(id as usize)?;
+        let interface = *self.interfaces.get(id as usize)?;
         let ticks = u64::from(self.u32(body, 4)) << 32 | u64::from(self.u32(body, 8));
         let captured = self.u32(body, 12);
         Some(Place {
             interface: id,
             at: interface.resolution.time(ticks),
-            link: interface.link,
+            link: self.link(interface.link)?,
             captured: captured as usize,
             header: PACKET_HEADER,
             wire_len: self.u32(body, 16).max(captured),
         })
     }
 
+    fn link(&mut self, number: u32) -> Option<Link> {
+        let link = Link::from_dlt(number);
+        if link.is_none() {
+            self.unknown_link = Some(number);
+        }
+        link
+    }
+
     fn captured<'a>(&self, place: &Place, body: &'a [u8]) -> Captured<'a> {
         let end = place.header + place.captured;
-        Captured {
-            at: place.at,
-            bytes: &body[place.header..end],
-            link: place.link,
-            direction: self.direction(body.get(end.next_multiple_of(4)..).unwrap_or_default()),
-            wire_len: place.wire_len,
-            gso_size: 0,
-            interface: place.interface,
-        }
+        let direction = self.direction(body.get(end.next_multiple_of(4)..).unwrap_or_default());
+        let frame = frame(&body[place.header..end], place.link, direction, place.wire_len);
+        Captured { at: place.at, frame, interface: place.interface }
     }
 
     /// The direction out of a packet's options: both packet blocks have the flags under the same number.

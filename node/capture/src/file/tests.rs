@@ -2,12 +2,13 @@ use std::io::Write;
 
 use flate2::{Compression, write::GzEncoder};
 use proptest::prelude::*;
-use smartfw_core::Time;
+use smartfw_core::{
+    Time,
+    packet::{Direction, Link},
+};
 
 use super::*;
-use crate::Direction;
-
-type Seen = (Time, Vec<u8>, u32, Option<Direction>, u32, u32);
+type Seen = (Time, Vec<u8>, Link, Option<Direction>, u32, u32);
 
 fn read(bytes: Vec<u8>) -> (Vec<Seen>, FileSource, Option<CaptureError>) {
     let mut source = FileSource::from_reader(Path::new("test"), Cursor::new(bytes)).unwrap();
@@ -15,7 +16,8 @@ fn read(bytes: Vec<u8>) -> (Vec<Seen>, FileSource, Option<CaptureError>) {
     loop {
         match source.next(Duration::ZERO) {
             Ok(Next::Frame(c)) => {
-                seen.push((c.at, c.bytes.to_vec(), c.link, c.direction, c.wire_len, c.interface));
+                let f = c.frame;
+                seen.push((c.at, f.bytes.to_vec(), f.link, f.direction, f.wire_len, c.interface));
             }
             Ok(_) => return (seen, source, None),
             Err(error) => return (seen, source, Some(error)),
@@ -123,7 +125,10 @@ fn what_was_written_is_read_again() {
     let (seen, source, error) = read(legacy(3));
     assert!(error.is_none() && !source.truncated());
     assert_eq!(seen.len(), 3);
-    assert_eq!(seen[2], (Time::from_nanos(1_700_000_000_123_456_791), vec![2; 60], 1, None, 1500, 0));
+    assert_eq!(
+        seen[2],
+        (Time::from_nanos(1_700_000_000_123_456_791), vec![2; 60], Link::Ethernet, None, 1500, 0)
+    );
 }
 
 #[test]
@@ -136,7 +141,7 @@ fn classic_files_of_both_byte_orders_and_both_units_are_read() {
         ] {
             let (seen, _, error) = read(legacy_by_hand(magic, numbers, b"abc", bytes, version));
             assert!(error.is_none());
-            assert_eq!(seen, [(Time::from_nanos(nanos), b"abc".to_vec(), 101, None, 9, 0)]);
+            assert_eq!(seen, [(Time::from_nanos(nanos), b"abc".to_vec(), Link::Raw, None, 9, 0)]);
         }
     }
 }
@@ -159,9 +164,12 @@ fn each_interface_of_a_pcapng_file_has_its_own_link_and_clock() {
         blocks.packet(1, 8_000_000_000, b"raw", 3, Some(2));
         let (seen, source, error) = read(blocks.file);
         assert!(error.is_none() && !source.truncated());
-        assert_eq!(seen[0], (Time::from_nanos(7_000_001_000), b"ether".to_vec(), 1, None, 100, 0));
+        assert_eq!(
+            seen[0],
+            (Time::from_nanos(7_000_001_000), b"ether".to_vec(), Link::Ethernet, None, 100, 0)
+        );
         let at = Time::from_nanos(3_607_000_000_001);
-        assert_eq!(seen[1], (at, b"raw".to_vec(), 101, Some(Direction::In), 3, 1));
+        assert_eq!(seen[1], (at, b"raw".to_vec(), Link::Raw, Some(Direction::In), 3, 1));
         assert_eq!(seen[2].3, Some(Direction::Out));
     }
 }
@@ -178,7 +186,7 @@ fn sections_of_different_byte_order_follow_each_other() {
     let (seen, ..) = read(first.file);
     assert_eq!(
         seen.iter().map(|s| (s.0, s.2)).collect::<Vec<_>>(),
-        [(Time::from_secs(1), 1), (Time::from_secs(2), 113)]
+        [(Time::from_secs(1), Link::Ethernet), (Time::from_secs(2), Link::LinuxCooked)]
     );
 }
 
@@ -191,8 +199,8 @@ fn simple_and_obsolete_packets_are_read() {
     body.extend(b"old");
     blocks.block(2, &body);
     let (seen, ..) = read(blocks.file);
-    assert_eq!(seen[0], (Time::ZERO, b"long".to_vec(), 1, None, 9, 0));
-    assert_eq!(seen[1], (Time::from_secs(5), b"old".to_vec(), 1, None, 3, 0));
+    assert_eq!(seen[0], (Time::ZERO, b"long".to_vec(), Link::Ethernet, None, 9, 0));
+    assert_eq!(seen[1], (Time::from_secs(5), b"old".to_vec(), Link::Ethernet, None, 3, 0));
 }
 
 #[test]
@@ -206,6 +214,20 @@ fn packets_without_their_interface_or_their_bytes_are_counted_not_read() {
     let (seen, mut source, error) = read(blocks.file);
     assert!(error.is_none());
     assert_eq!((seen.len(), source.stats().unusable, source.stats().frames), (1, 3, 1));
+}
+
+#[test]
+fn packets_of_a_link_type_nobody_parses_are_counted_and_named() {
+    let classic = legacy_by_hand(0xa1b2_c3d4, [7, 0, 3, 3], b"abc", u32::to_le_bytes, [2, 0, 4, 0]);
+    let classic = [&classic[..20], &127_u32.to_le_bytes(), &classic[24..]].concat();
+    let mut blocks = Blocks::new(true);
+    blocks.interface(127, 0, 6, 0);
+    blocks.packet(0, 1, b"abc", 3, None);
+    for file in [classic, blocks.file] {
+        let (seen, mut source, error) = read(file);
+        assert!(seen.is_empty() && error.is_none() && !source.truncated());
+        assert_eq!((source.stats().unusable, source.stats().unknown_link), (1, Some(127)));
+    }
 }
 
 #[test]
@@ -257,7 +279,7 @@ fn a_packet_longer_than_any_is_damage_behind_which_nothing_is_read() {
     let Some(CaptureError::Damaged { offset, .. }) = error else { panic!("{error:?}") };
     assert_eq!(offset, 24 + 2 * 76);
     assert!(!source.truncated());
-    assert_eq!(source.next(Duration::ZERO).unwrap(), Next::End);
+    assert!(matches!(source.next(Duration::ZERO), Ok(Next::End)));
 }
 
 #[test]
@@ -367,7 +389,7 @@ proptest! {
 fn drain(bytes: Vec<u8>) {
     if let Ok(mut source) = FileSource::from_reader(Path::new("test"), Cursor::new(bytes)) {
         while let Ok(Some(captured)) = source.next_frame() {
-            assert!(captured.bytes.len() <= captured.wire_len as usize);
+            assert!(captured.frame.bytes.len() <= captured.frame.wire_len as usize);
         }
     }
 }
