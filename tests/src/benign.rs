@@ -12,7 +12,7 @@ use std::{
 use anyhow::{Context, Result, bail, ensure};
 
 use crate::{
-    net::{Host, SERVER_V4, SERVER_V6},
+    net::{Host, Net, SERVER_V4, SERVER_V6, Side},
     persona::{PASSWORD, USER},
     process::{Running, Stop, last_line},
     site::{ASSETS, SMALL_FILES, Site},
@@ -28,6 +28,10 @@ pub struct Benign {
     pub seconds: u64,
     /// Whether it belongs into the background of every attack.
     pub beside: bool,
+    /// Whether its host hangs on a link of 60 kB/s ([`Net::slow_link`]).
+    ///
+    /// [`Net::slow_link`]: crate::net::Net::slow_link
+    pub slow_link: bool,
     run: fn(&Guest<'_>) -> Result<()>,
 }
 
@@ -50,8 +54,9 @@ pub struct Guest<'a> {
 pub const ALL: &[Benign] = &[
     benign("browsing", 20, true, browsing),
     benign("download", 8, true, download),
-    benign("slow-download", 20, true, slow_download),
-    benign("slow-upload", 20, true, slow_upload),
+    on_a_slow_link(benign("slow-download", 20, true, slow_download)),
+    on_a_slow_link(benign("slow-upload", 20, true, slow_upload)),
+    benign("slow-reader", 30, false, slow_reader),
     benign("ssh-typos", 20, true, ssh_typos),
     benign("ssh-session", 20, true, ssh_session),
     benign("ansible", 60, true, ansible),
@@ -77,10 +82,23 @@ pub const ALL: &[Benign] = &[
 ];
 
 const fn benign(name: &'static str, seconds: u64, beside: bool, run: fn(&Guest<'_>) -> Result<()>) -> Benign {
-    Benign { name, seconds, beside, run }
+    Benign { name, seconds, beside, slow_link: false, run }
+}
+
+const fn on_a_slow_link(benign: Benign) -> Benign {
+    Benign { slow_link: true, ..benign }
 }
 
 impl Benign {
+    /// A host of the kind that this client has.
+    pub fn host(&self, net: &Net) -> Result<Host> {
+        let host = net.host(Side::Clients)?;
+        if self.slow_link {
+            net.slow_link(&host)?;
+        }
+        Ok(host)
+    }
+
     /// Does it in the guest's namespace until the guest's time is over; an error when it was not served.
     pub fn run(&self, guest: &Guest<'_>) -> Result<()> {
         guest
@@ -196,13 +214,22 @@ fn download(guest: &Guest<'_>) -> Result<()> {
 }
 
 fn slow_download(guest: &Guest<'_>) -> Result<()> {
-    curl(guest, &["--limit-rate", "60k", "-o", "/dev/null", &guest.url("/big.bin")])
+    curl(guest, &["-o", "/dev/null", &guest.url("/big.bin")])
 }
 
 fn slow_upload(guest: &Guest<'_>) -> Result<()> {
-    let file = guest.dir.join("web/big.bin").display().to_string();
-    let args = ["--limit-rate", "60k", "-o", "/dev/null", "-H", "Content-Length: 20000000", "-T"];
-    curl(guest, &[&args[..], &[&file, &guest.url("/app/upload")]].concat())
+    let file = guest.dir.join("web/asset0.css").display().to_string();
+    while !guest.stop.reached() {
+        curl(guest, &["-o", "/dev/null", "-T", &file, &guest.url("/app/upload")])?;
+        let page = guest.dir.join("web/upload.bin").display().to_string();
+        curl(guest, &["-o", "/dev/null", "-T", &page, &guest.url("/app/upload")])?;
+    }
+    Ok(())
+}
+
+/// A program that takes no more than it needs: its window closes for seconds, again and again.
+fn slow_reader(guest: &Guest<'_>) -> Result<()> {
+    guest.tool("curl", &strings(&["-sSf", "--limit-rate", "60k", "-o", "/dev/null", &guest.url("/big.bin")]))
 }
 
 /// Two typos, then the right password, then some work.
@@ -219,7 +246,10 @@ fn ssh_typos(guest: &Guest<'_>) -> Result<()> {
         if guest.stop.reached() {
             break;
         }
-        ensure!(done.is_ok() == right, "a login with password {password}: {done:?}");
+        ensure!(right || done.is_err(), "the wrong password {password} let somebody in");
+        if right {
+            done?;
+        }
         guest.stop.sleep(Duration::from_secs(1));
     }
     Ok(())

@@ -1,9 +1,7 @@
 //! Recording what the server's interface sees, with the truth beside it.
 
 use std::{
-    fmt,
-    fs::OpenOptions,
-    io::Write,
+    fmt, fs,
     path::{Path, PathBuf},
     time::{Duration, SystemTime},
 };
@@ -23,6 +21,9 @@ pub struct Capture {
     log: PathBuf,
 }
 
+/// tcpdump reads the kernel's ring in blocks, and a block that is not full is handed over after a second.
+const BLOCK: Duration = Duration::from_millis(1300);
+
 /// How many bytes of each frame are kept: headers and the beginning of what is said.
 const SNAP: &str = "256";
 
@@ -33,17 +34,17 @@ impl Capture {
         let mut command = server.command("tcpdump");
         command.args(["-n", "-i", INTERFACE, "-s", SNAP, "-B", "65536", "-Z", "root", "-w"]).arg(file);
         let tcpdump = Running::start(command, &log)?;
-        let listens = || std::fs::read_to_string(&log).is_ok_and(|text| text.contains("listening on"));
+        let listens = || fs::read_to_string(&log).is_ok_and(|text| text.contains("listening on"));
         until("tcpdump listens", Duration::from_secs(5), listens)?;
         Ok(Self { tcpdump, log })
     }
 
     /// Ends the record; what tcpdump says about losses.
     pub fn finish(mut self) -> String {
-        std::thread::sleep(Duration::from_millis(300));
+        std::thread::sleep(BLOCK);
         self.tcpdump.end(libc::SIGINT);
         let losses = last_line(&self.log);
-        let _ = std::fs::remove_file(&self.log);
+        let _ = fs::remove_file(&self.log);
         losses
     }
 }
@@ -77,14 +78,13 @@ impl Label {
     /// The first line of a table of labels.
     pub const HEADING: &str = "variant\tclass\tattackers\tbegin\tend\tinnocents";
 
-    /// Appends to a table of labels.
-    pub fn append(&self, table: &Path) -> Result<()> {
-        let fresh = !table.exists();
-        let mut file = OpenOptions::new().create(true).append(true).open(table);
-        let file = file.as_mut().map_err(|e| anyhow::anyhow!("cannot write {}: {e}", table.display()))?;
-        if fresh {
-            writeln!(file, "{}", Self::HEADING)?;
-        }
-        writeln!(file, "{self}").context("cannot write a label")
+    /// Writes into a table of labels, in place of an older label of the same variant.
+    pub fn record(&self, table: &Path) -> Result<()> {
+        let old = fs::read_to_string(table).unwrap_or_default();
+        let others = old.lines().skip(1).filter(|line| line.split('\t').next() != Some(&self.variant));
+        let mut text = format!("{}\n", Self::HEADING);
+        others.for_each(|line| text.extend([line, "\n"]));
+        fs::write(table, format!("{text}{self}\n"))
+            .with_context(|| format!("cannot write {}", table.display()))
     }
 }

@@ -1,8 +1,8 @@
 //! The topology: a router in the middle, one protected server, and as many clients and attackers as asked for.
 
 use std::{
-    cell::Cell,
     net::{IpAddr, Ipv4Addr, Ipv6Addr},
+    sync::atomic::{AtomicU8, Ordering},
 };
 
 use anyhow::{Result, ensure};
@@ -23,7 +23,7 @@ pub const INTERFACE: &str = "eth0";
 pub struct Net {
     server: Namespace,
     router: Namespace,
-    next: Cell<u8>,
+    next: AtomicU8,
 }
 
 /// A host with an address in each family.
@@ -67,7 +67,7 @@ impl Net {
         for key in ["net/ipv4/ip_forward", "net/ipv6/conf/all/forwarding"] {
             router.sysctl(key, "1")?;
         }
-        Ok(Self { server, router, next: Cell::new(10) })
+        Ok(Self { server, router, next: AtomicU8::new(10) })
     }
 
     /// The protected host.
@@ -82,9 +82,8 @@ impl Net {
 
     /// A new host with fresh addresses. There is room for 240 in the life of one network.
     pub fn host(&self, side: Side) -> Result<Host> {
-        let number = self.next.get();
-        ensure!(number < 250, "this network has no addresses left");
-        self.next.set(number + 1);
+        let number = self.next.fetch_add(1, Ordering::Relaxed);
+        ensure!((10..250).contains(&number), "this network has no addresses left");
         let (bridge, role, v4, v6) = match side {
             Side::Clients => ("clients", "client", Ipv4Addr::new(198, 51, 100, number), 2),
             Side::Attackers => ("attackers", "attacker", Ipv4Addr::new(203, 0, 113, number), 3),
@@ -102,6 +101,20 @@ impl Net {
         ))?;
         self.router.ip(&format!("link set h{number} master {bridge}\nlink set h{number} up\n"))?;
         Ok(Host { namespace, v4, v6: v6(number) })
+    }
+
+    /// Puts a host on a link of 60 kB/s, both ways.
+    pub fn slow_link(&self, host: &Host) -> Result<()> {
+        let port = format!("h{}", host.v4.octets()[3]);
+        for (namespace, link) in [(&self.router, port.as_str()), (&host.namespace, INTERFACE)] {
+            let args = [
+                "qdisc", "add", "dev", link, "root", "tbf", "rate", "480kbit", "burst", "4kb", "latency",
+                "1s",
+            ];
+            let done = namespace.command("tc").args(args).output()?;
+            ensure!(done.status.success(), "tc: {}", String::from_utf8_lossy(&done.stderr));
+        }
+        Ok(())
     }
 
     /// Switches segmentation and receive offloads of the server's link on or off, at both ends.

@@ -25,6 +25,8 @@ const START: Duration = Duration::from_secs(10);
 pub const ASSETS: usize = 12;
 /// The large download's length in bytes.
 pub const BIG: u64 = 200 << 20;
+/// The slow upload's length in bytes.
+const UPLOAD: u64 = 600_000;
 /// Small files behind FTP.
 pub const SMALL_FILES: usize = 30;
 
@@ -97,6 +99,7 @@ fn content(dir: &Path, persona: &Persona) -> Result<()> {
         fs::write(web.join(format!("asset{i}.css")), &text)?;
     }
     File::create(web.join("big.bin"))?.set_len(BIG)?;
+    File::create(web.join("upload.bin"))?.set_len(UPLOAD)?;
     for i in 0..SMALL_FILES {
         fs::write(persona.home.join(format!("small{i}.txt")), &text[..5000])?;
     }
@@ -131,7 +134,7 @@ http {{
 fn sshd(dir: &Path, key: &Path) -> String {
     format!(
         "Port 22\nHostKey {}\nPidFile {}/sshd.pid\nUsePAM yes\nStrictModes no\nPermitRootLogin yes\n\
-         PasswordAuthentication yes\nKbdInteractiveAuthentication no\nPrintMotd no\nLogLevel VERBOSE\n\
+         PasswordAuthentication yes\nKbdInteractiveAuthentication no\nPrintMotd no\nLogLevel VERBOSE\nMaxStartups 200\n\
          Subsystem sftp internal-sftp\n",
         key.display(),
         dir.display()

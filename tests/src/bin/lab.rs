@@ -59,7 +59,7 @@ fn capture(dir: &Path, words: &[String]) -> Result<()> {
     let temp = tempfile::tempdir()?;
     let net = Net::new()?;
     let site = Site::open(&net, temp.path())?;
-    let hosts = benign::ALL.iter().map(|_| net.host(Side::Clients)).collect::<Result<Vec<_>>>()?;
+    let hosts = benign::ALL.iter().map(|benign| benign.host(&net)).collect::<Result<Vec<_>>>()?;
     let lab = Lab { net: &net, site: &site, hosts, temp: temp.path(), dir };
     for attack in attack::ALL.iter().filter(|attack| wanted(attack.name, attack.class.as_str())) {
         lab.attack(attack)?;
@@ -160,7 +160,7 @@ impl Lab<'_> {
         harm: impl IntoIterator<Item = anyhow::Error>,
     ) -> Result<()> {
         let losses = recorder.finish();
-        label.append(&self.dir.join("labels.tsv"))?;
+        label.record(&self.dir.join("labels.tsv"))?;
         println!("{}: {losses}", label.variant);
         for error in harm {
             println!("  {error:#}");
