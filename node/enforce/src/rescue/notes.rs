@@ -1,0 +1,151 @@
+//! What was done while the daemon was dead, for its return.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+use serde::{Deserialize, Serialize};
+use smartfw_core::{IpNet, Time};
+
+use crate::{EnforceError, files};
+
+const FILE: &str = "rescue.jsonl";
+const TAKEN: &str = "rescue.taken.jsonl";
+/// About 5,000 notes: nobody types more while the daemon is dead.
+const LIMIT: u64 = 1 << 20;
+
+/// Something that a person did without the daemon.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Note {
+    /// When.
+    pub time: Time,
+    /// What.
+    pub action: Action,
+    /// To whom; `None` for what concerns everybody.
+    #[serde(default)]
+    pub target: Option<IpNet>,
+    /// For how many seconds; `None` for ever.
+    #[serde(default)]
+    pub duration: Option<u64>,
+    /// Why, in the person's words.
+    #[serde(default)]
+    pub comment: String,
+}
+
+/// What a person can do without the daemon.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Action {
+    /// Stop enforcing.
+    Disable,
+    /// Enforce again.
+    Enable,
+    /// Stop enforcing for a while.
+    Panic,
+    /// End the blocks of a target.
+    Unblock,
+    /// Never drop a target.
+    Allow,
+}
+
+/// Notes that the daemon has taken over, until [`Taken::done`].
+#[derive(Debug)]
+pub struct Taken {
+    /// In the order in which things were done.
+    pub notes: Vec<Note>,
+    /// Lines that could not be read.
+    pub damaged: usize,
+    path: PathBuf,
+}
+
+/// Takes over all notes. Until [`Taken::done`] says that they have been acted on, they are given again.
+///
+/// # Errors
+/// When the files cannot be read or written.
+pub fn take_notes(state: &Path) -> Result<Taken, EnforceError> {
+    let (path, fresh) = (state.join(TAKEN), state.join(FILE));
+    let before = files::read(&path)?.unwrap_or_default();
+    let after = files::read(&fresh)?.unwrap_or_default();
+    if !after.is_empty() {
+        files::replace(&path, (before.clone() + &after).as_bytes())?;
+        files::remove(&fresh)?;
+    }
+    let lines: Vec<&str> = before.lines().chain(after.lines()).filter(|line| !line.is_empty()).collect();
+    let mut notes: Vec<Note> = lines.iter().filter_map(|line| serde_json::from_str(line).ok()).collect();
+    let damaged = lines.len() - notes.len();
+    // A crash between taking over and removing gives the same notes twice.
+    notes.dedup();
+    Ok(Taken { notes, damaged, path })
+}
+
+impl Taken {
+    /// They have been acted on and persisted: forget them.
+    ///
+    /// # Errors
+    /// When the file cannot be removed; they are given again at the next start then.
+    pub fn done(self) -> Result<(), EnforceError> {
+        files::remove(&self.path)
+    }
+}
+
+/// Writes down what was done, and waits for the disk.
+pub(super) fn write(state: &Path, note: &Note) -> Result<(), EnforceError> {
+    files::make_directory(state)?;
+    let path = state.join(FILE);
+    if fs::metadata(&path).is_ok_and(|metadata| metadata.len() >= LIMIT) {
+        return Err(EnforceError::FileFull { path, limit: LIMIT });
+    }
+    let line = serde_json::to_string(note).unwrap_or_default();
+    files::append(&path, &line)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{io::Write, os::unix::fs::PermissionsExt};
+
+    use super::*;
+
+    fn note(seconds: u64) -> Note {
+        Note {
+            time: Time::from_secs(seconds),
+            action: Action::Unblock,
+            target: Some("203.0.113.7/32".parse().unwrap()),
+            duration: None,
+            comment: "locked out".into(),
+        }
+    }
+
+    #[test]
+    fn notes_are_given_until_they_have_been_acted_on() {
+        let state = tempfile::tempdir().unwrap();
+        write(state.path(), &note(1)).unwrap();
+        assert_eq!(take_notes(state.path()).unwrap().notes, [note(1)]);
+        write(state.path(), &note(2)).unwrap();
+        let taken = take_notes(state.path()).unwrap();
+        assert_eq!(taken.notes, [note(1), note(2)]);
+        taken.done().unwrap();
+        assert_eq!(take_notes(state.path()).unwrap().notes, []);
+    }
+
+    #[test]
+    fn a_line_that_a_crash_cut_short_does_not_swallow_the_next() {
+        let state = tempfile::tempdir().unwrap();
+        write(state.path(), &note(1)).unwrap();
+        let mut file = fs::OpenOptions::new().append(true).open(state.path().join(FILE)).unwrap();
+        file.write_all(b"{\"time\":12").unwrap();
+        write(state.path(), &note(2)).unwrap();
+        let taken = take_notes(state.path()).unwrap();
+        assert_eq!((taken.notes, taken.damaged), (vec![note(1), note(2)], 1));
+    }
+
+    #[test]
+    fn only_root_may_read_the_notes_and_they_end_at_their_limit() {
+        let state = tempfile::tempdir().unwrap();
+        write(state.path(), &note(1)).unwrap();
+        let path = state.path().join(FILE);
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        fs::write(&path, vec![b'\n'; LIMIT as usize]).unwrap();
+        assert!(matches!(write(state.path(), &note(2)), Err(EnforceError::FileFull { .. })));
+    }
+}
