@@ -14,23 +14,35 @@ extern crate alloc;
 #[cfg(test)]
 extern crate std;
 
+pub mod agent;
 pub mod alert;
 pub mod block;
+mod blocklist;
 pub mod class;
 pub mod config;
 pub mod enforcement;
+pub mod explain;
 pub mod features;
+pub mod health;
+mod nets;
 pub mod order;
 pub mod packet;
+pub mod policy;
 pub mod prefix;
 pub mod protect;
+pub mod record;
 pub mod time;
 pub mod verdict;
 
+pub use agent::{Agent, Counters, Effect};
 pub use alert::{Action, Alert};
 pub use block::{Block, BlockId, Origin};
 pub use class::{Class, Detector, Evidence, Strength};
+pub use explain::{BlockState, Explanation, Listed, Outcome};
 pub use features::Features;
+pub use health::{Health, HealthLevel};
 pub use ipnet::IpNet;
+pub use policy::Veto;
+pub use record::{Record, Sequence};
 pub use time::Time;
 pub use verdict::{Reason, Service, Subject, Verdict};
