@@ -61,9 +61,12 @@ pub struct BruteForceRule {
     pub services: Vec<u16>,
     /// Failed logins within ten minutes (the memory decays with that half-life). Two typos are two.
     pub failures: u32,
+    /// Passwords sent in the open to a web form. An office behind one address does not log in twice a second.
+    pub passwords: u32,
     /// A connection that lasted longer is not counted as a failed login.
     pub max_duration: Duration,
-    /// A connection with more bytes from the client is not counted as a failed login: somebody got in and worked.
+    /// More bytes than this from the server after encryption began mean that somebody got in: a refusal is some
+    /// seventy bytes, and OpenSSH greets who got in with all its host keys.
     pub max_bytes: u32,
 }
 
@@ -72,8 +75,9 @@ impl Default for BruteForceRule {
         Self {
             services: vec![21, 22, 23, 25, 110, 143, 445, 465, 587, 993, 995, 1433, 3306, 3389, 5432, 5900],
             failures: 10,
+            passwords: 25,
             max_duration: Duration::from_secs(30),
-            max_bytes: 4096,
+            max_bytes: 800,
         }
     }
 }
@@ -115,8 +119,10 @@ impl Default for HttpFloodRule {
 pub struct NetFloodRule {
     /// SYNs of one source that completed no handshake.
     pub syn: u32,
-    /// UDP datagrams of one source to one service that never answered.
+    /// UDP datagrams of one source without an answer, where we said that a port is closed.
     pub udp: u32,
+    /// UDP datagrams of one source without an answer, where we said nothing; half of it within one second.
+    pub udp_silent: u32,
     /// ICMP echo requests of one source. `ping -f` of a person stays below for seconds, a monitor sends one a second.
     pub icmp: u32,
     /// TCP segments of one source that belong to no connection (ACK, RST, FIN floods).
@@ -134,6 +140,7 @@ impl Default for NetFloodRule {
         Self {
             syn: 400,
             udp: 1000,
+            udp_silent: 10_000,
             icmp: 500,
             stray: 1000,
             service_syn: 300,
@@ -160,7 +167,7 @@ pub struct SensorLimits {
 
 impl Default for SensorLimits {
     fn default() -> Self {
-        Self { sources: 32_768, proven: 16_384, connections: 131_072, services: 1024, verdicts: 1024 }
+        Self { sources: 16_384, proven: 16_384, connections: 131_072, services: 1024, verdicts: 1024 }
     }
 }
 

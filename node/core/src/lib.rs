@@ -31,6 +31,7 @@ pub mod policy;
 pub mod prefix;
 pub mod protect;
 pub mod record;
+pub mod sensor;
 pub mod time;
 pub mod verdict;
 

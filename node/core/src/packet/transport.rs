@@ -2,7 +2,7 @@
 
 use core::fmt;
 
-use pnet_packet::{Packet as _, icmp::IcmpPacket, tcp::TcpPacket, udp::UdpPacket};
+use pnet_packet::{icmp::IcmpPacket, tcp::TcpPacket, udp::UdpPacket};
 
 use super::{Malformed, be16};
 
@@ -112,11 +112,8 @@ pub enum Icmp {
     EchoRequest,
     /// An echo reply.
     EchoReply,
-    /// Something could not be delivered. The ports of the packet that could not, where it was quoted.
-    Unreachable {
-        /// The quoted packet's protocol number and its source and destination ports.
-        quoted: Option<(u8, u16, u16)>,
-    },
+    /// Something could not be delivered.
+    Unreachable,
     /// Neighbour and router discovery: never judged.
     Discovery,
     /// Anything else, by its type.
@@ -166,7 +163,7 @@ fn tcp(content: &[u8], length: u32) -> Result<Tcp<'_>, Malformed> {
         destination_port: tcp.get_destination(),
         sequence: tcp.get_sequence(),
         acknowledgement: tcp.get_acknowledgement(),
-        flags: TcpFlags(tcp.get_flags() as u8),
+        flags: TcpFlags(tcp.get_flags()),
         window: tcp.get_window(),
         payload_len: length - header as u32,
         payload: content.get(header..).unwrap_or_default(),
@@ -197,7 +194,7 @@ fn icmp(content: &[u8]) -> Result<Icmp, Malformed> {
     Ok(match icmp.get_icmp_type().0 {
         8 => Icmp::EchoRequest,
         0 => Icmp::EchoReply,
-        3 => Icmp::Unreachable { quoted: quoted_v4(icmp.payload()) },
+        3 => Icmp::Unreachable,
         other => Icmp::Other(other),
     })
 }
@@ -206,19 +203,8 @@ fn icmpv6(content: &[u8]) -> Result<Icmp, Malformed> {
     Ok(match *content.first_chunk::<4>().ok_or(Malformed::IcmpHeader)? {
         [128, ..] => Icmp::EchoRequest,
         [129, ..] => Icmp::EchoReply,
-        [1, ..] => Icmp::Unreachable { quoted: quoted_v6(content.get(8..).unwrap_or_default()) },
+        [1, ..] => Icmp::Unreachable,
         [130..=137 | 143, ..] => Icmp::Discovery,
         [other, ..] => Icmp::Other(other),
     })
-}
-
-/// The protocol and ports in the IPv4 header that an error quotes (RFC 792: header and 8 bytes; after 4 unused).
-fn quoted_v4(payload: &[u8]) -> Option<(u8, u16, u16)> {
-    let ip = payload.get(4..)?;
-    let header = usize::from(ip.first()? & 15) * 4;
-    Some((*ip.get(9)?, be16(ip, header)?, be16(ip, header + 2)?))
-}
-
-fn quoted_v6(ip: &[u8]) -> Option<(u8, u16, u16)> {
-    Some((*ip.get(6)?, be16(ip, 40)?, be16(ip, 42)?))
 }

@@ -1,0 +1,381 @@
+//! The data plane: frames in, verdicts out.
+//!
+//! A remote address is first only counted; from its third packet on it has a window, and once it has completed a
+//! handshake it moves to a table that forged addresses cannot fill.
+
+mod blocked;
+mod conversation;
+mod datagram;
+mod decay;
+mod dialect;
+mod payload;
+mod rules;
+mod service;
+mod sketch;
+mod source;
+mod standing;
+mod stats;
+mod table;
+mod tcp;
+mod view;
+mod window;
+
+use alloc::{boxed::Box, collections::VecDeque, sync::Arc};
+use core::net::IpAddr;
+
+use ipnet::IpNet;
+
+use crate::{
+    Evidence, Features, Strength, Subject, Time, Verdict,
+    config::{Rules, SensorConfig, SensorLimits},
+    packet::{self, Frame, Malformed, Packet, Transport},
+};
+use blocked::Blocked;
+use conversation::{Conversation, ConversationId, Ends};
+use rules::Finding;
+use service::Services;
+use source::Source;
+use standing::Acquaintances;
+pub use stats::SensorStats;
+use table::{Generations, Keyed};
+use view::Judged;
+pub use view::View;
+
+/// The data plane's state machine.
+#[derive(Debug)]
+pub struct Sensor {
+    /// Shared, so that a rule can be read while its source is written.
+    rules: Arc<Rules>,
+    limits: SensorLimits,
+    view: View,
+    keyed: Keyed,
+    now: Time,
+    /// Addresses that were seen once or twice.
+    strangers: Generations<IpAddr, u8>,
+    /// Addresses that anybody could have forged.
+    sources: Generations<IpAddr, Box<Source>>,
+    /// Addresses that completed a handshake.
+    proven: Generations<IpAddr, Box<Source>>,
+    conversations: Generations<ConversationId, Conversation>,
+    services: Services,
+    acquaintances: Acquaintances,
+    blocked: Blocked,
+    verdicts: VecDeque<Verdict>,
+    windows: VecDeque<WindowReport>,
+    /// Whether sshd itself reports its logins: then they are not guessed from packets as well.
+    sshd_speaks: bool,
+    stats: SensorStats,
+}
+
+/// The features of an active source's window, for the log: at most one in ten seconds and source.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct WindowReport {
+    /// The window's end.
+    pub at: Time,
+    /// The remote address.
+    pub source: IpAddr,
+    /// Its features.
+    pub features: Features,
+}
+
+/// What a service itself says about a login.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Login {
+    /// Who tried.
+    pub source: IpAddr,
+    /// From which port.
+    pub port: u16,
+    /// How it ended.
+    pub outcome: LoginOutcome,
+}
+
+/// How a login ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LoginOutcome {
+    /// The credentials were wrong.
+    Failed,
+    /// Somebody is in.
+    Accepted,
+}
+
+/// A sighting: one packet, with who is judged for it.
+#[derive(Clone, Copy, Debug)]
+struct Sighting {
+    now: Time,
+    /// The judged end.
+    remote: IpAddr,
+    /// The other end.
+    local: IpAddr,
+    /// Whether the judged end sent it.
+    from_remote: bool,
+    segments: u32,
+    bytes: u32,
+}
+
+/// How many windows may wait to be logged: one reading of the log's thread.
+const MAX_REPORTS: usize = 4096;
+/// From this packet on an address has a window.
+const STRANGER_PACKETS: u8 = 2;
+
+impl Sensor {
+    /// A sensor that looks from `view`. `seed` must be unknown to those who send the packets.
+    pub fn new(config: SensorConfig, view: View, seed: u64) -> Self {
+        let SensorConfig { rules, limits } = config;
+        let keyed = Keyed::new(seed);
+        Self {
+            rules: Arc::new(rules),
+            view,
+            keyed,
+            now: Time::ZERO,
+            strangers: Generations::new(limits.sources * 4),
+            sources: Generations::new(limits.sources),
+            proven: Generations::new(limits.proven),
+            conversations: Generations::new(limits.connections),
+            services: Services::new(limits.services),
+            acquaintances: Acquaintances::new(limits.proven),
+            blocked: Blocked::new(keyed),
+            verdicts: VecDeque::new(),
+            windows: VecDeque::new(),
+            sshd_speaks: false,
+            stats: SensorStats::default(),
+            limits,
+        }
+    }
+
+    /// Takes in a frame. Time never steps back: an earlier `now` counts as the latest.
+    ///
+    /// # Errors
+    /// [`Malformed`] when the frame cannot be read; it is counted and changes nothing else.
+    pub fn observe(&mut self, now: Time, frame: &Frame<'_>) -> Result<(), Malformed> {
+        self.now = self.now.max(now);
+        self.stats.frames += 1;
+        let parsed = packet::parse(frame).inspect_err(|why| self.stats.count_malformed(*why))?;
+        let Some(packet) = parsed else {
+            self.stats.packets += 1;
+            self.stats.bytes += u64::from(frame.wire_len);
+            return Ok(());
+        };
+        self.stats.packets += u64::from(packet.segments);
+        self.stats.bytes += u64::from(packet.bytes);
+        if self.blocked.contains(packet.source) {
+            self.stats.suppressed += u64::from(packet.segments);
+        } else if !self.blocked.contains(packet.destination) {
+            self.packet(&packet, self.view.judge(&packet, frame.direction, frame.trusted));
+        }
+        Ok(())
+    }
+
+    /// A service's own word about a login: strong evidence, since it saw the handshake.
+    pub fn handle_login(&mut self, now: Time, login: Login) {
+        self.now = self.now.max(now);
+        self.sshd_speaks = true;
+        let source = crate::prefix::canonical(login.source);
+        if self.blocked.contains(source) {
+            return;
+        }
+        match login.outcome {
+            LoginOutcome::Failed => self.login_failed(source, 1.0, true),
+            LoginOutcome::Accepted => self.login_succeeded(source),
+        }
+    }
+
+    /// The block list changed. Packets of a hard-blocked target are only counted; when the block ends, its windows
+    /// begin anew.
+    pub fn handle_block(&mut self, target: IpNet, strength: Option<Strength>) {
+        if strength == Some(Strength::Hard) {
+            self.blocked.insert(target);
+        } else {
+            self.blocked.remove(&target);
+        }
+        if strength.is_none() {
+            self.forget(target);
+        }
+    }
+
+    /// The next verdict.
+    pub fn poll_verdict(&mut self) -> Option<Verdict> {
+        self.verdicts.pop_front()
+    }
+
+    /// The next window to log.
+    pub fn poll_window(&mut self) -> Option<WindowReport> {
+        self.windows.pop_front()
+    }
+
+    /// Our addresses changed.
+    pub fn set_view(&mut self, view: View) {
+        self.view = view;
+    }
+
+    /// The thresholds changed; what is remembered stays, the tables' limits hold from the next start.
+    pub fn set_config(&mut self, config: SensorConfig) {
+        self.rules = Arc::new(config.rules);
+    }
+
+    /// What was seen so far.
+    pub fn stats(&self) -> SensorStats {
+        SensorStats {
+            sources: (self.strangers.len() + self.sources.len() + self.proven.len()) as u64,
+            forgotten_sources: self.sources.forgotten() + self.proven.forgotten(),
+            forgotten_conversations: self.conversations.forgotten(),
+            forgotten_services: self.services.forgotten(),
+            ..self.stats
+        }
+    }
+
+    fn packet(&mut self, packet: &Packet<'_>, judged: Judged) {
+        match packet.transport {
+            Transport::Tcp(tcp) => self.tcp(packet, judged, &tcp),
+            Transport::Udp(udp) => self.udp(packet, judged, &udp),
+            Transport::Icmp(icmp) => self.icmp(packet, judged, icmp),
+            Transport::Fragment { destination_port } => self.fragment(packet, judged, destination_port),
+            Transport::Other(protocol) => self.other(packet, judged, protocol),
+        }
+    }
+
+    /// The sighting of a packet that belongs to no conversation: its initiator is its source.
+    fn sighting(&self, packet: &Packet<'_>, judged: Judged) -> Option<Sighting> {
+        let from_remote = match judged {
+            Judged::Source | Judged::Initiator => true,
+            Judged::Destination => false,
+            Judged::Nobody => return None,
+        };
+        Some(self.sighting_of(packet, from_remote))
+    }
+
+    fn sighting_of(&self, packet: &Packet<'_>, from_remote: bool) -> Sighting {
+        let (remote, local) = match from_remote {
+            true => (packet.source, packet.destination),
+            false => (packet.destination, packet.source),
+        };
+        let (segments, bytes) = (packet.segments, packet.bytes);
+        Sighting { now: self.now, remote, local, from_remote, segments, bytes }
+    }
+
+    /// The sighting of a packet within its conversation; `None` when nobody is judged, or the judged end answers a
+    /// conversation that ours began.
+    fn sighting_in(
+        &self,
+        packet: &Packet<'_>,
+        judged: Judged,
+        ends: &Ends,
+        conversation: &Conversation,
+    ) -> Option<Sighting> {
+        let source_began = ends.source_is_low() == conversation.state.low_began();
+        let from_remote = match judged {
+            Judged::Nobody => return None,
+            Judged::Initiator => source_began,
+            Judged::Source if source_began => true,
+            Judged::Destination if !source_began => false,
+            Judged::Source | Judged::Destination => return None,
+        };
+        Some(self.sighting_of(packet, from_remote))
+    }
+
+    /// Counts what the judged end sent in its window, which a stranger does not have yet.
+    fn count(&mut self, seen: &Sighting, port: Option<u16>) {
+        if !seen.from_remote {
+            return;
+        }
+        let (tick, host) = (seen.now.as_secs(), self.keyed.hash(&seen.local));
+        let port = port.map(|port| self.keyed.hash(&port));
+        let Some(source) = self.source(seen.remote) else { return };
+        source.window.frame(seen.now, seen.segments, seen.bytes);
+        source.hosts.mark(host, tick);
+        if let Some(port) = port {
+            source.ports.mark(port, tick);
+        }
+        if seen.now.since(source.reported_at).as_secs() >= window::BUCKETS as u64 {
+            source.reported_at = seen.now;
+            let report =
+                WindowReport { at: seen.now, source: seen.remote, features: source.features(seen.now) };
+            if self.windows.len() < MAX_REPORTS {
+                self.windows.push_back(report);
+            } else {
+                self.stats.windows_unlogged += 1;
+            }
+        }
+    }
+
+    /// The address's entry; strangers get one with their third packet.
+    fn source(&mut self, address: IpAddr) -> Option<&mut Source> {
+        let hash = self.keyed.hash(&address);
+        if self.proven.get(hash, &address).is_some() {
+            return self.proven.get_mut(hash, &address).map(|source| &mut **source);
+        }
+        if self.sources.get(hash, &address).is_some() {
+            return self.sources.get_mut(hash, &address).map(|source| &mut **source);
+        }
+        match self.strangers.get_mut(hash, &address) {
+            Some(packets) if *packets >= STRANGER_PACKETS => {
+                self.strangers.remove(hash, &address);
+                Some(self.sources.insert(hash, address, Box::new(Source::new(self.now))))
+            }
+            Some(packets) => {
+                *packets += 1;
+                None
+            }
+            None => {
+                self.strangers.insert(hash, address, 1);
+                None
+            }
+        }
+    }
+
+    /// The address's entry among those that completed a handshake.
+    fn proven_source(&mut self, address: IpAddr) -> &mut Source {
+        let hash = self.keyed.hash(&address);
+        if self.proven.get(hash, &address).is_none() {
+            self.strangers.remove(hash, &address);
+            let source =
+                self.sources.remove(hash, &address).unwrap_or_else(|| Box::new(Source::new(self.now)));
+            self.proven.insert(hash, address, source);
+        }
+        // The entry was found or made above, so that the fallback is never built.
+        match self.proven.get_mut(hash, &address) {
+            Some(source) => source,
+            None => unreachable!("an entry that was just inserted is in the table"),
+        }
+    }
+
+    /// Makes a verdict of a finding about a source, at most once a second and class.
+    fn accuse(&mut self, remote: IpAddr, finding: Option<Finding>) {
+        let Some(finding) = finding else { return };
+        let now = self.now;
+        let Some(source) = self.source(remote) else { return };
+        if !source.due(now, finding.class) {
+            return;
+        }
+        let features = source.features(now);
+        let standing = self.standing(remote, &finding);
+        if finding.evidence == Some(Evidence::Handshake) {
+            self.acquaintances.forget(&self.keyed, remote);
+        }
+        self.report(finding.verdict(now, Subject::Source(remote), features, standing));
+    }
+
+    fn report(&mut self, verdict: Verdict) {
+        if self.verdicts.len() < self.limits.verdicts {
+            self.verdicts.push_back(verdict);
+        } else {
+            self.stats.verdicts_dropped += 1;
+        }
+    }
+
+    fn forget(&mut self, target: IpNet) {
+        if target == crate::prefix::host(target.addr()) {
+            let (address, hash) = (target.addr(), self.keyed.hash(&target.addr()));
+            self.strangers.remove(hash, &address);
+            self.sources.remove(hash, &address);
+            self.proven.remove(hash, &address);
+        } else {
+            let keep = |address: &IpAddr| !target.contains(address);
+            self.strangers.retain(keep);
+            self.sources.retain(keep);
+            self.proven.retain(keep);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,134 @@
+//! Connections and exchanges of datagrams: who began, what is proven, what is pending.
+
+use core::{net::IpAddr, time::Duration};
+
+use super::table::Keyed;
+use crate::{Time, verdict::Protocol};
+
+/// A conversation is known by a keyed hash of its five-tuple: 64 bits that nobody outside can collide.
+pub(super) type ConversationId = u64;
+
+/// The two ends of a packet.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Ends {
+    pub(super) source: IpAddr,
+    pub(super) source_port: u16,
+    pub(super) destination: IpAddr,
+    pub(super) destination_port: u16,
+    pub(super) protocol: Protocol,
+}
+
+impl Ends {
+    /// The same for both directions.
+    pub(super) fn id(&self, keyed: &Keyed) -> ConversationId {
+        let (a, b) = ((self.source, self.source_port), (self.destination, self.destination_port));
+        keyed.hash(&if a <= b { (a, b, self.protocol) } else { (b, a, self.protocol) })
+    }
+
+    /// Whether the source is the end that sorts first.
+    pub(super) fn source_is_low(&self) -> bool {
+        (self.source, self.source_port) <= (self.destination, self.destination_port)
+    }
+}
+
+/// UDP ports are used again: after this long without a packet, the next one begins anew.
+pub(super) const UDP_IDLE: Duration = Duration::from_secs(60);
+
+/// The state of one conversation.
+#[derive(Clone, Debug)]
+pub(super) struct Conversation {
+    pub(super) begun: Time,
+    pub(super) last: Time,
+    /// Since when a request of the initiator is unfinished.
+    pub(super) request_begun: Time,
+    /// Since when the initiator's window is shut.
+    pub(super) shut_since: Time,
+    /// The sequence number behind the initiator's SYN and its payload.
+    pub(super) syn_end: u32,
+    /// What an acknowledgement must cover to prove the handshake: the number behind the responder's SYN.
+    pub(super) proof: u32,
+    /// Payload bytes of the unfinished request.
+    pub(super) request_bytes: u32,
+    /// Payload bytes from the responder since encryption began, or since the beginning.
+    pub(super) reply_bytes: u32,
+    /// Small replies since encryption began.
+    pub(super) replies: u16,
+    /// Failed logins already held against the initiator.
+    pub(super) failures: u8,
+    pub(super) dialect: Dialect,
+    pub(super) state: State,
+}
+
+/// What the payload looks like.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Dialect {
+    Unknown,
+    Http,
+    Tls,
+    /// SSH, encrypted from here on.
+    Ssh,
+}
+
+/// What has happened, a bit each.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct State(u16);
+
+macro_rules! bits {
+    ($($(#[$meta:meta])* $name:ident, $set:ident = $bit:literal;)+) => { impl State { $(
+        $(#[$meta])*
+        pub(super) const fn $name(self) -> bool { self.0 & (1 << $bit) != 0 }
+        pub(super) fn $set(&mut self, on: bool) {
+            if on { self.0 |= 1 << $bit } else { self.0 &= !(1 << $bit) }
+        }
+    )+ } };
+}
+
+bits! {
+    /// The end that sorts first began.
+    low_began, set_low_began = 0;
+    /// The beginning was seen.
+    begin_seen, set_begin_seen = 1;
+    /// The responder said yes.
+    answered, set_answered = 2;
+    /// The initiator went on after its first packet.
+    followed, set_followed = 3;
+    /// The initiator proved its address.
+    proven, set_proven = 4;
+    /// The initiator sent payload.
+    asked, set_asked = 5;
+    /// The responder sent payload.
+    replied, set_replied = 6;
+    /// It is over, and was accounted for.
+    closed, set_closed = 7;
+    /// A request is unfinished.
+    pending, set_pending = 8;
+    /// The port had not been tried by this source before.
+    first_try, set_first_try = 9;
+    /// The request carries credentials in the open.
+    credentials, set_credentials = 10;
+    /// The login succeeded.
+    logged_in, set_logged_in = 11;
+    /// The end of the request's header was seen; its body may follow.
+    in_body, set_in_body = 12;
+    /// It did some work, and was counted for it.
+    worked, set_worked = 13;
+}
+
+impl Conversation {
+    pub(super) fn new(now: Time) -> Self {
+        Self {
+            begun: now,
+            last: now,
+            request_begun: now,
+            shut_since: Time::ZERO,
+            syn_end: 0,
+            proof: 0,
+            request_bytes: 0,
+            reply_bytes: 0,
+            replies: 0,
+            failures: 0,
+            dialect: Dialect::Unknown,
+            state: State::default(),
+        }
+    }
+}

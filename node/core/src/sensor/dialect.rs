@@ -1,0 +1,304 @@
+//! What clients and servers say to each other, as far as it matters: requests, logins, and how slowly.
+
+use core::{net::IpAddr, time::Duration};
+
+use super::{
+    Sensor, Sighting,
+    conversation::{Conversation, Dialect, Ends},
+    payload::{self, Reply},
+    rules,
+    source::FAILURES_HALF_LIFE,
+};
+use crate::{Time, packet::Tcp};
+
+/// The port on which FTP orders are given.
+const FTP_CONTROL: u16 = 21;
+/// After encryption begins, sshd's first replies accept the service and refuse the method `none`.
+const SSH_PREAMBLE: u16 = 2;
+/// One connection counts at most so many failures: a person's agent offers half a dozen keys.
+const FAILURES_PER_CONNECTION: u8 = 3;
+/// Encrypted services without a shape of their own: here a short and small connection counts as a failed login.
+const OPAQUE_SERVICES: [u16; 1] = [3389];
+/// A login of an opaque service takes at least this many bytes: less is a probe.
+const OPAQUE_LOGIN: u32 = 200;
+
+impl Sensor {
+    /// The initiator sent payload.
+    pub(super) fn request(
+        &mut self,
+        seen: &Sighting,
+        ends: &Ends,
+        tcp: &Tcp<'_>,
+        conversation: &mut Conversation,
+    ) {
+        if payload::is_ssh_newkeys(tcp.payload) {
+            conversation.dialect = Dialect::Ssh;
+            (conversation.reply_bytes, conversation.replies) = (0, 0);
+        } else if payload::is_http_request(tcp.payload) {
+            conversation.dialect = Dialect::Http;
+        } else if payload::is_tls_handshake(tcp.payload) && !conversation.state.replied() {
+            conversation.dialect = Dialect::Tls;
+        }
+        match conversation.dialect {
+            Dialect::Http => self.http_request(seen, ends, tcp, conversation),
+            Dialect::Tls => self.tls_request(seen, tcp, conversation),
+            Dialect::Ssh | Dialect::Unknown => {}
+        }
+        if ends.destination_port == FTP_CONTROL && conversation.state.proven() {
+            self.proven_source(seen.remote).ftp_server = Some(seen.local);
+        }
+    }
+
+    /// The responder sent payload.
+    pub(super) fn reply(
+        &mut self,
+        seen: &Sighting,
+        port: u16,
+        tcp: &Tcp<'_>,
+        conversation: &mut Conversation,
+    ) {
+        conversation.state.set_replied(true);
+        conversation.state.set_pending(false);
+        conversation.reply_bytes = conversation.reply_bytes.saturating_add(tcp.payload_len);
+        conversation.replies = conversation.replies.saturating_add(1);
+        let id = starving_id(seen, conversation);
+        if let Some(source) = self.source(seen.remote) {
+            source.starving.clear(id);
+        }
+        match conversation.dialect {
+            Dialect::Ssh => self.ssh_reply(seen, conversation),
+            Dialect::Http => self.http_reply(seen, tcp, conversation),
+            Dialect::Unknown if self.rules.brute_force.services.contains(&port) => {
+                self.open_reply(seen, port, tcp, conversation);
+            }
+            Dialect::Tls | Dialect::Unknown => {}
+        }
+    }
+
+    /// The initiator's window shut or opened: a slow reader keeps it shut.
+    pub(super) fn window_moved(
+        &mut self,
+        seen: &Sighting,
+        _ends: &Ends,
+        tcp: &Tcp<'_>,
+        conversation: &mut Conversation,
+    ) {
+        let id = starving_id(seen, conversation);
+        let rules = self.rules.clone();
+        match (tcp.window == 0, conversation.shut_since == Time::ZERO) {
+            (true, true) => conversation.shut_since = seen.now,
+            (false, false) => {
+                conversation.shut_since = Time::ZERO;
+                if let Some(source) = self.source(seen.remote) {
+                    source.starving.clear(id);
+                }
+            }
+            _ => {}
+        }
+        if conversation.shut_since != Time::ZERO && conversation.state.proven() {
+            let shut = conversation.shut_since.as_secs();
+            let source = self.proven_source(seen.remote);
+            source.starving.mark_first(id, shut);
+            let finding = rules::slow_dos(source, seen.now, &rules.slow_dos);
+            self.accuse(seen.remote, finding);
+        }
+    }
+
+    fn http_request(&mut self, seen: &Sighting, ends: &Ends, tcp: &Tcp<'_>, conversation: &mut Conversation) {
+        if payload::is_http_request(tcp.payload) {
+            self.http_request_begun(seen, tcp, conversation);
+        }
+        conversation.request_bytes = conversation.request_bytes.saturating_add(tcp.payload_len);
+        if !conversation.state.pending() {
+            return;
+        }
+        if !conversation.state.in_body()
+            && let Some(end) = payload::header_end(tcp.payload)
+        {
+            conversation.state.set_in_body(true);
+            if !payload::awaits_body(tcp.payload, end) {
+                self.requested(seen, conversation);
+                return;
+            }
+        }
+        if payload::has_password(tcp.payload) && !payload::is_http_request(tcp.payload) {
+            self.password_sent(seen, conversation);
+        }
+        self.starve(seen, ends, conversation);
+    }
+
+    fn http_request_begun(&mut self, seen: &Sighting, tcp: &Tcp<'_>, conversation: &mut Conversation) {
+        conversation.request_begun = seen.now;
+        conversation.request_bytes = 0;
+        conversation.state.set_pending(true);
+        conversation.state.set_in_body(false);
+        conversation.state.set_credentials(payload::has_basic_authorization(tcp.payload));
+        if payload::has_password(tcp.payload) {
+            self.password_sent(seen, conversation);
+        }
+        self.clients_seen(seen, tcp);
+    }
+
+    /// Marks who is behind the address, as far as a request says. While the address is busier than people are, it
+    /// may be making them up.
+    fn clients_seen(&mut self, seen: &Sighting, tcp: &Tcp<'_>) {
+        let (keyed, limit) = (self.keyed, self.rules.http_flood.requests / 2);
+        let Some(source) = self.source(seen.remote) else { return };
+        if source.window.total().requests >= limit {
+            return;
+        }
+        for name in [&b"User-Agent"[..], b"X-Forwarded-For", b"X-Real-IP"] {
+            if let Some(value) = payload::header(tcp.payload, name) {
+                source.clients.mark(keyed.hash(&value), seen.now.as_secs() / 60);
+            }
+        }
+    }
+
+    fn tls_request(&mut self, seen: &Sighting, tcp: &Tcp<'_>, conversation: &mut Conversation) {
+        let begins = conversation.state.replied() && !conversation.state.pending();
+        if begins && payload::is_tls_data(tcp.payload) {
+            self.requested(seen, conversation);
+            conversation.state.set_pending(true);
+        }
+    }
+
+    /// A request is complete.
+    fn requested(&mut self, seen: &Sighting, conversation: &mut Conversation) {
+        conversation.state.set_pending(false);
+        let id = starving_id(seen, conversation);
+        let rules = self.rules.clone();
+        let Some(source) = self.source(seen.remote) else { return };
+        source.starving.clear(id);
+        source.window.add(seen.now, |counts| counts.requests += 1);
+        if conversation.state.proven() {
+            let finding = rules::http_flood(source, &rules.http_flood);
+            self.accuse(seen.remote, finding);
+        }
+    }
+
+    /// A request is unfinished: its header, or its body at a trickle.
+    fn starve(&mut self, seen: &Sighting, _ends: &Ends, conversation: &Conversation) {
+        if !conversation.state.proven() {
+            return;
+        }
+        let (rules, begun) = (self.rules.clone(), conversation.request_begun);
+        let age = seen.now.since(begun);
+        let trickles = age >= rules.slow_dos.min_age
+            && f64::from(conversation.request_bytes) < age.as_secs_f64() * f64::from(rules.slow_dos.max_rate);
+        let id = starving_id(seen, conversation);
+        let source = self.proven_source(seen.remote);
+        if !conversation.state.in_body() || trickles {
+            source.starving.mark_first(id, begun.as_secs());
+        } else if age >= rules.slow_dos.min_age {
+            source.starving.clear(id);
+        }
+        let finding = rules::slow_dos(source, seen.now, &rules.slow_dos);
+        self.accuse(seen.remote, finding);
+    }
+
+    fn http_reply(&mut self, seen: &Sighting, tcp: &Tcp<'_>, conversation: &mut Conversation) {
+        if !conversation.state.credentials() {
+            return;
+        }
+        match payload::http_status(tcp.payload) {
+            Some(401 | 403) => self.login_refused(seen, conversation),
+            Some(_) => conversation.state.set_credentials(false),
+            None => {}
+        }
+    }
+
+    /// sshd refuses in some seventy bytes; who gets in is greeted with the host's keys.
+    fn ssh_reply(&mut self, seen: &Sighting, conversation: &mut Conversation) {
+        if conversation.state.logged_in() {
+            return;
+        }
+        if conversation.reply_bytes > self.rules.brute_force.max_bytes {
+            conversation.state.set_logged_in(true);
+            self.login_accepted(seen, conversation);
+        } else if conversation.replies > SSH_PREAMBLE && conversation.failures < FAILURES_PER_CONNECTION {
+            self.ssh_refused(seen, conversation);
+        }
+    }
+
+    fn ssh_refused(&mut self, seen: &Sighting, conversation: &mut Conversation) {
+        if !self.sshd_speaks {
+            self.login_refused(seen, conversation);
+        }
+    }
+
+    /// Services that speak in the open.
+    fn open_reply(&mut self, seen: &Sighting, port: u16, tcp: &Tcp<'_>, conversation: &mut Conversation) {
+        match payload::login_reply(port, tcp.payload) {
+            Some(Reply::Refused) => self.login_refused(seen, conversation),
+            Some(Reply::Welcome) => {
+                conversation.state.set_logged_in(true);
+                self.login_accepted(seen, conversation);
+            }
+            None => {}
+        }
+    }
+
+    /// The connection is over: a login that never succeeded counts at least once.
+    pub(super) fn login_ended(
+        &mut self,
+        seen: &Sighting,
+        port: u16,
+        conversation: &mut Conversation,
+        age: Duration,
+    ) {
+        let opaque = OPAQUE_SERVICES.contains(&port)
+            && self.rules.brute_force.services.contains(&port)
+            && conversation.state.asked()
+            && conversation.reply_bytes >= OPAQUE_LOGIN;
+        let small = conversation.reply_bytes <= self.rules.brute_force.max_bytes;
+        if opaque && small && age <= self.rules.brute_force.max_duration {
+            self.login_refused(seen, conversation);
+        }
+    }
+
+    fn login_refused(&mut self, seen: &Sighting, conversation: &mut Conversation) {
+        if conversation.state.begin_seen() {
+            conversation.failures = conversation.failures.saturating_add(1);
+            self.login_failed(seen.remote, 1.0, conversation.state.proven());
+        }
+    }
+
+    /// Who got in had typed wrongly before: what this connection counted is taken back.
+    fn login_accepted(&mut self, seen: &Sighting, conversation: &mut Conversation) {
+        let refund = -f32::from(conversation.failures);
+        conversation.failures = 0;
+        if let Some(source) = self.source(seen.remote) {
+            source.failures.add(seen.now, FAILURES_HALF_LIFE, refund);
+        }
+    }
+
+    pub(super) fn login_failed(&mut self, remote: IpAddr, weight: f32, proven: bool) {
+        let (now, rules) = (self.now, self.rules.clone());
+        let source = if proven { Some(self.proven_source(remote)) } else { self.source(remote) };
+        let Some(source) = source else { return };
+        source.failures.add(now, FAILURES_HALF_LIFE, weight);
+        let finding = rules::brute_force(source, now, &rules.brute_force, proven);
+        self.accuse(remote, finding);
+    }
+
+    pub(super) fn login_succeeded(&mut self, remote: IpAddr) {
+        let now = self.now;
+        let source = self.proven_source(remote);
+        source.failures.add(now, FAILURES_HALF_LIFE, f32::NEG_INFINITY);
+        source.worked_at = now;
+        self.acquaintances.worked(&self.keyed, now, remote);
+    }
+
+    fn password_sent(&mut self, seen: &Sighting, conversation: &Conversation) {
+        let (rules, proven) = (self.rules.clone(), conversation.state.proven());
+        let Some(source) = self.source(seen.remote) else { return };
+        source.window.add(seen.now, |counts| counts.passwords += 1);
+        let finding = rules::brute_force(source, seen.now, &rules.brute_force, proven);
+        self.accuse(seen.remote, finding);
+    }
+}
+
+/// Identifies a connection among those of its source, for the sketch of starving ones.
+fn starving_id(_seen: &Sighting, conversation: &Conversation) -> u64 {
+    u64::from(conversation.syn_end).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32
+}

@@ -1,0 +1,40 @@
+//! `brute_force`: failed logins, by the service's own word or by the shape of the connection.
+
+use alloc::format;
+
+use super::Finding;
+use crate::{
+    Class, Evidence, Time,
+    config::BruteForceRule,
+    sensor::source::{FAILURES_HALF_LIFE, Source},
+};
+
+/// Failed logins, and passwords in the open. `proven` says whether the failures came over proven connections.
+pub(crate) fn brute_force(
+    source: &mut Source,
+    now: Time,
+    rule: &BruteForceRule,
+    proven: bool,
+) -> Option<Finding> {
+    let evidence = Some(if proven { Evidence::Handshake } else { Evidence::Spoofable });
+    let failures = source.failures.read(now, FAILURES_HALF_LIFE);
+    if failures >= rule.failures as f32 {
+        return Some(Finding {
+            class: Class::BruteForce,
+            rule: "brute_force.failures",
+            evidence,
+            measured: f64::from(libm::roundf(failures)),
+            limit: rule.failures.into(),
+            text: format!("{failures:.0} failed logins within minutes"),
+        });
+    }
+    let passwords = source.window.total().passwords;
+    (passwords >= rule.passwords).then(|| Finding {
+        class: Class::BruteForce,
+        rule: "brute_force.passwords",
+        evidence,
+        measured: passwords.into(),
+        limit: rule.passwords.into(),
+        text: format!("{passwords} passwords sent to a form in {:.1} s", source.window.span().as_secs_f64()),
+    })
+}

@@ -1,0 +1,190 @@
+//! What is remembered of one remote address.
+
+use core::{net::IpAddr, time::Duration};
+
+use super::{decay::Decay, sketch::Stamps, table::Keyed, window::Window};
+use crate::{Class, Features, Time};
+
+/// The half-life of failed logins: one attempt in twenty seconds still adds up to dozens.
+pub(super) const FAILURES_HALF_LIFE: Duration = Duration::from_secs(600);
+/// The half-life of connections that starved until the server gave up.
+pub(super) const STARVED_HALF_LIFE: Duration = Duration::from_secs(60);
+
+/// A remote address whose window is kept.
+#[derive(Clone, Debug)]
+pub(super) struct Source {
+    pub(super) window: Window,
+    /// TCP ports (and ICMP hosts) that were asked for and have not answered.
+    pub(super) tcp: Probes,
+    /// UDP ports that were asked for and have not answered.
+    pub(super) udp: Probes,
+    /// The slow memory of `tcp`: an hour in minutes.
+    pub(super) slow: SlowProbes,
+    /// Local ports touched, answered or not.
+    pub(super) ports: Stamps<128, 10>,
+    /// Local addresses touched, answered or not.
+    pub(super) hosts: Stamps<64, 10>,
+    /// IP protocols tried without an answer.
+    pub(super) protocols: Stamps<32, 10>,
+    /// Connections whose request is unfinished, by the second in which it began.
+    pub(super) starving: Stamps<128, 120>,
+    /// Signs of different clients behind the address (user agents, forwarded addresses), in minutes.
+    pub(super) clients: Stamps<32, 60>,
+    /// Failed logins.
+    pub(super) failures: Decay,
+    /// Connections that the server gave up on, unfinished.
+    pub(super) starved: Decay,
+    /// Proven connections open now.
+    pub(super) open: u32,
+    /// The service with the most attempts lately, by majority vote (Boyer and Moore 1981).
+    favourite: Favourite,
+    /// When a connection last did some work.
+    pub(super) worked_at: Time,
+    /// When the last window was reported.
+    pub(super) reported_at: Time,
+    /// When each class was last given as a verdict.
+    verdicts: [Time; 5],
+    /// The FTP server that this address last gave commands to: what that server connects to, it does for this one.
+    pub(super) ftp_server: Option<IpAddr>,
+}
+
+impl Source {
+    pub(super) fn new(now: Time) -> Self {
+        Self {
+            window: Window::new(now),
+            tcp: Probes::new(),
+            udp: Probes::new(),
+            slow: SlowProbes { ports: Stamps::new(), hosts: Stamps::new() },
+            ports: Stamps::new(),
+            hosts: Stamps::new(),
+            protocols: Stamps::new(),
+            starving: Stamps::new(),
+            clients: Stamps::new(),
+            failures: Decay::default(),
+            starved: Decay::default(),
+            open: 0,
+            favourite: Favourite { service: 0, votes: 0 },
+            worked_at: Time::ZERO,
+            reported_at: now,
+            verdicts: [Time::ZERO; 5],
+            ftp_server: None,
+        }
+    }
+
+    /// Counts a connection attempt on the service whose hash is `service`.
+    pub(super) fn attempt(&mut self, now: Time, service: u64) {
+        let own = self.favourite.vote(service);
+        self.window.add(now, |counts| {
+            counts.syn += 1;
+            counts.attempts += u32::from(own);
+        });
+    }
+
+    /// Whether a verdict of this class is due: at most one a second, since policy wants to know that it goes on.
+    pub(super) fn due(&mut self, now: Time, class: Class) -> bool {
+        let slot = &mut self.verdicts[class as usize % 5];
+        let due = *slot == Time::ZERO || now.since(*slot) >= Duration::from_secs(1);
+        if due {
+            *slot = now;
+        }
+        due
+    }
+
+    /// Whether anything at all speaks against the address: such a one is not remembered as benign.
+    pub(super) fn is_suspect(&mut self, now: Time) -> bool {
+        self.verdicts.iter().any(|at| *at != Time::ZERO)
+            || self.failures.read(now, FAILURES_HALF_LIFE) >= 3.0
+            || self.tcp.ports.count(now.as_secs()) >= 5
+            || self.starving.count_older(now.as_secs(), 5) >= 5
+    }
+
+    /// The window's features; see [`Features`] for the formulas.
+    pub(super) fn features(&mut self, now: Time) -> Features {
+        self.window.advance(now);
+        Features {
+            distinct_ports: self.ports.count(now.as_secs()) as f32,
+            distinct_hosts: self.hosts.count(now.as_secs()) as f32,
+            ..self.window.features()
+        }
+    }
+}
+
+#[derive(Clone, Debug)]
+struct Favourite {
+    service: u64,
+    votes: u32,
+}
+
+impl Favourite {
+    fn vote(&mut self, service: u64) -> bool {
+        match (self.service == service, self.votes) {
+            (true, votes) => self.votes = votes.saturating_add(1).min(1000),
+            (false, 0) => *self = Self { service, votes: 1 },
+            (false, votes) => self.votes = votes - 1,
+        }
+        self.service == service
+    }
+}
+
+/// Ports and hosts that were asked for and have not answered, in the last ten seconds. Pairs tell a scan from a
+/// talkative peer: who asks each of fifty hosts on a port of its own scans neither ports nor hosts.
+#[derive(Clone, Debug)]
+pub(super) struct Probes {
+    pub(super) pairs: Stamps<256, 10>,
+    pub(super) ports: Stamps<128, 10>,
+    pub(super) hosts: Stamps<64, 10>,
+}
+
+impl Probes {
+    const fn new() -> Self {
+        Self { pairs: Stamps::new(), ports: Stamps::new(), hosts: Stamps::new() }
+    }
+
+    /// Whether the pair is new.
+    pub(super) fn mark(&mut self, now: Time, at: Asked) -> bool {
+        let tick = now.as_secs();
+        self.ports.mark(at.port, tick);
+        self.hosts.mark(at.host, tick);
+        self.pairs.mark(at.pair, tick)
+    }
+
+    pub(super) fn clear(&mut self, at: Asked) {
+        self.pairs.clear(at.pair);
+        self.ports.clear(at.port);
+        self.hosts.clear(at.host);
+    }
+}
+
+/// The slow memory of probes: an hour, in minutes.
+#[derive(Clone, Debug)]
+pub(super) struct SlowProbes {
+    pub(super) ports: Stamps<128, 60>,
+    pub(super) hosts: Stamps<32, 60>,
+}
+
+impl SlowProbes {
+    pub(super) fn mark(&mut self, now: Time, at: Asked) {
+        self.ports.mark(at.port, now.as_secs() / 60);
+        self.hosts.mark(at.host, now.as_secs() / 60);
+    }
+
+    pub(super) fn clear(&mut self, at: Asked) {
+        self.ports.clear(at.port);
+        self.hosts.clear(at.host);
+    }
+}
+
+/// What was asked for, as hashes.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Asked {
+    pub(super) port: u64,
+    pub(super) host: u64,
+    pub(super) pair: u64,
+}
+
+impl Asked {
+    pub(super) fn new(keyed: &Keyed, host: IpAddr, port: u16) -> Self {
+        let (host, port) = (keyed.hash(&host), keyed.hash(&port));
+        Self { port, host, pair: host ^ port.rotate_left(17) }
+    }
+}

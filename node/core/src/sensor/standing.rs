@@ -1,0 +1,117 @@
+//! What speaks for an address: benign handshakes of the last day, its share of the work, many clients behind it.
+
+use core::{net::IpAddr, time::Duration};
+
+use super::{
+    Sensor,
+    decay::Decay,
+    rules::Finding,
+    table::{Generations, Keyed},
+};
+use crate::{Class, Time, verdict::Standing};
+
+/// How long a benign handshake counts for its address.
+const ACQUAINTANCE: Duration = Duration::from_secs(24 * 3600);
+/// The half-life of an address's share of the established flows.
+const SHARE_HALF_LIFE: Duration = Duration::from_secs(1800);
+/// Work counts towards the share only after this long, so that an attack cannot vouch for itself.
+const SHARE_DELAY: Duration = Duration::from_secs(60);
+/// A share of fewer flows than this says nothing.
+const SHARE_MINIMUM: f32 = 100.0;
+/// Different clients behind one address, from which it counts as shared: a person has a browser or two and a phone.
+const SHARED_CLIENTS: u32 = 4;
+/// Work done beside the offence within ten seconds, from which the address counts as shared. Alone, a scanner, a
+/// guesser and a slow attacker do none.
+const SHARED_WORK: u32 = 20;
+
+/// The addresses that did some benign work.
+#[derive(Debug)]
+pub(super) struct Acquaintances {
+    table: Generations<IpAddr, Acquaintance>,
+    total: Work,
+}
+
+#[derive(Debug, Default)]
+struct Acquaintance {
+    seen: Time,
+    work: Work,
+}
+
+/// Flows, counted with a delay.
+#[derive(Debug, Default)]
+struct Work {
+    settled: Decay,
+    recent: f32,
+    since: Time,
+}
+
+impl Work {
+    fn add(&mut self, now: Time) {
+        self.settle(now);
+        self.recent += 1.0;
+    }
+
+    fn settle(&mut self, now: Time) -> f32 {
+        if now.since(self.since) >= SHARE_DELAY {
+            self.settled.add(now, SHARE_HALF_LIFE, self.recent);
+            (self.recent, self.since) = (0.0, now);
+        }
+        self.settled.read(now, SHARE_HALF_LIFE)
+    }
+}
+
+impl Acquaintances {
+    pub(super) fn new(capacity: usize) -> Self {
+        Self { table: Generations::new(capacity), total: Work::default() }
+    }
+
+    /// A connection of the address did some benign work.
+    pub(super) fn worked(&mut self, keyed: &Keyed, now: Time, address: IpAddr) {
+        let hash = keyed.hash(&address);
+        if self.table.get(hash, &address).is_none() {
+            self.table.insert(hash, address, Acquaintance::default());
+        }
+        if let Some(known) = self.table.get_mut(hash, &address) {
+            known.seen = now;
+            known.work.add(now);
+        }
+        self.total.add(now);
+    }
+
+    /// The address turned out to be hostile, by evidence that cannot be forged.
+    pub(super) fn forget(&mut self, keyed: &Keyed, address: IpAddr) {
+        self.table.remove(keyed.hash(&address), &address);
+    }
+
+    fn is_known(&self, keyed: &Keyed, now: Time, address: IpAddr) -> bool {
+        let known = self.table.get(keyed.hash(&address), &address);
+        known.is_some_and(|known| now.since(known.seen) < ACQUAINTANCE)
+    }
+
+    /// The address's share of the established flows of the last hour, per mille.
+    fn share(&mut self, keyed: &Keyed, now: Time, address: IpAddr) -> u16 {
+        let total = self.total.settle(now);
+        let own =
+            self.table.get_mut(keyed.hash(&address), &address).map_or(0.0, |known| known.work.settle(now));
+        if total < SHARE_MINIMUM { 0 } else { (own / total * 1000.0).min(1000.0) as u16 }
+    }
+}
+
+impl Sensor {
+    pub(super) fn standing(&mut self, remote: IpAddr, finding: &Finding) -> Standing {
+        let now = self.now;
+        let known = self.acquaintances.is_known(&self.keyed, now, remote);
+        let flow_share = self.acquaintances.share(&self.keyed, now, remote);
+        let Some(source) = self.source(remote) else { return Standing::default() };
+        source.window.advance(now);
+        // A flood of requests is itself made of work.
+        let work = if finding.class == Class::HttpFlood { 0 } else { source.window.total().worked };
+        let clients = source.clients.count_older(now.as_secs() / 60, 0);
+        Standing {
+            known,
+            established: now.since(source.worked_at) < Duration::from_secs(60),
+            flow_share,
+            shared: clients >= SHARED_CLIENTS || work >= SHARED_WORK,
+        }
+    }
+}

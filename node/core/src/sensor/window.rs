@@ -1,0 +1,177 @@
+//! Ten seconds of one remote address, in ten one-second buckets.
+
+use core::time::Duration;
+
+use crate::{Features, Time};
+
+/// How many one-second buckets a window has.
+pub(super) const BUCKETS: usize = 10;
+
+/// What is counted in each second. All counts are of wire segments unless the name says otherwise.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Counts {
+    /// Received.
+    pub(super) packets: u32,
+    /// IP bytes received.
+    pub(super) bytes: u64,
+    /// Sum of the squares of the segments' lengths.
+    pub(super) squares: u64,
+    /// Sum of the squares of the gaps between frames, in microseconds squared.
+    pub(super) gaps: f64,
+    /// TCP segments received.
+    pub(super) tcp: u32,
+    /// Connection attempts.
+    pub(super) syn: u32,
+    /// Connection attempts that went on.
+    pub(super) followed: u32,
+    /// RSTs that we answered.
+    pub(super) refused: u32,
+    /// TCP segments that belong to no connection.
+    pub(super) stray: u32,
+    /// Datagrams of conversations that were not answered when they came.
+    pub(super) udp: u32,
+    /// Those of them that were answered later.
+    pub(super) udp_answered: u32,
+    /// Our errors for closed ports.
+    pub(super) unreachable: u32,
+    /// Echo requests.
+    pub(super) echo: u32,
+    /// Complete requests.
+    pub(super) requests: u32,
+    /// Requests that carry a password in the open.
+    pub(super) passwords: u32,
+    /// Probes that prove their sender: handshakes that carried nothing, on ports not tried before.
+    pub(super) probes: u32,
+    /// Connections that did some work.
+    pub(super) worked: u32,
+    /// Attempts on the service that had the most.
+    pub(super) attempts: u32,
+}
+
+impl Counts {
+    fn subtract(&mut self, other: &Self) {
+        self.packets -= other.packets;
+        self.bytes -= other.bytes;
+        self.squares -= other.squares;
+        self.gaps = (self.gaps - other.gaps).max(0.0);
+        self.tcp -= other.tcp;
+        self.syn -= other.syn;
+        self.followed -= other.followed;
+        self.refused -= other.refused;
+        self.stray -= other.stray;
+        self.udp -= other.udp;
+        self.udp_answered -= other.udp_answered;
+        self.unreachable -= other.unreachable;
+        self.echo -= other.echo;
+        self.requests -= other.requests;
+        self.passwords -= other.passwords;
+        self.probes -= other.probes;
+        self.worked -= other.worked;
+        self.attempts -= other.attempts;
+    }
+}
+
+/// The rolling window.
+#[derive(Clone, Debug)]
+pub(super) struct Window {
+    buckets: [Counts; BUCKETS],
+    total: Counts,
+    /// The second that the newest bucket counts.
+    second: u64,
+    /// When the oldest frame still counted arrived, at most ten seconds ago.
+    begun: Time,
+    last: Time,
+}
+
+impl Window {
+    pub(super) fn new(now: Time) -> Self {
+        Self {
+            buckets: [Counts::default(); BUCKETS],
+            total: Counts::default(),
+            second: now.as_secs(),
+            begun: now,
+            last: now,
+        }
+    }
+
+    /// Adds to the present second and to the total.
+    pub(super) fn add(&mut self, now: Time, add: impl Fn(&mut Counts)) {
+        self.advance(now);
+        add(&mut self.buckets[self.second as usize % BUCKETS]);
+        add(&mut self.total);
+    }
+
+    /// Counts a frame of `segments` segments with `bytes` bytes.
+    pub(super) fn frame(&mut self, now: Time, segments: u32, bytes: u32) {
+        self.advance(now);
+        let gap = now.since(self.last).as_micros() as f64;
+        let gap = if self.total.packets == 0 { 0.0 } else { gap };
+        let each = u64::from(bytes / segments.max(1));
+        self.add(now, |counts| {
+            counts.packets += segments;
+            counts.bytes += u64::from(bytes);
+            counts.squares += each * each * u64::from(segments);
+            counts.gaps += gap * gap;
+        });
+        self.last = self.last.max(now);
+    }
+
+    /// The sums over the last ten seconds.
+    pub(super) fn total(&self) -> &Counts {
+        &self.total
+    }
+
+    /// The sums over the present second.
+    pub(super) fn second(&self) -> &Counts {
+        &self.buckets[self.second as usize % BUCKETS]
+    }
+
+    /// How long the frames counted took to arrive.
+    pub(super) fn span(&self) -> Duration {
+        self.last.since(self.begun)
+    }
+
+    /// Drops the seconds that are over.
+    pub(super) fn advance(&mut self, now: Time) {
+        let second = now.as_secs();
+        if second <= self.second {
+            return;
+        }
+        if second - self.second >= BUCKETS as u64 {
+            *self = Self { last: self.last, ..Self::new(now) };
+            return;
+        }
+        for over in self.second + 1..=second {
+            let bucket = &mut self.buckets[over as usize % BUCKETS];
+            self.total.subtract(bucket);
+            *bucket = Counts::default();
+        }
+        self.second = second;
+        self.begun = self.begun.max(Time::from_secs(second - (BUCKETS as u64 - 1)));
+        if self.total.packets == 0 {
+            self.begun = now;
+        }
+    }
+
+    /// The features that need nothing but this window; see [`Features`] for the formulas.
+    pub(super) fn features(&self) -> Features {
+        let Counts { packets, bytes, squares, gaps, tcp, syn, followed, refused, attempts, .. } = self.total;
+        let (n, seconds) = (f64::from(packets.max(1)), BUCKETS as f64);
+        let length = bytes as f64 / n;
+        let gap = self.span().as_secs_f64() / (n - 1.0).max(1.0);
+        let share = |part: u32| (f64::from(part) / f64::from(tcp.max(1))).min(1.0) as f32;
+        Features {
+            packets_per_second: (f64::from(packets) / seconds) as f32,
+            bytes_per_second: (bytes as f64 / seconds) as f32,
+            mean_packet_length: length as f32,
+            std_packet_length: libm::sqrt((squares as f64 / n - length * length).max(0.0)) as f32,
+            mean_interarrival: gap as f32,
+            std_interarrival: libm::sqrt((gaps / 1e12 / (n - 1.0).max(1.0) - gap * gap).max(0.0)) as f32,
+            syn_share: share(syn),
+            reset_share: share(refused),
+            half_open: syn.saturating_sub(followed) as f32,
+            attempts_per_service: attempts as f32,
+            ..Features::default()
+        }
+    }
+}
