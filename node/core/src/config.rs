@@ -50,7 +50,7 @@ pub struct PortScanRule {
 
 impl Default for PortScanRule {
     fn default() -> Self {
-        Self { ports: 15, udp_ports: 25, hosts: 40, ports_per_hour: 40, protocols: 12 }
+        Self { ports: 15, udp_ports: 25, hosts: 25, ports_per_hour: 40, protocols: 12 }
     }
 }
 

@@ -69,7 +69,7 @@ impl Sensor {
         source.window.add(seen.now, |counts| counts.udp += seen.segments);
         let new = fresh && source.udp.mark(seen.now, asked);
         let scan = if new { rules::udp_scan(source, seen.now, &rules.port_scan) } else { None };
-        let flood = rules::udp_flood(source, &rules.net_flood);
+        let flood = rules::udp_flood(source, seen.now, &rules.net_flood);
         self.accuse(seen.remote, scan);
         self.accuse(seen.remote, flood);
     }
@@ -117,7 +117,7 @@ impl Sensor {
                 source.window.add(seen.now, |counts| counts.echo += seen.segments);
                 let new = source.tcp.mark(seen.now, asked);
                 let sweep = if new { rules::port_scan(source, seen.now, &rules.port_scan) } else { None };
-                let flood = rules::echo_flood(source, &rules.net_flood);
+                let flood = rules::echo_flood(source, seen.now, &rules.net_flood);
                 self.accuse(seen.remote, sweep);
                 self.accuse(seen.remote, flood);
             }

@@ -200,10 +200,8 @@ impl Sensor {
         if !conversation.state.credentials() {
             return;
         }
-        match payload::http_status(tcp.payload) {
-            Some(401 | 403) => self.login_refused(seen, conversation),
-            Some(_) => conversation.state.set_credentials(false),
-            None => {}
+        if let Some(401 | 403) = payload::http_status(tcp.payload) {
+            self.login_refused(seen, conversation);
         }
     }
 
@@ -289,7 +287,8 @@ impl Sensor {
         self.acquaintances.worked(&self.keyed, now, remote);
     }
 
-    fn password_sent(&mut self, seen: &Sighting, conversation: &Conversation) {
+    fn password_sent(&mut self, seen: &Sighting, conversation: &mut Conversation) {
+        conversation.state.set_credentials(true);
         let (rules, proven) = (self.rules.clone(), conversation.state.proven());
         let Some(source) = self.source(seen.remote) else { return };
         source.window.add(seen.now, |counts| counts.passwords += 1);

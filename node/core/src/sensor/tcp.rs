@@ -124,7 +124,7 @@ impl Sensor {
         source.slow.mark(seen.now, asked);
         let new = source.tcp.mark(seen.now, asked);
         let scan = if new { rules::port_scan(source, seen.now, &rules.port_scan) } else { None };
-        let flood = rules::syn_flood(source, &rules.net_flood);
+        let flood = rules::syn_flood(source, seen.now, &rules.net_flood);
         self.accuse(seen.remote, scan);
         self.accuse(seen.remote, flood);
     }
@@ -182,7 +182,7 @@ impl Sensor {
         source.window.add(seen.now, |counts| counts.stray += seen.segments);
         let new = source.tcp.mark(seen.now, asked);
         let scan = if new { rules::port_scan(source, seen.now, &rules.port_scan) } else { None };
-        let flood = rules::stray_flood(source, &rules.net_flood);
+        let flood = rules::stray_flood(source, seen.now, &rules.net_flood);
         self.accuse(seen.remote, scan);
         self.accuse(seen.remote, flood);
     }
@@ -347,6 +347,9 @@ fn carried_data(conversation: &Conversation) -> bool {
 impl Conversation {
     /// Whether it is about a login that has not succeeded.
     fn is_login(&self) -> bool {
-        !self.state.logged_in() && (self.failures > 0 || self.dialect == super::conversation::Dialect::Ssh)
+        !self.state.logged_in()
+            && (self.failures > 0
+                || self.state.credentials()
+                || self.dialect == super::conversation::Dialect::Ssh)
     }
 }

@@ -4,17 +4,24 @@ use alloc::{format, string::String};
 
 use super::Finding;
 use crate::{
-    Class, Evidence,
+    Class, Evidence, Time,
     config::NetFloodRule,
-    sensor::{service::Flood, source::Source},
+    sensor::{
+        service::Flood,
+        source::{Probes, Source},
+    },
 };
 
+/// A flood asks the same again and again; a scan asks everything once or twice.
+const REPEATS: u32 = 3;
+
 /// SYNs that completed no handshake.
-pub(crate) fn syn_flood(source: &Source, rule: &NetFloodRule) -> Option<Finding> {
+pub(crate) fn syn_flood(source: &mut Source, now: Time, rule: &NetFloodRule) -> Option<Finding> {
     let total = source.window.total();
     let half_open = total.syn.saturating_sub(total.followed);
     // A busy client's connections in flight are few beside those that went on.
-    let flooded = half_open >= rule.syn && half_open > total.followed;
+    let many = half_open >= rule.syn && half_open > total.followed;
+    let flooded = many && repeats(half_open, &mut source.tcp, now);
     flooded.then(|| {
         found("net_flood.syn", half_open, rule.syn, in_span(source, half_open, "SYNs without a handshake"))
     })
@@ -22,7 +29,7 @@ pub(crate) fn syn_flood(source: &Source, rule: &NetFloodRule) -> Option<Finding>
 
 /// Datagrams without an answer: many where we said that the port is closed, very many where we said nothing (a
 /// collector of logs or of video never answers).
-pub(crate) fn udp_flood(source: &Source, rule: &NetFloodRule) -> Option<Finding> {
+pub(crate) fn udp_flood(source: &mut Source, now: Time, rule: &NetFloodRule) -> Option<Finding> {
     let (total, second) = (source.window.total(), source.window.second());
     let unanswered = total.udp.saturating_sub(total.udp_answered);
     let burst = second.udp.saturating_sub(second.udp_answered);
@@ -31,8 +38,10 @@ pub(crate) fn udp_flood(source: &Source, rule: &NetFloodRule) -> Option<Finding>
         (_, true) => (burst, rule.udp_silent / 2),
         _ => (unanswered, rule.udp_silent),
     };
-    let text = || in_span(source, measured, "datagrams without an answer");
-    (measured >= limit).then(|| found("net_flood.udp", measured, limit, text()))
+    let flooded = measured >= limit && repeats(measured, &mut source.udp, now);
+    flooded.then(|| {
+        found("net_flood.udp", measured, limit, in_span(source, measured, "datagrams without an answer"))
+    })
 }
 
 /// Echo requests.
@@ -43,10 +52,16 @@ pub(crate) fn echo_flood(source: &Source, rule: &NetFloodRule) -> Option<Finding
 }
 
 /// TCP segments that belong to no connection.
-pub(crate) fn stray_flood(source: &Source, rule: &NetFloodRule) -> Option<Finding> {
+pub(crate) fn stray_flood(source: &mut Source, now: Time, rule: &NetFloodRule) -> Option<Finding> {
     let stray = source.window.total().stray;
-    let text = || in_span(source, stray, "segments of no connection");
-    (stray >= rule.stray).then(|| found("net_flood.stray", stray, rule.stray, text()))
+    let flooded = stray >= rule.stray && repeats(stray, &mut source.tcp, now);
+    flooded.then(|| {
+        found("net_flood.stray", stray, rule.stray, in_span(source, stray, "segments of no connection"))
+    })
+}
+
+fn repeats(measured: u32, probes: &mut Probes, now: Time) -> bool {
+    measured >= probes.pairs.count(now.as_secs()) * REPEATS
 }
 
 /// A flood that shows only at the service.
