@@ -13,6 +13,13 @@ pub use convert::ConvertError;
 
 /// What `build.rs` generates from `smartfw/v1/*.proto`.
 pub mod wire {
-    #![allow(missing_docs, unreachable_pub, unused_qualifications, clippy::use_self)] // generated
+    #![allow(
+        missing_docs,
+        unreachable_pub,
+        unused_qualifications,
+        clippy::all,
+        clippy::use_self,
+        clippy::too_many_lines
+    )] // generated
     tonic::include_proto!("smartfw.v1");
 }

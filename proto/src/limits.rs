@@ -10,7 +10,7 @@ pub const NAME: usize = 255;
 pub const TEXT: usize = 1024;
 
 /// Blocks, alerts, orders, entries in one message of a stream: 1,000 of them, all texts full, stay below
-/// [`MESSAGE`] (a block carries two texts and a name), and a million rows take 1,000 messages.
+/// [`MESSAGE`] (a block carries at most two texts and a name), and a million rows take 1,000 messages.
 pub const CHUNK: usize = 1000;
 
 /// Alerts in one message: an alert carries two texts and two names.
@@ -25,8 +25,14 @@ pub const REFUSED: usize = CHUNK;
 /// Rows of each kind in an explanation: what a person reads.
 pub const EXPLAINED: usize = 200;
 
+/// Offenders in an explanation: the address, its /64, and room.
+pub const OFFENDERS: usize = 8;
+
+/// Incidents in an offender's time line.
+pub const TIMELINE: usize = 64;
+
 /// Rows of each kind in a frame of the live view: two tall terminals.
 pub const TOP: usize = 100;
 
-/// Interfaces, models, health entries in a status; keys in the answer to a reload.
+/// Interfaces, models, health entries in a status; keys in the answer to a reload; remedies.
 pub const LISTED: usize = 256;

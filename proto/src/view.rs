@@ -3,7 +3,7 @@
 use std::{net::IpAddr, time::Duration};
 
 use smartfw_core::{
-    Alert, Block, BlockId, Class, Detector, Evidence, Features, IpNet, Strength, Time,
+    Action, Alert, Block, BlockId, Class, Detector, Evidence, Features, IpNet, Strength, Time,
     order::{Allowed, Done, EnforcementState, Mode, Refusal},
     protect::Protected,
 };
@@ -17,10 +17,25 @@ pub struct BlockRow {
     pub packets: u64,
     /// Bytes dropped because of it.
     pub bytes: u64,
-    /// Whether the kernel drops the target now.
-    pub enforced: bool,
-    /// Why it is not enforced, or that another block of the target is; else empty.
-    pub note: String,
+    /// Whether it is enforced.
+    pub state: BlockState,
+    /// A person insisted, although the target is wide or protected.
+    pub forced: bool,
+    /// When it ends unless confirmed.
+    pub reverts: Option<Time>,
+}
+
+/// Whether a block is enforced.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum BlockState {
+    /// The kernel drops its target.
+    InForce,
+    /// Another block of the same target is stronger or longer.
+    Shadowed,
+    /// Its target is protected or allowed.
+    Suspended(Protected),
+    /// Enforcement is switched off.
+    Off,
 }
 
 /// A decision that waits for approval.
@@ -29,7 +44,9 @@ pub struct Pending {
     /// Identifies it in `approve` and `reject`.
     pub id: BlockId,
     /// Since when it waits.
-    pub time: Time,
+    pub since: Time,
+    /// Until when it can be approved.
+    pub until: Time,
     /// Who would be dropped.
     pub target: IpNet,
     /// What for.
@@ -44,8 +61,6 @@ pub struct Pending {
     pub evidence: Option<Evidence>,
     /// Why, for a human being.
     pub reason: String,
-    /// For how long it would be dropped; `None` for ever.
-    pub duration: Option<Duration>,
 }
 
 /// What an order did, as told to the person: [`Done`] with long lists cut.
@@ -204,21 +219,21 @@ pub struct Health {
 /// How bad something is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum HealthLevel {
-    /// As it should be.
-    Ok,
-    /// It works, but not as it should.
+    /// As intended, but worth knowing.
+    Info,
+    /// Something works less well than it should.
     Warn,
-    /// It does not work.
-    Fail,
+    /// Something does not work.
+    Error,
 }
 
 impl HealthLevel {
     /// The stable, lower-case name.
     pub const fn as_str(self) -> &'static str {
         match self {
-            Self::Ok => "ok",
+            Self::Info => "info",
             Self::Warn => "warn",
-            Self::Fail => "fail",
+            Self::Error => "error",
         }
     }
 }
@@ -226,7 +241,7 @@ impl HealthLevel {
 /// What [`crate::wire::ListBlocksRequest`] asks for.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct BlockFilter {
-    /// Every origin's block, also those that are not enforced; else one row a target.
+    /// Every origin's block, also those that do not decide; else one row a target: the block that decides.
     pub all: bool,
     /// Only this origin's.
     pub origin: Option<String>,
@@ -244,6 +259,7 @@ pub struct AlertFilter {
 }
 
 /// What a follower of alerts gets.
+#[expect(clippy::large_enum_variant, reason = "there is one at a time, and hardly ever a small one")]
 #[derive(Clone, Debug, PartialEq)]
 pub enum AlertEvent {
     /// An alert, or an update of an episode.
@@ -277,12 +293,71 @@ pub struct Explanation {
     pub alerts: Vec<Alert>,
     /// Its last window, where there is one.
     pub window: Option<Features>,
-    /// How many hard blocks it has had.
-    pub level: u8,
-    /// Until when that is remembered.
-    pub remembered: Option<Time>,
+    /// What is remembered of it, and of its /64.
+    pub offenders: Vec<Offender>,
     /// Automatic blocks of it are held back until then, because a person unblocked it.
     pub held_back: Option<Time>,
+    /// What becomes of its packets.
+    pub outcome: Outcome,
+    /// How long the next hard block by detection would last, at least.
+    pub next: Duration,
+    /// Commands that would change the outcome, most to the point first.
+    pub remedies: Vec<String>,
+}
+
+/// What becomes of an address's packets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// Nothing is dropped.
+    Passes,
+    /// Nothing is dropped, although a block says so.
+    Suspended,
+    /// Dropped, but for established connections.
+    Limited,
+    /// Everything is dropped.
+    Dropped,
+}
+
+impl Outcome {
+    /// The stable, lower-case name.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Passes => "passes",
+            Self::Suspended => "suspended",
+            Self::Limited => "limited",
+            Self::Dropped => "dropped",
+        }
+    }
+}
+
+/// What is remembered of a source that was reported.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Offender {
+    /// The address, or the /64 that was blocked as a whole.
+    pub target: IpNet,
+    /// How many hard blocks it has earned.
+    pub level: u8,
+    /// Until when it is remembered.
+    pub until: Time,
+    /// What it did, oldest first.
+    pub timeline: Vec<Incident>,
+}
+
+/// One line of an offender's time line.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Incident {
+    /// When the deciding packet was seen.
+    pub at: Time,
+    /// Of what.
+    pub class: Class,
+    /// Who says so.
+    pub detector: Detector,
+    /// What proves the address.
+    pub evidence: Option<Evidence>,
+    /// What was done.
+    pub action: Action,
+    /// Why, for a human being.
+    pub text: String,
 }
 
 /// What a reload did: the keys that changed.

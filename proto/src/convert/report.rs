@@ -8,13 +8,13 @@ use smartfw_core::{
 use super::{
     ConvertError,
     scalar::{
-        Result, address, address_bytes, clip, clip_finite, clip_share, durations, finite, name, nanos,
+        Result, address, address_bytes, clip, clip_finite, clip_share, clipped, finite, list, name,
         optional_name, required, share, small, target, text, times,
     },
 };
 use crate::{
     limits,
-    view::{BlockRow, Pending},
+    view::{BlockRow, BlockState, Incident, Offender, Pending},
     wire,
 };
 
@@ -76,17 +76,43 @@ impl TryFrom<wire::Block> for Block {
 }
 
 impl From<BlockRow> for wire::BlockRow {
-    fn from(BlockRow { block, packets, bytes, enforced, note }: BlockRow) -> Self {
-        Self { block: Some(block.into()), packets, bytes, enforced, note: clip(limits::TEXT, note) }
+    fn from(BlockRow { block, packets, bytes, state, forced, reverts }: BlockRow) -> Self {
+        let reverts = reverts.map(Time::as_nanos);
+        Self { block: Some(block.into()), packets, bytes, state: Some(state.into()), forced, reverts }
     }
 }
 
 impl TryFrom<wire::BlockRow> for BlockRow {
     type Error = ConvertError;
     fn try_from(row: wire::BlockRow) -> Result<Self> {
-        let wire::BlockRow { block, packets, bytes, enforced, note } = row;
-        let note = text("row.note", limits::TEXT, note)?;
-        Ok(Self { block: required("row.block", block)?.try_into()?, packets, bytes, enforced, note })
+        let wire::BlockRow { block, packets, bytes, state, forced, reverts } = row;
+        let block = required("row.block", block)?.try_into()?;
+        let state = required("row.state", state)?.try_into()?;
+        Ok(Self { block, packets, bytes, state, forced, reverts: times(reverts) })
+    }
+}
+
+impl From<BlockState> for wire::block_row::State {
+    fn from(state: BlockState) -> Self {
+        match state {
+            BlockState::InForce => Self::InForce(wire::InForce {}),
+            BlockState::Shadowed => Self::Shadowed(wire::Shadowed {}),
+            BlockState::Suspended(protected) => Self::Suspended(protected.into()),
+            BlockState::Off => Self::Off(wire::Off {}),
+        }
+    }
+}
+
+impl TryFrom<wire::block_row::State> for BlockState {
+    type Error = ConvertError;
+    fn try_from(state: wire::block_row::State) -> Result<Self> {
+        use wire::block_row::State;
+        Ok(match state {
+            State::InForce(wire::InForce {}) => Self::InForce,
+            State::Shadowed(wire::Shadowed {}) => Self::Shadowed,
+            State::Suspended(protected) => Self::Suspended(protected.try_into()?),
+            State::Off(wire::Off {}) => Self::Off,
+        })
     }
 }
 
@@ -245,11 +271,11 @@ impl TryFrom<wire::Allowed> for Allowed {
 
 impl From<Pending> for wire::Pending {
     fn from(pending: Pending) -> Self {
-        let Pending { id, time, target, class, confidence, strength, detector, evidence, reason, duration } =
+        let Pending { id, since, until, target, class, confidence, strength, detector, evidence, reason } =
             pending;
         Self {
             id: id.0,
-            time: time.as_nanos(),
+            since: since.as_nanos(),
             target: Some(target.into()),
             class: wire::Class::from(class).into(),
             confidence: clip_share(confidence),
@@ -257,7 +283,7 @@ impl From<Pending> for wire::Pending {
             detector: wire::Detector::from(detector).into(),
             evidence: evidence_to_wire(evidence),
             reason: clip(limits::TEXT, reason),
-            duration: duration.map(nanos),
+            until: until.as_nanos(),
         }
     }
 }
@@ -267,7 +293,7 @@ impl TryFrom<wire::Pending> for Pending {
     fn try_from(pending: wire::Pending) -> Result<Self> {
         Ok(Self {
             id: BlockId(pending.id),
-            time: Time::from_nanos(pending.time),
+            since: Time::from_nanos(pending.since),
             target: target("pending.target", pending.target)?,
             class: name("pending.class", pending.class)?,
             confidence: share("pending.confidence", pending.confidence)?,
@@ -275,7 +301,53 @@ impl TryFrom<wire::Pending> for Pending {
             detector: name("pending.detector", pending.detector)?,
             evidence: optional_name("pending.evidence", pending.evidence)?,
             reason: text("pending.reason", limits::TEXT, pending.reason)?,
-            duration: durations(pending.duration),
+            until: Time::from_nanos(pending.until),
+        })
+    }
+}
+
+impl From<Offender> for wire::Offender {
+    fn from(Offender { target, level, until, timeline }: Offender) -> Self {
+        let timeline = clipped(limits::TIMELINE, timeline);
+        Self { target: Some(target.into()), level: level.into(), until: until.as_nanos(), timeline }
+    }
+}
+
+impl TryFrom<wire::Offender> for Offender {
+    type Error = ConvertError;
+    fn try_from(offender: wire::Offender) -> Result<Self> {
+        Ok(Self {
+            target: target("offender.target", offender.target)?,
+            level: small("offender.level", offender.level)?,
+            until: Time::from_nanos(offender.until),
+            timeline: list("offender.timeline", limits::TIMELINE, offender.timeline)?,
+        })
+    }
+}
+
+impl From<Incident> for wire::Incident {
+    fn from(Incident { at, class, detector, evidence, action, text }: Incident) -> Self {
+        Self {
+            time: at.as_nanos(),
+            class: wire::Class::from(class).into(),
+            detector: wire::Detector::from(detector).into(),
+            evidence: evidence_to_wire(evidence),
+            action: wire::Action::from(action).into(),
+            text: clip(limits::TEXT, text),
+        }
+    }
+}
+
+impl TryFrom<wire::Incident> for Incident {
+    type Error = ConvertError;
+    fn try_from(incident: wire::Incident) -> Result<Self> {
+        Ok(Self {
+            at: Time::from_nanos(incident.time),
+            class: name("incident.class", incident.class)?,
+            detector: name("incident.detector", incident.detector)?,
+            evidence: optional_name("incident.evidence", incident.evidence)?,
+            action: name("incident.action", incident.action)?,
+            text: text("incident.text", limits::TEXT, incident.text)?,
         })
     }
 }

@@ -11,7 +11,11 @@ use smartfw_core::{
 };
 
 use super::{ConvertError, Problem};
-use crate::{limits, view::Coordinator, view::HealthLevel, wire};
+use crate::{
+    limits,
+    view::{Coordinator, HealthLevel, Outcome},
+    wire,
+};
 
 pub(super) type Result<T> = std::result::Result<T, ConvertError>;
 
@@ -61,7 +65,8 @@ mirror!(Action { Block, RateLimit, Report, Pending, Protected });
 mirror!(Protocol { Tcp, Udp, Icmp, Other });
 mirror!(EnforcementState { On, Off, Panic });
 mirror!(Mode { Auto, Manual });
-mirror!(HealthLevel { Ok, Warn, Fail });
+mirror!(HealthLevel { Info, Warn, Error });
+mirror!(Outcome { Passes, Suspended, Limited, Dropped });
 mirror!(Why {
     Loopback => Loopback, Unspecified => UnspecifiedAddress, LinkLocal => LinkLocal, Multicast => Multicast,
     Broadcast => Broadcast, Own => Own, Gateway => Gateway, Resolver => Resolver, Dhcp => Dhcp, Ntp => Ntp,

@@ -8,7 +8,7 @@ use super::{
     ConvertError, Problem,
     scalar::{
         Result, address, address_bytes, clip, clip_finite, clipped, clipped_names, finite, list, name, names,
-        nanos, optional_name, required, small, text, times,
+        nanos, optional_name, required, text, times,
     },
 };
 use crate::{
@@ -111,9 +111,11 @@ impl From<Explanation> for wire::Explanation {
             allowed,
             mut alerts,
             window,
-            level,
-            remembered,
+            offenders,
             held_back,
+            outcome,
+            next,
+            remedies,
         } = explanation;
         alerts.drain(..alerts.len().saturating_sub(limits::EXPLAINED)); // the newest are the ones that count
         Self {
@@ -128,9 +130,11 @@ impl From<Explanation> for wire::Explanation {
             allowed: clipped(limits::EXPLAINED, allowed),
             alerts: clipped(limits::EXPLAINED, alerts),
             window: window.map(Into::into),
-            level: level.into(),
-            remembered: remembered.map(Time::as_nanos),
+            offenders: clipped(limits::OFFENDERS, offenders),
             held_back: held_back.map(Time::as_nanos),
+            outcome: wire::Outcome::from(outcome).into(),
+            next: nanos(next),
+            remedies: clipped_names(remedies),
         }
     }
 }
@@ -150,9 +154,11 @@ impl TryFrom<wire::Explanation> for Explanation {
             allowed: list("explanation.allowed", limits::EXPLAINED, explanation.allowed)?,
             alerts: list("explanation.alerts", limits::EXPLAINED, explanation.alerts)?,
             window: explanation.window.map(Features::try_from).transpose()?,
-            level: small("explanation.level", explanation.level)?,
-            remembered: times(explanation.remembered),
+            offenders: list("explanation.offenders", limits::OFFENDERS, explanation.offenders)?,
             held_back: times(explanation.held_back),
+            outcome: name("explanation.outcome", explanation.outcome)?,
+            next: Duration::from_nanos(explanation.next),
+            remedies: names("explanation.remedies", explanation.remedies)?,
         })
     }
 }
