@@ -1,1 +1,21 @@
-//! Under construction.
+//! The daemon on every server: it watches, decides, drops, and tells a person what it did.
+//!
+//! ```text
+//! detector thread   frames -> Sensor -> verdicts ─┐
+//! guard thread      who must never be locked out ─┤
+//! control runtime   orders and questions ─────────┼─▶ inbox ─▶ driver thread (Agent) ─┬─▶ enforcer thread ─▶ kernel
+//! store thread      "up to here it is on disk" ───┤                                   ├─▶ store thread ─▶ sled
+//! enforcer thread   "the kernel drops it" ────────┘                                   └─▶ logs thread, followers
+//! ```
+#![forbid(unsafe_code)]
+
+pub mod clock;
+pub mod counters;
+pub mod detector;
+pub mod files;
+pub mod health;
+pub mod heartbeat;
+pub mod logs;
+pub mod metrics;
+pub mod notify;
+pub mod store;

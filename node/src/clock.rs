@@ -1,0 +1,30 @@
+//! The clocks: the core reads none, so the shell reads them for it.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use smartfw_core::Time;
+use time::{OffsetDateTime, format_description::well_known::Rfc3339};
+
+/// Now, by the clock that the kernel stamps packets with.
+pub fn now() -> Time {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Time::from_nanos(u64::try_from(since.as_nanos()).unwrap_or(u64::MAX))
+}
+
+/// `time` as users see it: RFC 3339, UTC, in milliseconds. Empty beyond the year 9999.
+pub fn rfc3339(time: Time) -> String {
+    let nanos = i128::from(time.as_nanos() / 1_000_000 * 1_000_000);
+    let text =
+        OffsetDateTime::from_unix_timestamp_nanos(nanos).ok().and_then(|time| time.format(&Rfc3339).ok());
+    text.unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_shown_in_milliseconds() {
+        assert_eq!(rfc3339(Time::from_nanos(1_500_000_000_123_999_999)), "2017-07-14T02:40:00.123Z");
+    }
+}

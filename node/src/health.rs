@@ -1,0 +1,111 @@
+//! What is wrong with the node right now, for the person who asks.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Mutex, MutexGuard, PoisonError},
+};
+
+/// How bad a matter is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Level {
+    /// It works, with less.
+    Warn,
+    /// It does not work.
+    Fail,
+}
+
+/// What can be wrong; each matter has at most one entry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Matter {
+    /// Rules and sets in the kernel.
+    Enforcement,
+    /// Another program keeps changing them.
+    Rival,
+    /// The cache on disk cannot be written.
+    Disk,
+    /// The cache was damaged and set aside.
+    Cache,
+    /// The thread that looks at packets.
+    Detector,
+    /// Packets lost before we saw them.
+    Capture,
+    /// Verdicts, log lines or changes that did not fit into their queues.
+    Queues,
+    /// The log files.
+    Logs,
+    /// What the host says about itself.
+    Host,
+    /// sshd's own word.
+    Logins,
+    /// What would be loaded at the next boot.
+    Boot,
+    /// The metrics page.
+    Metrics,
+    /// Tables that are full.
+    Tables,
+    /// Half of a handshake is missing, as under asymmetric routing.
+    Routing,
+    /// The configuration.
+    Configuration,
+}
+
+/// One entry of the health list.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// How bad it is.
+    pub level: Level,
+    /// What is wrong.
+    pub what: String,
+    /// What the person can do.
+    pub remedy: String,
+}
+
+/// The health list: threads write to it, `status` reads it.
+#[derive(Debug, Default)]
+pub struct Health(Mutex<BTreeMap<Matter, Entry>>);
+
+impl Health {
+    /// Notes what is wrong; it stays until cleared or replaced.
+    pub fn set(&self, matter: Matter, level: Level, what: impl Into<String>, remedy: impl Into<String>) {
+        let entry = Entry { level, what: what.into(), remedy: remedy.into() };
+        let before = self.entries().insert(matter, entry.clone());
+        if before.as_ref() != Some(&entry) {
+            tracing::warn!(what = entry.what, "do" = entry.remedy, "health");
+        }
+    }
+
+    /// It is right again.
+    pub fn clear(&self, matter: Matter) {
+        if let Some(entry) = self.entries().remove(&matter) {
+            tracing::info!(what = entry.what, "health: right again");
+        }
+    }
+
+    /// Everything that is wrong, the worst first.
+    pub fn list(&self) -> Vec<Entry> {
+        let mut entries: Vec<Entry> = self.entries().values().cloned().collect();
+        entries.sort_by_key(|entry| std::cmp::Reverse(entry.level));
+        entries
+    }
+
+    fn entries(&self) -> MutexGuard<'_, BTreeMap<Matter, Entry>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_matter_has_one_entry_and_the_worst_comes_first() {
+        let health = Health::default();
+        health.set(Matter::Logs, Level::Warn, "a", "");
+        health.set(Matter::Disk, Level::Fail, "b", "");
+        health.set(Matter::Logs, Level::Warn, "c", "");
+        let what: Vec<String> = health.list().into_iter().map(|entry| entry.what).collect();
+        assert_eq!(what, ["b", "c"]);
+        health.clear(Matter::Disk);
+        assert_eq!(health.list().len(), 1);
+    }
+}

@@ -1,0 +1,255 @@
+//! The thread that brings rows to disk: many at once, with one flush, and only then a word to the agent.
+
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::Arc,
+    thread::{self, JoinHandle},
+    time::Duration,
+};
+
+use super::{Backlog, Key, Opened, Store, StoreError, Value, backlog::Taken};
+use crate::{
+    counters::Counters,
+    health::{Health, Level, Matter},
+};
+
+/// How often a disk that refuses is tried again.
+const RETRY: Duration = Duration::from_secs(1);
+
+/// Who is told about the disk.
+pub trait Persistence: Send {
+    /// Everything up to this sequence survives any crash.
+    fn persisted(&self, upto: u64);
+    /// What was stored is gone or incomplete: everything shall be pushed anew.
+    fn lost(&self);
+}
+
+/// Opens the store, again and again if need be.
+pub(crate) type OpenStore = Box<dyn FnMut() -> Result<(Box<dyn Store>, Option<String>), StoreError> + Send>;
+
+/// Brings the backlog to disk.
+pub struct Committer {
+    /// The store, unless the disk refused it.
+    pub store: Option<Box<dyn Store>>,
+    /// How to open it again. Also says what was set aside as damaged.
+    pub open: OpenStore,
+    /// What is to be written.
+    pub backlog: Arc<Backlog>,
+    /// Who is told.
+    pub told: Box<dyn Persistence>,
+    /// What is counted.
+    pub counters: Arc<Counters>,
+    /// Where a disk that refuses shows.
+    pub health: Arc<Health>,
+}
+
+impl Committer {
+    /// Starts the thread; it ends, after a last attempt, when the backlog is closed.
+    ///
+    /// # Errors
+    /// When the thread cannot be started.
+    pub fn start(mut self) -> std::io::Result<JoinHandle<()>> {
+        thread::Builder::new().name("store".to_owned()).spawn(move || while self.step() {})
+    }
+
+    /// One group commit. Whether to go on.
+    fn step(&mut self) -> bool {
+        let taken = self.backlog.take();
+        let (closed, upto) = (taken.closed, taken.upto);
+        let rows: Vec<(Key, Value)> = taken.rows.into_iter().collect();
+        match self.write(&rows) {
+            Ok(()) => {
+                self.succeeded(upto, rows.len(), taken.overflowed);
+                !closed
+            }
+            Err(error) => {
+                self.failed(&error);
+                let rows = rows.into_iter().collect();
+                self.backlog.put_back(Taken { rows, upto, overflowed: taken.overflowed, closed });
+                if !closed {
+                    self.backlog.wait_closed(RETRY);
+                }
+                !closed
+            }
+        }
+    }
+
+    fn write(&mut self, rows: &[(Key, Value)]) -> Result<(), StoreError> {
+        if self.store.is_none() {
+            let (store, set_aside) = (self.open)()?;
+            self.store = Some(store);
+            if let Some(what) = set_aside {
+                damaged(&self.health, &what);
+                self.told.lost();
+            }
+        }
+        self.store.as_mut().map_or(Ok(()), |store| store.commit(rows))
+    }
+
+    fn succeeded(&mut self, upto: u64, rows: usize, overflowed: bool) {
+        self.counters.records.add(rows as u64);
+        self.health.clear(Matter::Disk);
+        if overflowed {
+            self.told.lost();
+        } else {
+            self.told.persisted(upto);
+        }
+    }
+
+    /// After a failed write sled believes neither itself nor the disk: it is opened anew.
+    fn failed(&mut self, error: &StoreError) {
+        self.counters.commits_failed.add(1);
+        self.health.set(
+            Matter::Disk,
+            Level::Fail,
+            format!("decisions are enforced but cannot be stored: {error}"),
+            "make room on the disk of the state folder; until then nothing new is acknowledged or reported",
+        );
+        if let Some(store) = self.store.take() {
+            let dropped = catch_unwind(AssertUnwindSafe(|| drop(store)));
+            if dropped.is_err() {
+                tracing::warn!("the store panicked while closing");
+            }
+        }
+    }
+}
+
+/// Shows that the cache was damaged.
+pub(crate) fn damaged(health: &Health, what: &str) {
+    health.set(
+        Matter::Cache,
+        Level::Warn,
+        format!("the cache was damaged and set aside: {what}; blocks were taken over from the kernel"),
+        "look at the disk; delete the folder cache.damaged-* in the state folder when it is no longer needed",
+    );
+}
+
+impl From<Opened> for (Box<dyn Store>, Option<String>) {
+    fn from(opened: Opened) -> Self {
+        let what = opened.set_aside.map(|(path, what)| format!("{} ({what})", path.display()));
+        (Box::new(opened.store), what)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        sync::{
+            Mutex,
+            atomic::{AtomicBool, Ordering::SeqCst},
+        },
+        time::Instant,
+    };
+
+    use super::*;
+
+    #[test]
+    fn a_word_follows_every_commit() {
+        let case = Case::start();
+        case.backlog.push(7, b"a".to_vec(), Some(b"1".to_vec()));
+        case.told_within("persisted 7");
+        assert_eq!(case.disk.rows.lock().unwrap().len(), 1);
+    }
+
+    #[test]
+    fn a_full_disk_shows_acknowledges_nothing_and_recovers_by_itself() {
+        let case = Case::start();
+        case.disk.full.store(true, SeqCst);
+        case.backlog.push(1, b"a".to_vec(), Some(b"1".to_vec()));
+        wait_for(|| !case.health.list().is_empty());
+        case.backlog.push(2, b"b".to_vec(), Some(b"2".to_vec()));
+        assert_eq!(*case.told.lock().unwrap(), Vec::<String>::new());
+        case.disk.full.store(false, SeqCst);
+        case.told_within("persisted 2");
+        assert_eq!(case.disk.rows.lock().unwrap().len(), 2);
+        wait_for(|| case.health.list().is_empty());
+    }
+
+    #[test]
+    fn closing_writes_what_is_left() {
+        let mut case = Case::start();
+        case.backlog.push(1, b"a".to_vec(), Some(b"1".to_vec()));
+        case.backlog.close();
+        case.thread.take().unwrap().join().unwrap();
+        assert_eq!(case.disk.rows.lock().unwrap().len(), 1);
+    }
+
+    #[derive(Default)]
+    struct Disk {
+        full: AtomicBool,
+        rows: Mutex<Vec<(Key, Value)>>,
+    }
+
+    struct FakeStore(Arc<Disk>);
+
+    impl Store for FakeStore {
+        fn load(&mut self, _: &mut dyn FnMut(&[u8], &[u8])) -> Result<(), StoreError> {
+            Ok(())
+        }
+        fn commit(&mut self, rows: &[(Key, Value)]) -> Result<(), StoreError> {
+            if self.0.full.load(SeqCst) {
+                return Err(StoreError::Unavailable("full".to_owned()));
+            }
+            self.0.rows.lock().unwrap().extend_from_slice(rows);
+            Ok(())
+        }
+    }
+
+    struct Ear(Arc<Mutex<Vec<String>>>);
+
+    impl Persistence for Ear {
+        fn persisted(&self, upto: u64) {
+            self.0.lock().unwrap().push(format!("persisted {upto}"));
+        }
+        fn lost(&self) {
+            self.0.lock().unwrap().push("lost".to_owned());
+        }
+    }
+
+    struct Case {
+        disk: Arc<Disk>,
+        backlog: Arc<Backlog>,
+        told: Arc<Mutex<Vec<String>>>,
+        health: Arc<Health>,
+        thread: Option<JoinHandle<()>>,
+    }
+
+    impl Case {
+        fn start() -> Self {
+            let (disk, backlog) = (Arc::<Disk>::default(), Arc::<Backlog>::default());
+            let (told, health) = (Arc::<Mutex<Vec<String>>>::default(), Arc::<Health>::default());
+            let store = disk.clone();
+            let committer = Committer {
+                store: None,
+                open: Box::new(move || Ok((Box::new(FakeStore(store.clone())), None))),
+                backlog: backlog.clone(),
+                told: Box::new(Ear(told.clone())),
+                counters: Arc::default(),
+                health: health.clone(),
+            };
+            let thread = Some(committer.start().unwrap());
+            Self { disk, backlog, told, health, thread }
+        }
+
+        fn told_within(&self, what: &str) {
+            wait_for(|| self.told.lock().unwrap().iter().any(|word| word == what));
+        }
+    }
+
+    impl Drop for Case {
+        fn drop(&mut self) {
+            self.backlog.close();
+            if let Some(thread) = self.thread.take() {
+                thread.join().unwrap();
+            }
+        }
+    }
+
+    fn wait_for(mut condition: impl FnMut() -> bool) {
+        let begun = Instant::now();
+        while !condition() {
+            assert!(begun.elapsed() < Duration::from_secs(10), "waited too long");
+            thread::sleep(Duration::from_millis(5));
+        }
+    }
+}

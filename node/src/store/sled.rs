@@ -1,0 +1,199 @@
+//! The sled cache.
+
+use std::{
+    fs, io,
+    panic::{AssertUnwindSafe, catch_unwind},
+    path::{Path, PathBuf},
+};
+
+use ::sled::{Batch, Config, Db, Mode};
+
+use super::{Key, Store, StoreError, Value};
+use crate::clock;
+
+/// Bytes of pages that sled keeps in memory. Everything is read once, at the start, and then only written: more would
+/// only make the node larger.
+const CACHE: u64 = 4 << 20;
+
+/// Rows that sled takes at once: larger batches take longer and save nothing.
+const BATCH: usize = 1000;
+
+/// A sled database in a folder of its own.
+#[derive(Debug)]
+pub struct SledStore {
+    db: Db,
+}
+
+/// An opened store, and where a damaged predecessor was put.
+#[derive(Debug)]
+pub struct Opened {
+    /// The store.
+    pub store: SledStore,
+    /// Where the damaged one is now, and what was wrong with it: this one is empty.
+    pub set_aside: Option<(PathBuf, String)>,
+}
+
+impl SledStore {
+    /// Opens the store at `path`. A damaged one is renamed to `<path>.damaged-<time>` and an empty one begun.
+    ///
+    /// # Errors
+    /// When the disk refuses, or the folder belongs to somebody else.
+    pub fn open(path: &Path) -> Result<Opened, StoreError> {
+        match Self::try_open(path) {
+            Ok(store) => Ok(Opened { store, set_aside: None }),
+            Err(StoreError::Damaged(what)) => {
+                let aside = set_aside(path)?;
+                Ok(Opened { store: Self::try_open(path)?, set_aside: Some((aside, what)) })
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Opens, and reads once through everything: sled finds some damage only then, and some by panicking.
+    fn try_open(path: &Path) -> Result<Self, StoreError> {
+        let config = Config::new().path(path).cache_capacity(CACHE).mode(Mode::LowSpace).flush_every_ms(None);
+        let opened = guarded(|| {
+            let db = config.open()?;
+            db.iter().try_for_each(|row| row.map(drop))?;
+            Ok(db)
+        });
+        opened.map(|db| Self { db }).map_err(|error| match error {
+            StoreError::Forbidden { why, .. } => StoreError::Forbidden { path: path.to_owned(), why },
+            error => error,
+        })
+    }
+}
+
+impl Store for SledStore {
+    fn load(&mut self, each: &mut dyn FnMut(&[u8], &[u8])) -> Result<(), StoreError> {
+        let db = &self.db;
+        guarded(|| {
+            for row in db.iter() {
+                let (key, value) = row?;
+                each(&key, &value);
+            }
+            Ok(())
+        })
+    }
+
+    fn commit(&mut self, rows: &[(Key, Value)]) -> Result<(), StoreError> {
+        let db = &self.db;
+        guarded(|| {
+            for chunk in rows.chunks(BATCH) {
+                db.apply_batch(batch_of(chunk))?;
+            }
+            db.flush().map(drop)
+        })
+    }
+}
+
+fn batch_of(rows: &[(Key, Value)]) -> Batch {
+    let mut batch = Batch::default();
+    for (key, value) in rows {
+        match value {
+            Some(value) => batch.insert(key.as_slice(), value.as_slice()),
+            None => batch.remove(key.as_slice()),
+        }
+    }
+    batch
+}
+
+/// sled panics on some damage; that is damage too.
+fn guarded<T>(work: impl FnOnce() -> ::sled::Result<T>) -> Result<T, StoreError> {
+    match catch_unwind(AssertUnwindSafe(work)) {
+        Ok(result) => result.map_err(sorted),
+        Err(_) => Err(StoreError::Damaged("the database panicked while reading it".to_owned())),
+    }
+}
+
+fn sorted(error: ::sled::Error) -> StoreError {
+    match error {
+        ::sled::Error::Io(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+            StoreError::Forbidden { path: PathBuf::new(), why: error.to_string() }
+        }
+        ::sled::Error::Io(error) if unavailable(&error) => StoreError::Unavailable(error.to_string()),
+        error => StoreError::Damaged(error.to_string()),
+    }
+}
+
+/// Whether the disk refuses, whatever is on it.
+fn unavailable(error: &io::Error) -> bool {
+    const EIO: i32 = 5;
+    const ENOSPC: i32 = 28;
+    const EROFS: i32 = 30;
+    const EDQUOT: i32 = 122;
+    matches!(error.raw_os_error(), Some(EIO | ENOSPC | EROFS | EDQUOT))
+        || matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::WouldBlock)
+}
+
+fn set_aside(path: &Path) -> Result<PathBuf, StoreError> {
+    let mut name = path.as_os_str().to_owned();
+    name.push(format!(".damaged-{}", clock::now().as_nanos()));
+    let aside = PathBuf::from(name);
+    fs::rename(path, &aside).map_err(|error| StoreError::Unavailable(error.to_string()))?;
+    Ok(aside)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_committed_is_there_after_a_restart() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("cache");
+        let mut store = SledStore::open(&path).unwrap().store;
+        store.commit(&[row("a", Some("1")), row("b", Some("2")), row("c", Some("3"))]).unwrap();
+        store.commit(&[row("b", None), row("c", Some("4"))]).unwrap();
+        drop(store);
+        assert_eq!(all(&path), [("a".to_owned(), "1".to_owned()), ("c".to_owned(), "4".to_owned())]);
+    }
+
+    #[test]
+    fn a_damaged_store_is_set_aside_and_an_empty_one_begun() {
+        for damage in [damage_every_file as fn(&Path), replace_by_a_file] {
+            let folder = tempfile::tempdir().unwrap();
+            let path = folder.path().join("cache");
+            let mut store = SledStore::open(&path).unwrap().store;
+            store
+                .commit(&(0..1000).map(|n| row(&format!("key {n}"), Some("value"))).collect::<Vec<_>>())
+                .unwrap();
+            drop(store);
+            damage(&path);
+            let opened = SledStore::open(&path).unwrap();
+            let (aside, _) = opened.set_aside.expect("set aside");
+            assert!(aside.exists() && aside.to_str().unwrap().contains("cache.damaged-"));
+            drop(opened.store);
+            assert_eq!(all(&path), []);
+        }
+    }
+
+    fn damage_every_file(path: &Path) {
+        for entry in fs::read_dir(path).unwrap() {
+            let file = entry.unwrap().path();
+            if file.is_file() {
+                fs::write(&file, vec![0xa5; fs::metadata(&file).unwrap().len().max(4096) as usize]).unwrap();
+            }
+        }
+    }
+
+    fn replace_by_a_file(path: &Path) {
+        fs::remove_dir_all(path).unwrap();
+        fs::write(path, "no folder").unwrap();
+    }
+
+    fn row(key: &str, value: Option<&str>) -> (Key, Value) {
+        (key.into(), value.map(Into::into))
+    }
+
+    fn all(path: &Path) -> Vec<(String, String)> {
+        let mut rows = Vec::new();
+        let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
+        SledStore::open(path)
+            .unwrap()
+            .store
+            .load(&mut |key, value| rows.push((text(key), text(value))))
+            .unwrap();
+        rows
+    }
+}
