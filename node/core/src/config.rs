@@ -50,7 +50,7 @@ pub struct PortScanRule {
 
 impl Default for PortScanRule {
     fn default() -> Self {
-        Self { ports: 15, udp_ports: 25, hosts: 25, ports_per_hour: 40, protocols: 12 }
+        Self { ports: 15, udp_ports: 25, hosts: 25, ports_per_hour: 25, protocols: 12 }
     }
 }
 
@@ -74,7 +74,7 @@ impl Default for BruteForceRule {
     fn default() -> Self {
         Self {
             services: vec![21, 22, 23, 25, 110, 143, 445, 465, 587, 993, 995, 1433, 3306, 3389, 5432, 5900],
-            failures: 10,
+            failures: 8,
             passwords: 25,
             max_duration: Duration::from_secs(30),
             max_bytes: 800,

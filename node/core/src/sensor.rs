@@ -18,6 +18,7 @@ mod stats;
 mod table;
 mod tcp;
 mod view;
+mod watch;
 mod window;
 
 use alloc::{boxed::Box, collections::VecDeque, sync::Arc};
@@ -62,6 +63,8 @@ pub struct Sensor {
     blocked: Blocked,
     verdicts: VecDeque<Verdict>,
     windows: VecDeque<WindowReport>,
+    /// Sources that hold many silent connections, by the time to look at them again.
+    watches: VecDeque<(Time, IpAddr)>,
     /// Whether sshd itself reports its logins: then they are not guessed from packets as well.
     sshd_speaks: bool,
     stats: SensorStats,
@@ -136,6 +139,7 @@ impl Sensor {
             blocked: Blocked::new(keyed),
             verdicts: VecDeque::new(),
             windows: VecDeque::new(),
+            watches: VecDeque::new(),
             sshd_speaks: false,
             stats: SensorStats::default(),
             limits,
@@ -343,7 +347,7 @@ impl Sensor {
         let Some(finding) = finding else { return };
         let now = self.now;
         let Some(source) = self.source(remote) else { return };
-        if !source.due(now, finding.class) {
+        if !source.due(now, finding.class, finding.evidence) {
             return;
         }
         let features = source.features(now);

@@ -131,4 +131,9 @@ impl Conversation {
             state: State::default(),
         }
     }
+
+    /// Identifies a connection among those of its source, for the sketch of starving ones.
+    pub(super) fn starving_id(&self) -> u64 {
+        u64::from(self.syn_end).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32
+    }
 }

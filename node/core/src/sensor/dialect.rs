@@ -40,7 +40,7 @@ impl Sensor {
             conversation.dialect = Dialect::Tls;
         }
         match conversation.dialect {
-            Dialect::Http => self.http_request(seen, ends, tcp, conversation),
+            Dialect::Http => self.http_request(seen, tcp, conversation),
             Dialect::Tls => self.tls_request(seen, tcp, conversation),
             Dialect::Ssh | Dialect::Unknown => {}
         }
@@ -61,7 +61,7 @@ impl Sensor {
         conversation.state.set_pending(false);
         conversation.reply_bytes = conversation.reply_bytes.saturating_add(tcp.payload_len);
         conversation.replies = conversation.replies.saturating_add(1);
-        let id = starving_id(seen, conversation);
+        let id = conversation.starving_id();
         if let Some(source) = self.source(seen.remote) {
             source.starving.clear(id);
         }
@@ -76,14 +76,8 @@ impl Sensor {
     }
 
     /// The initiator's window shut or opened: a slow reader keeps it shut.
-    pub(super) fn window_moved(
-        &mut self,
-        seen: &Sighting,
-        _ends: &Ends,
-        tcp: &Tcp<'_>,
-        conversation: &mut Conversation,
-    ) {
-        let id = starving_id(seen, conversation);
+    pub(super) fn window_moved(&mut self, seen: &Sighting, tcp: &Tcp<'_>, conversation: &mut Conversation) {
+        let id = conversation.starving_id();
         let rules = self.rules.clone();
         match (tcp.window == 0, conversation.shut_since == Time::ZERO) {
             (true, true) => conversation.shut_since = seen.now,
@@ -104,7 +98,7 @@ impl Sensor {
         }
     }
 
-    fn http_request(&mut self, seen: &Sighting, ends: &Ends, tcp: &Tcp<'_>, conversation: &mut Conversation) {
+    fn http_request(&mut self, seen: &Sighting, tcp: &Tcp<'_>, conversation: &mut Conversation) {
         if payload::is_http_request(tcp.payload) {
             self.http_request_begun(seen, tcp, conversation);
         }
@@ -124,7 +118,7 @@ impl Sensor {
         if payload::has_password(tcp.payload) && !payload::is_http_request(tcp.payload) {
             self.password_sent(seen, conversation);
         }
-        self.starve(seen, ends, conversation);
+        self.starve(seen, conversation);
     }
 
     fn http_request_begun(&mut self, seen: &Sighting, tcp: &Tcp<'_>, conversation: &mut Conversation) {
@@ -165,7 +159,7 @@ impl Sensor {
     /// A request is complete.
     fn requested(&mut self, seen: &Sighting, conversation: &mut Conversation) {
         conversation.state.set_pending(false);
-        let id = starving_id(seen, conversation);
+        let id = conversation.starving_id();
         let rules = self.rules.clone();
         let Some(source) = self.source(seen.remote) else { return };
         source.starving.clear(id);
@@ -177,7 +171,7 @@ impl Sensor {
     }
 
     /// A request is unfinished: its header, or its body at a trickle.
-    fn starve(&mut self, seen: &Sighting, _ends: &Ends, conversation: &Conversation) {
+    fn starve(&mut self, seen: &Sighting, conversation: &Conversation) {
         if !conversation.state.proven() {
             return;
         }
@@ -185,7 +179,7 @@ impl Sensor {
         let age = seen.now.since(begun);
         let trickles = age >= rules.slow_dos.min_age
             && f64::from(conversation.request_bytes) < age.as_secs_f64() * f64::from(rules.slow_dos.max_rate);
-        let id = starving_id(seen, conversation);
+        let id = conversation.starving_id();
         let source = self.proven_source(seen.remote);
         if !conversation.state.in_body() || trickles {
             source.starving.mark_first(id, begun.as_secs());
@@ -295,9 +289,4 @@ impl Sensor {
         let finding = rules::brute_force(source, seen.now, &rules.brute_force, proven);
         self.accuse(seen.remote, finding);
     }
-}
-
-/// Identifies a connection among those of its source, for the sketch of starving ones.
-fn starving_id(_seen: &Sighting, conversation: &Conversation) -> u64 {
-    u64::from(conversation.syn_end).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32
 }

@@ -3,12 +3,15 @@
 use core::{net::IpAddr, time::Duration};
 
 use super::{decay::Decay, sketch::Stamps, table::Keyed, window::Window};
-use crate::{Class, Features, Time};
+use crate::{Class, Evidence, Features, Time};
 
 /// The half-life of failed logins: one attempt in twenty seconds still adds up to dozens.
 pub(super) const FAILURES_HALF_LIFE: Duration = Duration::from_secs(600);
 /// The half-life of connections that starved until the server gave up.
 pub(super) const STARVED_HALF_LIFE: Duration = Duration::from_secs(60);
+
+/// How many classes rules can name.
+const CLASSES: usize = 6;
 
 /// A remote address whose window is kept.
 #[derive(Clone, Debug)]
@@ -20,6 +23,8 @@ pub(super) struct Source {
     pub(super) udp: Probes,
     /// The slow memory of `tcp`: an hour in minutes.
     pub(super) slow: SlowProbes,
+    /// TCP ports on which a handshake was completed within the hour.
+    pub(super) opened: Stamps<64, 60>,
     /// Local ports touched, answered or not.
     pub(super) ports: Stamps<128, 10>,
     /// Local addresses touched, answered or not.
@@ -36,14 +41,16 @@ pub(super) struct Source {
     pub(super) starved: Decay,
     /// Proven connections open now.
     pub(super) open: u32,
+    /// Until when its starving connections are left alone before they are looked at again.
+    pub(super) watched_until: Time,
     /// The service with the most attempts lately, by majority vote (Boyer and Moore 1981).
     favourite: Favourite,
     /// When a connection last did some work.
     pub(super) worked_at: Time,
     /// When the last window was reported.
     pub(super) reported_at: Time,
-    /// When each class was last given as a verdict.
-    verdicts: [Time; 5],
+    /// When each class was last given as a verdict, and on what evidence.
+    verdicts: [(Time, Option<Evidence>); CLASSES],
     /// The FTP server that this address last gave commands to: what that server connects to, it does for this one.
     pub(super) ftp_server: Option<IpAddr>,
 }
@@ -55,6 +62,7 @@ impl Source {
             tcp: Probes::new(),
             udp: Probes::new(),
             slow: SlowProbes { ports: Stamps::new(), hosts: Stamps::new() },
+            opened: Stamps::new(),
             ports: Stamps::new(),
             hosts: Stamps::new(),
             protocols: Stamps::new(),
@@ -63,10 +71,11 @@ impl Source {
             failures: Decay::default(),
             starved: Decay::default(),
             open: 0,
+            watched_until: Time::ZERO,
             favourite: Favourite { service: 0, votes: 0 },
             worked_at: Time::ZERO,
             reported_at: now,
-            verdicts: [Time::ZERO; 5],
+            verdicts: [(Time::ZERO, None); CLASSES],
             ftp_server: None,
         }
     }
@@ -80,19 +89,20 @@ impl Source {
         });
     }
 
-    /// Whether a verdict of this class is due: at most one a second, since policy wants to know that it goes on.
-    pub(super) fn due(&mut self, now: Time, class: Class) -> bool {
-        let slot = &mut self.verdicts[class as usize % 5];
-        let due = *slot == Time::ZERO || now.since(*slot) >= Duration::from_secs(1);
+    /// Whether a verdict of this class is due: at most one a second, since policy wants to know that it goes on, but
+    /// at once when the evidence has become stronger.
+    pub(super) fn due(&mut self, now: Time, class: Class, evidence: Option<Evidence>) -> bool {
+        let (at, last) = &mut self.verdicts[class as usize % CLASSES];
+        let due = *at == Time::ZERO || now.since(*at) >= Duration::from_secs(1) || evidence > *last;
         if due {
-            *slot = now;
+            (*at, *last) = (now, evidence);
         }
         due
     }
 
     /// Whether anything at all speaks against the address: such a one is not remembered as benign.
     pub(super) fn is_suspect(&mut self, now: Time) -> bool {
-        self.verdicts.iter().any(|at| *at != Time::ZERO)
+        self.verdicts.iter().any(|(at, _)| *at != Time::ZERO)
             || self.failures.read(now, FAILURES_HALF_LIFE) >= 3.0
             || self.tcp.ports.count(now.as_secs()) >= 5
             || self.starving.count_older(now.as_secs(), 5) >= 5

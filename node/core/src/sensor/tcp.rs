@@ -18,7 +18,7 @@ use crate::{
 
 /// FTP servers connect from this port to where a client told them to.
 const FTP_DATA: u16 = 20;
-/// A handshake that carries nothing and ends sooner than this was a probe.
+/// A handshake that carries nothing for this long stays a probe.
 const PROBE: Duration = Duration::from_secs(5);
 /// A connection that lasted this long did its work, though it is not over.
 const LASTING: Duration = Duration::from_secs(10);
@@ -118,8 +118,6 @@ impl Sensor {
         self.touch(seen, ends.destination_port, Protocol::Tcp, Touch::Syn);
         let rules = self.rules.clone();
         let Some(source) = self.source(seen.remote) else { return };
-        let first_try = !source.slow.ports.contains(asked.port, seen.now.as_secs() / 60);
-        conversation.state.set_first_try(first_try);
         source.attempt(seen.now, asked.pair);
         source.slow.mark(seen.now, asked);
         let new = source.tcp.mark(seen.now, asked);
@@ -147,27 +145,54 @@ impl Sensor {
             }
         }
         if !conversation.state.proven() && proves(tcp, conversation) {
-            self.proven(seen, conversation);
+            self.proven(seen, ends.destination_port, conversation);
         }
         if !conversation.state.answered() && !conversation.state.asked() && tcp.payload_len > 0 {
             self.stats.unanswered += 1;
         }
         if tcp.payload_len > 0 {
-            conversation.state.set_asked(true);
+            self.asked(seen, conversation);
             self.request(seen, ends, tcp, conversation);
         } else if conversation.state.replied() {
-            self.window_moved(seen, ends, tcp, conversation);
+            self.window_moved(seen, tcp, conversation);
         }
         if conversation.state.replied() && seen.now.since(conversation.begun) >= LASTING {
             self.worked(seen, conversation);
         }
     }
 
-    fn proven(&mut self, seen: &Sighting, conversation: &mut Conversation) {
+    fn proven(&mut self, seen: &Sighting, port: u16, conversation: &mut Conversation) {
         conversation.state.set_proven(true);
         self.stats.handshakes += 1;
+        let (rules, id, port) = (self.rules.clone(), conversation.starving_id(), self.keyed.hash(&port));
         let source = self.proven_source(seen.remote);
+        conversation.state.set_first_try(source.opened.mark(port, seen.now.as_secs() / 60));
         source.open = source.open.saturating_add(1);
+        // Until it asks for something, it may be held open for nothing.
+        source.starving.mark_first(id, seen.now.as_secs());
+        let mut scan = None;
+        if conversation.state.first_try() {
+            source.window.add(seen.now, |counts| counts.probes += 1);
+            scan = rules::port_scan(source, seen.now, &rules.port_scan);
+        }
+        self.accuse(seen.remote, scan);
+        self.watch_starving(seen.remote);
+    }
+
+    /// The initiator's first payload: a probe no more.
+    fn asked(&mut self, seen: &Sighting, conversation: &mut Conversation) {
+        if conversation.state.asked() {
+            return;
+        }
+        conversation.state.set_asked(true);
+        let id = conversation.starving_id();
+        let used = conversation.state.proven() && conversation.state.first_try();
+        if let Some(source) = self.source(seen.remote) {
+            source.starving.clear(id);
+            if used && seen.now.since(conversation.begun) < PROBE {
+                source.window.add(seen.now, |counts| counts.probes_used += 1);
+            }
+        }
     }
 
     /// A segment of a connection whose beginning nobody saw. What carries payload, or is answered by anything but a
@@ -204,7 +229,7 @@ impl Sensor {
             // Only a valid cookie of the initiator's makes us take the data of its SYN (RFC 7413).
             let data_taken = tcp.acknowledgement == conversation.syn_end && carried_data(conversation);
             if data_taken && !conversation.state.proven() && conversation.state.begin_seen() {
-                self.proven(seen, conversation);
+                self.proven(seen, ends.source_port, conversation);
             }
         }
         if tcp.payload_len > 0 {
@@ -224,11 +249,10 @@ impl Sensor {
         let (state, age) = (conversation.state, seen.now.since(conversation.begun));
         let rules = self.rules.clone();
         if state.proven() {
+            let id = conversation.starving_id();
             let source = self.proven_source(seen.remote);
             source.open = source.open.saturating_sub(1);
-            if !state.asked() && state.first_try() && age < PROBE {
-                source.window.add(seen.now, |counts| counts.probes += 1);
-            }
+            source.starving.clear(id);
             if state.asked() && state.pending() && !state.replied() && age >= rules.slow_dos.min_age {
                 source.starved.add(seen.now, STARVED_HALF_LIFE, 1.0);
                 let finding = rules::slow_dos(source, seen.now, &rules.slow_dos);

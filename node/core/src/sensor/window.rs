@@ -40,8 +40,10 @@ pub(super) struct Counts {
     pub(super) requests: u32,
     /// Requests that carry a password in the open.
     pub(super) passwords: u32,
-    /// Probes that prove their sender: handshakes that carried nothing, on ports not tried before.
+    /// Handshakes on ports not tried before: while they carry nothing, they are probes that prove their sender.
     pub(super) probes: u32,
+    /// Those of them that carried something after all.
+    pub(super) probes_used: u32,
     /// Connections that did some work.
     pub(super) worked: u32,
     /// Attempts on the service that had the most.
@@ -66,6 +68,7 @@ impl Counts {
         self.requests -= other.requests;
         self.passwords -= other.passwords;
         self.probes -= other.probes;
+        self.probes_used -= other.probes_used;
         self.worked -= other.worked;
         self.attempts -= other.attempts;
     }

@@ -45,10 +45,10 @@ pub(crate) fn udp_flood(source: &mut Source, now: Time, rule: &NetFloodRule) -> 
 }
 
 /// Echo requests.
-pub(crate) fn echo_flood(source: &Source, rule: &NetFloodRule) -> Option<Finding> {
+pub(crate) fn echo_flood(source: &mut Source, now: Time, rule: &NetFloodRule) -> Option<Finding> {
     let echo = source.window.total().echo;
-    (echo >= rule.icmp)
-        .then(|| found("net_flood.icmp", echo, rule.icmp, in_span(source, echo, "echo requests")))
+    let flooded = echo >= rule.icmp && echo >= source.hosts.count(now.as_secs()) * REPEATS;
+    flooded.then(|| found("net_flood.icmp", echo, rule.icmp, in_span(source, echo, "echo requests")))
 }
 
 /// TCP segments that belong to no connection.
