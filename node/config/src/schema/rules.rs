@@ -40,7 +40,7 @@ pub(super) fn port_scan(v: &mut impl Visitor, rule: &mut PortScanRule) {
 }
 
 pub(super) fn brute_force(v: &mut impl Visitor, rule: &mut BruteForceRule) {
-    let BruteForceRule { services, failures, max_duration, max_bytes } = rule;
+    let BruteForceRule { services, failures, passwords, max_duration, max_bytes } = rule;
     v.section("detection.rules.brute_force", "Guessing passwords.");
     v.item(
         "services",
@@ -50,14 +50,20 @@ pub(super) fn brute_force(v: &mut impl Visitor, rule: &mut BruteForceRule) {
     );
     v.item("failures", "Failed logins within ten minutes. Two typos are two.", Number(2..=COUNT), failures);
     v.item(
+        "passwords",
+        "Passwords sent to a web form in the open, within ten seconds.",
+        Number(2..=COUNT),
+        passwords,
+    );
+    v.item(
         "max_duration",
-        "A longer connection is not counted as a failed login.",
+        "Remote desktop: a longer connection is not counted as a failed login.",
         Span(1..=3600),
         max_duration,
     );
     v.item(
         "max_bytes",
-        "A connection with more bytes from the client is not counted as a failed login.",
+        "SSH: more encrypted bytes from the server than this mean that somebody got in.",
         Number(64..=COUNT),
         max_bytes,
     );
@@ -72,7 +78,7 @@ pub(super) fn slow_dos(v: &mut impl Visitor, rule: &mut SlowDosRule) {
         Number(2..=COUNT),
         connections,
     );
-    v.item("min_age", "A connection is judged only after this long.", Span(1..=3600), min_age);
+    v.item("min_age", "A connection is judged only after this long.", Span(1..=100), min_age);
     v.item(
         "max_rate",
         "Bytes per second from the client below which an unfinished request starves.",
@@ -94,10 +100,21 @@ pub(super) fn http_flood(v: &mut impl Visitor, rule: &mut HttpFloodRule) {
 }
 
 pub(super) fn net_flood(v: &mut impl Visitor, rule: &mut NetFloodRule) {
-    let NetFloodRule { syn, udp, icmp, stray, service_syn, service_udp, sources } = rule;
+    let NetFloodRule { syn, udp, udp_silent, icmp, stray, service_syn, service_udp, sources } = rule;
     v.section("detection.rules.net_flood", "Floods of packets. Counts are over ten seconds.");
     v.item("syn", "SYNs of one source that completed no handshake.", Number(10..=COUNT), syn);
-    v.item("udp", "Datagrams of one source to a service that never answered.", Number(10..=COUNT), udp);
+    v.item(
+        "udp",
+        "Datagrams of one source without an answer, where this host said that a port is closed.",
+        Number(10..=COUNT),
+        udp,
+    );
+    v.item(
+        "udp_silent",
+        "Datagrams of one source without an answer, where this host said nothing; half of it within one second.",
+        Number(10..=COUNT),
+        udp_silent,
+    );
     v.item("icmp", "Echo requests of one source.", Number(10..=COUNT), icmp);
     v.item("stray", "TCP segments of one source that belong to no connection.", Number(10..=COUNT), stray);
     v.item(
