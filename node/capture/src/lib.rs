@@ -7,8 +7,10 @@ mod error;
 pub mod file;
 pub mod live;
 mod source;
+#[cfg(test)]
+mod testing;
 
 pub use error::CaptureError;
 pub use file::FileSource;
-pub use live::Live;
+pub use live::{Live, LiveConfig};
 pub use source::{Captured, Next, Source, SourceStats};

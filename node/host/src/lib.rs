@@ -1,1 +1,5 @@
-//! Under construction.
+//! What this host is, and who must never be locked out of it.
+
+pub mod net;
+#[cfg(test)]
+mod testing;
