@@ -18,6 +18,11 @@ impl HeldBack {
         Self { nets: Nets::new(), ends: BTreeSet::new() }
     }
 
+    /// The targets that are held back.
+    pub(super) fn targets(&self) -> impl Iterator<Item = IpNet> {
+        self.nets.iter().map(|(target, _)| *target)
+    }
+
     /// Holds `target` back; of more than `limit` the one that ends first goes, and is returned.
     pub(super) fn insert(&mut self, target: IpNet, until: Time, limit: usize) -> Option<IpNet> {
         self.remove(&target);

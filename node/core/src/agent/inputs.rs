@@ -71,6 +71,23 @@ impl Agent {
         self.outbox.persisted(now, upto);
     }
 
+    /// The disk lost what it had: everything is given to it anew.
+    pub fn handle_store_lost(&mut self, now: Time) {
+        self.handle_timeout(now);
+        let blocks = self.blocks.iter().flat_map(|(target, entries)| {
+            entries.iter().map(|held| Key::Block(*target, held.words.clone()))
+        });
+        let mut keys: Vec<Key> = blocks.collect();
+        keys.extend(self.shield.operators().map(|allowed| Key::Allowed(allowed.target)));
+        keys.extend(self.pending.iter().map(|(_, pending)| Key::Pending(pending.id)));
+        keys.extend(self.offenders.iter().map(|offender| Key::Offender(offender.target)));
+        keys.extend(self.held_back.targets().map(Key::HeldBack));
+        keys.extend([Key::Enforcement, Key::Mode]);
+        keys.extend(self.history.iter().map(|alert| Key::Alert(alert.id)));
+        keys.extend(self.lessons.iter().map(|lesson| Key::Lesson(lesson.id)));
+        keys.into_iter().for_each(|key| self.outbox.persist(now, key));
+    }
+
     /// The kernel took, or would not take, what it was asked to do with `target`. The target stays desired either way.
     pub fn handle_enforced(&mut self, now: Time, target: IpNet, result: Result<(), String>) {
         self.handle_timeout(now);

@@ -82,6 +82,10 @@ impl Offenders {
         }
     }
 
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Offender> {
+        self.0.iter().map(|(_, offender)| offender)
+    }
+
     pub(super) fn get(&self, target: &IpNet) -> Option<&Offender> {
         self.0.get(target)
     }

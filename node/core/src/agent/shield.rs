@@ -138,6 +138,11 @@ impl Shield {
         self.allowed.iter().chain(self.configured.iter()).map(|(_, entry)| entry)
     }
 
+    /// The operators' entries.
+    pub(super) fn operators(&self) -> impl Iterator<Item = &Allowed> {
+        self.allowed.iter().map(|(_, entry)| entry)
+    }
+
     /// When the next operator's entry ends.
     pub(super) fn next_due(&self) -> Time {
         self.ends.first().map_or(Time::NEVER, |(at, _)| *at)
