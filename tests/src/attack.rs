@@ -1,6 +1,6 @@
 //! Attacks with the tools that attackers use. Every load is bounded in count or time, and stays in the namespaces.
 
-use std::{fs, path::Path, thread, time::Duration};
+use std::{fs, net::IpAddr, path::Path, thread, time::Duration};
 
 use anyhow::{Context, Result};
 use smartfw_core::Class;
@@ -166,18 +166,19 @@ fn wrong_passwords() -> String {
 
 /// Two hundred connections that send a header line now and then, and never the last.
 fn slowloris(stop: &Stop) -> Result<()> {
-    starve(stop, 200, Duration::from_secs(5))
+    starve(SERVER_V4.into(), stop, 200, Duration::from_secs(5))
 }
 
 /// As few connections as hurt a small server, with long pauses.
 fn slowloris_few(stop: &Stop) -> Result<()> {
-    starve(stop, 30, Duration::from_secs(10))
+    starve(SERVER_V4.into(), stop, 30, Duration::from_secs(10))
 }
 
-fn starve(stop: &Stop, count: usize, pause: Duration) -> Result<()> {
+/// Opens `count` connections whose requests never end, and sends a line over each after every `pause`.
+pub fn starve(server: IpAddr, stop: &Stop, count: usize, pause: Duration) -> Result<()> {
     let mut connections = Vec::new();
     for _ in 0..count {
-        let mut connection = Connection::open(SERVER_V4.into())?;
+        let mut connection = Connection::open(server)?;
         connection.send("GET / HTTP/1.1\r\nHost: lab.test\r\nUser-Agent: lab\r\n")?;
         connections.push(connection);
         thread::sleep(Duration::from_millis(5));

@@ -205,7 +205,7 @@ fn browsing(guest: &Guest<'_>) -> Result<()> {
 }
 
 fn curl(guest: &Guest<'_>, args: &[&str]) -> Result<()> {
-    let common = ["-sS", "-f", "--connect-timeout", "10", "--speed-limit", "500", "--speed-time", "10"];
+    let common = ["-sS", "-f", "--connect-timeout", "8", "--speed-limit", "500", "--speed-time", "8"];
     guest.tool("curl", &strings(&[&common, args].concat()))
 }
 

@@ -112,7 +112,7 @@ impl<'a> Meter<'a> {
         // raw is -300, mangle -150, the destination's translation -100.
         for (chain, priority, counter) in [("first", -350, "a_seen"), ("last", -90, "b_passed")] {
             let hook = format!("type filter hook prerouting priority {priority}; policy accept;");
-            writeln!(text, "chain {chain} {{ {hook} iifname eth0 {of} counter name {counter} }}")?;
+            writeln!(text, "chain {chain} {{ {hook} iifname eth0 {of} counter name {counter}; }}")?;
         }
         text.push('}');
         feed(server, "nft", &["-f", "-"], &text)?;

@@ -18,6 +18,8 @@ pub mod namespace;
 pub mod net;
 pub mod persona;
 pub mod process;
+pub mod proxy;
 pub mod site;
 pub mod trial;
+pub mod ward;
 pub mod web;

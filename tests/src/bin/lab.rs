@@ -19,6 +19,7 @@ use smartfw_tests::{
     capture::{Capture, Label},
     net::{Host, Net, Side},
     process::Stop,
+    proxy,
     site::Site,
 };
 
@@ -67,6 +68,9 @@ fn capture(dir: &Path, words: &[String]) -> Result<()> {
     for benign in benign::ALL.iter().filter(|benign| wanted(benign.name, "benign")) {
         lab.alone(benign, false, benign.name)?;
         lab.alone(benign, true, &format!("{}-v6", benign.name))?;
+    }
+    if wanted("balancer", "slow_dos") {
+        lab.balancer()?;
     }
     for (name, variant) in
         [("download", "download-plain"), ("slow-upload", "slow-upload-plain"), ("api", "api-plain")]
@@ -151,6 +155,23 @@ impl Lab<'_> {
                 .collect(),
         };
         self.conclude(recorder, &label, harm)
+    }
+
+    /// A slowloris behind a load balancer, and ten people behind the same: the balancer must not be hard-blocked.
+    fn balancer(&self) -> Result<()> {
+        let balancer = self.net.host(Side::Clients)?;
+        proxy::serve(&balancer)?;
+        let recorder = Capture::start(self.net.server(), &self.file("balancer"))?;
+        let begin = SystemTime::now();
+        let served = proxy::crowd(self.net, &balancer, &Stop::after(Duration::from_secs(30)));
+        let label = Label {
+            variant: "balancer".to_owned(),
+            class: "slow_dos".to_owned(),
+            attackers: "-".to_owned(),
+            span: (begin, SystemTime::now()),
+            innocents: vec![format!("balancer={}", balancer.v4)],
+        };
+        self.conclude(recorder, &label, served.err())
     }
 
     fn conclude(

@@ -1,0 +1,148 @@
+#!/usr/bin/env bash
+# Runs the tests of SmartFW and says how long each suite took.
+#
+#   tests/run.sh          all that this machine can run; as root also in network namespaces
+#   tests/run.sh --quick  without what needs root
+#   tests/run.sh --long   also every attack variant, more random cases and the benches; writes docs/reports/
+#
+# What cannot run is listed as skipped, with the reason. Exit code: 0 all passed, 1 something failed, 2 wrong usage.
+set -u
+cd "$(dirname "$0")/.." || exit 1
+
+mode=default
+case "${1:-}" in
+  "") ;;
+  --quick | --long) mode=${1#--} ;;
+  *) sed -n '2,8s/^# \{0,1\}//p' "$0" >&2; exit 2 ;;
+esac
+
+logs=${CARGO_TARGET_DIR:-target}/test-logs
+mkdir -p "$logs"
+passed=() failed=() skipped=() lines=()
+
+# suite NAME COMMAND...: runs it, keeps its output, and notes its seconds.
+suite() {
+  local name=$1 begin=$SECONDS state
+  shift
+  printf '%-14s ' "$name"
+  if "$@" >"$logs/$name.log" 2>&1; then
+    state=ok passed+=("$name")
+  else
+    state=FAILED failed+=("$name")
+  fi
+  lines+=("$(printf '%-14s %6s s  %s' "$name" $((SECONDS - begin)) "$state")")
+  printf '%6s s  %s\n' $((SECONDS - begin)) "$state"
+  if [ "$state" = FAILED ]; then
+    tail -n 40 "$logs/$name.log" | sed 's/^/    /'
+  fi
+}
+
+skip() {
+  skipped+=("$1: $2")
+  printf '%-14s %8s  skipped: %s\n' "$1" '' "$2"
+}
+
+# The tools of the laboratory, as program:package.
+tools="ip:iproute2 iptables:iptables ipset:ipset nft:nftables conntrack:conntrack tcpdump:tcpdump nmap:nmap hydra:hydra
+  hping3:hping3 slowhttptest:slowhttptest nginx:nginx vsftpd:vsftpd dnsmasq:dnsmasq-base sshd:openssh-server
+  ssh:openssh-client sshpass:sshpass curl:curl ab:apache2-utils wrk:wrk ping:iputils-ping traceroute:traceroute
+  rsync:rsync ethtool:ethtool openssl:openssl setpriv:util-linux python3:python3"
+missing_packages() {
+  local pair
+  for pair in $tools; do
+    command -v "${pair%%:*}" >/dev/null 2>&1 || printf '%s ' "${pair##*:}"
+  done
+}
+
+install_tools() {
+  local packages
+  packages=$(missing_packages)
+  [ -n "$packages" ] && [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null || return 0
+  # Services must not start on this machine: the tests run their own in namespaces.
+  export DEBIAN_FRONTEND=noninteractive RUNLEVEL=1
+  # shellcheck disable=SC2086 # a list of words
+  apt-get update -q >"$logs/apt.log" 2>&1 && apt-get install -y -q --no-install-recommends $packages >>"$logs/apt.log" 2>&1
+}
+
+# Why the tests in namespaces cannot run here; nothing when they can.
+why_no_namespaces() {
+  [ "$mode" = quick ] && { echo "left out by --quick"; return; }
+  [ "$(id -u)" = 0 ] || { echo "needs root"; return; }
+  local lacking name=sfw-probe-$$
+  lacking=$(missing_packages)
+  [ -z "$lacking" ] || { echo "not installed: $lacking"; return; }
+  if ! ip netns add "$name" 2>/dev/null; then echo "this kernel or container allows no network namespaces"; return; fi
+  if ! ip netns exec "$name" ipset create probe hash:net 2>/dev/null; then
+    echo "no ipset in this kernel"
+  elif ! ip netns exec "$name" iptables -t raw -A PREROUTING -m set --match-set probe src -j DROP 2>/dev/null; then
+    echo "no iptables with sets in this kernel"
+  fi
+  ip netns del "$name"
+}
+
+bare_target=thumbv7em-none-eabi
+has_bare_target() {
+  [ -d "$(rustc --print sysroot)/lib/rustlib/$bare_target" ] ||
+    { command -v rustup >/dev/null && rustup target add $bare_target >/dev/null 2>&1; }
+}
+
+in_namespaces() {
+  export SMARTFW_BIN=${CARGO_TARGET_DIR:-$PWD/target}/release
+  local name
+  for name in laboratory refusals scenarios lasting; do
+    suite "$name" cargo test -p smartfw-tests --test "$name" -- --ignored --test-threads=2 --nocapture
+  done
+  suite kernel cargo test -p smartfw-enforce -p smartfw-capture -p smartfw-host -p smartfw-node -- --ignored --test-threads=1
+  if [ "$mode" = long ]; then
+    suite live cargo run -q -p smartfw-tests --bin live -- --all
+  else
+    suite live cargo run -q -p smartfw-tests --bin live
+  fi
+  cat "$logs/live.log"
+}
+
+report() {
+  local file
+  mkdir -p docs/reports
+  file=docs/reports/$(date -u +%Y-%m-%d)-$(git rev-parse --short HEAD 2>/dev/null || echo unknown).md
+  {
+    echo "# Tests of $(date -u +%Y-%m-%dT%H:%MZ), commit $(git rev-parse HEAD 2>/dev/null || echo unknown)"
+    printf '\n```\n'
+    printf '%s\n' "${lines[@]}"
+    [ ${#skipped[@]} = 0 ] || printf 'skipped: %s\n' "${skipped[@]}"
+    printf '```\n'
+    [ -s "$logs/live.log" ] && printf '\n## Attack variants\n\n```\n%s\n```\n' "$(grep -v warning "$logs/live.log")"
+  } >"$file"
+  echo "report: $file"
+}
+
+command -v cargo >/dev/null || { echo "cargo is missing: install Rust from https://rustup.rs" >&2; exit 1; }
+[ "$mode" = quick ] || install_tools
+no_namespaces=$(why_no_namespaces)
+[ "$mode" = long ] && export PROPTEST_CASES=20000
+
+if cargo fmt --version >/dev/null 2>&1; then suite format cargo fmt --all --check; else skip format "rustfmt is not installed"; fi
+if cargo clippy --version >/dev/null 2>&1; then
+  suite lints cargo clippy -q --workspace --all-targets -- -D warnings
+else
+  skip lints "clippy is not installed"
+fi
+suite build-tests cargo test -q --workspace --no-run
+suite unit cargo test -q --workspace
+if has_bare_target; then
+  suite bare cargo build -q -p smartfw-core --target $bare_target
+else
+  skip bare "the target $bare_target cannot be installed"
+fi
+if [ -z "$no_namespaces" ]; then
+  suite build cargo build -q --release -p smartfw-node -p smartfw-cli
+  in_namespaces
+else
+  for name in laboratory refusals scenarios lasting kernel live; do skip "$name" "$no_namespaces"; done
+fi
+if [ "$mode" = long ]; then suite benches cargo bench -q -p smartfw-tests; report; fi
+
+printf '\n%s passed, %s failed, %s skipped in %s s; logs in %s\n' \
+  ${#passed[@]} ${#failed[@]} ${#skipped[@]} "$SECONDS" "$logs"
+[ ${#skipped[@]} = 0 ] || printf 'skipped  %s\n' "${skipped[@]}"
+[ ${#failed[@]} = 0 ] || { printf 'FAILED  %s\n' "${failed[@]}"; exit 1; }

@@ -1,0 +1,105 @@
+//! The laboratory itself: what it measures is true, and what it calls harm is harm. Needs root, but no SmartFW.
+//!
+//! `cargo test -p smartfw-tests --test laboratory -- --ignored`.
+
+use std::{
+    net::{IpAddr, TcpStream},
+    thread,
+    time::Duration,
+};
+
+use smartfw_tests::{
+    benign::{self, Guest},
+    kernel,
+    net::{SERVER_V4, Side},
+    process::{Stop, until},
+    proxy,
+    ward::{Knocker, Ward, passage, silence},
+};
+
+#[test]
+#[ignore = "needs root"]
+fn the_meter_tells_what_is_dropped_from_what_passes() {
+    let ward = Ward::new().unwrap();
+    let attacker = ward.net.host(Side::Attackers).unwrap();
+    let _knocker = Knocker::v4(&attacker).unwrap();
+    let meter = ward.meter(attacker.v4.into()).unwrap();
+    passage(&meter, Duration::from_secs(2)).unwrap();
+    let rule = ["-t", "raw", "-I", "PREROUTING", "-s", &attacker.v4.to_string(), "-j", "DROP"];
+    assert!(ward.net.server().command("iptables").args(rule).status().unwrap().success());
+    silence(&meter, Duration::from_secs(2)).unwrap();
+    assert!(meter.read().unwrap().dropped() > 100);
+}
+
+#[test]
+#[ignore = "needs root"]
+fn entries_of_our_sets_are_found_and_others_are_not() {
+    let ward = Ward::new().unwrap();
+    let sets = "create smartfw_hard4 hash:net\nadd smartfw_hard4 203.0.113.7\ncreate other hash:ip\nadd other 203.0.113.8\n";
+    kernel::feed(ward.net.server(), "ipset", &["restore"], sets).unwrap();
+    assert!(kernel::drops(ward.net.server(), IpAddr::from([203, 0, 113, 7])).unwrap());
+    assert!(!kernel::drops(ward.net.server(), IpAddr::from([203, 0, 113, 8])).unwrap());
+}
+
+#[test]
+#[ignore = "needs root"]
+fn open_connections_are_counted_by_their_remote_end() {
+    let ward = Ward::new().unwrap();
+    let _site = ward.site().unwrap();
+    let host = ward.net.host(Side::Clients).unwrap();
+    let count = |port| kernel::connections(ward.net.server(), port, host.v4.into()).unwrap();
+    let open = |port| host.namespace.inside(|| TcpStream::connect((SERVER_V4, port))).unwrap().unwrap();
+    let held = [open(80), open(80), open(21)];
+    thread::sleep(Duration::from_millis(200));
+    assert_eq!((count(80), count(21)), (2, 1));
+    drop(held);
+}
+
+#[test]
+#[ignore = "needs root"]
+fn a_client_that_is_cut_off_says_so() {
+    let ward = Ward::new().unwrap();
+    let site = ward.site().unwrap();
+    let host = ward.net.host(Side::Clients).unwrap();
+    let run = |name: &str| {
+        let benign = benign::ALL.iter().find(|benign| benign.name == name).unwrap();
+        let stop = Stop::after(Duration::from_secs(4));
+        benign.run(&Guest { host: &host, site: &site, dir: ward.dir(), v6: false, stop })
+    };
+    for name in ["closed-port", "ftp-files", "monitor", "reload-storm"] {
+        run(name).unwrap();
+    }
+    let rule = [
+        "-I",
+        "INPUT",
+        "-p",
+        "tcp",
+        "-s",
+        &host.v4.to_string(),
+        "-j",
+        "REJECT",
+        "--reject-with",
+        "tcp-reset",
+    ];
+    assert!(ward.net.server().command("iptables").args(rule).status().unwrap().success());
+    for name in ["closed-port", "ftp-files", "monitor", "reload-storm"] {
+        assert!(run(name).is_err(), "{name} did not notice");
+    }
+}
+
+#[test]
+#[ignore = "needs root"]
+fn people_behind_a_load_balancer_are_served() {
+    let ward = Ward::new().unwrap();
+    let _site = ward.site().unwrap();
+    let balancer = ward.net.host(Side::Clients).unwrap();
+    proxy::serve(&balancer).unwrap();
+    let held = || kernel::connections(ward.net.server(), 80, balancer.v4.into()).unwrap();
+    thread::scope(|scope| {
+        let crowd =
+            scope.spawn(|| proxy::crowd(&ward.net, &balancer, &Stop::after(Duration::from_secs(8))).unwrap());
+        until("the server sees all of them as the balancer", Duration::from_secs(8), || held() > 100)
+            .unwrap();
+        crowd.join().unwrap();
+    });
+}

@@ -1,0 +1,395 @@
+//! What was blocked stays blocked, whatever happens to the daemon, the disk, and the kernel's tables.
+//!
+//! Every test has a network of its own; all need root and the built programs:
+//! `cargo test -p smartfw-tests --test lasting -- --ignored`.
+
+use std::{
+    fmt::Write as _,
+    fs,
+    net::IpAddr,
+    path::{Path, PathBuf},
+    process::Command,
+    thread,
+    time::{Duration, Instant},
+};
+
+use smartfw_tests::{
+    daemon::Guard,
+    kernel::{self, Meter},
+    namespace::Namespace,
+    net::{Host, Side},
+    process::until,
+    ward::{Knocker, Ward, passage, silence, silent},
+};
+
+/// How long a repair may take.
+const REPAIR: Duration = Duration::from_secs(5);
+/// How long an order may take until the kernel does as it says.
+const ORDER: Duration = Duration::from_secs(2);
+
+#[test]
+#[ignore = "needs root"]
+fn a_daemon_killed_at_any_moment_leaves_the_kernel_dropping() {
+    let ward = Ward::new().unwrap();
+    let mut guard = ward.guard().unwrap();
+    let Blocked { meter, _knocker, .. } = blocked(&ward, &guard);
+    let passed = meter.read().unwrap().passed;
+    for delay in [0, 3, 10, 40, 150, 400, 900] {
+        guard.kill();
+        guard.spawn(&[]).unwrap();
+        thread::sleep(Duration::from_millis(delay));
+    }
+    guard.kill();
+    guard.launch().unwrap();
+    assert!(silent(&meter).unwrap());
+    assert_eq!(meter.read().unwrap().passed, passed, "no packet passed at any moment");
+}
+
+#[test]
+#[ignore = "needs root"]
+fn a_daemon_ended_in_order_leaves_the_kernel_dropping() {
+    let ward = Ward::new().unwrap();
+    let mut guard = ward.guard().unwrap();
+    let Blocked { meter, _knocker, .. } = blocked(&ward, &guard);
+    let passed = meter.read().unwrap().passed;
+    guard.stop();
+    assert!(silent(&meter).unwrap());
+    guard.launch().unwrap();
+    assert!(silent(&meter).unwrap());
+    assert_eq!(meter.read().unwrap().passed, passed);
+}
+
+#[test]
+#[ignore = "needs root"]
+fn a_hundred_thousand_imported_blocks_survive_a_kill() {
+    const COUNT: usize = 100_000;
+    let ward = Ward::new().unwrap();
+    let mut guard = ward.guard().unwrap();
+    let mut list = String::new();
+    for i in 0..COUNT {
+        writeln!(list, "20.{}.{}.{}", i / 65536, i / 256 % 256, i % 256).unwrap();
+    }
+    let begin = Instant::now();
+    let answer = guard.tell(&["import", "-"], &list).unwrap();
+    assert_eq!(answer.code, 0, "{}", answer.err);
+    let held = || kernel::blocked(ward.net.server()).unwrap().len();
+    until("the kernel holds all", Duration::from_secs(10), || held() == COUNT).unwrap();
+    println!("imported {COUNT} in {:.2} s", begin.elapsed().as_secs_f64());
+    guard.kill();
+    assert_eq!(held(), COUNT);
+    guard.launch().unwrap();
+    assert_eq!(held(), COUNT);
+    assert_eq!(guard.json(&["status"]).unwrap()["blocked"], COUNT);
+}
+
+#[test]
+#[ignore = "needs root"]
+fn flushed_iptables_rules_come_back() {
+    repaired(|server| {
+        for program in ["iptables", "ip6tables"] {
+            for table in ["raw", "mangle", "filter"] {
+                run(server, program, &["-t", table, "-F"]);
+                let _ = server.command(program).args(["-t", table, "-X"]).output();
+            }
+        }
+    });
+}
+
+#[test]
+#[ignore = "needs root"]
+fn a_flushed_nft_ruleset_comes_back() {
+    let ward = Ward::new().unwrap();
+    let guard = ward.guard().unwrap();
+    let Blocked { meter, _knocker, attacker } = blocked(&ward, &guard);
+    run(ward.net.server(), "nft", &["flush", "ruleset"]);
+    drop(meter);
+    let meter = ward.meter(attacker.v4.into()).unwrap();
+    println!("repaired after {:?}", silence(&meter, REPAIR).unwrap());
+}
+
+#[test]
+#[ignore = "needs root"]
+fn a_foreign_accept_before_our_jump_is_overtaken() {
+    repaired(|server| {
+        for table in ["raw", "mangle"] {
+            run(server, "iptables", &["-t", table, "-I", "PREROUTING", "1", "-j", "ACCEPT"]);
+        }
+    });
+}
+
+#[test]
+#[ignore = "needs root"]
+fn a_flushed_set_is_refilled() {
+    repaired(|server| run(server, "ipset", &["flush"]));
+}
+
+#[test]
+#[ignore = "needs root"]
+fn a_destroyed_set_is_made_again() {
+    repaired(forget);
+}
+
+#[test]
+#[ignore = "needs root"]
+fn a_deleted_entry_comes_back() {
+    repaired(|server| {
+        let entry = kernel::blocked(server).unwrap().remove(0);
+        run(server, "ipset", &["del", &entry.set, &entry.target]);
+    });
+}
+
+#[test]
+#[ignore = "needs root"]
+fn a_full_disk_does_not_stop_the_dropping() {
+    let ward = Ward::new().unwrap();
+    let state = ward.dir().join("node/state");
+    fs::create_dir_all(&state).unwrap();
+    let _disk = SmallDisk::mount(&state);
+    let mut guard = ward.guard().unwrap();
+    let Blocked { meter, _knocker, .. } = blocked(&ward, &guard);
+    let passed = meter.read().unwrap().passed;
+    fill(&state);
+    let second = ward.net.host(Side::Attackers).unwrap();
+    let answer = guard.cli(&["block", &second.v4.to_string()]).unwrap();
+    until("the second is dropped", REPAIR, || drops(&ward, &second)).unwrap();
+    assert!(guard.alive(), "{}", guard.last_words());
+    let health = guard.json(&["status"]).unwrap()["health"].to_string();
+    assert!(answer.code != 0 || health.len() > 4, "a full disk must show: {answer:?} {health}");
+    assert_eq!(meter.read().unwrap().passed, passed);
+    fs::remove_file(state.join("filler")).unwrap();
+    guard.kill();
+    guard.launch().unwrap();
+    assert!(drops(&ward, &second), "the kernel's entry was adopted");
+    assert_eq!(meter.read().unwrap().passed, passed);
+}
+
+#[test]
+#[ignore = "needs root"]
+fn a_damaged_store_is_set_aside_and_refilled_from_the_kernel() {
+    let ward = Ward::new().unwrap();
+    let mut guard = ward.guard().unwrap();
+    let Blocked { meter, _knocker, attacker } = blocked(&ward, &guard);
+    let passed = meter.read().unwrap().passed;
+    guard.kill();
+    for file in files(&guard.state().join("cache")) {
+        let length = fs::metadata(&file).unwrap().len() as usize;
+        fs::write(&file, vec![0xa5; length.max(64)]).unwrap();
+    }
+    guard.launch().unwrap();
+    assert!(lists(&guard, attacker.v4.into()), "the block is listed again");
+    assert!(silent(&meter).unwrap());
+    assert_eq!(meter.read().unwrap().passed, passed);
+}
+
+#[test]
+#[ignore = "needs root"]
+fn after_a_reboot_the_saved_sets_drop_before_the_daemon_runs() {
+    let ward = Ward::new().unwrap();
+    let mut guard = ward.guard().unwrap();
+    let Blocked { meter, _knocker, attacker } = blocked(&ward, &guard);
+    guard.stop();
+    forget(ward.net.server());
+    assert!(!silent(&meter).unwrap(), "the reboot forgot everything");
+    guard.order(&["restore"]).unwrap();
+    assert!(silent(&meter).unwrap(), "the restore unit drops again");
+    let foreign = "*raw\n:PREROUTING ACCEPT [0:0]\n:OUTPUT ACCEPT [0:0]\nCOMMIT\n\
+                   *mangle\n:PREROUTING ACCEPT [0:0]\nCOMMIT\n\
+                   *filter\n:INPUT ACCEPT [0:0]\n-A INPUT -i lo -j ACCEPT\nCOMMIT\n";
+    kernel::feed(ward.net.server(), "iptables-restore", &[], foreign).unwrap();
+    guard.launch().unwrap();
+    silence(&meter, REPAIR).unwrap();
+    assert!(lists(&guard, attacker.v4.into()));
+    assert!(ours(ward.net.server(), "-A INPUT -i lo -j ACCEPT"), "the foreign ruleset stays");
+}
+
+#[test]
+#[ignore = "needs root"]
+fn disable_works_with_the_daemon_dead_and_is_remembered() {
+    let ward = Ward::new().unwrap();
+    let mut guard = ward.guard().unwrap();
+    let Blocked { meter, _knocker, .. } = blocked(&ward, &guard);
+    run(ward.net.server(), "iptables", &["-A", "INPUT", "-s", "192.0.2.77", "-j", "DROP"]);
+    guard.kill();
+    guard.order(&["disable"]).unwrap();
+    passage(&meter, ORDER).unwrap();
+    assert!(!ours(ward.net.server(), "SMARTFW"), "no rule is left");
+    assert!(kernel::blocked(ward.net.server()).unwrap().is_empty(), "no set is left");
+    assert!(ours(ward.net.server(), "192.0.2.77"), "another's rule stays");
+    guard.launch().unwrap();
+    assert_eq!(guard.json(&["status"]).unwrap()["enforcement"], "off");
+    assert!(!silent(&meter).unwrap());
+    guard.order(&["enable"]).unwrap();
+    silence(&meter, REPAIR).unwrap();
+}
+
+#[test]
+#[ignore = "needs root"]
+fn panic_works_with_the_daemon_dead_and_ends_by_itself() {
+    let ward = Ward::new().unwrap();
+    let mut guard = ward.guard().unwrap();
+    let Blocked { meter, _knocker, .. } = blocked(&ward, &guard);
+    guard.kill();
+    guard.order(&["panic", "--for", "8s"]).unwrap();
+    passage(&meter, ORDER).unwrap();
+    guard.launch().unwrap();
+    assert_eq!(guard.json(&["status"]).unwrap()["enforcement"], "panic");
+    silence(&meter, Duration::from_secs(15)).unwrap();
+}
+
+#[test]
+#[ignore = "needs root"]
+fn unblock_works_with_the_daemon_dead_and_is_remembered() {
+    let ward = Ward::new().unwrap();
+    let mut guard = ward.guard().unwrap();
+    let Blocked { meter, _knocker, attacker } = blocked(&ward, &guard);
+    let other = ward.net.host(Side::Attackers).unwrap();
+    guard.order(&["block", &other.v4.to_string()]).unwrap();
+    guard.kill();
+    guard.order(&["unblock", &attacker.v4.to_string()]).unwrap();
+    passage(&meter, ORDER).unwrap();
+    assert!(drops(&ward, &other), "the other stays blocked");
+    guard.launch().unwrap();
+    assert!(!lists(&guard, attacker.v4.into()), "the block does not come back");
+    assert!(lists(&guard, other.v4.into()));
+    assert!(!silent(&meter).unwrap());
+}
+
+#[test]
+#[ignore = "needs root"]
+fn allow_add_works_with_the_daemon_dead_and_is_remembered() {
+    let ward = Ward::new().unwrap();
+    let mut guard = ward.guard().unwrap();
+    let Blocked { meter, _knocker, attacker } = blocked(&ward, &guard);
+    guard.kill();
+    let target = attacker.v4.to_string();
+    guard.order(&["allow", "add", &target]).unwrap();
+    passage(&meter, ORDER).unwrap();
+    guard.launch().unwrap();
+    assert!(guard.order(&["-o", "json", "allow", "list"]).unwrap().contains(&target));
+    assert!(!silent(&meter).unwrap());
+    assert_eq!(guard.cli(&["block", &target]).unwrap().code, 1, "whoever is allowed cannot be blocked");
+}
+
+#[test]
+#[ignore = "needs root"]
+fn disable_removes_every_rule_and_set_and_nothing_else() {
+    let ward = Ward::new().unwrap();
+    let server = ward.net.server();
+    run(server, "iptables", &["-A", "INPUT", "-s", "192.0.2.77", "-j", "DROP"]);
+    run(server, "ipset", &["create", "others", "hash:ip"]);
+    let before = rules(server);
+    let guard = ward.guard().unwrap();
+    let Blocked { meter, _knocker, .. } = blocked(&ward, &guard);
+    guard.order(&["disable"]).unwrap();
+    passage(&meter, ORDER).unwrap();
+    drop(meter);
+    assert_eq!(rules(server), before);
+    let sets = server.command("ipset").args(["list", "-n"]).output().unwrap();
+    assert_eq!(String::from_utf8_lossy(&sets.stdout), "others\n");
+}
+
+/// An attacker who knocks in vain.
+struct Blocked<'a> {
+    meter: Meter<'a>,
+    _knocker: Knocker,
+    attacker: Host,
+}
+
+/// Blocks an attacker by order, and waits until nothing of his knocking passes.
+fn blocked<'a>(ward: &'a Ward, guard: &Guard<'_>) -> Blocked<'a> {
+    let attacker = ward.net.host(Side::Attackers).unwrap();
+    let _knocker = Knocker::v4(&attacker).unwrap();
+    let meter = ward.meter(attacker.v4.into()).unwrap();
+    guard.order(&["block", &attacker.v4.to_string(), "--for", "1h"]).unwrap();
+    silence(&meter, ORDER).unwrap();
+    Blocked { meter, _knocker, attacker }
+}
+
+/// Lets somebody do damage to the kernel's tables, and waits for the repair.
+fn repaired(damage: impl FnOnce(&Namespace)) {
+    let ward = Ward::new().unwrap();
+    let guard = ward.guard().unwrap();
+    let Blocked { meter, _knocker, .. } = blocked(&ward, &guard);
+    damage(ward.net.server());
+    println!("repaired after {:?}", silence(&meter, REPAIR).unwrap());
+}
+
+fn drops(ward: &Ward, host: &Host) -> bool {
+    kernel::drops(ward.net.server(), host.v4.into()).unwrap()
+}
+
+fn lists(guard: &Guard<'_>, address: IpAddr) -> bool {
+    let blocks = guard.json(&["blocks"]).unwrap();
+    blocks.as_array().unwrap().iter().any(|block| block["target"] == format!("{address}/32"))
+}
+
+fn run(server: &Namespace, program: &str, args: &[&str]) {
+    let done = server.command(program).args(args).output().unwrap();
+    assert!(done.status.success(), "{program} {args:?}: {}", String::from_utf8_lossy(&done.stderr));
+}
+
+/// Every iptables rule and policy, without counters.
+fn rules(server: &Namespace) -> String {
+    let mut text = String::new();
+    for program in ["iptables-save", "ip6tables-save", "iptables-legacy-save"] {
+        let done = server.command(program).output().unwrap();
+        let rules = String::from_utf8_lossy(&done.stdout).into_owned();
+        rules.lines().filter(|line| line.starts_with("-A")).for_each(|line| text.extend([line, "\n"]));
+    }
+    text
+}
+
+fn ours(server: &Namespace, mark: &str) -> bool {
+    rules(server).contains(mark)
+}
+
+/// What a reboot does to the kernel's tables.
+fn forget(server: &Namespace) {
+    for program in ["iptables", "ip6tables", "iptables-legacy", "ip6tables-legacy"] {
+        for table in ["raw", "mangle", "filter"] {
+            let _ = server.command(program).args(["-t", table, "-F"]).output();
+            let _ = server.command(program).args(["-t", table, "-X"]).output();
+        }
+    }
+    let sets = server.command("ipset").args(["list", "-n"]).output().unwrap();
+    for set in String::from_utf8_lossy(&sets.stdout).lines() {
+        // The daemon may be faster: then this set is in use again, which is what is asked for.
+        let _ = server.command("ipset").args(["destroy", set]).output();
+    }
+}
+
+fn files(dir: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(dir).unwrap().flatten().map(|entry| entry.path());
+    entries.flat_map(|path| if path.is_dir() { files(&path) } else { vec![path] }).collect()
+}
+
+fn fill(dir: &Path) {
+    let mut size = 1 << 20;
+    let mut text = Vec::new();
+    while size > 0 {
+        let longer = [text.clone(), vec![0_u8; size]].concat();
+        if fs::write(dir.join("filler"), &longer).is_ok() {
+            text = longer;
+        } else {
+            size /= 2;
+        }
+    }
+    let _ = fs::write(dir.join("filler"), text);
+}
+
+/// A file system of a few megabytes.
+struct SmallDisk(PathBuf);
+
+impl SmallDisk {
+    fn mount(at: &Path) -> Self {
+        let done = Command::new("mount").args(["-t", "tmpfs", "-o", "size=16m", "lab"]).arg(at).status();
+        assert!(done.unwrap().success());
+        Self(at.to_owned())
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg("-l").arg(&self.0).status();
+    }
+}
