@@ -2,6 +2,7 @@
 //!
 //! Every test has a network of its own; all need root and the built programs:
 //! `cargo test -p smartfw-tests --test lasting -- --ignored`.
+#![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a test that cannot go on has failed")]
 
 use std::{
     fmt::Write as _,

@@ -1,6 +1,7 @@
 //! What is refused, with a message that says what and why, and the exit code that scripts rely on.
 //!
 //! `cargo test -p smartfw-tests --test refusals -- --ignored`; needs root and the built programs.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 use std::{
     fs,

@@ -2,6 +2,7 @@
 //!
 //! `cargo test -p smartfw-tests --test scenarios -- --ignored`; needs root and the built programs. The table of
 //! attack variants is the program `live`.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 use std::{
     net::IpAddr,
