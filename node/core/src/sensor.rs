@@ -35,7 +35,7 @@ use blocked::Blocked;
 use conversation::{Conversation, ConversationId, Ends};
 use rules::Finding;
 use service::Services;
-use source::Source;
+use source::{Asked, Source};
 use standing::Acquaintances;
 pub use stats::SensorStats;
 use table::{Generations, Keyed};
@@ -111,6 +111,10 @@ struct Sighting {
     local: IpAddr,
     /// Whether the judged end sent it.
     from_remote: bool,
+    /// The judged end's hash.
+    hash: u64,
+    /// The port and address at the other end, hashed.
+    asked: Asked,
     segments: u32,
     bytes: u32,
 }
@@ -238,22 +242,24 @@ impl Sensor {
     }
 
     /// The sighting of a packet that belongs to no conversation: its initiator is its source.
-    fn sighting(&self, packet: &Packet<'_>, judged: Judged) -> Option<Sighting> {
+    fn sighting(&self, packet: &Packet<'_>, judged: Judged, port: u16) -> Option<Sighting> {
         let from_remote = match judged {
             Judged::Source | Judged::Initiator => true,
             Judged::Destination => false,
             Judged::Nobody => return None,
         };
-        Some(self.sighting_of(packet, from_remote))
+        Some(self.sighting_of(packet, from_remote, port))
     }
 
-    fn sighting_of(&self, packet: &Packet<'_>, from_remote: bool) -> Sighting {
+    fn sighting_of(&self, packet: &Packet<'_>, from_remote: bool, port: u16) -> Sighting {
         let (remote, local) = match from_remote {
             true => (packet.source, packet.destination),
             false => (packet.destination, packet.source),
         };
         let (segments, bytes) = (packet.segments, packet.bytes);
-        Sighting { now: self.now, remote, local, from_remote, segments, bytes }
+        let hash = self.keyed.address(remote);
+        let asked = Asked::new(&self.keyed, local, port);
+        Sighting { now: self.now, remote, local, from_remote, hash, asked, segments, bytes }
     }
 
     /// The sighting of a packet within its conversation; `None` when nobody is judged, or the judged end answers a
@@ -273,21 +279,21 @@ impl Sensor {
             Judged::Destination if !source_began => false,
             Judged::Source | Judged::Destination => return None,
         };
-        Some(self.sighting_of(packet, from_remote))
+        let port = if from_remote { ends.destination_port } else { ends.source_port };
+        Some(self.sighting_of(packet, from_remote, port))
     }
 
     /// Counts what the judged end sent in its window, which a stranger does not have yet.
-    fn count(&mut self, seen: &Sighting, port: Option<u16>) {
+    fn count(&mut self, seen: &Sighting, has_port: bool) {
         if !seen.from_remote {
             return;
         }
-        let (tick, host) = (seen.now.as_secs(), self.keyed.hash(&seen.local));
-        let port = port.map(|port| self.keyed.hash(&port));
-        let Some(source) = self.source(seen.remote) else { return };
+        let tick = seen.now.as_secs();
+        let Some(source) = self.introduced(seen) else { return };
         source.window.frame(seen.now, seen.segments, seen.bytes);
-        source.hosts.mark(host, tick);
-        if let Some(port) = port {
-            source.ports.mark(port, tick);
+        source.hosts.mark(seen.asked.host, tick);
+        if has_port {
+            source.ports.mark(seen.asked.port, tick);
         }
         if seen.now.since(source.reported_at).as_secs() >= window::BUCKETS as u64 {
             source.reported_at = seen.now;
@@ -301,34 +307,54 @@ impl Sensor {
         }
     }
 
-    /// The address's entry; strangers get one with their third packet.
-    fn source(&mut self, address: IpAddr) -> Option<&mut Source> {
-        let hash = self.keyed.hash(&address);
-        if self.proven.get(hash, &address).is_some() {
-            return self.proven.get_mut(hash, &address).map(|source| &mut **source);
+    /// The entry of a packet's sender; strangers get one with their third packet.
+    fn introduced(&mut self, seen: &Sighting) -> Option<&mut Source> {
+        if self.knows(seen.hash, seen.remote) {
+            return self.known(seen.hash, seen.remote);
         }
-        if self.sources.get(hash, &address).is_some() {
-            return self.sources.get_mut(hash, &address).map(|source| &mut **source);
-        }
-        match self.strangers.get_mut(hash, &address) {
+        match self.strangers.get_mut(seen.hash, &seen.remote) {
             Some(packets) if *packets >= STRANGER_PACKETS => {
-                self.strangers.remove(hash, &address);
-                Some(self.sources.insert(hash, address, Box::new(Source::new(self.now))))
+                self.strangers.remove(seen.hash, &seen.remote);
+                Some(self.sources.insert(seen.hash, seen.remote, Box::new(Source::new(self.now))))
             }
             Some(packets) => {
                 *packets += 1;
                 None
             }
             None => {
-                self.strangers.insert(hash, address, 1);
+                self.strangers.insert(seen.hash, seen.remote, 1);
                 None
             }
         }
     }
 
+    /// The judged end's entry, if it is no stranger.
+    fn source_of(&mut self, seen: &Sighting) -> Option<&mut Source> {
+        self.known(seen.hash, seen.remote)
+    }
+
+    /// The address's entry, if it is no stranger.
+    fn source(&mut self, address: IpAddr) -> Option<&mut Source> {
+        self.known(self.keyed.address(address), address)
+    }
+
+    fn knows(&self, hash: u64, address: IpAddr) -> bool {
+        self.proven.get(hash, &address).is_some() || self.sources.get(hash, &address).is_some()
+    }
+
+    fn known(&mut self, hash: u64, address: IpAddr) -> Option<&mut Source> {
+        let proven = self.proven.get_mut(hash, &address);
+        proven.or_else(|| self.sources.get_mut(hash, &address)).map(|source| &mut **source)
+    }
+
+    /// The entry of one of our own addresses, as a source of connections to others.
+    fn own_source(&mut self, address: IpAddr) -> &mut Source {
+        self.proven_source(address)
+    }
+
     /// The address's entry among those that completed a handshake.
     fn proven_source(&mut self, address: IpAddr) -> &mut Source {
-        let hash = self.keyed.hash(&address);
+        let hash = self.keyed.address(address);
         if self.proven.get(hash, &address).is_none() {
             self.strangers.remove(hash, &address);
             let source =
@@ -368,7 +394,7 @@ impl Sensor {
 
     fn forget(&mut self, target: IpNet) {
         if target == crate::prefix::host(target.addr()) {
-            let (address, hash) = (target.addr(), self.keyed.hash(&target.addr()));
+            let (address, hash) = (target.addr(), self.keyed.address(target.addr()));
             self.strangers.remove(hash, &address);
             self.sources.remove(hash, &address);
             self.proven.remove(hash, &address);

@@ -74,9 +74,10 @@ impl Agent {
     /// The disk lost what it had: everything is given to it anew.
     pub fn handle_store_lost(&mut self, now: Time) {
         self.handle_timeout(now);
-        let blocks = self.blocks.iter().flat_map(|(target, entries)| {
-            entries.iter().map(|held| Key::Block(*target, held.words.clone()))
-        });
+        let blocks = self
+            .blocks
+            .iter()
+            .flat_map(|(target, entries)| entries.iter().map(|held| Key::Block(*target, held.words.clone())));
         let mut keys: Vec<Key> = blocks.collect();
         keys.extend(self.shield.operators().map(|allowed| Key::Allowed(allowed.target)));
         keys.extend(self.pending.iter().map(|(_, pending)| Key::Pending(pending.id)));

@@ -21,8 +21,13 @@ pub(super) struct Ends {
 impl Ends {
     /// The same for both directions.
     pub(super) fn id(&self, keyed: &Keyed) -> ConversationId {
-        let (a, b) = ((self.source, self.source_port), (self.destination, self.destination_port));
-        keyed.hash(&if a <= b { (a, b, self.protocol) } else { (b, a, self.protocol) })
+        let (a, b) = (keyed.address(self.source), keyed.address(self.destination));
+        let (p, q) = (u64::from(self.source_port), u64::from(self.destination_port));
+        let protocol = self.protocol as u64;
+        match self.source_is_low() {
+            true => keyed.words([a, b, p << 32 | q << 8 | protocol]),
+            false => keyed.words([b, a, q << 32 | p << 8 | protocol]),
+        }
     }
 
     /// Whether the source is the end that sorts first.

@@ -5,7 +5,6 @@ use super::{
     conversation::{Conversation, Ends, UDP_IDLE},
     rules,
     service::Touch,
-    source::Asked,
     view::Judged,
 };
 use crate::{
@@ -58,14 +57,14 @@ impl Sensor {
             self.datagram_answered(packet, judged, ends, conversation);
             return;
         }
-        self.count(&seen, Some(ends.destination_port));
+        self.count(&seen, true);
         if conversation.state.answered() {
             return;
         }
         conversation.request_bytes += seen.segments;
         self.touch(&seen, ends.destination_port, Protocol::Udp, Touch::Datagram);
-        let (rules, asked) = (self.rules.clone(), Asked::new(&self.keyed, seen.local, ends.destination_port));
-        let Some(source) = self.source(seen.remote) else { return };
+        let (rules, asked) = (self.rules.clone(), seen.asked);
+        let Some(source) = self.source_of(&seen) else { return };
         source.window.add(seen.now, |counts| counts.udp += seen.segments);
         let new = fresh && source.udp.mark(seen.now, asked);
         let scan = if new { rules::udp_scan(source, seen.now, &rules.port_scan) } else { None };
@@ -88,9 +87,9 @@ impl Sensor {
         }
         conversation.state.set_answered(true);
         self.touch(&seen, ends.source_port, Protocol::Udp, Touch::Answered);
-        let asked = Asked::new(&self.keyed, seen.local, ends.source_port);
+        let asked = seen.asked;
         let waited = conversation.request_bytes;
-        if let Some(source) = self.source(seen.remote) {
+        if let Some(source) = self.source_of(&seen) {
             source.udp.clear(asked);
             source.window.add(seen.now, |counts| counts.udp_answered += waited);
         }
@@ -103,13 +102,13 @@ impl Sensor {
             (Judged::Initiator, true) => Judged::Destination,
             (judged, _) => judged,
         };
-        let Some(seen) = self.sighting(packet, judged) else { return };
+        let Some(seen) = self.sighting(packet, judged, 0) else { return };
         if icmp == Icmp::Discovery || seen.from_remote == answer {
             return;
         }
-        self.count(&seen, None);
-        let (rules, asked) = (self.rules.clone(), Asked::new(&self.keyed, seen.local, 0));
-        let Some(source) = self.source(seen.remote) else { return };
+        self.count(&seen, false);
+        let (rules, asked) = (self.rules.clone(), seen.asked);
+        let Some(source) = self.source_of(&seen) else { return };
         match icmp {
             Icmp::EchoReply => source.tcp.clear(asked),
             Icmp::Unreachable => source.window.add(seen.now, |counts| counts.unreachable += 1),
@@ -126,11 +125,13 @@ impl Sensor {
 
     /// Part of a packet. A first part too short for its header is made to slip by; its port is shown all the same.
     pub(super) fn fragment(&mut self, packet: &Packet<'_>, judged: Judged, port: Option<u16>) {
-        let Some(seen) = self.sighting(packet, judged) else { return };
-        self.count(&seen, port);
-        let (true, Some(port)) = (seen.from_remote, port) else { return };
-        let (rules, asked) = (self.rules.clone(), Asked::new(&self.keyed, seen.local, port));
-        let Some(source) = self.source(seen.remote) else { return };
+        let Some(seen) = self.sighting(packet, judged, port.unwrap_or(0)) else { return };
+        self.count(&seen, port.is_some());
+        if !seen.from_remote || port.is_none() {
+            return;
+        }
+        let (rules, asked) = (self.rules.clone(), seen.asked);
+        let Some(source) = self.source_of(&seen) else { return };
         source.slow.mark(seen.now, asked);
         if source.tcp.mark(seen.now, asked) {
             let scan = rules::port_scan(source, seen.now, &rules.port_scan);
@@ -139,10 +140,10 @@ impl Sensor {
     }
 
     pub(super) fn other(&mut self, packet: &Packet<'_>, judged: Judged, protocol: u8) {
-        let Some(seen) = self.sighting(packet, judged) else { return };
-        self.count(&seen, None);
-        let (rules, hash) = (self.rules.clone(), self.keyed.hash(&protocol));
-        let Some(source) = self.source(seen.remote) else { return };
+        let Some(seen) = self.sighting(packet, judged, 0) else { return };
+        self.count(&seen, false);
+        let (rules, hash) = (self.rules.clone(), self.keyed.number(protocol.into()));
+        let Some(source) = self.source_of(&seen) else { return };
         if !seen.from_remote {
             source.protocols.clear(hash);
         } else if source.protocols.mark(hash, seen.now.as_secs()) {

@@ -62,7 +62,7 @@ impl Sensor {
         conversation.reply_bytes = conversation.reply_bytes.saturating_add(tcp.payload_len);
         conversation.replies = conversation.replies.saturating_add(1);
         let id = conversation.starving_id();
-        if let Some(source) = self.source(seen.remote) {
+        if let Some(source) = self.source_of(seen) {
             source.starving.clear(id);
         }
         match conversation.dialect {
@@ -83,7 +83,7 @@ impl Sensor {
             (true, true) => conversation.shut_since = seen.now,
             (false, false) => {
                 conversation.shut_since = Time::ZERO;
-                if let Some(source) = self.source(seen.remote) {
+                if let Some(source) = self.source_of(seen) {
                     source.starving.clear(id);
                 }
             }
@@ -137,7 +137,7 @@ impl Sensor {
     /// may be making them up.
     fn clients_seen(&mut self, seen: &Sighting, tcp: &Tcp<'_>) {
         let (keyed, limit) = (self.keyed, self.rules.http_flood.requests / 2);
-        let Some(source) = self.source(seen.remote) else { return };
+        let Some(source) = self.source_of(seen) else { return };
         if source.window.total().requests >= limit {
             return;
         }
@@ -161,7 +161,7 @@ impl Sensor {
         conversation.state.set_pending(false);
         let id = conversation.starving_id();
         let rules = self.rules.clone();
-        let Some(source) = self.source(seen.remote) else { return };
+        let Some(source) = self.source_of(seen) else { return };
         source.starving.clear(id);
         source.window.add(seen.now, |counts| counts.requests += 1);
         if conversation.state.proven() {
@@ -259,7 +259,7 @@ impl Sensor {
     fn login_accepted(&mut self, seen: &Sighting, conversation: &mut Conversation) {
         let refund = -f32::from(conversation.failures);
         conversation.failures = 0;
-        if let Some(source) = self.source(seen.remote) {
+        if let Some(source) = self.source_of(seen) {
             source.failures.add(seen.now, FAILURES_HALF_LIFE, refund);
         }
     }
@@ -284,7 +284,7 @@ impl Sensor {
     fn password_sent(&mut self, seen: &Sighting, conversation: &mut Conversation) {
         conversation.state.set_credentials(true);
         let (rules, proven) = (self.rules.clone(), conversation.state.proven());
-        let Some(source) = self.source(seen.remote) else { return };
+        let Some(source) = self.source_of(seen) else { return };
         source.window.add(seen.now, |counts| counts.passwords += 1);
         let finding = rules::brute_force(source, seen.now, &rules.brute_force, proven);
         self.accuse(seen.remote, finding);

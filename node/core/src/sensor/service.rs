@@ -68,7 +68,7 @@ impl Services {
         source: IpAddr,
         touch: Touch,
     ) -> Option<Flood> {
-        let source = keyed.hash(&source);
+        let source = keyed.address(source);
         let port = self.count(now, keyed, rule, service, source, touch);
         let whole = self.count(now, keyed, rule, Service { port: 0, ..service }, source, touch);
         port.or(whole)
@@ -83,7 +83,8 @@ impl Services {
         source: u64,
         touch: Touch,
     ) -> Option<Flood> {
-        let hash = keyed.hash(&service);
+        let port = u64::from(service.port) << 8 | service.protocol as u64;
+        let hash = keyed.words([keyed.address(service.address), port, 0]);
         if self.table.get_mut(hash, &service).is_none() {
             // Answers and successes alone open no window: a scan of closed ports must not push out real services.
             if matches!(touch, Touch::Followed | Touch::Answered) {

@@ -61,7 +61,7 @@ impl Source {
             window: Window::new(now),
             tcp: Probes::new(),
             udp: Probes::new(),
-            slow: SlowProbes { ports: Stamps::new(), hosts: Stamps::new() },
+            slow: SlowProbes { ports: Stamps::new(), hosts: Stamps::new(), fresh: 0 },
             opened: Stamps::new(),
             ports: Stamps::new(),
             hosts: Stamps::new(),
@@ -170,12 +170,21 @@ impl Probes {
 pub(super) struct SlowProbes {
     pub(super) ports: Stamps<128, 60>,
     pub(super) hosts: Stamps<32, 60>,
+    /// Fresh marks since the last count, on top of it: never less than there are ports.
+    pub(super) fresh: u32,
 }
 
 impl SlowProbes {
     pub(super) fn mark(&mut self, now: Time, at: Asked) {
-        self.ports.mark(at.port, now.as_secs() / 60);
+        self.fresh += u32::from(self.ports.mark(at.port, now.as_secs() / 60));
         self.hosts.mark(at.host, now.as_secs() / 60);
+    }
+
+    /// How many ports within the hour, estimated.
+    pub(super) fn count(&mut self, minute: u64) -> u32 {
+        let ports = self.ports.count(minute);
+        self.fresh = ports;
+        ports
     }
 
     pub(super) fn clear(&mut self, at: Asked) {
@@ -194,7 +203,7 @@ pub(super) struct Asked {
 
 impl Asked {
     pub(super) fn new(keyed: &Keyed, host: IpAddr, port: u16) -> Self {
-        let (host, port) = (keyed.hash(&host), keyed.hash(&port));
-        Self { port, host, pair: host ^ port.rotate_left(17) }
+        let (host, port) = (keyed.address(host), keyed.number(port));
+        Self { port, host, pair: (host ^ port).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 16 }
     }
 }

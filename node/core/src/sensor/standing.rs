@@ -67,7 +67,7 @@ impl Acquaintances {
 
     /// A connection of the address did some benign work.
     pub(super) fn worked(&mut self, keyed: &Keyed, now: Time, address: IpAddr) {
-        let hash = keyed.hash(&address);
+        let hash = keyed.address(address);
         if self.table.get(hash, &address).is_none() {
             self.table.insert(hash, address, Acquaintance::default());
         }
@@ -80,11 +80,11 @@ impl Acquaintances {
 
     /// The address turned out to be hostile, by evidence that cannot be forged.
     pub(super) fn forget(&mut self, keyed: &Keyed, address: IpAddr) {
-        self.table.remove(keyed.hash(&address), &address);
+        self.table.remove(keyed.address(address), &address);
     }
 
     fn is_known(&self, keyed: &Keyed, now: Time, address: IpAddr) -> bool {
-        let known = self.table.get(keyed.hash(&address), &address);
+        let known = self.table.get(keyed.address(address), &address);
         known.is_some_and(|known| now.since(known.seen) < ACQUAINTANCE)
     }
 
@@ -92,7 +92,7 @@ impl Acquaintances {
     fn share(&mut self, keyed: &Keyed, now: Time, address: IpAddr) -> u16 {
         let total = self.total.settle(now);
         let own =
-            self.table.get_mut(keyed.hash(&address), &address).map_or(0.0, |known| known.work.settle(now));
+            self.table.get_mut(keyed.address(address), &address).map_or(0.0, |known| known.work.settle(now));
         if total < SHARE_MINIMUM { 0 } else { (own / total * 1000.0).min(1000.0) as u16 }
     }
 }

@@ -1,6 +1,9 @@
 //! Bounded tables that need no scan to forget: two generations.
 
-use core::hash::Hash;
+use core::{
+    hash::{Hash, Hasher},
+    net::IpAddr,
+};
 
 use hashbrown::HashTable;
 use siphasher::sip::SipHasher13;
@@ -14,10 +17,33 @@ impl Keyed {
         Self(seed, seed.rotate_left(32) ^ 0x9e37_79b9_7f4a_7c15)
     }
 
+    /// The hash of an address, in two blocks.
+    pub(super) fn address(&self, address: IpAddr) -> u64 {
+        let bits = match address {
+            IpAddr::V4(v4) => u128::from(v4.to_bits()) | 0xffff << 32,
+            IpAddr::V6(v6) => v6.to_bits(),
+        };
+        let mut hasher = SipHasher13::new_with_keys(self.0, self.1);
+        hasher.write_u128(bits);
+        hasher.finish()
+    }
+
+    /// The hash of several hashes and numbers.
+    pub(super) fn words(&self, words: [u64; 3]) -> u64 {
+        let mut hasher = SipHasher13::new_with_keys(self.0, self.1);
+        words.into_iter().for_each(|word| hasher.write_u64(word));
+        hasher.finish()
+    }
+
+    /// A hash for the sketches' few slots, where a secret multiplier is enough (multiply-shift, Dietzfelbinger 1997).
+    pub(super) fn number(&self, number: u16) -> u64 {
+        (u64::from(number) + 1).wrapping_mul(self.1 | 1) >> 32
+    }
+
     pub(super) fn hash(&self, value: &impl Hash) -> u64 {
         let mut hasher = SipHasher13::new_with_keys(self.0, self.1);
         value.hash(&mut hasher);
-        core::hash::Hasher::finish(&hasher)
+        hasher.finish()
     }
 }
 

@@ -80,11 +80,11 @@ impl Sensor {
     }
 
     fn tcp_asked(&mut self, seen: &Sighting, ends: &Ends, tcp: &Tcp<'_>, conversation: &mut Conversation) {
-        self.count(seen, Some(ends.destination_port));
-        if let Some(source) = self.source(seen.remote) {
+        self.count(seen, true);
+        if let Some(source) = self.source_of(seen) {
             source.window.add(seen.now, |counts| counts.tcp += seen.segments);
         }
-        let asked = Asked::new(&self.keyed, seen.local, ends.destination_port);
+        let asked = seen.asked;
         if tcp.flags.is_rst() {
             self.tcp_closed(seen, ends.destination_port, conversation);
         } else if tcp.flags.is_syn() {
@@ -117,7 +117,7 @@ impl Sensor {
         conversation.request_bytes = tcp.payload_len;
         self.touch(seen, ends.destination_port, Protocol::Tcp, Touch::Syn);
         let rules = self.rules.clone();
-        let Some(source) = self.source(seen.remote) else { return };
+        let Some(source) = self.source_of(seen) else { return };
         source.attempt(seen.now, asked.pair);
         source.slow.mark(seen.now, asked);
         let new = source.tcp.mark(seen.now, asked);
@@ -140,7 +140,7 @@ impl Sensor {
             conversation.state.set_followed(true);
             self.touch(seen, ends.destination_port, Protocol::Tcp, Touch::Followed);
             self.answered_probe(seen, asked);
-            if let Some(source) = self.source(seen.remote) {
+            if let Some(source) = self.source_of(seen) {
                 source.window.add(seen.now, |counts| counts.followed += 1);
             }
         }
@@ -164,7 +164,7 @@ impl Sensor {
     fn proven(&mut self, seen: &Sighting, port: u16, conversation: &mut Conversation) {
         conversation.state.set_proven(true);
         self.stats.handshakes += 1;
-        let (rules, id, port) = (self.rules.clone(), conversation.starving_id(), self.keyed.hash(&port));
+        let (rules, id, port) = (self.rules.clone(), conversation.starving_id(), self.keyed.number(port));
         let source = self.proven_source(seen.remote);
         conversation.state.set_first_try(source.opened.mark(port, seen.now.as_secs() / 60));
         source.open = source.open.saturating_add(1);
@@ -187,7 +187,7 @@ impl Sensor {
         conversation.state.set_asked(true);
         let id = conversation.starving_id();
         let used = conversation.state.proven() && conversation.state.first_try();
-        if let Some(source) = self.source(seen.remote) {
+        if let Some(source) = self.source_of(seen) {
             source.starving.clear(id);
             if used && seen.now.since(conversation.begun) < PROBE {
                 source.window.add(seen.now, |counts| counts.probes_used += 1);
@@ -203,7 +203,7 @@ impl Sensor {
             return;
         }
         let rules = self.rules.clone();
-        let Some(source) = self.source(seen.remote) else { return };
+        let Some(source) = self.source_of(seen) else { return };
         source.window.add(seen.now, |counts| counts.stray += seen.segments);
         let new = source.tcp.mark(seen.now, asked);
         let scan = if new { rules::port_scan(source, seen.now, &rules.port_scan) } else { None };
@@ -214,7 +214,7 @@ impl Sensor {
 
     fn tcp_answered(&mut self, seen: &Sighting, ends: &Ends, tcp: &Tcp<'_>, conversation: &mut Conversation) {
         if tcp.flags.is_rst() {
-            if let Some(source) = self.source(seen.remote) {
+            if let Some(source) = self.source_of(seen) {
                 source.window.add(seen.now, |counts| counts.refused += 1);
             }
             self.tcp_closed(seen, ends.source_port, conversation);
@@ -222,7 +222,7 @@ impl Sensor {
         }
         if !conversation.state.answered() {
             conversation.state.set_answered(true);
-            self.answered_probe(seen, Asked::new(&self.keyed, seen.local, ends.source_port));
+            self.answered_probe(seen, seen.asked);
         }
         if tcp.flags.is_syn_ack() {
             conversation.proof = tcp.sequence.wrapping_add(1);
@@ -282,7 +282,7 @@ impl Sensor {
 
     /// The responder answered: the port was no blind probe.
     fn answered_probe(&mut self, seen: &Sighting, asked: Asked) {
-        if let Some(source) = self.source(seen.remote) {
+        if let Some(source) = self.source_of(seen) {
             source.tcp.clear(asked);
             source.slow.clear(asked);
         }
@@ -308,7 +308,7 @@ impl Sensor {
         };
         let (now, keyed, rule) = (self.now, self.keyed, self.rules.port_scan.clone());
         let port = if answer { ends.source_port } else { ends.destination_port };
-        let hash = keyed.hash(&client);
+        let hash = keyed.address(client);
         let Some(source) = self.proven.get_mut(hash, &client) else { return false };
         if source.ftp_server != Some(server) {
             return false;
@@ -339,7 +339,7 @@ impl Sensor {
         }
         let asked = Asked::new(&self.keyed, other, port);
         let (now, rule) = (self.now, self.rules.port_scan.clone());
-        let Some(source) = self.source(own) else { return };
+        let source = self.own_source(own);
         if tcp.flags.is_syn_ack() {
             source.tcp.clear(asked);
         } else {

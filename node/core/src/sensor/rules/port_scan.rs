@@ -14,6 +14,9 @@ const PAIRS_PER_TARGET: u32 = 3;
 
 /// TCP ports and hosts, in ten seconds and in an hour.
 pub(crate) fn port_scan(source: &mut Source, now: Time, rule: &PortScanRule) -> Option<Finding> {
+    if !may_scan(source, rule) {
+        return None;
+    }
     let evidence = proof(source);
     if let Some((measured, limit, what)) = probed(&mut source.tcp, now, rule.ports, rule.hosts) {
         let span = source.window.span().as_secs_f64();
@@ -27,7 +30,7 @@ pub(crate) fn port_scan(source: &mut Source, now: Time, rule: &PortScanRule) -> 
         });
     }
     let minute = now.as_secs() / 60;
-    let ports = source.slow.ports.count(minute);
+    let ports = source.slow.count(minute);
     let hosts = source.slow.hosts.count(minute).max(1);
     (ports >= rule.ports_per_hour && ports >= hosts * PAIRS_PER_TARGET).then(|| Finding {
         class: Class::PortScan,
@@ -39,8 +42,17 @@ pub(crate) fn port_scan(source: &mut Source, now: Time, rule: &PortScanRule) -> 
     })
 }
 
+/// Whether enough was asked at all: two sums that cost nothing, before five sketches are counted.
+fn may_scan(source: &Source, rule: &PortScanRule) -> bool {
+    let enough = rule.ports.min(rule.hosts);
+    source.window.total().packets >= enough || source.slow.fresh >= rule.ports_per_hour
+}
+
 /// UDP ports.
 pub(crate) fn udp_scan(source: &mut Source, now: Time, rule: &PortScanRule) -> Option<Finding> {
+    if source.window.total().udp < rule.udp_ports {
+        return None;
+    }
     let (measured, limit, what) = probed(&mut source.udp, now, rule.udp_ports, u32::MAX)?;
     let span = source.window.span().as_secs_f64();
     Some(Finding {
