@@ -122,6 +122,16 @@ impl Agent {
         }
     }
 
+    /// An agent for captures, which may have been taken anywhere: it guards no host, so that loopback is as good as
+    /// any other address. What can never be a remote end (unspecified, link-local, multicast, broadcast) stays
+    /// protected, as does the allow list.
+    pub fn of_captures(config: PolicyConfig, seed: u64, now: Time) -> Self {
+        let mut agent = Self::new(config, seed, now);
+        agent.shield.expose_loopback();
+        agent.passing = agent.shield.passing(agent.blocks.forced());
+        agent
+    }
+
     /// The entry that is enforced for exactly `target`.
     fn in_force(&self, target: &IpNet) -> Option<&Held> {
         self.blocks.strongest(target, |held| self.shield.permits(target, held))

@@ -37,6 +37,13 @@ impl Shield {
         self.observed = with_every_host(protected);
     }
 
+    /// Takes loopback for addresses like others, until the host is observed.
+    pub(super) fn expose_loopback(&mut self) {
+        let loopback = |(_, protected): &(&IpNet, &Protected)| protected.why == Why::Loopback;
+        let nets: Vec<IpNet> = self.observed.iter().filter(loopback).map(|(net, _)| *net).collect();
+        nets.iter().for_each(|net| drop(self.observed.remove(net)));
+    }
+
     /// Takes the allow list out of the configuration file.
     pub(super) fn configure(&mut self, now: Time, allow: &[IpNet]) {
         self.configured = Nets::new();
