@@ -193,6 +193,11 @@ impl BlockList {
         self.nets.iter().map(|(net, slot)| (net, slot.entries()))
     }
 
+    /// The targets behind `net`, or all, with their entries.
+    pub(crate) fn after(&self, net: Option<IpNet>) -> impl Iterator<Item = (&IpNet, &[Held])> {
+        self.nets.after(net).map(|(net, slot)| (net, slot.entries()))
+    }
+
     /// The targets that hold all of `net`, itself included, widest first.
     pub(crate) fn covering(&self, net: &IpNet) -> impl Iterator<Item = &IpNet> {
         self.nets.covering(net).map(|(net, _)| net)

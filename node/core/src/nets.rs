@@ -1,7 +1,7 @@
 //! A map of prefixes that answers which of them share an address with another.
 
 use alloc::collections::{BTreeMap, BTreeSet};
-use core::ops::RangeInclusive;
+use core::ops::{Bound, RangeInclusive};
 
 use ipnet::IpNet;
 
@@ -56,6 +56,11 @@ impl<V> Nets<V> {
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&IpNet, &V)> {
         self.map.iter()
+    }
+
+    /// The prefixes behind `net`, or all.
+    pub(crate) fn after(&self, net: Option<IpNet>) -> impl Iterator<Item = (&IpNet, &V)> {
+        self.map.range((net.map_or(Bound::Unbounded, Bound::Excluded), Bound::Unbounded))
     }
 
     /// The prefixes that hold all of `net`, itself included, widest first.

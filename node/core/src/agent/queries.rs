@@ -43,6 +43,12 @@ impl Agent {
         self.blocks.iter().flat_map(|(target, entries)| entries.iter().map(|held| self.listed(*target, held)))
     }
 
+    /// The blocks behind `target`, or all: for lists that are made piece by piece, with other work in between.
+    pub fn blocks_after(&self, target: Option<IpNet>) -> impl Iterator<Item = Listed> {
+        let behind = self.blocks.after(target);
+        behind.flat_map(|(target, entries)| entries.iter().map(|held| self.listed(*target, held)))
+    }
+
     /// How many blocks there are.
     pub fn block_count(&self) -> usize {
         self.blocks.len()
