@@ -17,6 +17,11 @@ impl Counter {
         self.0.fetch_add(n, Relaxed);
     }
 
+    /// Lowers it by `n`, for what rises and falls.
+    pub fn sub(&self, n: u64) {
+        self.0.fetch_sub(n, Relaxed);
+    }
+
     /// Sets it.
     pub fn set(&self, n: u64) {
         self.0.store(n, Relaxed);

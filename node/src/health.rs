@@ -5,14 +5,7 @@ use std::{
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
-/// How bad a matter is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Level {
-    /// It works, with less.
-    Warn,
-    /// It does not work.
-    Fail,
-}
+pub use smartfw_core::{Health as Entry, HealthLevel as Level};
 
 /// What can be wrong; each matter has at most one entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -47,17 +40,6 @@ pub enum Matter {
     Routing,
     /// The configuration.
     Configuration,
-}
-
-/// One entry of the health list.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Entry {
-    /// How bad it is.
-    pub level: Level,
-    /// What is wrong.
-    pub what: String,
-    /// What the person can do.
-    pub remedy: String,
 }
 
 /// The health list: threads write to it, `status` reads it.
@@ -101,7 +83,7 @@ mod tests {
     fn a_matter_has_one_entry_and_the_worst_comes_first() {
         let health = Health::default();
         health.set(Matter::Logs, Level::Warn, "a", "");
-        health.set(Matter::Disk, Level::Fail, "b", "");
+        health.set(Matter::Disk, Level::Error, "b", "");
         health.set(Matter::Logs, Level::Warn, "c", "");
         let what: Vec<String> = health.list().into_iter().map(|entry| entry.what).collect();
         assert_eq!(what, ["b", "c"]);

@@ -10,12 +10,20 @@
 #![forbid(unsafe_code)]
 
 pub mod clock;
+pub mod control;
 pub mod counters;
 pub mod detector;
+pub mod driver;
+pub mod enforcement;
 pub mod files;
+pub mod flags;
+pub mod guard;
 pub mod health;
 pub mod heartbeat;
+pub mod host;
+pub mod inbox;
 pub mod logs;
 pub mod metrics;
+pub mod node;
 pub mod notify;
 pub mod store;

@@ -7,8 +7,9 @@ mod lock;
 mod sled;
 
 pub use backlog::Backlog;
-pub use codec::{VERSION, decode, encode};
-pub use committer::{Committer, Persistence};
+pub use codec::{VERSION, decode, encode, row_key};
+pub(crate) use committer::damaged;
+pub use committer::{Committer, OpenStore, Persistence};
 pub use lock::{DirLock, LockError};
 pub use sled::{Opened, SledStore};
 

@@ -10,6 +10,7 @@
 //! from the example.
 #![forbid(unsafe_code)]
 
+mod changes;
 mod checks;
 mod error;
 mod example;
@@ -22,11 +23,12 @@ mod read;
 mod schema;
 mod settings;
 
+pub use changes::changed_keys;
 pub use error::ConfigError;
 pub use example::example;
 pub use layers::{DEFAULT_FILE, ENVIRONMENT_PREFIX, Sources};
 pub use place::Place;
-pub use settings::{CaptureSettings, EnforcerKind, LogFormat, LogSettings, LoginSource, NodeConfig};
+pub use settings::{EnforcerKind, LogFormat, LogSettings, LoginSource, NodeConfig};
 
 /// Reads the configuration from everywhere it may come from.
 ///

@@ -33,7 +33,6 @@ pub(crate) fn walk(v: &mut impl Visitor, config: &mut NodeConfig) {
     rules::http_flood(v, http_flood);
     rules::net_flood(v, net_flood);
     limits(v, &mut config.sensor.limits, &mut config.policy.limits);
-    capture(v, config);
     logs(v, config);
 }
 
@@ -75,7 +74,7 @@ fn general(v: &mut impl Visitor, config: &mut NodeConfig) {
     );
     v.item(
         "trusted_interfaces",
-        "Interfaces that are never watched: what comes from there is not judged.",
+        "Interfaces whose forwarded traffic is not judged: the inside of a router.",
         List(INTERFACE, INTERFACES),
         &mut config.trusted_interfaces,
     );
@@ -243,16 +242,6 @@ fn limits(v: &mut impl Visitor, sensor: &mut SensorLimits, policy: &mut PolicyLi
     v.item("allowed", "Entries of the allow list.", Number(16..=TABLE), allowed);
     v.item("alerts", "Alerts kept for questions.", Number(16..=TABLE), alerts);
     v.item("offenders", "Offenders remembered.", Number(16..=TABLE), offenders);
-}
-
-fn capture(v: &mut impl Visitor, config: &mut NodeConfig) {
-    v.section("capture", "How packets are taken.");
-    v.item(
-        "buffer",
-        "The kernel's buffer over all interfaces: what arrives while the sensor is busy waits there.",
-        Size(1 << 20..=4 << 30),
-        &mut config.capture.buffer,
-    );
 }
 
 const FORMATS: Choice<LogFormat> = Choice(&[("human", LogFormat::Human), ("json", LogFormat::Json)]);

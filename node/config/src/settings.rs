@@ -14,10 +14,8 @@ pub struct NodeConfig {
     pub policy: PolicyConfig,
     /// The interfaces to watch; empty: those with a default route or a global address.
     pub interfaces: Vec<String>,
-    /// Interfaces that are never watched: what comes from there is not judged.
+    /// Interfaces whose forwarded traffic is not judged: the inside of a router.
     pub trusted_interfaces: Vec<String>,
-    /// How packets are taken.
-    pub capture: CaptureSettings,
     /// What drops packets.
     pub enforcer: EnforcerKind,
     /// Whether the open connections of a hard-blocked target are destroyed.
@@ -45,7 +43,6 @@ impl Default for NodeConfig {
             policy: PolicyConfig::default(),
             interfaces: Vec::new(),
             trusted_interfaces: Vec::new(),
-            capture: CaptureSettings::default(),
             enforcer: EnforcerKind::Iptables,
             destroy_connections: true,
             logins: LoginSource::Auto,
@@ -56,19 +53,6 @@ impl Default for NodeConfig {
             metrics: Some(SocketAddr::from(([127, 0, 0, 1], 9470))),
             logs: LogSettings::default(),
         }
-    }
-}
-
-/// How packets are taken.
-#[derive(Clone, Debug, PartialEq)]
-pub struct CaptureSettings {
-    /// The kernel's buffer in bytes, over all interfaces: what arrives while the sensor is busy waits there.
-    pub buffer: u64,
-}
-
-impl Default for CaptureSettings {
-    fn default() -> Self {
-        Self { buffer: 64 << 20 }
     }
 }
 

@@ -1,9 +1,33 @@
 //! Rows' encoding: a version, then postcard.
 
 use serde::{Serialize, de::DeserializeOwned};
+use smartfw_core::{Record, record::Tree};
+
+use super::Key;
 
 /// The version of the rows' encoding: a row of another is not understood, and set aside with the rest.
 pub const VERSION: u8 = 1;
+
+/// A record's key in the store: its table's number, then its key there.
+pub fn row_key(record: &Record) -> Key {
+    let mut key = vec![table(record.tree())];
+    key.extend_from_slice(&record.key());
+    key
+}
+
+/// The tables' numbers on disk: never change one.
+const fn table(tree: Tree) -> u8 {
+    match tree {
+        Tree::Blocks => 1,
+        Tree::Allowed => 2,
+        Tree::Pending => 3,
+        Tree::Offenders => 4,
+        Tree::HeldBack => 5,
+        Tree::Switches => 6,
+        Tree::Alerts => 7,
+        Tree::Lessons => 8,
+    }
+}
 
 /// A value as it is stored.
 pub fn encode<T: Serialize>(value: &T) -> Vec<u8> {

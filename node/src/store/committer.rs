@@ -25,7 +25,7 @@ pub trait Persistence: Send {
 }
 
 /// Opens the store, again and again if need be.
-pub(crate) type OpenStore = Box<dyn FnMut() -> Result<(Box<dyn Store>, Option<String>), StoreError> + Send>;
+pub type OpenStore = Box<dyn FnMut() -> Result<(Box<dyn Store>, Option<String>), StoreError> + Send>;
 
 /// Brings the backlog to disk.
 pub struct Committer {
@@ -101,7 +101,7 @@ impl Committer {
         self.counters.commits_failed.add(1);
         self.health.set(
             Matter::Disk,
-            Level::Fail,
+            Level::Error,
             format!("decisions are enforced but cannot be stored: {error}"),
             "make room on the disk of the state folder; until then nothing new is acknowledged or reported",
         );

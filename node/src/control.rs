@@ -1,0 +1,13 @@
+//! The control service on the Unix socket: what a person on this host may ask and order.
+
+mod drops;
+mod import;
+mod lists;
+mod service;
+mod socket;
+mod status;
+mod top;
+
+pub use drops::Drops;
+pub use service::{Facts, Reload, Service};
+pub use socket::{ControlSocket, SocketError};

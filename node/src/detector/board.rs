@@ -1,0 +1,156 @@
+//! What the sensor shows to others: totals over all its lives, and the last windows.
+
+use std::{
+    collections::BTreeMap,
+    net::IpAddr,
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use smartfw_core::{
+    Features, Time,
+    packet::Malformed,
+    sensor::{SensorStats, WindowReport},
+};
+
+/// Windows that are remembered: the live view shows a hundred, an explanation one.
+const MAX_WINDOWS: usize = 4096;
+
+/// An older window says nothing about now.
+const STALE: Duration = Duration::from_secs(60);
+
+/// What the sensor shows.
+#[derive(Debug, Default)]
+pub struct Board(Mutex<Inner>);
+
+#[derive(Debug, Default)]
+struct Inner {
+    seen: Seen,
+    /// The statistics of the running sensor when they were last shown.
+    last: SensorStats,
+    windows: BTreeMap<IpAddr, (Time, Features)>,
+}
+
+/// Totals since the daemon's start, whatever became of the sensor meanwhile.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Seen {
+    /// Wire segments.
+    pub packets: u64,
+    /// IP bytes.
+    pub bytes: u64,
+    /// Segments of sources under a hard block.
+    pub suppressed: u64,
+    /// Conversations begun.
+    pub flows: u64,
+    /// Frames that could not be read, by reason.
+    pub malformed: BTreeMap<&'static str, u64>,
+    /// Things forgotten because a table was full.
+    pub forgotten: u64,
+    /// Windows and verdicts that were not taken in time.
+    pub untaken: u64,
+    /// Remote addresses remembered now.
+    pub sources: u64,
+    /// Whether our answers leave by another path.
+    pub asymmetric: bool,
+}
+
+impl Board {
+    /// A sensor begins at zero.
+    pub fn begin(&self) {
+        self.lock().last = SensorStats::default();
+    }
+
+    /// Takes over what a sensor counted since it last showed it.
+    pub fn show(&self, stats: &SensorStats) {
+        let mut inner = self.lock();
+        let last = std::mem::replace(&mut inner.last, *stats);
+        let seen = &mut inner.seen;
+        seen.packets += stats.packets.saturating_sub(last.packets);
+        seen.bytes += stats.bytes.saturating_sub(last.bytes);
+        seen.suppressed += stats.suppressed.saturating_sub(last.suppressed);
+        seen.flows += stats.flows.saturating_sub(last.flows);
+        seen.forgotten += forgotten(stats).saturating_sub(forgotten(&last));
+        seen.untaken += untaken(stats).saturating_sub(untaken(&last));
+        for ((kind, now), (_, before)) in stats.malformed_by().zip(last.malformed_by()) {
+            *seen.malformed.entry(Malformed::as_str(kind)).or_default() += now.saturating_sub(before);
+        }
+        seen.sources = stats.sources;
+        seen.asymmetric = stats.is_asymmetric();
+    }
+
+    /// Remembers a window; the oldest goes where there are too many.
+    pub fn window(&self, report: &WindowReport) {
+        let mut inner = self.lock();
+        if inner.windows.len() >= MAX_WINDOWS {
+            let now = report.at;
+            inner.windows.retain(|_, (at, _)| now.since(*at) < STALE);
+            if inner.windows.len() >= MAX_WINDOWS {
+                inner.windows.pop_first();
+            }
+        }
+        inner.windows.insert(report.source, (report.at, report.features));
+    }
+
+    /// The totals.
+    pub fn seen(&self) -> Seen {
+        self.lock().seen.clone()
+    }
+
+    /// The last window of an address.
+    pub fn window_of(&self, source: IpAddr) -> Option<Features> {
+        self.lock().windows.get(&source).map(|(_, features)| *features)
+    }
+
+    /// The `count` busiest sources of the last seconds.
+    pub fn busiest(&self, now: Time, count: usize) -> Vec<(IpAddr, Features)> {
+        let inner = self.lock();
+        let fresh = inner.windows.iter().filter(|(_, (at, _))| now.since(*at) < STALE / 3);
+        let mut busiest: Vec<_> = fresh.map(|(source, (_, features))| (*source, *features)).collect();
+        drop(inner);
+        busiest.sort_by(|(_, a), (_, b)| b.packets_per_second.total_cmp(&a.packets_per_second));
+        busiest.truncate(count);
+        busiest
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+const fn forgotten(stats: &SensorStats) -> u64 {
+    stats.forgotten_sources + stats.forgotten_conversations + stats.forgotten_services
+}
+
+const fn untaken(stats: &SensorStats) -> u64 {
+    stats.verdicts_dropped + stats.windows_unlogged
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn totals_go_on_when_the_sensor_begins_anew() {
+        let board = Board::default();
+        board.show(&SensorStats { packets: 5, ..SensorStats::default() });
+        board.show(&SensorStats { packets: 8, ..SensorStats::default() });
+        board.begin();
+        board.show(&SensorStats { packets: 2, ..SensorStats::default() });
+        assert_eq!(board.seen().packets, 10);
+    }
+
+    #[test]
+    fn windows_are_bounded_and_the_busiest_come_first() {
+        let board = Board::default();
+        for n in 0..MAX_WINDOWS as u32 + 10 {
+            let features = Features { packets_per_second: n as f32, ..Features::default() };
+            let source = IpAddr::from(std::net::Ipv4Addr::from(n));
+            board.window(&WindowReport { at: Time::from_secs(1), source, features });
+        }
+        assert_eq!(board.lock().windows.len(), MAX_WINDOWS);
+        let busiest = board.busiest(Time::from_secs(2), 2);
+        assert_eq!(busiest[0].1.packets_per_second, MAX_WINDOWS as f32 + 9.0);
+        assert_eq!(busiest.len(), 2);
+        assert!(board.busiest(Time::from_secs(100), 2).is_empty());
+    }
+}

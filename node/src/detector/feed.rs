@@ -1,0 +1,111 @@
+//! What the sensor is told while it runs.
+
+use std::{
+    collections::{BTreeMap, VecDeque},
+    mem,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering::SeqCst},
+    },
+};
+
+use smartfw_core::{
+    IpNet, Strength,
+    config::SensorConfig,
+    sensor::{Login, View},
+};
+
+use crate::counters::Counters;
+
+/// Logins that may wait for the sensor, which looks at least twenty times a second. sshd itself admits a hundred
+/// unauthenticated connections at once.
+const LOGINS: usize = 4096;
+
+/// News for the sensor. Blocks are kept by target, so there are never more than the block list holds.
+#[derive(Debug)]
+pub struct Feed {
+    news: AtomicBool,
+    inner: Mutex<News>,
+    counters: Arc<Counters>,
+}
+
+/// What is new since the sensor last looked.
+#[derive(Debug, Default)]
+pub(super) struct News {
+    pub(super) blocks: BTreeMap<IpNet, Option<Strength>>,
+    pub(super) logins: VecDeque<Login>,
+    pub(super) view: Option<View>,
+    pub(super) config: Option<SensorConfig>,
+}
+
+impl Feed {
+    /// A feed with nothing in it.
+    pub fn new(counters: Arc<Counters>) -> Self {
+        Self { news: AtomicBool::new(false), inner: Mutex::default(), counters }
+    }
+
+    /// The block list changed.
+    pub fn block(&self, target: IpNet, strength: Option<Strength>) {
+        self.lock().blocks.insert(target, strength);
+        self.news.store(true, SeqCst);
+    }
+
+    /// sshd's word about a login; beyond the limit it is counted and lost.
+    pub fn login(&self, login: Login) {
+        let mut news = self.lock();
+        if news.logins.len() >= LOGINS {
+            return self.counters.logins_dropped.add(1);
+        }
+        news.logins.push_back(login);
+        self.news.store(true, SeqCst);
+    }
+
+    /// This host's addresses changed.
+    pub fn view(&self, view: View) {
+        self.lock().view = Some(view);
+        self.news.store(true, SeqCst);
+    }
+
+    /// The thresholds changed.
+    pub fn config(&self, config: SensorConfig) {
+        self.lock().config = Some(config);
+        self.news.store(true, SeqCst);
+    }
+
+    /// What is new, if anything is. Costs one load where nothing is.
+    pub(super) fn take(&self) -> Option<News> {
+        self.news.swap(false, SeqCst).then(|| mem::take(&mut *self.lock()))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, News> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use smartfw_core::sensor::LoginOutcome;
+
+    use super::*;
+
+    #[test]
+    fn of_several_words_about_a_target_the_last_counts() {
+        let feed = Feed::new(Arc::default());
+        let target = "192.0.2.1/32".parse().unwrap();
+        feed.block(target, Some(Strength::Hard));
+        feed.block(target, None);
+        let blocks = feed.take().unwrap().blocks;
+        assert_eq!(blocks.into_iter().collect::<Vec<_>>(), [(target, None)]);
+        assert!(feed.take().is_none());
+    }
+
+    #[test]
+    fn logins_beyond_the_limit_are_counted() {
+        let counters = Arc::new(Counters::default());
+        let feed = Feed::new(counters.clone());
+        let source = "192.0.2.1".parse().unwrap();
+        (0..LOGINS + 3).for_each(|_| feed.login(Login { source, port: 1, outcome: LoginOutcome::Failed }));
+        assert_eq!(counters.logins_dropped.get(), 3);
+        assert_eq!(feed.take().unwrap().logins.len(), LOGINS);
+    }
+}

@@ -1,0 +1,173 @@
+//! The detector's loop: frames in, verdicts out.
+
+use std::{
+    io,
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
+};
+
+use serde_json::json;
+use smartfw_capture::{CaptureError, Captured, Live, Next, Source as _};
+use smartfw_core::{
+    Time,
+    config::SensorConfig,
+    sensor::{Sensor, View, WindowReport},
+};
+use smartfw_proto::json;
+
+use super::{Board, Feed, Lifeline, feed::News};
+use crate::{
+    clock,
+    counters::Counters,
+    inbox::{Inbox, Input},
+    logs::{Line, Logs},
+};
+
+/// The longest wait for a frame: the sensor's news and deadlines come at least so often.
+const PATIENCE: Duration = Duration::from_millis(50);
+
+/// Frames between two looks at news, deadlines and the lifeline. A few hundred microseconds under full load.
+const STRIDE: u32 = 256;
+
+/// How often the statistics are shown.
+const SHOW: Duration = Duration::from_millis(500);
+
+/// Everything that the detector needs to live again and again.
+pub struct Watching {
+    /// Opens the interfaces.
+    pub open: Box<dyn Fn() -> Result<Live, CaptureError> + Send + Sync>,
+    /// An opened one for the first life: whoever starts the node is told at once what is wrong.
+    pub first: Mutex<Option<Live>>,
+    /// The configuration, as last applied.
+    pub config: Arc<Mutex<SensorConfig>>,
+    /// What the sensor is told.
+    pub feed: Arc<Feed>,
+    /// What it shows.
+    pub board: Arc<Board>,
+    /// Where verdicts go.
+    pub inbox: Inbox,
+    /// Where windows go.
+    pub logs: Logs,
+    /// What is counted.
+    pub counters: Arc<Counters>,
+    /// The interfaces watched now, for those who ask.
+    pub interfaces: Arc<Mutex<Vec<String>>>,
+}
+
+impl Watching {
+    /// One life.
+    ///
+    /// # Errors
+    /// What ended it.
+    pub fn live(&self, lifeline: &Lifeline) -> Result<(), String> {
+        let first = locked(&self.first).take();
+        let source = first.map_or_else(|| (self.open)(), Ok).map_err(|error| error.to_string())?;
+        let view = View::Host(own_addresses().map_err(|error| error.to_string())?);
+        let sensor =
+            Sensor::new(locked(&self.config).clone(), view, seed().map_err(|error| error.to_string())?);
+        self.board.begin();
+        self.inbox.send(Input::SensorRestarted);
+        let mut life = Life { shared: self, source, sensor, lost: 0, shown: Instant::now() };
+        while lifeline.beat() {
+            life.stride()?;
+        }
+        Ok(())
+    }
+}
+
+/// This host's addresses.
+///
+/// # Errors
+/// When the kernel does not tell.
+pub fn own_addresses() -> io::Result<Vec<smartfw_core::IpNet>> {
+    let addresses = smartfw_host::net::addresses()?;
+    Ok(addresses.iter().map(|address| smartfw_core::prefix::host(address.net.addr())).collect())
+}
+
+/// Sixty-four bits that nobody outside can know.
+fn seed() -> io::Result<u64> {
+    use std::io::Read as _;
+    let mut bytes = [0; 8];
+    std::fs::File::open("/dev/urandom")?.read_exact(&mut bytes)?;
+    Ok(u64::from_ne_bytes(bytes))
+}
+
+struct Life<'a> {
+    shared: &'a Watching,
+    source: Live,
+    sensor: Sensor,
+    lost: u64,
+    shown: Instant,
+}
+
+impl Life<'_> {
+    /// As many frames as come, up to a limit, then everything else.
+    fn stride(&mut self) -> Result<(), String> {
+        for _ in 0..STRIDE {
+            match self.source.next(PATIENCE).map_err(|error| error.to_string())? {
+                Next::Frame(Captured { at, frame, .. }) => {
+                    // A frame that cannot be read is counted in the statistics, by its reason.
+                    let _ = self.sensor.observe(at, &frame);
+                }
+                Next::Idle => break,
+                Next::End => return Err("the capture ended".to_owned()),
+            }
+            self.hand_over_verdicts();
+        }
+        self.between(clock::now());
+        Ok(())
+    }
+
+    fn hand_over_verdicts(&mut self) {
+        while let Some(verdict) = self.sensor.poll_verdict() {
+            self.shared.inbox.verdict(verdict);
+        }
+    }
+
+    fn between(&mut self, now: Time) {
+        if let Some(news) = self.shared.feed.take() {
+            self.hear(now, news);
+        }
+        self.sensor.handle_timeout(now);
+        self.hand_over_verdicts();
+        while let Some(report) = self.sensor.poll_window() {
+            self.shared.board.window(&report);
+            self.shared.logs.write(Line::Traffic(window(&report)));
+        }
+        if self.shown.elapsed() >= SHOW {
+            self.show();
+        }
+    }
+
+    fn hear(&mut self, now: Time, news: News) {
+        let News { blocks, logins, view, config } = news;
+        if let Some(config) = config {
+            self.sensor.set_config(config);
+        }
+        if let Some(view) = view {
+            self.sensor.set_view(view);
+        }
+        blocks.into_iter().for_each(|(target, strength)| self.sensor.handle_block(target, strength));
+        logins.into_iter().for_each(|login| self.sensor.handle_login(now, login));
+    }
+
+    fn show(&mut self) {
+        self.shown = Instant::now();
+        self.shared.board.show(&self.sensor.stats());
+        let lost = self.source.stats().lost;
+        self.shared.counters.lost.add(lost.saturating_sub(self.lost));
+        self.lost = lost;
+        let names = self.source.interfaces().iter().map(|interface| interface.name().to_owned()).collect();
+        *locked(&self.shared.interfaces) = names;
+    }
+}
+
+fn window(report: &WindowReport) -> String {
+    let features = json::features(&report.features);
+    let (time, source) = (json::rfc3339(report.at), report.source.to_string());
+    json!({"kind": "window", "time": time, "source": source, "features": features}).to_string()
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

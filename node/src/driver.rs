@@ -1,0 +1,204 @@
+//! The thread that owns the agent: it waits, feeds what came, and drains what the agent wants done. It knows no rule of
+//! the domain.
+
+mod actions;
+mod recent;
+mod waiting;
+
+use std::{
+    ops::ControlFlow,
+    sync::Arc,
+    thread::{self, JoinHandle},
+};
+
+use smartfw_core::{
+    Agent, Alert, Effect, Record, Sequence, Service, Time,
+    enforcement::Change,
+    order::{Done, EnforcementState},
+};
+use smartfw_proto::json;
+use tokio::sync::broadcast;
+
+use crate::{
+    clock,
+    counters::Counters,
+    detector::Feed,
+    enforcement::{BootChange, BootSnapshot, Queue, Task},
+    inbox::{Input, Inputs},
+    logs::{Line, Logs},
+    store::{Backlog, encode, row_key},
+};
+use actions::Actions;
+pub use recent::Recent;
+use waiting::Waiting;
+
+/// The agent, and everything that it reaches.
+pub struct Driver {
+    /// The control plane, restored.
+    pub agent: Agent,
+    /// What comes.
+    pub inputs: Inputs,
+    /// The way to the kernel.
+    pub queue: Arc<Queue>,
+    /// The way to the disk.
+    pub backlog: Arc<Backlog>,
+    /// The way to the sensor.
+    pub feed: Arc<Feed>,
+    /// The way to those who follow alerts.
+    pub followers: broadcast::Sender<Arc<Alert>>,
+    /// The way to the log files.
+    pub logs: Logs,
+    /// The way to the next boot.
+    pub boot: BootSnapshot,
+    /// The blocks made last, for the live view.
+    pub recent: Arc<Recent>,
+    /// Whether the kernel may be changed at all.
+    pub may_change_kernel: bool,
+    /// What is counted.
+    pub counters: Arc<Counters>,
+}
+
+impl Driver {
+    /// Starts the thread; it ends by [`Input::Stop`].
+    ///
+    /// # Errors
+    /// When the thread cannot be started.
+    pub fn start(self) -> std::io::Result<JoinHandle<()>> {
+        let (waiting, actions) = (Waiting::default(), Actions::default());
+        let mut running = Running { driver: self, waiting, actions, deciding: None };
+        thread::Builder::new().name("driver".to_owned()).spawn(move || running.run())
+    }
+}
+
+struct Running {
+    driver: Driver,
+    waiting: Waiting,
+    actions: Actions,
+    /// When the packet was seen whose verdict is being handled.
+    deciding: Option<Time>,
+}
+
+impl Running {
+    fn run(&mut self) {
+        self.drain(clock::now());
+        loop {
+            let input = self.driver.inputs.wait(self.driver.agent.poll_timeout());
+            let now = clock::now();
+            self.driver.agent.handle_timeout(now);
+            let flow = input.map_or(ControlFlow::Continue(()), |input| self.feed(now, input));
+            self.drain(now);
+            if flow.is_break() {
+                return;
+            }
+        }
+    }
+
+    fn feed(&mut self, now: Time, input: Input) -> ControlFlow<()> {
+        let agent = &mut self.driver.agent;
+        match input {
+            Input::Verdict(verdict) => {
+                self.deciding = Some(verdict.at);
+                agent.handle_verdict(now, verdict);
+            }
+            Input::Order(order, reply) => {
+                self.actions.order(&order);
+                match agent.handle_order(now, order) {
+                    Ok((done, sequence)) => {
+                        self.drain(now);
+                        self.waiting.push(sequence, self.driver.queue.last(), done, reply);
+                    }
+                    Err(refusal) => reply(Err(refusal)),
+                }
+            }
+            Input::Ask(question) => question(agent, now),
+            Input::Protected(protected) => agent.handle_protected(now, protected),
+            Input::Persisted(upto) => {
+                agent.handle_persisted(now, upto);
+                self.waiting.persisted(upto);
+            }
+            Input::StoreLost => agent.handle_store_lost(now),
+            Input::Enforced { upto, results } => {
+                for (target, result) in results {
+                    agent.handle_enforced(now, target, result);
+                }
+                self.waiting.enforced(upto);
+            }
+            Input::Handshakes(clients) => agent.handle_handshakes(now, clients),
+            Input::Config(config) => agent.set_config(now, config),
+            Input::SensorRestarted => {
+                agent.entries().for_each(|entry| self.driver.feed.block(entry.target, Some(entry.strength)));
+            }
+            Input::Begin(reply) => {
+                self.switch(self.driver.agent.enforcement());
+                self.waiting.push(Sequence(0), self.driver.queue.last(), Done::Confirmed, reply);
+            }
+            Input::Stop => return ControlFlow::Break(()),
+        }
+        ControlFlow::Continue(())
+    }
+
+    fn drain(&mut self, now: Time) {
+        while let Some(effect) = self.driver.agent.poll_effect() {
+            match effect {
+                Effect::Enforce(change) => self.enforce(change),
+                Effect::Enforcement(state) => self.switch(state),
+                Effect::Persist(sequence, record) => self.persist(now, sequence, &record),
+                Effect::Report(alert) => self.report(alert),
+                Effect::Destroy(target) => drop(self.driver.queue.push(Task::Cut(target))),
+                Effect::Forget(target, strength) => self.driver.feed.block(target, strength),
+                Effect::ProtectService(service) => self.protect(service),
+            }
+        }
+        self.deciding = None;
+        self.actions.finish(now, &self.driver.logs);
+        self.driver.counters.changes_waiting.set(self.driver.queue.len() as u64);
+        self.driver.counters.records_waiting.set(self.driver.backlog.len() as u64);
+    }
+
+    fn enforce(&self, change: Change) {
+        let decided = self.deciding.filter(|_| matches!(change, Change::Block(_)));
+        self.driver.queue.push(Task::Change(change, decided));
+        self.driver.boot.changed(BootChange::Entries);
+    }
+
+    fn switch(&self, state: EnforcementState) {
+        let detail = self.driver.agent.enforcement_detail();
+        let until = detail.now.resume.map(|(_, until)| until);
+        // The order matters: what the next boot does is noted before and after the same change.
+        self.driver.boot.changed(BootChange::State(state, until));
+        let task = match state {
+            EnforcementState::On => Task::On(self.driver.agent.desired()),
+            EnforcementState::Off | EnforcementState::Panic => Task::Off,
+        };
+        self.driver.queue.push(task);
+    }
+
+    fn persist(&mut self, now: Time, sequence: Sequence, record: &Record) {
+        let value = (!record.removes()).then(|| encode(record));
+        self.driver.backlog.push(sequence.0, row_key(record), value);
+        self.actions.record(now, record, &self.driver.logs);
+        if let Record::Block(stored) = record {
+            self.driver.recent.push(stored.block.target);
+        }
+    }
+
+    fn report(&self, alert: Alert) {
+        self.driver.counters.alerts.of(alert.class).add(1);
+        let line = json::alert(&alert).to_string();
+        self.driver.logs.write(Line::Event(line.clone()));
+        self.driver.logs.write(Line::Alert(line));
+        // Nobody may be following.
+        let _ = self.driver.followers.send(Arc::new(alert));
+    }
+
+    fn protect(&self, service: Service) {
+        if !self.driver.may_change_kernel {
+            return;
+        }
+        match smartfw_enforce::syncookies::enable() {
+            Ok(true) => tracing::warn!(%service, "SYN cookies were off and are on now"),
+            Ok(false) => {}
+            Err(error) => tracing::warn!(%service, %error, "SYN cookies could not be switched on"),
+        }
+    }
+}

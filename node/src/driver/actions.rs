@@ -1,0 +1,77 @@
+//! What was done, for `alerts.log`.
+
+use serde_json::json;
+use smartfw_core::{Record, Time, order::Order};
+use smartfw_proto::json;
+
+use crate::logs::{Line, Logs};
+
+/// Actions of one input that are logged one by one: an import of a hundred thousand is one line.
+const LINES: usize = 50;
+
+/// Logs actions.
+#[derive(Debug, Default)]
+pub(super) struct Actions {
+    order: Option<&'static str>,
+    logged: usize,
+    more: u64,
+}
+
+impl Actions {
+    /// A person's order is about to be carried out.
+    pub(super) fn order(&mut self, order: &Order) {
+        self.order = Some(name(order));
+    }
+
+    /// A record is on its way to the disk.
+    pub(super) fn record(&mut self, now: Time, record: &Record, logs: &Logs) {
+        let line = match record {
+            Record::Block(stored) => json::block(now, &stored.block, 0, 0),
+            Record::BlockGone { target, origin } => json!({
+                "kind": "unblock", "time": json::rfc3339(now), "target": target.to_string(), "origin": origin.0,
+            }),
+            Record::Enforcement(enforcement) => json!({
+                "kind": "enforcement", "time": json::rfc3339(now), "state": enforcement.now.state.as_str(),
+            }),
+            Record::Mode { mode, .. } => {
+                json!({"kind": "mode", "time": json::rfc3339(now), "mode": mode.as_str()})
+            }
+            Record::Allowed(allowed) => json::allowed(allowed),
+            Record::AllowedGone(target) => json!({
+                "kind": "disallowed", "time": json::rfc3339(now), "target": target.to_string(),
+            }),
+            _ => return,
+        };
+        if self.logged < LINES {
+            self.logged += 1;
+            logs.write(Line::Alert(line.to_string()));
+        } else {
+            self.more += 1;
+        }
+    }
+
+    /// All of one input's effects are under way.
+    pub(super) fn finish(&mut self, now: Time, logs: &Logs) {
+        if self.more > 0 {
+            let order = self.order.unwrap_or("detection");
+            let line = json!({"kind": "more", "time": json::rfc3339(now), "by": order, "actions": self.more});
+            logs.write(Line::Alert(line.to_string()));
+        }
+        *self = Self::default();
+    }
+}
+
+const fn name(order: &Order) -> &'static str {
+    match order {
+        Order::Block(_) => "block",
+        Order::Unblock { .. } => "unblock",
+        Order::Allow { .. } => "allow",
+        Order::Disallow { .. } => "disallow",
+        Order::Approve(_) => "approve",
+        Order::Reject(_) => "reject",
+        Order::Import(_) => "import",
+        Order::Enforcement { .. } => "enforcement",
+        Order::Confirm => "confirm",
+        Order::Mode { .. } => "mode",
+    }
+}

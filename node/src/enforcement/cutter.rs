@@ -1,0 +1,67 @@
+//! Destroying the open connections of who was blocked, beside the worker: looking through all sockets takes a while,
+//! and the next block must not wait for it.
+
+use std::{
+    sync::{
+        Arc,
+        mpsc::{Receiver, SyncSender, sync_channel},
+    },
+    thread::{self, JoinHandle},
+};
+
+use smartfw_core::IpNet;
+use smartfw_enforce::Enforcer;
+
+use crate::counters::Counters;
+
+/// Targets that may wait. A hard block without its connections cut still drops every packet: what does not fit is
+/// counted, and the connections end by their own time-outs.
+const QUEUE: usize = 1024;
+
+/// The way to the cutter; when it is dropped the thread ends.
+#[derive(Clone, Debug)]
+pub struct Cutter {
+    queue: Option<SyncSender<IpNet>>,
+    counters: Arc<Counters>,
+}
+
+impl Cutter {
+    /// Starts the thread, with an enforcer of its own.
+    ///
+    /// # Errors
+    /// When the thread cannot be started.
+    pub fn start(
+        enforcer: Box<dyn Enforcer>,
+        counters: Arc<Counters>,
+    ) -> std::io::Result<(Self, JoinHandle<()>)> {
+        let (queue, targets) = sync_channel(QUEUE);
+        let counted = counters.clone();
+        let thread = thread::Builder::new()
+            .name("cutter".to_owned())
+            .spawn(move || run(enforcer, &targets, &counted))?;
+        Ok((Self { queue: Some(queue), counters }, thread))
+    }
+
+    /// A cutter that cuts nothing.
+    pub fn idle(counters: Arc<Counters>) -> Self {
+        Self { queue: None, counters }
+    }
+
+    /// Destroys the target's connections soon.
+    pub fn cut(&self, target: IpNet) {
+        if self.queue.as_ref().is_some_and(|queue| queue.try_send(target).is_err()) {
+            self.counters.cuts_dropped.add(1);
+        }
+    }
+}
+
+fn run(mut enforcer: Box<dyn Enforcer>, targets: &Receiver<IpNet>, counters: &Counters) {
+    while let Ok(target) = targets.recv() {
+        match enforcer.destroy(target) {
+            Ok(destroyed) => {
+                counters.connections_destroyed.add((destroyed.sockets + destroyed.tracked) as u64)
+            }
+            Err(error) => tracing::warn!(%target, %error, "open connections could not be destroyed"),
+        }
+    }
+}

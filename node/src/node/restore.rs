@@ -1,0 +1,98 @@
+//! What was known before: the records on disk, and what the kernel still drops.
+
+use std::{io::Read as _, path::PathBuf};
+
+use anyhow::Context as _;
+use smartfw_config::NodeConfig;
+use smartfw_core::{Agent, Record, Time};
+use smartfw_enforce::Enforcer;
+
+use super::parts::Shared;
+use crate::{
+    clock,
+    health::{Level, Matter},
+    store::{OpenStore, SledStore, Store, StoreError, damaged, decode},
+};
+
+/// The agent as it was, and the store.
+pub(super) struct Restored {
+    pub(super) agent: Agent,
+    /// `None` when the disk refuses: it is tried again.
+    pub(super) store: Option<Box<dyn Store>>,
+    pub(super) open: OpenStore,
+}
+
+/// Restores the agent from the disk, then adopts what only the kernel knows.
+pub(super) fn restore(
+    config: &NodeConfig,
+    enforcer: &mut dyn Enforcer,
+    shared: &Shared,
+) -> anyhow::Result<Restored> {
+    let now = clock::now();
+    let mut agent = Agent::new(config.policy.clone(), seed()?, now);
+    let path = config.state_dir.join("cache");
+    let mut open = opener(path);
+    let store = match open() {
+        Ok((mut store, set_aside)) => {
+            if let Some(what) = set_aside {
+                damaged(&shared.health, &what);
+            }
+            load(&mut *store, &mut agent, now, shared)?;
+            Some(store)
+        }
+        Err(error @ StoreError::Forbidden { .. }) => return Err(error.into()),
+        Err(error) => {
+            let what =
+                format!("what was stored cannot be read: {error}; blocks were taken over from the kernel");
+            shared.health.set(Matter::Disk, Level::Error, what, "make room on the disk of the state folder");
+            None
+        }
+    };
+    adopt(&mut agent, now, enforcer, shared);
+    Ok(Restored { agent, store, open })
+}
+
+fn opener(path: PathBuf) -> OpenStore {
+    Box::new(move || SledStore::open(&path).map(Into::into))
+}
+
+fn load(store: &mut dyn Store, agent: &mut Agent, now: Time, shared: &Shared) -> Result<(), StoreError> {
+    let (mut known, mut unknown) = (0_u64, 0_u64);
+    store.load(&mut |_, value| match decode::<Record>(value) {
+        Some(record) => {
+            known += 1;
+            agent.restore(now, record);
+        }
+        None => unknown += 1,
+    })?;
+    tracing::info!(records = known, "restored");
+    if unknown > 0 {
+        let what = format!("{unknown} stored records are of another version and were passed over");
+        shared.health.set(
+            Matter::Cache,
+            Level::Warn,
+            what,
+            "go back to the version that wrote them, or ignore this",
+        );
+    }
+    Ok(())
+}
+
+fn adopt(agent: &mut Agent, now: Time, enforcer: &mut dyn Enforcer, shared: &Shared) {
+    match enforcer.enforced(now) {
+        Ok(enforced) => enforced.blocks.into_values().for_each(|entry| agent.adopt(now, entry)),
+        Err(error) => shared.health.set(
+            Matter::Enforcement,
+            Level::Error,
+            format!("what the kernel drops cannot be read: {error}"),
+            "smartfw-cli doctor says what is missing",
+        ),
+    }
+}
+
+fn seed() -> anyhow::Result<u64> {
+    let mut bytes = [0; 8];
+    let source = std::fs::File::open("/dev/urandom").and_then(|mut file| file.read_exact(&mut bytes));
+    source.context("cannot read /dev/urandom")?;
+    Ok(u64::from_ne_bytes(bytes))
+}

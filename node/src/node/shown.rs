@@ -1,0 +1,127 @@
+//! What the metrics page shows.
+
+use std::sync::Arc;
+
+use super::parts::Shared;
+use crate::{control::Drops, counters::Counters, detector::Board, inbox::Inbox, metrics::Page};
+
+/// Where the page's numbers come from.
+pub(super) struct Shown {
+    pub(super) inbox: Inbox,
+    pub(super) board: Arc<Board>,
+    pub(super) drops: Arc<Drops>,
+    pub(super) shared: Shared,
+}
+
+impl Shown {
+    /// The page as of now.
+    pub(super) fn page(&self) -> String {
+        let mut page = Page::default();
+        self.traffic(&mut page);
+        self.decisions(&mut page);
+        self.kernel(&mut page);
+        queues(&mut page, &self.shared.counters);
+        latency(&mut page, &self.shared.counters);
+        page.gauge("health_entries", "Entries of the health list.", self.shared.health.list().len());
+        page.finish()
+    }
+
+    fn traffic(&self, page: &mut Page) {
+        let seen = self.board.seen();
+        page.counter("packets_total", "Wire segments seen.", seen.packets);
+        page.counter("bytes_total", "IP bytes seen.", seen.bytes);
+        page.counter("suppressed_packets_total", "Segments of hard-blocked sources seen.", seen.suppressed);
+        page.counter(
+            "lost_packets_total",
+            "Packets lost before they were seen.",
+            self.shared.counters.lost.get(),
+        );
+        page.counter("flows_total", "Conversations begun.", seen.flows);
+        page.gauge("sources", "Remote addresses remembered.", seen.sources);
+        page.counter("forgotten_total", "Things forgotten because a table was full.", seen.forgotten);
+        page.head("malformed_total", "Frames that could not be read.", "counter");
+        for (kind, count) in &seen.malformed {
+            page.sample("malformed_total", &[("kind", kind)], count);
+        }
+        let restarts = self.shared.counters.detector_restarts.get();
+        page.counter("detector_restarts_total", "Times that the detector was started again.", restarts);
+    }
+
+    fn decisions(&self, page: &mut Page) {
+        page.head("verdicts_total", "Verdicts by class.", "counter");
+        for (class, count) in self.shared.counters.verdicts.iter() {
+            page.sample("verdicts_total", &[("class", class.as_str())], count);
+        }
+        page.head("alerts_total", "Alerts and their updates by class.", "counter");
+        for (class, count) in self.shared.counters.alerts.iter() {
+            page.sample("alerts_total", &[("class", class.as_str())], count);
+        }
+        let Some((counters, pending)) =
+            self.inbox.ask(|agent, _| (agent.counters(), agent.pending().count()))
+        else {
+            return;
+        };
+        page.head("blocks", "Blocks in force by class.", "gauge");
+        for (class, count) in &counters.blocks {
+            page.sample("blocks", &[("class", class.as_str())], count);
+        }
+        page.head("blocks_made_total", "Blocks made by detection.", "counter");
+        for (class, count) in &counters.made {
+            page.sample("blocks_made_total", &[("class", class.as_str())], count);
+        }
+        page.gauge("pending", "Decisions that wait for approval.", pending);
+    }
+
+    fn kernel(&self, page: &mut Page) {
+        let (dropped, counters) = (self.drops.total(), &self.shared.counters);
+        page.gauge("dropped_packets", "Packets dropped because of the blocks in force.", dropped.packets);
+        page.gauge("dropped_bytes", "Bytes dropped because of the blocks in force.", dropped.bytes);
+        page.counter("kernel_changes_total", "Changes that the kernel took.", counters.changes.get());
+        page.counter(
+            "kernel_refusals_total",
+            "Changes that the kernel refused.",
+            counters.changes_failed.get(),
+        );
+        page.counter("repairs_total", "Repairs by the reconciler.", counters.repairs.get());
+        let cut = counters.connections_destroyed.get();
+        page.counter("connections_destroyed_total", "Connections of blocked sources destroyed.", cut);
+    }
+}
+
+fn queues(page: &mut Page, counters: &Counters) {
+    page.head("queue_length", "What waits in the queues.", "gauge");
+    let lengths = [
+        ("verdicts", &counters.verdicts_waiting),
+        ("kernel", &counters.changes_waiting),
+        ("disk", &counters.records_waiting),
+    ];
+    for (queue, length) in lengths {
+        page.sample("queue_length", &[("queue", queue)], length.get());
+    }
+    page.head("queue_dropped_total", "What did not fit into the queues.", "counter");
+    let dropped = [
+        ("verdicts", &counters.verdicts_dropped),
+        ("logs", &counters.lines_dropped),
+        ("logins", &counters.logins_dropped),
+        ("connections", &counters.cuts_dropped),
+        ("kernel", &counters.enforcement_overflows),
+    ];
+    for (queue, count) in dropped {
+        page.sample("queue_dropped_total", &[("queue", queue)], count.get());
+    }
+    page.counter("records_total", "Records written to disk.", counters.records.get());
+    page.counter("commits_failed_total", "Writes that the disk refused.", counters.commits_failed.get());
+}
+
+fn latency(page: &mut Page, counters: &Counters) {
+    const NAME: &str = "decision_to_drop_seconds";
+    page.head(NAME, "From the deciding packet to the kernel's word that it drops.", "histogram");
+    let bucket = format!("{NAME}_bucket");
+    for (bound, count) in counters.latency.cumulative() {
+        page.sample(&bucket, &[("le", &(bound as f64 / 1e6).to_string())], count);
+    }
+    let (count, sum) = counters.latency.totals();
+    page.sample(&bucket, &[("le", "+Inf")], count);
+    page.sample(&format!("{NAME}_sum"), &[], sum as f64 / 1e6);
+    page.sample(&format!("{NAME}_count"), &[], count);
+}

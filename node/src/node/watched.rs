@@ -1,0 +1,120 @@
+//! The detector under its supervisor.
+
+use std::{
+    path::PathBuf,
+    sync::{Arc, Mutex, mpsc},
+    time::Duration,
+};
+
+use smartfw_capture::{CaptureError, Live, live::LiveConfig};
+use smartfw_config::NodeConfig;
+
+use super::parts::Shared;
+use crate::{
+    clock,
+    counters::Counters,
+    detector::{Board, Event, Feed, Job, Supervisor, Watching},
+    health::{Level, Matter},
+    heartbeat::{Beat, Heartbeat},
+    inbox::Inbox,
+    logs::Logs,
+    notify::Notifier,
+};
+
+/// A detector that gave a sign of life so recently lives: its loop takes at most a twentieth of a second.
+const LIVELY: Duration = Duration::from_secs(2);
+
+/// Opens the interfaces.
+pub(super) fn open(config: &NodeConfig) -> Result<Live, CaptureError> {
+    Live::open(live_config(config))
+}
+
+fn live_config(config: &NodeConfig) -> LiveConfig {
+    LiveConfig { interfaces: config.interfaces.clone(), trusted: config.trusted_interfaces.clone() }
+}
+
+impl Watching {
+    /// What the detector needs, beginning with interfaces that are already open.
+    #[expect(clippy::too_many_arguments, reason = "each is one of the detector's connections")]
+    pub(super) fn new(
+        config: &NodeConfig,
+        first: Live,
+        feed: &Arc<Feed>,
+        board: &Arc<Board>,
+        inbox: &Inbox,
+        logs: &Logs,
+        counters: &Arc<Counters>,
+        interfaces: &Arc<Mutex<Vec<String>>>,
+    ) -> Self {
+        let again = live_config(config);
+        let names = first.interfaces().iter().map(|interface| interface.name().to_owned()).collect();
+        if let Ok(mut interfaces) = interfaces.lock() {
+            *interfaces = names;
+        }
+        Self {
+            open: Box::new(move || Live::open(again.clone())),
+            first: Mutex::new(Some(first)),
+            config: Arc::new(Mutex::new(config.sensor.clone())),
+            feed: feed.clone(),
+            board: board.clone(),
+            inbox: inbox.clone(),
+            logs: logs.clone(),
+            counters: counters.clone(),
+            interfaces: interfaces.clone(),
+        }
+    }
+}
+
+/// Who is told how the detector is.
+pub(super) struct Watcher {
+    pub(super) state_dir: PathBuf,
+    pub(super) board: Arc<Board>,
+    pub(super) shared: Shared,
+    pub(super) notifier: Arc<Notifier>,
+    /// Who ends the process when nothing helps.
+    pub(super) failed: mpsc::Sender<String>,
+}
+
+impl Watcher {
+    /// Starts the detector and watches over it.
+    pub(super) fn start(self, watching: Watching) -> std::io::Result<Supervisor> {
+        let heartbeat = Heartbeat::new(&self.state_dir);
+        let job: Job = Arc::new(move |lifeline| watching.live(lifeline));
+        Supervisor::start("detector", job, move |event| self.hear(&heartbeat, event))
+    }
+
+    fn hear(&self, heartbeat: &Heartbeat, event: Event) {
+        match event {
+            Event::Tick(silent) if silent < LIVELY => {
+                self.beat(heartbeat, silent);
+                self.shared.health.clear(Matter::Detector);
+                self.notifier.alive();
+            }
+            Event::Tick(_) => {}
+            Event::Restarted { why } => {
+                self.shared.counters.detector_restarts.add(1);
+                let remedy =
+                    "it is started again by itself; look for the reason in the journal, and report it";
+                let what = format!("the detector was started again: {why}");
+                self.shared.health.set(Matter::Detector, Level::Error, what, remedy);
+            }
+            Event::GivenUp { why } => drop(self.failed.send(why)),
+        }
+    }
+
+    fn beat(&self, heartbeat: &Heartbeat, silent: Duration) {
+        let (seen, counters) = (self.board.seen(), &self.shared.counters);
+        let at = clock::now().as_nanos().saturating_sub(u64::try_from(silent.as_nanos()).unwrap_or(0));
+        let beat = Beat {
+            time: clock::rfc3339(smartfw_core::Time::from_nanos(at)),
+            packets: seen.packets,
+            lost: counters.lost.get(),
+            sources: seen.sources,
+            verdicts: counters.verdicts.iter().map(|(_, count)| count).sum(),
+            restarts: counters.detector_restarts.get(),
+        };
+        if let Err(error) = heartbeat.write(&beat) {
+            tracing::debug!(%error, "the heartbeat cannot be written");
+        }
+    }
+}
