@@ -8,11 +8,15 @@ use std::{
 
 use serde_json::{Map, Value, json};
 use smartfw_core::{
-    Alert, Block, Features, Subject, Time, features::NAMES, order::Allowed, protect::Protected,
+    Alert, Block, BlockState, Features, Health, Subject, Time,
+    features::NAMES,
+    order::Allowed,
+    protect::Protected,
+    record::{Incident, Offender},
 };
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
-use crate::view::{BlockRow, BlockState, Explanation, Health, Incident, NodeStatus, Offender, Pending};
+use crate::view::{BlockRow, Explanation, NodeStatus, Pending};
 
 /// Writes `value` as one line.
 ///

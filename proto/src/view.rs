@@ -3,9 +3,11 @@
 use std::{net::IpAddr, time::Duration};
 
 use smartfw_core::{
-    Action, Alert, Block, BlockId, Class, Detector, Evidence, Features, IpNet, Strength, Time,
+    Alert, Block, BlockId, BlockState, Class, Detector, Evidence, Features, Health, IpNet, Listed, Outcome,
+    Strength, Time,
     order::{Allowed, Done, EnforcementState, Mode, Refusal},
     protect::Protected,
+    record::{self, Offender},
 };
 
 /// A block, and what the kernel makes of it.
@@ -25,17 +27,12 @@ pub struct BlockRow {
     pub reverts: Option<Time>,
 }
 
-/// Whether a block is enforced.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum BlockState {
-    /// The kernel drops its target.
-    InForce,
-    /// Another block of the same target is stronger or longer.
-    Shadowed,
-    /// Its target is protected or allowed.
-    Suspended(Protected),
-    /// Enforcement is switched off.
-    Off,
+impl BlockRow {
+    /// A row for a block, with the packets and bytes that the kernel dropped because of it.
+    pub fn new(listed: Listed, packets: u64, bytes: u64) -> Self {
+        let Listed { block, state, forced, reverts } = listed;
+        Self { block, packets, bytes, state, forced, reverts }
+    }
 }
 
 /// A decision that waits for approval.
@@ -61,6 +58,23 @@ pub struct Pending {
     pub evidence: Option<Evidence>,
     /// Why, for a human being.
     pub reason: String,
+}
+
+impl From<record::Pending> for Pending {
+    fn from(record::Pending { id, since, until, target, strength, verdict }: record::Pending) -> Self {
+        Self {
+            id,
+            since,
+            until,
+            target,
+            class: verdict.class,
+            confidence: verdict.confidence,
+            strength,
+            detector: verdict.detector,
+            evidence: verdict.evidence,
+            reason: verdict.reason.text,
+        }
+    }
 }
 
 /// What an order did, as told to the person: [`Done`] with long lists cut.
@@ -205,39 +219,6 @@ impl Coordinator {
     }
 }
 
-/// One entry of a node's health list.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Health {
-    /// How bad it is.
-    pub level: HealthLevel,
-    /// What is the case.
-    pub what: String,
-    /// What to do about it.
-    pub remedy: String,
-}
-
-/// How bad something is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum HealthLevel {
-    /// As intended, but worth knowing.
-    Info,
-    /// Something works less well than it should.
-    Warn,
-    /// Something does not work.
-    Error,
-}
-
-impl HealthLevel {
-    /// The stable, lower-case name.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Info => "info",
-            Self::Warn => "warn",
-            Self::Error => "error",
-        }
-    }
-}
-
 /// What [`crate::wire::ListBlocksRequest`] asks for.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct BlockFilter {
@@ -305,59 +286,52 @@ pub struct Explanation {
     pub remedies: Vec<String>,
 }
 
-/// What becomes of an address's packets.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Outcome {
-    /// Nothing is dropped.
-    Passes,
-    /// Nothing is dropped, although a block says so.
-    Suspended,
-    /// Dropped, but for established connections.
-    Limited,
-    /// Everything is dropped.
-    Dropped,
+/// Who explains, and what only the daemon knows of an address.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Context {
+    /// By the daemon's clock.
+    pub now: Time,
+    /// The node that explains.
+    pub node: String,
+    /// Whether the kernel drops what is blocked.
+    pub enforcement: EnforcementState,
+    /// Who decides.
+    pub mode: Mode,
+    /// The address's last window, where there is one.
+    pub window: Option<Features>,
 }
 
-impl Outcome {
-    /// The stable, lower-case name.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Passes => "passes",
-            Self::Suspended => "suspended",
-            Self::Limited => "limited",
-            Self::Dropped => "dropped",
+impl Explanation {
+    /// What the agent knows of an address, with what the kernel dropped of each target (packets, bytes).
+    pub fn new(
+        known: smartfw_core::Explanation,
+        context: Context,
+        mut dropped: impl FnMut(&IpNet) -> (u64, u64),
+    ) -> Self {
+        let Context { now, node, enforcement, mode, window } = context;
+        let row = |listed: Listed| {
+            let (packets, bytes) = dropped(&listed.block.target);
+            BlockRow::new(listed, packets, bytes)
+        };
+        Self {
+            address: known.address,
+            now,
+            node,
+            enforcement,
+            mode,
+            blocks: known.blocks.into_iter().map(row).collect(),
+            pending: known.pending.into_iter().map(Pending::from).collect(),
+            protected: known.protected.into_iter().collect(),
+            allowed: known.allowed.into_iter().collect(),
+            alerts: known.alerts,
+            window,
+            offenders: known.offenders,
+            held_back: known.held_back,
+            outcome: known.outcome,
+            next: known.next,
+            remedies: known.remedies,
         }
     }
-}
-
-/// What is remembered of a source that was reported.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Offender {
-    /// The address, or the /64 that was blocked as a whole.
-    pub target: IpNet,
-    /// How many hard blocks it has earned.
-    pub level: u8,
-    /// Until when it is remembered.
-    pub until: Time,
-    /// What it did, oldest first.
-    pub timeline: Vec<Incident>,
-}
-
-/// One line of an offender's time line.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Incident {
-    /// When the deciding packet was seen.
-    pub at: Time,
-    /// Of what.
-    pub class: Class,
-    /// Who says so.
-    pub detector: Detector,
-    /// What proves the address.
-    pub evidence: Option<Evidence>,
-    /// What was done.
-    pub action: Action,
-    /// Why, for a human being.
-    pub text: String,
 }
 
 /// What a reload did: the keys that changed.

@@ -1,8 +1,10 @@
 //! Blocks, alerts, pending decisions, protected and allowed entries.
 
 use smartfw_core::{
-    Alert, Block, BlockId, Features, Origin, Reason, Service, Subject, Time, order::Allowed,
+    Alert, Block, BlockId, BlockState, Features, Origin, Reason, Service, Subject, Time,
+    order::Allowed,
     protect::Protected,
+    record::{Incident, Offender},
 };
 
 use super::{
@@ -14,7 +16,7 @@ use super::{
 };
 use crate::{
     limits,
-    view::{BlockRow, BlockState, Incident, Offender, Pending},
+    view::{BlockRow, Pending},
     wire,
 };
 
@@ -308,7 +310,7 @@ impl TryFrom<wire::Pending> for Pending {
 
 impl From<Offender> for wire::Offender {
     fn from(Offender { target, level, until, timeline }: Offender) -> Self {
-        let timeline = clipped(limits::TIMELINE, timeline);
+        let timeline = clipped(limits::TIMELINE, timeline.into());
         Self { target: Some(target.into()), level: level.into(), until: until.as_nanos(), timeline }
     }
 }
@@ -320,7 +322,7 @@ impl TryFrom<wire::Offender> for Offender {
             target: target("offender.target", offender.target)?,
             level: small("offender.level", offender.level)?,
             until: Time::from_nanos(offender.until),
-            timeline: list("offender.timeline", limits::TIMELINE, offender.timeline)?,
+            timeline: list("offender.timeline", limits::TIMELINE, offender.timeline)?.into(),
         })
     }
 }

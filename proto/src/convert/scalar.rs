@@ -3,7 +3,7 @@
 use std::{net::IpAddr, time::Duration};
 
 use smartfw_core::{
-    Action, Class, Detector, Evidence, Features, IpNet, Strength, Time, features,
+    Action, Class, Detector, Evidence, Features, HealthLevel, IpNet, Outcome, Strength, Time, features,
     order::{EnforcementState, Mode},
     prefix,
     protect::Why,
@@ -11,11 +11,7 @@ use smartfw_core::{
 };
 
 use super::{ConvertError, Problem};
-use crate::{
-    limits,
-    view::{Coordinator, HealthLevel, Outcome},
-    wire,
-};
+use crate::{limits, view::Coordinator, wire};
 
 pub(super) type Result<T> = std::result::Result<T, ConvertError>;
 

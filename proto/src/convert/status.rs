@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use smartfw_core::{Alert, Features, Time};
+use smartfw_core::{Alert, Features, Health, Time};
 
 use super::{
     ConvertError, Problem,
@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     limits,
-    view::{AlertEvent, Coordinator, Explanation, Health, NodeStatus, TopFrame, TopSource},
+    view::{AlertEvent, Coordinator, Explanation, NodeStatus, TopFrame, TopSource},
     wire,
 };
 

@@ -5,9 +5,9 @@ use std::{fmt::Debug, net::IpAddr, time::Duration};
 use proptest::prelude::*;
 use prost::Message;
 use smartfw_core::{
-    Action, Alert, Block, BlockId, Class, Detector, Evidence, Features, IpNet, Origin, Reason, Service,
-    Strength, Subject, Time,
-    order::{Allowed, BlockOrder, EnforcementState, Mode, Order, Refusal},
+    Alert, Block, BlockId, BlockState, Class, Detector, Features, IpNet, Origin, Reason, Service, Subject,
+    Time,
+    order::{Allowed, EnforcementState, Mode, Order, Refusal},
     protect::{Protected, Why},
     verdict::Protocol,
 };
@@ -16,9 +16,8 @@ use super::*;
 use crate::{
     limits,
     view::{
-        AlertEvent, AlertFilter, Answer, BlockFilter, BlockRow, BlockState, Changes, Coordinator,
-        Explanation, Health, HealthLevel, Incident, NodeStatus, Offender, Outcome, Pending, Reloaded,
-        TopFrame, TopSource,
+        AlertEvent, AlertFilter, Answer, BlockFilter, BlockRow, Changes, Explanation, NodeStatus, Pending,
+        Reloaded, TopFrame,
     },
     wire,
 };

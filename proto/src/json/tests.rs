@@ -1,11 +1,11 @@
 use smartfw_core::{
-    Action, BlockId, Class, Detector, Evidence, Origin, Reason, Service, Strength,
+    Action, BlockId, Class, Detector, Evidence, HealthLevel, Origin, Reason, Service, Strength,
     order::{EnforcementState, Mode},
     verdict::Protocol,
 };
 
 use super::*;
-use crate::view::{Coordinator, HealthLevel};
+use crate::view::Coordinator;
 
 const NOON: Time = Time::from_nanos(1_769_860_800_123_456_789); // 2026-01-31T12:00:00.123456789Z
 

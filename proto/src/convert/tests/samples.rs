@@ -3,16 +3,14 @@
 use std::time::Duration;
 
 use smartfw_core::{
-    Action, Alert, Block, BlockId, Class, Detector, Evidence, Features, Origin, Reason, Strength, Subject,
-    Time,
+    Action, Alert, Block, BlockId, BlockState, Class, Detector, Evidence, Features, Health, HealthLevel,
+    Origin, Outcome, Reason, Strength, Subject, Time,
     order::{Allowed, BlockOrder, EnforcementState, Mode},
     protect::{Protected, Why},
+    record::{Incident, Offender},
 };
 
-use crate::view::{
-    BlockRow, BlockState, Coordinator, Explanation, Health, HealthLevel, Incident, NodeStatus, Offender,
-    Outcome, Pending, TopFrame, TopSource,
-};
+use crate::view::{BlockRow, Coordinator, Explanation, NodeStatus, Pending, TopFrame, TopSource};
 
 pub(super) fn features() -> Features {
     Features::from_array(std::array::from_fn(|index| index as f32 + 0.5))
@@ -124,7 +122,7 @@ pub(super) fn offender() -> Offender {
     let evidence = Some(Evidence::Handshake);
     let incident = Incident { at: Time::from_secs(5), class, detector, evidence, action, text: "why".into() };
     let (target, until) = ("2001:db8::/64".parse().unwrap(), Time::from_secs(9));
-    Offender { target, level: 2, until, timeline: vec![incident] }
+    Offender { target, level: 2, until, timeline: [incident].into() }
 }
 
 pub(super) fn status() -> NodeStatus {
