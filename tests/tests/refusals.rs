@@ -91,13 +91,21 @@ fn a_wide_prefix_needs_force() {
 
 #[test]
 #[ignore = "needs root"]
-fn garbage_is_wrong_usage() {
+fn garbage_is_refused() {
     let ward = Ward::new().unwrap();
     let guard = ward.guard().unwrap();
     for garbage in ["garbage", "1.2.3.4.5", "1.2.3.4/33", "1.2.3.4; true", "2001:db8::/129", ""] {
-        expect(&guard.cli(&["block", garbage]).unwrap(), USAGE, &[]);
+        expect(&guard.cli(&["block", garbage]).unwrap(), REFUSED, &[garbage]);
     }
+}
+
+#[test]
+#[ignore = "needs root"]
+fn a_wrong_command_line_is_wrong_usage() {
+    let ward = Ward::new().unwrap();
+    let guard = prepared(&ward, "");
     expect(&guard.cli(&["block", "192.0.2.77", "--for", "soon"]).unwrap(), USAGE, &["soon"]);
+    expect(&guard.cli(&["block"]).unwrap(), USAGE, &["target"]);
     expect(&guard.cli(&["frobnicate"]).unwrap(), USAGE, &["frobnicate"]);
 }
 
