@@ -97,9 +97,7 @@ pub enum EnforceError {
         name: &'static str,
     },
     /// None of the places where packets could be dropped can be had.
-    #[error(
-        "no table of iptables can be used for IPv4 ({why}): load the kernel's iptables or nf_tables modules"
-    )]
+    #[error("no table of iptables can be used ({why}): load the kernel's iptables or nf_tables modules")]
     NoTable {
         /// What the tool said about the last one.
         why: String,

@@ -98,7 +98,9 @@ impl Reconciler {
     ) -> Result<(), EnforceError> {
         let started = Instant::now();
         if !repair.findings.is_empty() {
-            repair.findings = enforcer.install(&desired.protected)?.mended;
+            let installed = enforcer.install(&desired.protected)?;
+            repair.findings = installed.mended;
+            repair.findings.extend(installed.unavailable);
         }
         let changes = difference(desired, &enforcer.enforced(now)?, now, surplus);
         if !changes.is_empty() {

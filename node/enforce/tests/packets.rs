@@ -1,5 +1,7 @@
 //! What real packets meet, on both rule engines and in both families.
 
+#![allow(clippy::unwrap_used, reason = "what fails here fails the test")]
+
 mod common;
 
 use std::{
@@ -9,6 +11,7 @@ use std::{
 };
 
 use common::*;
+use nix::sched::{CloneFlags, setns};
 use smartfw_core::{Strength, enforcement::Change};
 use smartfw_enforce::{Backend, Counters, Enforcer, Iptables, Options, Table, can_drop_in_scratch};
 
@@ -189,6 +192,23 @@ fn a_thousand_connections_are_destroyed_within_a_second_and_the_protected_ones_a
         let mut spared = spared;
         spared.kill().unwrap();
         spared.wait().unwrap();
+    });
+}
+
+#[test]
+fn a_forwarded_connection_is_cut_and_forgotten() {
+    on_both(|wire, mut enforcer| {
+        let server = wire.server_behind();
+        setns(&server, CloneFlags::CLONE_NEWNET).unwrap();
+        let listener = TcpListener::bind("10.78.0.2:0").unwrap();
+        wire.enter_host();
+        enforcer.install(&[]).unwrap();
+        let mut connection = wire.connect(&listener).unwrap();
+        assert!(speaks(&mut connection));
+        block(&mut enforcer, PEER[0], Strength::Hard);
+        let destroyed = enforcer.destroy(net(PEER[0])).unwrap();
+        assert_eq!((destroyed.sockets, destroyed.tracked), (0, 1));
+        assert!(!speaks(&mut connection));
     });
 }
 

@@ -1,5 +1,7 @@
 //! Whoever takes the protection away, it comes back.
 
+#![allow(clippy::unwrap_used, reason = "what fails here fails the test")]
+
 mod common;
 
 use std::time::Duration;

@@ -1,5 +1,7 @@
 //! What the kernel's sets hold, and how fast.
 
+#![allow(clippy::unwrap_used, reason = "what fails here fails the test")]
+
 mod common;
 
 use std::{

@@ -84,9 +84,10 @@ impl Enforcer for Iptables {
             let what = format!("protecting {} before the rules are made", failed.target);
             return Err(EnforceError::Kernel { what, why: failed.why });
         }
+        // One family's trouble does not keep the other unprotected.
         let v6 = self.install_v6();
         mended.extend(self.v4.install()?);
-        mended.extend(v6);
+        mended.extend(v6?);
         // Only now: until here the other engine's rules may be the only ones.
         mended.extend(self.leave_other_engine()?);
         Ok(Installed { mended, unavailable: self.unavailable(), hooks: self.hooks() })
@@ -150,20 +151,19 @@ impl Iptables {
         Ok(findings)
     }
 
-    fn install_v6(&mut self) -> Vec<Finding> {
+    /// IPv6 is done without where it cannot be had; what may work at the next attempt is an error.
+    fn install_v6(&mut self) -> Result<Vec<Finding>, EnforceError> {
         if !has_ipv6() {
             self.no_v6 = Some("IPv6 is switched off in this kernel".into());
-            return Vec::new();
+            return Ok(Vec::new());
         }
+        self.no_v6 = None;
         match self.v6.install() {
-            Ok(mended) => {
-                self.no_v6 = None;
-                mended
+            Err(EnforceError::NoTable { why }) => {
+                self.no_v6 = Some(why);
+                Ok(Vec::new())
             }
-            Err(error) => {
-                self.no_v6 = Some(error.to_string());
-                Vec::new()
-            }
+            outcome => outcome,
         }
     }
 

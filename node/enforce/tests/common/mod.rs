@@ -2,6 +2,7 @@
 //! test has its own, in a thread of its own, and they end with it.
 
 #![allow(dead_code, reason = "each test program uses its own part")]
+#![allow(clippy::unwrap_used, reason = "what fails here fails the test")]
 
 use std::{
     fs::File,
@@ -38,7 +39,8 @@ pub(crate) struct Wire {
 pub(crate) fn on_a_wire(test: impl FnOnce(&Wire) + Send + 'static) {
     let outcome = thread::spawn(move || match Wire::lay() {
         Ok(wire) => test(&wire),
-        Err(why) => eprintln!("skipped: {why}"),
+        // Past the harness, which shows the output of failures only.
+        Err(why) => writeln!(std::io::stderr(), "skipped: {why}").unwrap(),
     })
     .join();
     if let Err(cause) = outcome {
@@ -61,6 +63,23 @@ impl Wire {
         addresses("sfw-p", &[PEER, OTHER]);
         wire.enter_host();
         Ok(wire)
+    }
+
+    /// A third namespace behind the host, which forwards between it and the peer; its address is 10.78.0.2.
+    pub(crate) fn server_behind(&self) -> File {
+        let server = namespace().unwrap();
+        self.enter_host();
+        ip("link add sfw-r type veth peer name sfw-s");
+        ip(&format!("link set sfw-s netns /proc/{}/fd/{}", std::process::id(), server.as_raw_fd()));
+        ip("addr add 10.78.0.1/24 dev sfw-r");
+        ip("link set sfw-r up");
+        std::fs::write("/proc/sys/net/ipv4/ip_forward", "1").unwrap();
+        setns(&server, CloneFlags::CLONE_NEWNET).unwrap();
+        ip("addr add 10.78.0.2/24 dev sfw-s");
+        ip("link set sfw-s up");
+        ip("route add default via 10.78.0.1");
+        self.peer(|| ip("route add 10.78.0.0/24 via 10.77.0.1"));
+        server
     }
 
     pub(crate) fn enter_host(&self) {
