@@ -40,7 +40,7 @@ pub(crate) fn on_a_wire(test: impl FnOnce(&Wire) + Send + 'static) {
     let outcome = thread::spawn(move || match Wire::lay() {
         Ok(wire) => test(&wire),
         // Past the harness, which shows the output of failures only.
-        Err(why) => writeln!(std::io::stderr(), "skipped: {why}").unwrap(),
+        Err(why) => std::io::stderr().write_all(format!("skipped: {why}\n").as_bytes()).unwrap(),
     })
     .join();
     if let Err(cause) = outcome {
