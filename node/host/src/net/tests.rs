@@ -28,7 +28,7 @@ fn bridges_stacks_point_to_point_ends_and_every_default_route_are_seen() {
         "addr add 10.8.0.2 peer 10.8.0.1 dev b0",
         "route add default via 10.9.0.1",
         "route add default via 10.9.0.254 table 77",
-        "route add default nexthop via 10.9.0.3 nexthop via 10.9.0.4 metric 500",
+        "route add default metric 500 nexthop via 10.9.0.3 nexthop via 10.9.0.4",
         "route add default via inet6 fe80::9 dev br0 metric 600",
         "-6 route add default via 2001:db8:9::1",
     ] {
