@@ -1,0 +1,356 @@
+//! What may be typed.
+
+use std::{path::PathBuf, time::Duration};
+
+use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
+use ipnet_target::Target;
+use smartfw_core::{BlockId, Class, IpNet, order::Mode};
+
+use crate::duration::{Span, parse, parse_span};
+
+/// SmartFW: watch this host's traffic, recognise attacks, drop them in the kernel.
+#[derive(Debug, Parser)]
+#[command(name = "smartfw-cli", version, propagate_version = true, disable_help_subcommand = true)]
+#[command(
+    after_help = "Exit codes: 0 done, 1 refused or failed, 2 wrong usage, 3 the daemon cannot be reached."
+)]
+pub(crate) struct Args {
+    /// What applies to every command.
+    #[command(flatten)]
+    pub(crate) global: Global,
+    /// What to do.
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Clone, Debug, ClapArgs)]
+pub(crate) struct Global {
+    /// How to answer: for people, as JSON, or as tab-separated fields without headings
+    #[arg(
+        short = 'o',
+        long = "output",
+        global = true,
+        value_enum,
+        default_value = "human",
+        value_name = "FORM"
+    )]
+    pub(crate) format: Format,
+    /// The daemon's control socket
+    #[arg(
+        long,
+        global = true,
+        default_value = "/run/smartfw/node.sock",
+        env = "SMARTFW_SOCKET",
+        value_name = "PATH"
+    )]
+    pub(crate) socket: PathBuf,
+    /// Where the daemon keeps its state; used when it is dead
+    #[arg(
+        long,
+        global = true,
+        default_value = "/var/lib/smartfw",
+        env = "SMARTFW_STATE_DIR",
+        value_name = "DIR"
+    )]
+    pub(crate) state_dir: PathBuf,
+    /// Colours
+    #[arg(long, global = true, value_enum, default_value = "auto", value_name = "WHEN")]
+    pub(crate) color: When,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    Human,
+    Json,
+    Raw,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum When {
+    Auto,
+    Always,
+    Never,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// How the node is: enforcement, traffic, blocks, health
+    Status,
+    /// Drop a target
+    Block(Block),
+    /// Stop dropping a target
+    Unblock(Unblock),
+    /// What is blocked: from whom, why, until when
+    Blocks(Blocks),
+    /// What was detected
+    Alerts(Alerts),
+    /// Everything known of an address: why it is dropped, or why it is not
+    Explain {
+        /// An IPv4 or IPv6 address
+        #[arg(value_name = "ADDR")]
+        address: String,
+    },
+    /// The decisions that wait for approval (manual mode)
+    Pending,
+    /// Carry out a decision that waits
+    Approve(Approve),
+    /// Drop a decision that waits
+    Reject {
+        /// As `pending` shows it
+        id: BlockId,
+    },
+    /// The allow list: who is never dropped
+    #[command(subcommand)]
+    Allow(Allow),
+    /// Block many targets: JSON, JSON lines, CSV, or one address a line
+    Import(Import),
+    /// Print the blocks, so that `import` takes them
+    Export,
+    /// Enforce what is blocked
+    Enable {
+        /// Roll back after this long unless `confirm` is typed
+        #[arg(long, value_parser = parse, value_name = "DURATION")]
+        confirm: Option<Duration>,
+    },
+    /// Stop enforcing: removes every rule and set of SmartFW and nothing else; works without the daemon
+    Disable,
+    /// Decide alone (auto), or ask first (manual)
+    Mode {
+        /// auto or manual
+        #[arg(value_name = "auto|manual")]
+        mode: Mode,
+        /// Roll back after this long unless `confirm` is typed
+        #[arg(long, value_parser = parse, value_name = "DURATION")]
+        confirm: Option<Duration>,
+    },
+    /// Keep what would roll back: a change of enforcement or mode, a forced block
+    Confirm,
+    /// Stop enforcing at once and resume by itself; works without the daemon
+    Panic {
+        /// Resume after this long
+        #[arg(long = "for", value_parser = parse, default_value = "15m", value_name = "DURATION")]
+        duration: Duration,
+    },
+    /// Read the configuration again
+    Reload,
+    /// The live view; q quits
+    Top,
+    /// Is this host able to detect and drop?
+    Doctor,
+    /// Prove in a scratch network namespace that detection and drop work
+    Selftest,
+    /// For those who help
+    #[command(subcommand)]
+    Support(Support),
+    /// Run captures through the same detection in virtual time: no daemon, no root
+    Replay(Replay),
+    /// Completions for a shell
+    Completion {
+        /// Which one
+        shell: clap_complete::Shell,
+    },
+    /// The manual, as roff: `smartfw-cli man | man -l -`
+    Man {
+        /// Write one page a command into this folder instead
+        #[arg(long, value_name = "DIR")]
+        dir: Option<PathBuf>,
+    },
+    /// Load what was enforced before a reboot; used by smartfw-restore.service
+    #[command(hide = true)]
+    Restore,
+    /// End a panic; used by its timer
+    #[command(hide = true)]
+    Resume {
+        /// Wait for the panic's end first
+        #[arg(long)]
+        wait: bool,
+    },
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Block {
+    /// An IPv4 or IPv6 address or CIDR
+    #[arg(value_name = "TARGET")]
+    pub(crate) target: Target,
+    /// For how long: 90s, 10m, 4h, 7d or forever
+    #[arg(long = "for", value_parser = parse_span, default_value = "4h", value_name = "DURATION")]
+    pub(crate) span: Span,
+    /// Why, for those who read it later
+    #[arg(long, value_name = "TEXT", default_value = "")]
+    pub(crate) reason: String,
+    /// Also when it is wide or protected; a protected target is unblocked after 60 s unless confirmed
+    #[arg(long)]
+    pub(crate) force: bool,
+    /// On this node only
+    #[arg(long)]
+    pub(crate) local: bool,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Unblock {
+    /// An IPv4 or IPv6 address or CIDR: every block within it ends
+    #[arg(value_name = "TARGET")]
+    pub(crate) target: Target,
+    /// `false-positive`: it was a mistake, and a lesson
+    #[arg(long, value_enum)]
+    pub(crate) reason: Option<UnblockReason>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum UnblockReason {
+    FalsePositive,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Blocks {
+    /// Also blocks that do not decide: of other origins, suspended, switched off
+    #[arg(long)]
+    pub(crate) all: bool,
+    /// Only this origin's
+    #[arg(long, value_name = "NODE")]
+    pub(crate) origin: Option<String>,
+    /// Only of this class
+    #[arg(long, value_parser = class)]
+    pub(crate) class: Option<Class>,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Alerts {
+    /// Only of so long ago or later: 1h, or an RFC 3339 time
+    #[arg(long, value_parser = since, value_name = "WHEN")]
+    pub(crate) since: Option<Since>,
+    /// Only of this class
+    #[arg(long, value_parser = class)]
+    pub(crate) class: Option<Class>,
+    /// Go on with every alert as it is made
+    #[arg(long, short)]
+    pub(crate) follow: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Since {
+    Ago(Duration),
+    At(smartfw_core::Time),
+}
+
+#[derive(Debug, ClapArgs)]
+#[group(required = true, multiple = false)]
+pub(crate) struct Approve {
+    /// As `pending` shows it
+    pub(crate) id: Option<BlockId>,
+    /// Everything that waits
+    #[arg(long)]
+    pub(crate) all: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Allow {
+    /// Never drop a target; works without the daemon
+    Add {
+        /// An IPv4 or IPv6 address or CIDR
+        #[arg(value_name = "TARGET")]
+        target: Target,
+        /// For how long: 90s, 10m, 4h, 7d or forever
+        #[arg(long = "for", value_parser = parse_span, default_value = "forever", value_name = "DURATION")]
+        span: Span,
+        /// Why, for those who read it later
+        #[arg(long, value_name = "TEXT", default_value = "")]
+        comment: String,
+    },
+    /// Take a target off the list
+    Remove {
+        /// Exactly as listed
+        #[arg(value_name = "TARGET")]
+        target: Target,
+    },
+    /// The list
+    List,
+    /// Whether, and why, a target can never be blocked
+    Check {
+        /// An IPv4 or IPv6 address or CIDR
+        #[arg(value_name = "TARGET")]
+        target: Target,
+    },
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Import {
+    /// A file, or - for standard input
+    pub(crate) file: PathBuf,
+    /// For how long, where the file does not say
+    #[arg(long = "for", value_parser = parse_span, default_value = "4h", value_name = "DURATION")]
+    pub(crate) span: Span,
+    /// Why, where the file does not say
+    #[arg(long, value_name = "TEXT", default_value = "imported")]
+    pub(crate) reason: String,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Support {
+    /// Collect what helps to find a fault into a .tar.gz: no addresses of the allow list, no secrets
+    Dump {
+        /// Where to write it
+        #[arg(long, value_name = "FILE")]
+        to: Option<PathBuf>,
+    },
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Replay {
+    /// pcap or pcapng files, plain or packed with gzip
+    #[arg(required = true, value_name = "FILE")]
+    pub(crate) files: Vec<PathBuf>,
+    /// The protected side; without it each flow's initiator is judged
+    #[arg(long, value_name = "CIDR", value_parser = net)]
+    pub(crate) local: Vec<IpNet>,
+    /// Another configuration than the built-in defaults
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+}
+
+fn class(text: &str) -> Result<Class, String> {
+    let names = || Class::ALL.iter().map(|class| class.as_str()).collect::<Vec<_>>().join(", ");
+    text.parse().map_err(|_| format!("there are: {}", names()))
+}
+
+fn net(text: &str) -> Result<IpNet, String> {
+    smartfw_core::prefix::parse_target(text).map_err(|_| "not an address or prefix".to_owned())
+}
+
+fn since(text: &str) -> Result<Since, String> {
+    match smartfw_proto::json::parse_rfc3339(text) {
+        Some(time) => Ok(Since::At(time)),
+        None => parse(text).map(Since::Ago),
+    }
+}
+
+mod ipnet_target {
+    use std::{convert::Infallible, str::FromStr};
+
+    use smartfw_core::{IpNet, prefix::parse_target};
+
+    use crate::failure::Failure;
+
+    /// A target as typed. What is none is refused by the command (code 1), not by the usage (code 2): a script that
+    /// feeds addresses wants to know that this one was refused.
+    #[derive(Clone, Debug, PartialEq, Eq)]
+    pub(crate) struct Target(String);
+
+    impl FromStr for Target {
+        type Err = Infallible;
+        fn from_str(text: &str) -> Result<Self, Infallible> {
+            Ok(Self(text.to_owned()))
+        }
+    }
+
+    impl Target {
+        /// The prefix that is meant.
+        pub(crate) fn parse(&self) -> Result<IpNet, Failure> {
+            parse_target(self.0.trim()).map_err(|_| {
+                let shown: String = self.0.chars().take(60).collect();
+                let example = "write an address or CIDR, like 203.0.113.7, 203.0.113.0/24 or 2001:db8::/48";
+                Failure::failed(format!("{shown:?} is not a target: {example}"))
+            })
+        }
+    }
+}

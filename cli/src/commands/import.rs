@@ -1,0 +1,204 @@
+//! `import`: many blocks out of a file. Bad lines are named, the others are imported.
+
+mod format;
+mod pieces;
+
+use std::{
+    fs::File,
+    io::{self, BufRead, BufReader, Read},
+    path::Path,
+    time::Duration,
+};
+
+use indicatif::{ProgressBar, ProgressStyle};
+use smartfw_core::order::{BlockOrder, Refusal};
+use smartfw_proto::{
+    convert::{answer_from_wire, import_chunks},
+    limits,
+    view::Answer,
+    wire,
+};
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::ReceiverStream;
+
+use super::{plural, unexpected};
+use crate::{
+    args::{Format, Global, Import},
+    client::{self, Daemon},
+    duration::now,
+    failure::{Failure, remedy},
+    output::{Output, clean, grouped},
+};
+use format::{Defaults, Entries, Entry};
+
+/// Bad lines that are printed; all are counted.
+const SHOWN: u64 = 100;
+/// Chunks on their way at once: the daemon works on one while the next is read.
+const IN_FLIGHT: usize = 4;
+
+/// One order, and the line that it stands on.
+type Numbered = (u64, BlockOrder);
+
+pub(super) fn run(global: &Global, output: &mut Output, args: &Import) -> Result<(), Failure> {
+    let (reader, size) = open(&args.file)?;
+    let bar = bar(size);
+    let reader = bar.wrap_read(reader);
+    let defaults = Defaults { duration: args.span.0, reason: args.reason.clone(), now: now() };
+    let entries = Entries::new(BufReader::new(reader), defaults);
+    let tally = client::block_on(async {
+        let daemon = Daemon::connect(&global.socket).await?;
+        send(daemon, entries, &bar).await
+    });
+    bar.finish_and_clear();
+    report(output, tally?)
+}
+
+fn open(path: &Path) -> Result<(Box<dyn Read>, Option<u64>), Failure> {
+    if path == Path::new("-") {
+        return Ok((Box::new(io::stdin()), None));
+    }
+    let cannot = |error: io::Error| Failure::failed(format!("cannot read {}: {error}", path.display()));
+    let file = File::open(path).map_err(cannot)?;
+    let metadata = file.metadata().map_err(cannot)?;
+    if metadata.is_dir() {
+        return Err(cannot(io::ErrorKind::IsADirectory.into()));
+    }
+    Ok((Box::new(file), metadata.is_file().then_some(metadata.len())))
+}
+
+/// On standard error, and only on a terminal.
+fn bar(size: Option<u64>) -> ProgressBar {
+    let (bar, template) = match size {
+        Some(size) => (ProgressBar::new(size), "{bar:40} {percent}%  {msg} blocks  {eta} left"),
+        None => (ProgressBar::no_length(), "{spinner} {msg} blocks"),
+    };
+    if let Ok(style) = ProgressStyle::with_template(template) {
+        bar.set_style(style);
+    }
+    bar
+}
+
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Tally {
+    accepted: u64,
+    refused: u64,
+}
+
+impl Tally {
+    fn refuse(&mut self, line: Option<u64>, what: &str, bar: &ProgressBar) {
+        self.refused += 1;
+        if self.refused <= SHOWN {
+            let place = line.map_or_else(String::new, |line| format!("line {line}: "));
+            let text = format!("smartfw-cli: {place}{what}");
+            bar.suspend(|| eprintln!("{}", clean(&text)));
+        }
+    }
+}
+
+/// Sends chunk by chunk, and reads the answers as they come.
+async fn send(
+    mut daemon: Daemon,
+    mut entries: Entries<impl BufRead>,
+    bar: &ProgressBar,
+) -> Result<Tally, Failure> {
+    let (sender, receiver) = mpsc::channel(IN_FLIGHT);
+    let chunks = ReceiverStream::new(receiver);
+    let mut tally = Tally::default();
+    // The service may answer the call only once it has read a chunk: the first one goes before the call does.
+    let mut waiting = std::collections::VecDeque::new();
+    let mut more = true;
+    while more && waiting.len() < IN_FLIGHT {
+        more = next(&mut entries, &sender, &mut waiting, &mut tally, bar).await?;
+    }
+    let mut answers = daemon.ask(async |mut client| client.import(chunks).await).await?;
+    while let Some(chunk) = waiting.pop_front() {
+        let answer = daemon.next(&mut answers).await?.ok_or_else(unexpected)?;
+        settle(&mut tally, answer, &chunk, bar)?;
+        bar.set_message(grouped(tally.accepted));
+        while more && waiting.len() < IN_FLIGHT {
+            more = next(&mut entries, &sender, &mut waiting, &mut tally, bar).await?;
+        }
+    }
+    Ok(tally)
+}
+
+/// Reads one chunk and hands it on; false when there was nothing more to read.
+async fn next(
+    entries: &mut Entries<impl BufRead>,
+    sender: &mpsc::Sender<wire::ImportChunk>,
+    waiting: &mut std::collections::VecDeque<Vec<Numbered>>,
+    tally: &mut Tally,
+    bar: &ProgressBar,
+) -> Result<bool, Failure> {
+    let mut chunk: Vec<Numbered> = Vec::with_capacity(limits::CHUNK);
+    let mut more = true;
+    while chunk.len() < limits::CHUNK {
+        match entries.next() {
+            Some(Ok(Entry { line, order })) => chunk.push((line, order)),
+            Some(Err(bad)) => tally.refuse(Some(bad.line), &bad.what, bar),
+            None => {
+                more = false;
+                break;
+            }
+        }
+    }
+    if let Some(message) = import_chunks(chunk.iter().map(|(_, order)| order.clone()).collect()).next() {
+        waiting.push_back(chunk);
+        sender.send(message).await.map_err(|_| unexpected())?;
+    }
+    Ok(more)
+}
+
+/// What became of one chunk. The daemon names refused targets, and the chunk knows their lines.
+fn settle(
+    tally: &mut Tally,
+    answer: wire::OrderAnswer,
+    chunk: &[Numbered],
+    bar: &ProgressBar,
+) -> Result<(), Failure> {
+    match answer_from_wire(answer)? {
+        Ok(Answer::Imported { accepted, refused, refused_count }) => {
+            tally.accepted += accepted;
+            let unnamed = refused_count.saturating_sub(refused.len() as u64);
+            let mut used = vec![false; chunk.len()];
+            for (target, why) in refused {
+                let at = (0..chunk.len()).find(|&at| !used[at] && chunk[at].1.target == target);
+                if let Some(at) = at {
+                    used[at] = true;
+                }
+                tally.refuse(at.map(|at| chunk[at].0), &format!("{target}: {why}{}", remedy(&why)), bar);
+            }
+            tally.refused += unnamed;
+            Ok(())
+        }
+        Ok(_) => Err(unexpected()),
+        Err(refusal) => {
+            let why: Refusal = refusal;
+            chunk.iter().for_each(|(line, order)| {
+                tally.refuse(Some(*line), &format!("{}: {why}", order.target), bar)
+            });
+            Ok(())
+        }
+    }
+}
+
+fn report(output: &mut Output, tally: Tally) -> Result<(), Failure> {
+    let Tally { accepted, refused } = tally;
+    if refused > SHOWN {
+        eprintln!("smartfw-cli: {} more lines were refused", grouped(refused - SHOWN));
+    }
+    match output.format {
+        Format::Json => output.json(&serde_json::json!({"imported": accepted, "refused": refused}))?,
+        Format::Raw => output.raw(&[accepted.to_string(), refused.to_string()])?,
+        Format::Human => {
+            let blocks = plural(accepted, "block is", "blocks are");
+            output.line(&format!("{blocks} in force, {} refused", plural(refused, "line", "lines")))?;
+        }
+    }
+    if refused == 0 { Ok(()) } else { Err(Failure::Silent) }
+}
+
+/// What is left of a block that was exported with its end.
+fn remaining(expires: smartfw_core::Time, now: smartfw_core::Time) -> Option<Duration> {
+    (expires > now).then(|| expires.since(now))
+}

@@ -1,0 +1,197 @@
+//! The way out without the daemon, as root, straight on the kernel. Nothing here ends with "cannot be reached".
+
+use std::{ffi::OsString, time::Duration};
+
+use smartfw_core::{IpNet, Time};
+use smartfw_enforce::{
+    EnforceError, Options,
+    rescue::{self, Disabled, Rescued, Resume, Resumer},
+    snapshot::{Restored, Suspension},
+};
+
+use super::targets;
+use crate::{
+    args::{Format, Global},
+    duration::{human, now},
+    failure::Failure,
+    output::Output,
+    render,
+};
+
+pub(super) fn disable(global: &Global, output: &mut Output) -> Result<(), Failure> {
+    need_root("disable")?;
+    let rescued = rescue::disable(&global.state_dir, now())?;
+    rescue::cancel_resume();
+    let Disabled { removed, left } = told(output, rescued)?;
+    say(
+        output,
+        &format!("Enforcement is off: {}. It stays off until: smartfw-cli enable", removal(&removed)),
+    )?;
+    leftovers(output, &left)
+}
+
+pub(super) fn panic(global: &Global, output: &mut Output, duration: Duration) -> Result<(), Failure> {
+    need_root("panic")?;
+    let rescued = rescue::panic(&global.state_dir, now(), duration)?;
+    let Disabled { removed, left } = told(output, rescued)?;
+    say(output, &format!("Enforcement is stopped: {}.", removal(&removed)))?;
+    leftovers(output, &left)?;
+    schedule(global, output, duration)
+}
+
+/// Sees to it that a panic ends, whatever becomes of the daemon.
+pub(super) fn schedule(global: &Global, output: &mut Output, duration: Duration) -> Result<(), Failure> {
+    if !nix::unistd::geteuid().is_root() {
+        return Ok(()); // the daemon resumes; a member of the group cannot set a timer of the system
+    }
+    let resumer = resume_command(global).and_then(|resume| rescue::schedule_resume(duration, &resume));
+    match resumer {
+        Ok(Resumer::Timer(unit)) => {
+            say(output, &format!("It resumes in {} (systemd timer {unit}).", human(duration)))
+        }
+        Ok(Resumer::Process(id)) => {
+            say(output, &format!("It resumes in {} (process {id}).", human(duration)))
+        }
+        Err(error) => Err(Failure::failed(format!(
+            "enforcement is stopped, but nothing will resume it: {error}; type `smartfw-cli enable` in time"
+        ))),
+    }
+}
+
+fn resume_command(global: &Global) -> Result<Resume, EnforceError> {
+    let program = std::env::current_exe()
+        .map_err(|source| EnforceError::System { what: "finding smartfw-cli's own path".into(), source })?;
+    let common: [OsString; 5] = [
+        "--socket".into(),
+        global.socket.clone().into(),
+        "--state-dir".into(),
+        global.state_dir.clone().into(),
+        "resume".into(),
+    ];
+    let mut after_waiting = common.to_vec();
+    after_waiting.push("--wait".into());
+    Ok(Resume { program, at_once: common.to_vec(), after_waiting })
+}
+
+pub(super) fn unblock(global: &Global, output: &mut Output, target: IpNet) -> Result<(), Failure> {
+    need_root("unblock")?;
+    let ended = told(output, rescue::unblock(&global.state_dir, now(), target)?)?;
+    if ended.is_empty() {
+        return Err(Failure::failed(format!(
+            "{target} is not unblocked: the kernel drops nothing of it; the daemon is dead"
+        )));
+    }
+    match output.format {
+        Format::Human => {
+            let names = targets(ended.iter().map(|entry| &entry.target));
+            say(output, &format!("No longer dropped: {names}"))
+        }
+        _ => ended.iter().try_for_each(|entry| output.raw(&[entry.target.to_string()])),
+    }
+}
+
+pub(super) fn allow(
+    global: &Global,
+    output: &mut Output,
+    target: IpNet,
+    duration: Option<Duration>,
+    comment: &str,
+) -> Result<(), Failure> {
+    need_root("allow add")?;
+    let protected = told(output, rescue::allow(&global.state_dir, now(), target, duration, comment)?)?;
+    let since = if protected { "" } else { " (nothing is dropped now: it is written down)" };
+    say(output, &format!("{target} is never dropped, {}{since}", render::span(duration)))
+}
+
+/// For smartfw-restore.service: what was enforced before the reboot.
+pub(super) fn restore(global: &Global, output: &mut Output) -> Result<(), Failure> {
+    need_root("restore")?;
+    match smartfw_enforce::snapshot::restore(&global.state_dir, now(), Options::default()) {
+        Ok(restored) => restored_or_not(global, output, &restored, now()),
+        // The first boot: there is nothing yet that could be restored.
+        Err(EnforceError::NoSnapshot { .. }) => say(output, "There is nothing to restore."),
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn restored_or_not(
+    global: &Global,
+    output: &mut Output,
+    restored: &Restored,
+    now: Time,
+) -> Result<(), Failure> {
+    match restored {
+        Restored::Done(loaded) => {
+            let (blocks, failed, damaged) = (loaded.blocks, loaded.failed.len(), loaded.damaged);
+            say(
+                output,
+                &format!("{blocks} blocks are enforced again, {failed} refused, {damaged} lines unreadable"),
+            )
+        }
+        Restored::Suspended(Suspension::Off) => {
+            say(output, "Enforcement is switched off: nothing is restored.")
+        }
+        Restored::Suspended(Suspension::Panic(until)) => {
+            say(output, "A panic is on: nothing is restored yet.")?;
+            schedule(global, output, until.since(now))
+        }
+    }
+}
+
+/// For the timer of a panic: through the daemon when it lives, else straight.
+pub(super) fn resume(global: &Global, output: &mut Output, wait: bool) -> Result<(), Failure> {
+    need_root("resume")?;
+    if wait {
+        return Ok(rescue::wait_and_resume(&global.state_dir, Options::default())?);
+    }
+    let state = smartfw_core::order::EnforcementState::On;
+    let order = smartfw_core::order::Order::Enforcement { state, confirm: None, resume: None };
+    match super::submit_if_alive(global, order)? {
+        Some(answer) => {
+            answer.map(drop).map_err(|why| crate::failure::refused("enforcement is not resumed", &why))
+        }
+        None => {
+            let restored = told(output, rescue::enable(&global.state_dir, now(), Options::default())?)?;
+            restored_or_not(global, output, &restored, now())
+        }
+    }
+}
+
+fn need_root(command: &str) -> Result<(), Failure> {
+    if nix::unistd::geteuid().is_root() {
+        return Ok(());
+    }
+    Err(Failure::failed(format!(
+        "cannot {command}: the daemon does not answer, and without it this needs root; try: sudo smartfw-cli {command} …"
+    )))
+}
+
+/// Says when the daemon will not know of what was done.
+fn told<T>(output: &mut Output, rescued: Rescued<T>) -> Result<T, Failure> {
+    say(output, "The daemon does not answer: done straight in the kernel.")?;
+    if let Some(error) = rescued.not_noted {
+        eprintln!(
+            "smartfw-cli: done, but it could not be written down, and the daemon may undo it: {}",
+            crate::output::clean(&error.to_string())
+        );
+    }
+    Ok(rescued.done)
+}
+
+fn say(output: &mut Output, text: &str) -> Result<(), Failure> {
+    if output.format == Format::Human { output.line(text) } else { Ok(()) }
+}
+
+fn removal(chains: &[String]) -> String {
+    match chains.len() {
+        0 => "there was nothing to remove".to_owned(),
+        count => format!("{count} chains and all sets of SmartFW are removed"),
+    }
+}
+
+fn leftovers(output: &mut Output, sets: &[String]) -> Result<(), Failure> {
+    if sets.is_empty() {
+        return Ok(());
+    }
+    say(output, &format!("Emptied, but kept because other rules use them: {}", sets.join(", ")))
+}

@@ -1,0 +1,81 @@
+//! `enable`, `disable`, `panic`, `mode`, `confirm`.
+
+use std::time::Duration;
+
+use smartfw_core::order::{EnforcementState, Mode, Order};
+use smartfw_proto::view::Answer;
+
+use super::{mode_text, rescue, submit, submit_if_alive, unexpected};
+use crate::{
+    args::{Format, Global},
+    duration::{human, now, relative},
+    failure::{Failure, refused},
+    output::Output,
+};
+
+pub(super) fn enable(global: &Global, output: &mut Output, confirm: Option<Duration>) -> Result<(), Failure> {
+    let order = Order::Enforcement { state: EnforcementState::On, confirm, resume: None };
+    let answer = submit(global, order)?.map_err(|why| refused("enforcement is not switched on", &why))?;
+    smartfw_enforce::rescue::cancel_resume();
+    changed(output, answer, "Enforcement is on: what is blocked is dropped.")
+}
+
+pub(super) fn disable(global: &Global, output: &mut Output) -> Result<(), Failure> {
+    let order = Order::Enforcement { state: EnforcementState::Off, confirm: None, resume: None };
+    let Some(answer) = submit_if_alive(global, order)? else { return rescue::disable(global, output) };
+    let answer = answer.map_err(|why| refused("enforcement is not switched off", &why))?;
+    smartfw_enforce::rescue::cancel_resume();
+    changed(
+        output,
+        answer,
+        "Enforcement is off: every rule and set of SmartFW is removed (smartfw-cli enable).",
+    )
+}
+
+pub(super) fn panic(global: &Global, output: &mut Output, duration: Duration) -> Result<(), Failure> {
+    let order = Order::Enforcement { state: EnforcementState::Panic, confirm: None, resume: Some(duration) };
+    let Some(answer) = submit_if_alive(global, order)? else {
+        return rescue::panic(global, output, duration);
+    };
+    let answer = answer.map_err(|why| refused("enforcement is not stopped", &why))?;
+    // The daemon resumes by itself; the timer sees to it that a daemon which dies meanwhile makes no difference.
+    rescue::schedule(global, output, duration)?;
+    let text = format!(
+        "Enforcement is stopped and resumes by itself in {} (smartfw-cli enable: at once).",
+        human(duration)
+    );
+    changed(output, answer, &text)
+}
+
+pub(super) fn mode(
+    global: &Global,
+    output: &mut Output,
+    mode: Mode,
+    confirm: Option<Duration>,
+) -> Result<(), Failure> {
+    let answer = submit(global, Order::Mode { mode, confirm })?
+        .map_err(|why| refused("the mode is not changed", &why))?;
+    changed(output, answer, &format!("Mode {}.", mode_text(mode)))
+}
+
+pub(super) fn confirm(global: &Global, output: &mut Output) -> Result<(), Failure> {
+    let answer = submit(global, Order::Confirm)?.map_err(|why| refused("nothing is confirmed", &why))?;
+    match (answer, output.format) {
+        (Answer::Confirmed, Format::Human) => output.line("Confirmed: it stays as it is."),
+        (Answer::Confirmed, _) => Ok(()),
+        _ => Err(unexpected()),
+    }
+}
+
+fn changed(output: &mut Output, answer: Answer, text: &str) -> Result<(), Failure> {
+    let Answer::Changed { reverts } = answer else { return Err(unexpected()) };
+    if output.format != Format::Human {
+        return Ok(());
+    }
+    output.line(text)?;
+    match reverts {
+        Some(at) => output
+            .line(&format!("It rolls back {} unless you type: smartfw-cli confirm", relative(at, now()))),
+        None => Ok(()),
+    }
+}
