@@ -8,4 +8,4 @@ mod watching;
 pub use board::{Board, Seen};
 pub use feed::Feed;
 pub use lifeline::{Event, Job, Lifeline, Supervisor};
-pub use watching::{Watching, own_addresses};
+pub use watching::Watching;

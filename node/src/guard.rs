@@ -13,28 +13,26 @@ use std::{
 use smartfw_core::{
     IpNet,
     order::{EnforcementState, Order},
-    protect::ProtectedSet,
+    prefix,
     sensor::View,
 };
 use smartfw_enforce::rescue::{self, Action, Note, Taken};
+use smartfw_host::{Observed, Watcher};
 
 use crate::{
     clock,
-    detector::{Feed, own_addresses},
+    detector::Feed,
     health::{Health, Level, Matter},
-    host::Host,
     inbox::{Inbox, Input},
 };
 
-/// How often the host is looked at: a person who logs in is protected within a second.
-const LOOK: Duration = Duration::from_millis(500);
+/// How long the watcher may wait for news before the notes are looked at.
+const PATIENCE: Duration = Duration::from_millis(500);
 
 /// Watches over the host.
 pub struct Guard {
-    /// What the host says of itself.
-    pub host: Host,
-    /// What it said when the daemon started.
-    pub first: ProtectedSet,
+    /// What the host says of itself; it has looked once.
+    pub watcher: Watcher,
     /// Who is told whom to protect.
     pub inbox: Inbox,
     /// Who is told our addresses.
@@ -52,40 +50,49 @@ impl Guard {
     /// When the thread cannot be started.
     pub fn start(mut self, ending: Arc<AtomicBool>) -> std::io::Result<JoinHandle<()>> {
         thread::Builder::new().name("guard".to_owned()).spawn(move || {
-            let mut protected = std::mem::take(&mut self.first);
-            let mut addresses: Vec<IpNet> = Vec::new();
             while !ending.load(SeqCst) {
-                self.look(&mut protected, &mut addresses);
+                self.look();
                 self.notes.carry_out();
-                thread::sleep(LOOK);
             }
         })
     }
 
-    fn look(&mut self, protected: &mut ProtectedSet, addresses: &mut Vec<IpNet>) {
-        match self.host.protected() {
-            Ok(now) => {
-                self.health.clear(Matter::Host);
-                if now != *protected {
-                    *protected = now.clone();
-                    self.inbox.send(Input::Protected(now));
-                }
+    fn look(&mut self) {
+        match self.watcher.next(PATIENCE) {
+            Ok(Some(observed)) => {
+                self.feed.view(view_of(observed));
+                self.inbox.send(Input::Protected(observed.protected.clone()));
             }
-            // What was protected stays protected.
-            Err(why) => self.health.set(
-                Matter::Host,
-                Level::Warn,
-                format!("who is logged in, or this host's addresses, cannot be read: {why}"),
-                "those protected before stay protected; smartfw-cli doctor says what is missing",
-            ),
+            Ok(None) => {}
+            Err(error) => {
+                tracing::debug!(%error, "waiting for news of the host");
+                thread::sleep(PATIENCE);
+            }
         }
-        if let Ok(now) = own_addresses()
-            && now != *addresses
-        {
-            addresses.clone_from(&now);
-            self.feed.view(View::Host(now));
+        let mut problems = self.watcher.problems().to_vec();
+        match self.watcher.observed().left_out {
+            0 => {}
+            count => problems.push(format!("{count} addresses that should be protected are too many")),
         }
+        show(&self.health, &problems);
     }
+}
+
+/// This host's own addresses are its side of every conversation.
+pub fn view_of(observed: &Observed) -> View {
+    View::Host(observed.own.iter().map(|net: &IpNet| prefix::host(net.addr())).collect())
+}
+
+fn show(health: &Health, problems: &[String]) {
+    if problems.is_empty() {
+        return health.clear(Matter::Host);
+    }
+    health.set(
+        Matter::Host,
+        Level::Warn,
+        format!("not everything about this host can be watched: {}", problems.join("; ")),
+        "who was protected before stays protected; smartfw-cli doctor says what is missing",
+    );
 }
 
 /// What a person did while the daemon was dead.

@@ -19,29 +19,26 @@ use std::{
 
 use anyhow::{Context as _, anyhow};
 use smartfw_config::{EnforcerKind, LogFormat, NodeConfig, Sources};
-use smartfw_core::protect::ProtectedSet;
+use smartfw_enforce::Enforcer;
+use smartfw_host::{HostConfig, Watcher};
 use smartfw_proto::{limits, wire::control_server::ControlServer};
 
 use crate::{
-    control::{ControlSocket, Drops, Facts, Service},
-    detector::{Board, Feed, Watching},
-    driver::{Driver, Recent},
-    enforcement::{BootSnapshot, Cutter, Queue, Worker},
+    clock,
+    control::{ControlSocket, Drops, Facts, Reload, Service},
+    detector::Watching,
+    driver::Driver,
+    enforcement::{BootSnapshot, Cutter, Worker},
     files,
     guard::{Guard, Notes},
     health::{Level, Matter},
-    host::Host,
-    inbox::{Input, inbox},
-    logs::{Limits, LogPaths, Logs},
-    metrics,
+    inbox::{Input, Inputs},
+    logins, metrics,
     notify::Notifier,
-    store::{Backlog, Committer, DirLock},
+    store::{Committer, DirLock},
 };
 use end::Ending;
-use parts::Shared;
-
-/// Followers' alerts that may wait: a slower one is told how many it missed.
-const FOLLOWED: usize = 256;
+use parts::{Links, Shared};
 
 /// How long the first changes of the kernel may take before the node says that it guards.
 const FIRST_CHANGES: Duration = Duration::from_secs(60);
@@ -80,158 +77,159 @@ fn start(
     remove: bool,
 ) -> anyhow::Result<Ending> {
     let started = Instant::now();
+    // Whatever can be refused is refused before anything is changed.
     let lock = DirLock::take(&config.state_dir)?;
     files::private_dir(&config.log_dir)
         .with_context(|| format!("cannot use the log folder {}", config.log_dir.display()))?;
     let mut enforcer = parts::enforcer(config.enforcer)?;
     let live = watched::open(config)?;
-    let mut socket = ControlSocket::bind(&config.socket, &config.socket_group)?;
+    let socket = ControlSocket::bind(&config.socket, &config.socket_group)?;
+    let watcher = watcher(config)?;
 
-    let shared = Shared::default();
-    let restored = restore::restore(config, &mut *enforcer, &shared)?;
-    let mut host = Host::default();
-    let (agent, first) = protect(restored.agent, &mut host, &shared);
+    let (links, inputs) = Links::new(config)?;
+    let mut restored = restore::restore(config, &mut *enforcer, &links.shared)?;
+    // Who must not be locked out is known before anything is enforced.
+    restored.agent.handle_protected(clock::now(), watcher.observed().protected.clone());
+    let deciding = decide(config, &links, restored, inputs, enforcer)?;
 
-    let (inbox, inputs) = inbox(shared.counters.clone());
-    let (queue, backlog) = (Arc::<Queue>::default(), Arc::<Backlog>::default());
-    let (feed, board) = (Arc::new(Feed::new(shared.counters.clone())), Arc::<Board>::default());
-    let recent = Arc::<Recent>::default();
-    let (alerts, _) = tokio::sync::broadcast::channel(FOLLOWED);
-    let limits = Limits { max_size: config.logs.max_size, keep: config.logs.keep };
-    let paths = LogPaths::new(&config.log_dir, &config.state_dir);
-    let (logs, logs_thread) = Logs::start(&paths, limits, shared.counters.clone(), shared.health.clone())?;
-    let desired = parts::desired(inbox.clone());
-    let (boot, boot_thread) = BootSnapshot::start(&config.state_dir, desired.clone(), shared.health.clone())?;
+    let ending = Arc::new(AtomicBool::new(false));
+    let mut threads = watch_host(config, &links, watcher, deciding.notes, &ending)?;
+    threads.extend(deciding.threads);
+    let watching = Watching::new(config, live, &links);
+    let sensor = watching.config.clone();
+    let watcher = watched::Watcher::new(config, &links, notifier, failed);
+    let supervisor = watcher.start(watching)?;
 
+    let reload = reload::reloader(config, sources, &links, &sensor);
+    let drops = Arc::new(Drops::new(parts::enforcer(config.enforcer)?));
+    serve_metrics(config, shown::Shown { links: links.clone(), drops: drops.clone() });
+    let server = serve(config, &links, drops, reload.clone(), started, socket);
+    let state_dir = config.state_dir.clone();
+    Ok(Ending { links, state_dir, remove, supervisor, stop_guard: ending, server, threads, reload, _lock: lock })
+}
+
+/// Who decides and who carries out, at work.
+struct Deciding {
+    notes: Notes,
+    /// In the order in which they end.
+    threads: Vec<thread::JoinHandle<()>>,
+}
+
+/// Starts who decides and who carries out, and waits until the kernel agrees.
+fn decide(
+    config: &NodeConfig,
+    links: &Links,
+    restored: restore::Restored,
+    inputs: Inputs,
+    enforcer: Box<dyn Enforcer>,
+) -> anyhow::Result<Deciding> {
+    let shared = &links.shared;
+    let (boot, boot_thread) =
+        BootSnapshot::start(&config.state_dir, links.desired(), shared.health.clone())?;
     let committer = Committer {
         store: restored.store,
         open: restored.open,
-        backlog: backlog.clone(),
-        told: Box::new(inbox.clone()),
+        backlog: links.backlog.clone(),
+        told: Box::new(links.inbox.clone()),
         counters: shared.counters.clone(),
         health: shared.health.clone(),
-    }
-    .start()?;
+    };
     let worker = Worker {
         enforcer,
-        queue: queue.clone(),
-        inbox: inbox.clone(),
-        cutter: cutter(config, &shared)?,
-        desired: desired.clone(),
+        queue: links.queue.clone(),
+        inbox: links.inbox.clone(),
+        cutter: cutter(config, shared)?,
+        desired: links.desired(),
         counters: shared.counters.clone(),
         health: shared.health.clone(),
-    }
-    .start()?;
+    };
     let driver = Driver {
-        agent,
+        agent: restored.agent,
         inputs,
-        queue: queue.clone(),
-        backlog: backlog.clone(),
-        feed: feed.clone(),
-        followers: alerts.clone(),
-        logs: logs.clone(),
+        queue: links.queue.clone(),
+        backlog: links.backlog.clone(),
+        feed: links.feed.clone(),
+        followers: links.alerts.clone(),
+        logs: links.logs.clone(),
         boot,
-        recent: recent.clone(),
+        recent: links.recent.clone(),
         may_change_kernel: config.enforcer != EnforcerKind::DryRun,
         counters: shared.counters.clone(),
     };
+    let (committer, worker) = (committer.start()?, worker.start()?);
     // Before the first change: whoever switched enforcement off meanwhile must not see it come back.
-    let notes = Notes::new(&config.state_dir, inbox.clone());
+    let notes = Notes::new(&config.state_dir, links.inbox.clone());
     notes.carry_out();
     let (begun, kernel_agrees) = mpsc::channel();
-    inbox.send(Input::Begin(Box::new(move |_| begun.send(()).unwrap_or_default())));
+    links.inbox.send(Input::Begin(Box::new(move |_| begun.send(()).unwrap_or_default())));
     let driver = driver.start()?;
     if kernel_agrees.recv_timeout(FIRST_CHANGES).is_err() {
         tracing::warn!("the kernel does not agree yet; the node starts watching all the same");
     }
+    Ok(Deciding { notes, threads: vec![driver, worker, boot_thread, committer] })
+}
 
-    let stop_guard = Arc::new(AtomicBool::new(false));
-    let guard =
-        Guard { host, first, inbox: inbox.clone(), feed: feed.clone(), health: shared.health.clone(), notes };
-    let guard = guard.start(stop_guard.clone())?;
-    let interfaces = Arc::default();
-    let watching = Watching::new(config, live, &feed, &board, &inbox, &logs, &shared.counters, &interfaces);
-    let sensor_config = watching.config.clone();
-    let watcher = watched::Watcher {
-        state_dir: config.state_dir.clone(),
-        board: board.clone(),
-        shared: shared.clone(),
-        notifier: notifier.clone(),
-        failed,
-    };
-    let supervisor = watcher.start(watching)?;
+/// Starts who watches over the host.
+fn watch_host(
+    config: &NodeConfig,
+    links: &Links,
+    watcher: Watcher,
+    notes: Notes,
+    ending: &Arc<AtomicBool>,
+) -> anyhow::Result<Vec<thread::JoinHandle<()>>> {
+    let (inbox, feed, health) = (links.inbox.clone(), links.feed.clone(), links.shared.health.clone());
+    let logins = logins::start(&config.logins, feed.clone(), health.clone(), ending.clone())?;
+    let guard = Guard { watcher, inbox, feed, health, notes }.start(ending.clone())?;
+    Ok(logins.into_iter().chain([guard]).collect())
+}
 
-    let drops = Arc::new(Drops::new(parts::enforcer(config.enforcer)?));
-    let reload = reload::reloader(config, sources, &inbox, &feed, &sensor_config, &logs);
+/// Serves the control socket.
+fn serve(
+    config: &NodeConfig,
+    links: &Links,
+    drops: Arc<Drops>,
+    reload: Reload,
+    started: Instant,
+    mut socket: ControlSocket,
+) -> tokio::task::JoinHandle<()> {
     let facts = Facts {
         node: config.policy.node.clone(),
         enforcer: config.enforcer.as_str().into(),
         started,
-        interfaces,
+        interfaces: links.interfaces.clone(),
     };
     let service = Service {
-        inbox: inbox.clone(),
-        board: board.clone(),
-        counters: shared.counters.clone(),
-        health: shared.health.clone(),
-        alerts,
-        recent,
-        drops: drops.clone(),
+        inbox: links.inbox.clone(),
+        board: links.board.clone(),
+        counters: links.shared.counters.clone(),
+        health: links.shared.health.clone(),
+        alerts: links.alerts.clone(),
+        recent: links.recent.clone(),
+        drops,
         facts,
-        reload: reload.clone(),
+        reload,
     };
     let connections = socket.connections();
-    let server = ControlServer::new(service).max_decoding_message_size(limits::MESSAGE);
     let server = tonic::transport::Server::builder()
         .concurrency_limit_per_connection(CALLS)
-        .add_service(server)
+        .add_service(ControlServer::new(service).max_decoding_message_size(limits::MESSAGE))
         .serve_with_incoming(connections);
-    let server = tokio::spawn(server);
-    serve_metrics(config, shown::Shown { inbox: inbox.clone(), board, drops, shared: shared.clone() });
-
-    Ok(Ending {
-        inbox,
-        queue,
-        backlog,
-        desired,
-        state_dir: config.state_dir.clone(),
-        remove,
-        supervisor: Some(supervisor),
-        stop_guard,
-        server,
-        threads: vec![guard, driver, worker, boot_thread, committer, logs_thread],
-        logs: Some(logs),
-        reload,
-        _socket: socket,
-        _lock: lock,
+    tokio::spawn(async move {
+        let _socket = socket; // removed when the server ends
+        if let Err(error) = server.await {
+            tracing::error!(%error, "the control service ended");
+        }
     })
 }
 
 /// Calls at once on one connection: a person has one terminal, a script perhaps a few threads.
 const CALLS: usize = 32;
 
-/// Tells the agent whom the host protects, before anything is enforced.
-fn protect(
-    mut agent: smartfw_core::Agent,
-    host: &mut Host,
-    shared: &Shared,
-) -> (smartfw_core::Agent, ProtectedSet) {
-    match host.protected() {
-        Ok(protected) => {
-            agent.handle_protected(crate::clock::now(), protected.clone());
-            (agent, protected)
-        }
-        Err(why) => {
-            let remedy = "smartfw-cli doctor says what is missing";
-            shared.health.set(
-                Matter::Host,
-                Level::Error,
-                format!("this host cannot be observed: {why}"),
-                remedy,
-            );
-            (agent, ProtectedSet::default())
-        }
-    }
+/// Looks at the host for the first time.
+fn watcher(config: &NodeConfig) -> anyhow::Result<Watcher> {
+    let sessions_file = Some(config.state_dir.join("sessions"));
+    let watched = Watcher::new(HostConfig { sessions_file, ..HostConfig::default() });
+    watched.context("cannot read this host's addresses and routes, which must be protected before anything is blocked")
 }
 
 fn cutter(config: &NodeConfig, shared: &Shared) -> anyhow::Result<Cutter> {
@@ -246,7 +244,7 @@ fn cutter(config: &NodeConfig, shared: &Shared) -> anyhow::Result<Cutter> {
 /// A page that cannot be served keeps nobody from guarding.
 fn serve_metrics(config: &NodeConfig, shown: shown::Shown) {
     let Some(address) = config.metrics else { return };
-    let health = shown.shared.health.clone();
+    let health = shown.links.shared.health.clone();
     tokio::spawn(async move {
         match metrics::serve(address, Arc::new(move || shown.page())).await {
             Ok(address) => tracing::info!(%address, "metrics"),

@@ -132,11 +132,17 @@ mod tests {
     #[test]
     fn totals_go_on_when_the_sensor_begins_anew() {
         let board = Board::default();
-        board.show(&SensorStats { packets: 5, ..SensorStats::default() });
-        board.show(&SensorStats { packets: 8, ..SensorStats::default() });
+        board.show(&packets(5));
+        board.show(&packets(8));
         board.begin();
-        board.show(&SensorStats { packets: 2, ..SensorStats::default() });
+        board.show(&packets(2));
         assert_eq!(board.seen().packets, 10);
+    }
+
+    fn packets(packets: u64) -> SensorStats {
+        let mut stats = SensorStats::default();
+        stats.packets = packets;
+        stats
     }
 
     #[test]

@@ -72,6 +72,11 @@ impl Feed {
         self.news.store(true, SeqCst);
     }
 
+    /// Whether there is something new.
+    pub fn has_news(&self) -> bool {
+        self.news.load(SeqCst)
+    }
+
     /// What is new, if anything is. Costs one load where nothing is.
     pub(super) fn take(&self) -> Option<News> {
         self.news.swap(false, SeqCst).then(|| mem::take(&mut *self.lock()))

@@ -245,7 +245,7 @@ mod tests {
 
     #[test]
     fn a_job_that_panics_is_started_again_and_the_panic_is_named() {
-        let (supervisor, events, runs) = start(|lifeline, run| {
+        let (supervisor, events, runs) = start(PATIENT, |lifeline, run| {
             assert!(run > 0, "injected");
             live(lifeline)
         });
@@ -256,7 +256,7 @@ mod tests {
 
     #[test]
     fn a_job_that_stalls_is_abandoned_and_started_again() {
-        let (supervisor, events, runs) = start(|lifeline, run| {
+        let (supervisor, events, runs) = start(IMPATIENT, |lifeline, run| {
             if run == 0 {
                 thread::sleep(Duration::from_millis(600));
                 assert!(!lifeline.beat(), "an abandoned job must end");
@@ -271,7 +271,7 @@ mod tests {
 
     #[test]
     fn a_job_that_always_stalls_is_given_up() {
-        let (_supervisor, events, _) = start(|_, _| {
+        let (_supervisor, events, _) = start(IMPATIENT, |_, _| {
             thread::sleep(Duration::from_secs(2));
             Ok(())
         });
@@ -290,13 +290,15 @@ mod tests {
 
     type Started = (Supervisor, Receiver<Event>, Arc<AtomicU64>);
 
-    fn start(job: impl Fn(&Lifeline, u64) -> Result<(), String> + Send + Sync + 'static) -> Started {
+    const PATIENT: Duration = Duration::from_secs(5);
+    const IMPATIENT: Duration = Duration::from_millis(200);
+
+    fn start(patience: Duration, job: impl Fn(&Lifeline, u64) -> Result<(), String> + Send + Sync + 'static) -> Started {
         let (events, receiver) = channel();
         let runs = Arc::<AtomicU64>::default();
         let counted = runs.clone();
         let job: Job = Arc::new(move |lifeline| job(lifeline, counted.fetch_add(1, SeqCst)));
         let tell = move |event| drop(events.send(event));
-        let patience = Duration::from_millis(200);
         (Supervisor::start_patient("job", job, tell, patience).unwrap(), receiver, runs)
     }
 

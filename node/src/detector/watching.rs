@@ -70,16 +70,27 @@ impl Watching {
         let mut life = Life { shared: self, source, sensor, lost: 0, shown: Instant::now() };
         while lifeline.beat() {
             life.stride()?;
+            #[cfg(debug_assertions)]
+            injected();
         }
         Ok(())
     }
 }
 
-/// This host's addresses.
-///
-/// # Errors
-/// When the kernel does not tell.
-pub fn own_addresses() -> io::Result<Vec<smartfw_core::IpNet>> {
+/// Tests of a development build make the detector panic or stall by a file whose name they give; once each.
+#[cfg(debug_assertions)]
+fn injected() {
+    let Some(path) = std::env::var_os("SMARTFW_TEST_FAULT") else { return };
+    let fault = std::fs::read_to_string(&path).unwrap_or_default();
+    if fault.is_empty() || std::fs::remove_file(&path).is_err() {
+        return;
+    }
+    assert_ne!(fault.trim(), "panic", "injected by a test");
+    std::thread::sleep(Duration::from_secs(8));
+}
+
+/// This host's addresses, until the guard tells of changes.
+fn own_addresses() -> io::Result<Vec<smartfw_core::IpNet>> {
     let addresses = smartfw_host::net::addresses()?;
     Ok(addresses.iter().map(|address| smartfw_core::prefix::host(address.net.addr())).collect())
 }

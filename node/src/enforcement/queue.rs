@@ -143,7 +143,7 @@ mod tests {
     #[test]
     fn tasks_leave_in_the_order_in_which_they_came() {
         let queue = Queue::default();
-        (1..=3).for_each(|n| drop(queue.push(unblock(n))));
+        (1..=3).for_each(|n| assert!(queue.push(unblock(n)) > Ticket(0)));
         let taken = queue.take(Instant::now());
         assert_eq!(taken.tasks, [unblock(1), unblock(2), unblock(3)]);
         assert_eq!((taken.upto, queue.len()), (Ticket(3), 0));
@@ -153,7 +153,7 @@ mod tests {
     fn a_full_queue_asks_for_a_comparison_and_forgets_no_switch() {
         let queue = Queue::default();
         queue.push(Task::Off);
-        (0..=MAX_TASKS as u32).for_each(|n| drop(queue.push(unblock(n))));
+        (0..=MAX_TASKS as u32).for_each(|n| assert!(queue.push(unblock(n)) > Ticket(0)));
         let taken = queue.take(Instant::now());
         assert!(taken.overflowed && taken.tasks.len() < 10);
         assert_eq!(taken.tasks[0], Task::Off);

@@ -3,7 +3,7 @@
 use std::{
     path::PathBuf,
     sync::{
-        Arc,
+        Arc, PoisonError,
         atomic::{AtomicBool, Ordering::SeqCst},
     },
     thread::JoinHandle,
@@ -11,66 +11,52 @@ use std::{
 };
 
 use smartfw_enforce::snapshot;
-use tokio::task::JoinHandle as Task;
 
-use super::join;
-use crate::{
-    clock,
-    control::{ControlSocket, Reload},
-    detector::Supervisor,
-    enforcement::{Desired, Queue},
-    inbox::{Inbox, Input},
-    logs::Logs,
-    store::{Backlog, DirLock},
-};
+use super::{join, parts::Links};
+use crate::{clock, control::Reload, detector::Supervisor, inbox::Input, store::DirLock};
 
 /// How long a thread may take to end; systemd waits for 90 s.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// Everything that has to be ended, in order.
+/// Everything that has to be ended.
 pub(super) struct Ending {
-    pub(super) inbox: Inbox,
-    pub(super) queue: Arc<Queue>,
-    pub(super) backlog: Arc<Backlog>,
-    pub(super) desired: Desired,
+    pub(super) links: Links,
     pub(super) state_dir: PathBuf,
     /// Whether the kernel shall forget everything.
     pub(super) remove: bool,
-    pub(super) supervisor: Option<Supervisor>,
+    pub(super) supervisor: Supervisor,
     pub(super) stop_guard: Arc<AtomicBool>,
-    pub(super) server: Task<Result<(), tonic::transport::Error>>,
-    /// In the order in which they end.
+    pub(super) server: tokio::task::JoinHandle<()>,
+    /// Those who bring news, then the driver, then those who carry out.
     pub(super) threads: Vec<JoinHandle<()>>,
-    pub(super) logs: Option<Logs>,
     pub(super) reload: Reload,
-    pub(super) _socket: ControlSocket,
     pub(super) _lock: DirLock,
 }
 
 impl Ending {
     /// Ends everything: first who brings news, then who decides, then who carries out.
-    pub(super) fn end(mut self) {
-        self.server.abort();
-        self.stop_guard.store(true, SeqCst);
-        if let Some(supervisor) = self.supervisor.take() {
-            supervisor.stop();
-        }
-        if let Some(enforced) = (self.desired)()
-            && let Err(error) = snapshot::save(&self.state_dir, clock::now(), &enforced)
+    pub(super) fn end(self) {
+        let Self { links, state_dir, remove, supervisor, stop_guard, server, threads, reload, _lock } = self;
+        server.abort();
+        stop_guard.store(true, SeqCst);
+        supervisor.stop();
+        if let Some(enforced) = links.desired()()
+            && let Err(error) = snapshot::save(&state_dir, clock::now(), &enforced)
         {
             tracing::warn!(%error, "a reboot would bring back older blocks");
         }
-        self.inbox.send(Input::Stop);
-        self.queue.stop(self.remove);
-        drop(self.logs.take());
-        drop(self.reload);
-        for (index, thread) in self.threads.into_iter().enumerate() {
-            if index == 2 {
+        links.inbox.send(Input::Stop);
+        links.queue.stop(remove);
+        for thread in threads {
+            if thread.thread().name() == Some("store") {
                 // The driver has ended: no more records come.
-                self.backlog.close();
+                links.backlog.close();
             }
             join(thread, PATIENCE);
         }
-        tracing::info!(removed = self.remove, "ended");
+        let logs_thread = links.logs_thread.lock().unwrap_or_else(PoisonError::into_inner).take();
+        drop((links, reload));
+        logs_thread.into_iter().for_each(|thread| join(thread, Duration::from_secs(2)));
+        tracing::info!(removed = remove, "ended");
     }
 }

@@ -1,18 +1,86 @@
 //! What many threads share, and how enforcers are opened.
 
-use std::sync::Arc;
+use std::{
+    sync::{Arc, Mutex},
+    thread::JoinHandle,
+};
 
-use smartfw_config::EnforcerKind;
-use smartfw_core::order::EnforcementState;
+use smartfw_config::{EnforcerKind, NodeConfig};
+use smartfw_core::{Alert, order::EnforcementState};
 use smartfw_enforce::{EnforceError, Enforcer, Kind, Options, open, preflight};
+use tokio::sync::broadcast;
 
-use crate::{counters::Counters, enforcement::Desired, health::Health, inbox::Inbox};
+use crate::{
+    counters::Counters,
+    detector::{Board, Feed},
+    driver::Recent,
+    enforcement::{Desired, Queue},
+    health::Health,
+    inbox::{Inbox, Inputs, inbox},
+    logs::{Limits, LogPaths, Logs},
+    store::Backlog,
+};
+
+/// Followers' alerts that may wait: a slower one is told how many it missed.
+const FOLLOWED: usize = 256;
 
 /// What every thread may write to.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Shared {
     pub(super) counters: Arc<Counters>,
     pub(super) health: Arc<Health>,
+}
+
+/// The ways from part to part.
+#[derive(Clone)]
+pub(super) struct Links {
+    pub(super) shared: Shared,
+    pub(super) inbox: Inbox,
+    pub(super) queue: Arc<Queue>,
+    pub(super) backlog: Arc<Backlog>,
+    pub(super) feed: Arc<Feed>,
+    pub(super) board: Arc<Board>,
+    pub(super) recent: Arc<Recent>,
+    pub(super) alerts: broadcast::Sender<Arc<Alert>>,
+    pub(super) logs: Logs,
+    /// Ends when nobody is left who logs.
+    pub(super) logs_thread: Arc<Mutex<Option<JoinHandle<()>>>>,
+    /// The interfaces watched now.
+    pub(super) interfaces: Arc<Mutex<Vec<String>>>,
+}
+
+impl Links {
+    /// New ways, and the driver's end of its own.
+    pub(super) fn new(config: &NodeConfig) -> std::io::Result<(Self, Inputs)> {
+        let shared = Shared::default();
+        let (inbox, inputs) = inbox(shared.counters.clone());
+        let limits = Limits { max_size: config.logs.max_size, keep: config.logs.keep };
+        let paths = LogPaths::new(&config.log_dir, &config.state_dir);
+        let (logs, thread) = Logs::start(&paths, limits, shared.counters.clone(), shared.health.clone())?;
+        let links = Self {
+            feed: Arc::new(Feed::new(shared.counters.clone())),
+            shared,
+            inbox,
+            queue: Arc::default(),
+            backlog: Arc::default(),
+            board: Arc::default(),
+            recent: Arc::default(),
+            alerts: broadcast::Sender::new(FOLLOWED),
+            logs,
+            logs_thread: Arc::new(Mutex::new(Some(thread))),
+            interfaces: Arc::default(),
+        };
+        Ok((links, inputs))
+    }
+
+    /// Asks the driver what the kernel shall hold.
+    pub(super) fn desired(&self) -> Desired {
+        let inbox = self.inbox.clone();
+        Arc::new(move || {
+            let on = |agent: &smartfw_core::Agent| agent.enforcement() == EnforcementState::On;
+            inbox.ask(move |agent, _| on(agent).then(|| agent.desired())).flatten()
+        })
+    }
 }
 
 /// Opens an enforcer, once it is sure that it can be used.
@@ -27,11 +95,4 @@ pub(super) fn enforcer(kind: EnforcerKind) -> Result<Box<dyn Enforcer>, EnforceE
         preflight()?;
     }
     open(kind, Options::default())
-}
-
-/// Asks the driver what the kernel shall hold.
-pub(super) fn desired(inbox: Inbox) -> Desired {
-    Arc::new(move || {
-        inbox.ask(|agent, _| (agent.enforcement() == EnforcementState::On).then(|| agent.desired())).flatten()
-    })
 }

@@ -6,12 +6,8 @@ use smartfw_config::{NodeConfig, Sources, changed_keys, load};
 use smartfw_core::config::SensorConfig;
 use smartfw_proto::view::Reloaded;
 
-use crate::{
-    control::Reload,
-    detector::Feed,
-    inbox::{Inbox, Input},
-    logs::{Limits, Logs},
-};
+use super::parts::Links;
+use crate::{control::Reload, inbox::Input, logs::Limits};
 
 /// Keys beginning so are taken over while the node runs; all others need a restart.
 const AT_ONCE: [&str; 4] = ["enforcement.", "detection.rules.", "limits.", "logs."];
@@ -32,13 +28,11 @@ const AT_RESTART: [&str; 8] = [
 pub(super) fn reloader(
     config: &NodeConfig,
     sources: &Sources,
-    inbox: &Inbox,
-    feed: &Arc<Feed>,
+    links: &Links,
     sensor: &Arc<Mutex<SensorConfig>>,
-    logs: &Logs,
 ) -> Reload {
-    let (sources, inbox, feed, sensor) = (sources.clone(), inbox.clone(), feed.clone(), sensor.clone());
-    let (logs, running) = (logs.clone(), Mutex::new(config.clone()));
+    let (sources, sensor, running) = (sources.clone(), sensor.clone(), Mutex::new(config.clone()));
+    let (inbox, feed, logs) = (links.inbox.clone(), links.feed.clone(), links.logs.clone());
     Arc::new(move || {
         let mut running = running.lock().unwrap_or_else(PoisonError::into_inner);
         let mut new = load(&sources).map_err(|error| error.to_string())?;

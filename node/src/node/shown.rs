@@ -2,15 +2,13 @@
 
 use std::sync::Arc;
 
-use super::parts::Shared;
-use crate::{control::Drops, counters::Counters, detector::Board, inbox::Inbox, metrics::Page};
+use super::parts::Links;
+use crate::{control::Drops, counters::Counters, metrics::Page};
 
 /// Where the page's numbers come from.
 pub(super) struct Shown {
-    pub(super) inbox: Inbox,
-    pub(super) board: Arc<Board>,
+    pub(super) links: Links,
     pub(super) drops: Arc<Drops>,
-    pub(super) shared: Shared,
 }
 
 impl Shown {
@@ -20,21 +18,21 @@ impl Shown {
         self.traffic(&mut page);
         self.decisions(&mut page);
         self.kernel(&mut page);
-        queues(&mut page, &self.shared.counters);
-        latency(&mut page, &self.shared.counters);
-        page.gauge("health_entries", "Entries of the health list.", self.shared.health.list().len());
+        queues(&mut page, &self.links.shared.counters);
+        latency(&mut page, &self.links.shared.counters);
+        page.gauge("health_entries", "Entries of the health list.", self.links.shared.health.list().len());
         page.finish()
     }
 
     fn traffic(&self, page: &mut Page) {
-        let seen = self.board.seen();
+        let seen = self.links.board.seen();
         page.counter("packets_total", "Wire segments seen.", seen.packets);
         page.counter("bytes_total", "IP bytes seen.", seen.bytes);
         page.counter("suppressed_packets_total", "Segments of hard-blocked sources seen.", seen.suppressed);
         page.counter(
             "lost_packets_total",
             "Packets lost before they were seen.",
-            self.shared.counters.lost.get(),
+            self.links.shared.counters.lost.get(),
         );
         page.counter("flows_total", "Conversations begun.", seen.flows);
         page.gauge("sources", "Remote addresses remembered.", seen.sources);
@@ -43,21 +41,21 @@ impl Shown {
         for (kind, count) in &seen.malformed {
             page.sample("malformed_total", &[("kind", kind)], count);
         }
-        let restarts = self.shared.counters.detector_restarts.get();
+        let restarts = self.links.shared.counters.detector_restarts.get();
         page.counter("detector_restarts_total", "Times that the detector was started again.", restarts);
     }
 
     fn decisions(&self, page: &mut Page) {
         page.head("verdicts_total", "Verdicts by class.", "counter");
-        for (class, count) in self.shared.counters.verdicts.iter() {
+        for (class, count) in self.links.shared.counters.verdicts.iter() {
             page.sample("verdicts_total", &[("class", class.as_str())], count);
         }
         page.head("alerts_total", "Alerts and their updates by class.", "counter");
-        for (class, count) in self.shared.counters.alerts.iter() {
+        for (class, count) in self.links.shared.counters.alerts.iter() {
             page.sample("alerts_total", &[("class", class.as_str())], count);
         }
         let Some((counters, pending)) =
-            self.inbox.ask(|agent, _| (agent.counters(), agent.pending().count()))
+            self.links.inbox.ask(|agent, _| (agent.counters(), agent.pending().count()))
         else {
             return;
         };
@@ -73,7 +71,7 @@ impl Shown {
     }
 
     fn kernel(&self, page: &mut Page) {
-        let (dropped, counters) = (self.drops.total(), &self.shared.counters);
+        let (dropped, counters) = (self.drops.total(), &self.links.shared.counters);
         page.gauge("dropped_packets", "Packets dropped because of the blocks in force.", dropped.packets);
         page.gauge("dropped_bytes", "Bytes dropped because of the blocks in force.", dropped.bytes);
         page.counter("kernel_changes_total", "Changes that the kernel took.", counters.changes.get());

@@ -2,22 +2,19 @@
 
 use std::{
     path::PathBuf,
-    sync::{Arc, Mutex, mpsc},
+    sync::{Arc, Mutex, PoisonError, mpsc},
     time::Duration,
 };
 
 use smartfw_capture::{CaptureError, Live, live::LiveConfig};
 use smartfw_config::NodeConfig;
 
-use super::parts::Shared;
+use super::parts::{Links, Shared};
 use crate::{
     clock,
-    counters::Counters,
-    detector::{Board, Event, Feed, Job, Supervisor, Watching},
+    detector::{Board, Event, Job, Supervisor, Watching},
     health::{Level, Matter},
     heartbeat::{Beat, Heartbeat},
-    inbox::Inbox,
-    logs::Logs,
     notify::Notifier,
 };
 
@@ -35,47 +32,46 @@ fn live_config(config: &NodeConfig) -> LiveConfig {
 
 impl Watching {
     /// What the detector needs, beginning with interfaces that are already open.
-    #[expect(clippy::too_many_arguments, reason = "each is one of the detector's connections")]
-    pub(super) fn new(
-        config: &NodeConfig,
-        first: Live,
-        feed: &Arc<Feed>,
-        board: &Arc<Board>,
-        inbox: &Inbox,
-        logs: &Logs,
-        counters: &Arc<Counters>,
-        interfaces: &Arc<Mutex<Vec<String>>>,
-    ) -> Self {
+    pub(super) fn new(config: &NodeConfig, first: Live, links: &Links) -> Self {
         let again = live_config(config);
         let names = first.interfaces().iter().map(|interface| interface.name().to_owned()).collect();
-        if let Ok(mut interfaces) = interfaces.lock() {
-            *interfaces = names;
-        }
+        *links.interfaces.lock().unwrap_or_else(PoisonError::into_inner) = names;
         Self {
             open: Box::new(move || Live::open(again.clone())),
             first: Mutex::new(Some(first)),
             config: Arc::new(Mutex::new(config.sensor.clone())),
-            feed: feed.clone(),
-            board: board.clone(),
-            inbox: inbox.clone(),
-            logs: logs.clone(),
-            counters: counters.clone(),
-            interfaces: interfaces.clone(),
+            feed: links.feed.clone(),
+            board: links.board.clone(),
+            inbox: links.inbox.clone(),
+            logs: links.logs.clone(),
+            counters: links.shared.counters.clone(),
+            interfaces: links.interfaces.clone(),
         }
     }
 }
 
 /// Who is told how the detector is.
 pub(super) struct Watcher {
-    pub(super) state_dir: PathBuf,
-    pub(super) board: Arc<Board>,
-    pub(super) shared: Shared,
-    pub(super) notifier: Arc<Notifier>,
+    state_dir: PathBuf,
+    board: Arc<Board>,
+    shared: Shared,
+    notifier: Arc<Notifier>,
     /// Who ends the process when nothing helps.
-    pub(super) failed: mpsc::Sender<String>,
+    failed: mpsc::Sender<String>,
 }
 
 impl Watcher {
+    /// A watcher that tells the service manager, and `failed` when nothing helps.
+    pub(super) fn new(
+        config: &NodeConfig,
+        links: &Links,
+        notifier: &Arc<Notifier>,
+        failed: mpsc::Sender<String>,
+    ) -> Self {
+        let (state_dir, board) = (config.state_dir.clone(), links.board.clone());
+        Self { state_dir, board, shared: links.shared.clone(), notifier: notifier.clone(), failed }
+    }
+
     /// Starts the detector and watches over it.
     pub(super) fn start(self, watching: Watching) -> std::io::Result<Supervisor> {
         let heartbeat = Heartbeat::new(&self.state_dir);
