@@ -114,7 +114,9 @@ pub(super) fn receive(socket: &OwnedFd, batch: &mut Batch, with_header: bool) ->
         return Err(io::Error::last_os_error());
     }
     for (message, lengths) in messages.iter().zip(memory.lengths.iter_mut()).take(received as usize) {
-        *lengths = (message.msg_len as usize, message.msg_hdr.msg_controllen as usize);
+        #[allow(clippy::unnecessary_cast, reason = "musl has another type here")]
+        let control = message.msg_hdr.msg_controllen as usize;
+        *lengths = (message.msg_len as usize, control);
     }
     Ok(received as usize)
 }

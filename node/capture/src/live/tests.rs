@@ -22,13 +22,14 @@ impl Lab {
     }
 
     fn plug(&self) {
-        self.here.ip(&format!("link add v0 type veth peer name v1 netns {}", self.there.name()));
-        for (space, name, address) in
-            [(&self.here, "v0", "10.77.0.1/24"), (&self.there, "v1", "10.77.0.2/24")]
-        {
-            space.ip(&format!("addr add {address} dev {name}"));
+        let ends = "link add v0 address 02:00:00:00:00:01 type veth peer name v1 address 02:00:00:00:00:02";
+        self.here.ip(&format!("{ends} netns {}", self.there.name()));
+        for (space, name, own, other) in [(&self.here, "v0", 1, 2), (&self.there, "v1", 2, 1)] {
+            space.ip(&format!("addr add 10.77.0.{own}/24 dev {name}"));
             space.ip("link set lo up");
             space.ip(&format!("link set {name} up"));
+            // Known from the start: while the kernel asks for it, it keeps only some of what is to be sent.
+            space.ip(&format!("neigh replace 10.77.0.{other} lladdr 02:00:00:00:00:0{other} dev {name}"));
         }
     }
 
