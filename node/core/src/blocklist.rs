@@ -113,7 +113,7 @@ impl BlockList {
         Self {
             nets: Nets::new(),
             deadlines: BTreeSet::new(),
-            texts: Texts(BTreeSet::new()),
+            texts: Texts { known: BTreeSet::new(), last: None },
             count: 0,
             automatic: 0,
             classes: BTreeMap::new(),
@@ -128,7 +128,7 @@ impl BlockList {
 
     /// Adds an entry; the same origin's earlier one of that target is replaced and returned.
     pub(crate) fn insert(&mut self, target: IpNet, held: Held) -> Option<Held> {
-        let old = self.remove(&target, &held.words.origin.clone());
+        let old = self.remove(&target, &held.words.origin);
         self.tally(&target, &held, true);
         match self.nets.get_mut(&target) {
             None => {
@@ -290,7 +290,11 @@ impl BlockList {
 
 /// Origins and reasons, each kept once while many blocks share it.
 #[derive(Clone, Debug)]
-struct Texts(BTreeSet<Arc<Words>>);
+struct Texts {
+    known: BTreeSet<Arc<Words>>,
+    /// The lines of an import follow each other.
+    last: Option<Arc<Words>>,
+}
 
 /// An import has one reason for all its lines, detection has a few alive at a time. When it is full it is emptied:
 /// that costs a copy of each text, nothing else.
@@ -298,15 +302,78 @@ const TEXTS: usize = 1024;
 
 impl Texts {
     fn shared(&mut self, origin: &str, reason: &str) -> Arc<Words> {
-        let words = Words { origin: origin.into(), reason: reason.into() };
-        if let Some(known) = self.0.get(&words) {
-            return Arc::clone(known);
+        let same = |words: &&Arc<Words>| *words.origin == *origin && *words.reason == *reason;
+        if let Some(last) = self.last.as_ref().filter(same) {
+            return Arc::clone(last);
         }
-        if self.0.len() >= TEXTS {
-            self.0.clear();
+        let words = Words { origin: origin.into(), reason: reason.into() };
+        let words = self.known.get(&words).cloned().unwrap_or_else(|| self.learn(words));
+        self.last = Some(Arc::clone(&words));
+        words
+    }
+
+    fn learn(&mut self, words: Words) -> Arc<Words> {
+        if self.known.len() >= TEXTS {
+            self.known.clear();
         }
         let words = Arc::new(words);
-        self.0.insert(Arc::clone(&words));
+        self.known.insert(Arc::clone(&words));
         words
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use alloc::format;
+
+    use super::*;
+
+    fn held(list: &mut BlockList, origin: &str, strength: Strength, expires: u64) -> Held {
+        Held {
+            id: BlockId(expires),
+            since: Time::ZERO,
+            expires: Time::from_secs(expires),
+            words: list.words(origin, "why"),
+            confidence: 1.0,
+            class: Class::Manual,
+            strength,
+            detector: Detector::Operator,
+            evidence: None,
+            level: 1,
+            forced: false,
+        }
+    }
+
+    #[test]
+    fn a_block_takes_few_bytes() {
+        assert!(size_of::<Held>() <= 48);
+        assert!(size_of::<Slot>() <= 48, "{}", size_of::<Slot>());
+    }
+
+    #[test]
+    fn one_origin_has_one_entry_and_others_keep_theirs() {
+        let (mut list, target) = (BlockList::new(), "192.0.2.1/32".parse().unwrap());
+        for (origin, expires) in [("a", 10), ("b", 20), ("a", 30)] {
+            let held = held(&mut list, origin, Strength::Hard, expires);
+            list.insert(target, held);
+        }
+        assert_eq!(list.len(), 2);
+        assert_eq!(list.strongest(&target, |_| true).unwrap().expires, Time::from_secs(30));
+        assert_eq!(list.strongest(&target, |held| *held.words.origin == *"b").unwrap().id, BlockId(20));
+        assert_eq!(list.next_due(), Time::from_secs(20));
+        list.expire(&target, Time::from_secs(20));
+        assert_eq!((list.len(), list.next_due()), (1, Time::from_secs(30)));
+        list.remove_all(&target);
+        assert_eq!((list.len(), list.next_due(), list.classes()[&Class::Manual]), (0, Time::NEVER, 0));
+    }
+
+    #[test]
+    fn texts_are_shared_and_bounded() {
+        let mut list = BlockList::new();
+        assert!(Arc::ptr_eq(&list.words("a", "x"), &list.words("a", "x")));
+        for n in 0..3 * TEXTS {
+            list.words("a", &format!("{n}"));
+            assert!(list.texts.known.len() <= TEXTS);
+        }
     }
 }

@@ -47,6 +47,24 @@ pub(super) enum Key {
     Lesson(BlockId),
 }
 
+/// What follows from a change that was taken: small, because an import of a million brings two million.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Followup {
+    Forget(IpNet, Option<Strength>),
+    Destroy(IpNet),
+    ProtectService(Service),
+}
+
+impl From<Followup> for Effect {
+    fn from(followup: Followup) -> Self {
+        match followup {
+            Followup::Forget(target, strength) => Self::Forget(target, strength),
+            Followup::Destroy(target) => Self::Destroy(target),
+            Followup::ProtectService(service) => Self::ProtectService(service),
+        }
+    }
+}
+
 /// The effects that wait to be taken. One input makes a few for each block that it touches, so the queues are bounded
 /// by the block list as long as the driver takes them after each input; only reports wait for the disk, and they are
 /// bounded here.
@@ -58,7 +76,7 @@ pub(super) struct Outbox {
     /// Targets that changed, with what was dropped of them before.
     pub(super) targets: VecDeque<(IpNet, Option<Strength>)>,
     /// What follows from the targets that were taken.
-    pub(super) followups: VecDeque<Effect>,
+    pub(super) followups: VecDeque<Followup>,
     records: VecDeque<(Sequence, Key)>,
     reports: VecDeque<(Sequence, Alert)>,
     /// The last number given to a record.

@@ -14,7 +14,7 @@ use crate::{
     record::{Lesson, Pending, Sequence},
 };
 
-use super::{Agent, TEXT, clip, effects::Key, shield::as_protected};
+use super::{Agent, TEXT, clip, effects::Key};
 
 /// Refusals of an import that are listed one by one.
 const LISTED: usize = 100;
@@ -48,10 +48,10 @@ impl Agent {
 
     fn block(&mut self, now: Time, order: BlockOrder) -> Result<Done, Refusal> {
         let target = prefix::canonical_net(order.target);
-        self.refuse_order(&target, order.force)?;
+        self.refuse_order(&target, order.force, self.shield.overlapping(&target))?;
         let lifts = self.shield.observed_overlapping(&target).is_some();
         let full = order.duration.map_or(Time::NEVER, |duration| now.after(duration));
-        let block = self.insert_order(now, target, &order, lifts)?;
+        let block = self.insert_order(now, target, order, lifts)?.to_block(target);
         let reverts = self.unconfirmed.contains_key(&target).then(|| now.after(self.config.forced).min(full));
         Ok(Done::Blocked { block, reverts })
     }
@@ -63,9 +63,9 @@ impl Agent {
             // A list forces its widths, never its way to a protected address: nobody confirms its single lines.
             let checked = match self.shield.overlapping(&target) {
                 Some(protected) => Err(as_refusal(protected)),
-                None => self.refuse_order(&target, order.force),
+                None => self.refuse_order(&target, order.force, None),
             };
-            match checked.and_then(|()| self.insert_order(now, target, &order, false)) {
+            match checked.and_then(|()| self.insert_order(now, target, order, false)) {
                 Ok(_) => accepted += 1,
                 Err(refusal) => {
                     refused_count += 1;
@@ -79,7 +79,7 @@ impl Agent {
     }
 
     /// Why an operator's block is refused.
-    fn refuse_order(&self, target: &IpNet, force: bool) -> Result<(), Refusal> {
+    fn refuse_order(&self, target: &IpNet, force: bool, protected: Option<Protected>) -> Result<(), Refusal> {
         if target.prefix_len() == 0 {
             return Err(Refusal::Everything);
         }
@@ -88,12 +88,12 @@ impl Agent {
         if target.prefix_len() < shortest && !force {
             return Err(Refusal::TooWide { shortest });
         }
-        if let Some(allowed) = self.shield.allowed_covering(target) {
-            return Err(as_refusal(as_protected(allowed)));
-        }
-        match self.shield.overlapping(target).filter(|_| !force) {
-            Some(protected) => Err(as_refusal(protected)),
-            None => Ok(()),
+        match protected {
+            // Not even force drops what is allowed altogether.
+            Some(protected) if !force || self.shield.allowed_covering(target).is_some() => {
+                Err(as_refusal(protected))
+            }
+            _ => Ok(()),
         }
     }
 
@@ -101,11 +101,10 @@ impl Agent {
         &mut self,
         now: Time,
         target: IpNet,
-        order: &BlockOrder,
+        order: BlockOrder,
         forced: bool,
-    ) -> Result<Block, Refusal> {
-        let node = self.config.node.clone();
-        let old = self.blocks.get(&target, &node);
+    ) -> Result<Held, Refusal> {
+        let old = self.blocks.get(&target, &self.config.node);
         if old.is_none() && self.blocks.len() >= self.config.limits.blocks {
             return Err(Refusal::Full { limit: self.config.limits.blocks });
         }
@@ -113,7 +112,7 @@ impl Agent {
         let least = old.filter(|old| old.automatic()).map_or(Time::ZERO, |old| old.expires);
         let full = order.duration.map_or(Time::NEVER, |duration| now.after(duration)).max(least);
         let expires = if forced { full.min(now.after(self.config.forced)) } else { full };
-        let words = self.blocks.words(&node, &clip(order.reason.clone(), TEXT));
+        let words = self.blocks.words(&self.config.node, &clip(order.reason, TEXT));
         let id = self.chance.id();
         let held = Held {
             id,
@@ -128,19 +127,17 @@ impl Agent {
             level: 1,
             forced,
         };
-        let block = held.to_block(target);
         self.unconfirmed.remove(&target);
         if forced {
             self.unconfirmed.insert(target, (now, full));
         }
-        self.changing(target, |blocks| blocks.insert(target, held));
+        self.changing(target, |blocks| blocks.insert(target, held.clone()));
         self.outbox.persist(now, Key::Block(target, words));
-        Ok(block)
+        Ok(held)
     }
 
     fn unblock(&mut self, now: Time, target: IpNet, false_positive: bool) -> Result<Done, Refusal> {
-        if let Some(wider) = self.blocks.covering(&target).find(|wider| **wider != target) {
-            let _ = wider;
+        if self.blocks.covering(&target).any(|wider| *wider != target) {
             return Err(Refusal::NotFound);
         }
         let ended = self.end_within(now, target);
@@ -213,7 +210,7 @@ impl Agent {
     fn approved(&mut self, now: Time, target: IpNet) -> Option<Block> {
         let pending = self.dequeue(now, &target)?;
         let full = self.blocks.len() >= self.config.limits.blocks;
-        if full || self.shield.overlapping(&target).is_some() || self.dropped_hard(&target) {
+        if full || self.shield.overlapping(&target).is_some() || self.held_hard(&target) {
             return None;
         }
         let block = self.carry_out(now, pending.id, target, pending.strength, &pending.verdict);

@@ -106,16 +106,16 @@ impl Shield {
         }
     }
 
-    /// The prefixes that the kernel passes: all, but for those that a forced block lifts. The allow list is
+    /// The prefixes that the kernel passes: all, but for what forced blocks lift out of them. The allow list is
     /// never lifted.
     pub(super) fn passing(&self, forced: &BTreeSet<IpNet>) -> BTreeSet<IpNet> {
         let mut lifting = Nets::new();
         for target in forced.iter().filter(|target| self.allowed_covering(target).is_none()) {
             lifting.insert(*target, ());
         }
-        let stays = |net: &&IpNet| lifting.overlapping(net).next().is_none();
-        let observed = self.observed.iter().map(|(net, _)| net).filter(stays);
-        observed.chain(self.list().map(|entry| &entry.target)).copied().collect()
+        let mut passing: BTreeSet<IpNet> = self.list().map(|entry| entry.target).collect();
+        self.observed.iter().for_each(|(net, _)| pass_around(*net, &lifting, &mut passing));
+        passing
     }
 
     /// The prefixes in which the protected set would differ.
@@ -158,6 +158,17 @@ impl Shield {
     /// The operator's entry that is over first, when that is by `now`.
     pub(super) fn due(&self, now: Time) -> Option<IpNet> {
         self.ends.first().filter(|(at, _)| *at <= now).map(|(_, target)| *target)
+    }
+}
+
+/// Adds what is left of `net` around the lifted prefixes: one piece for each bit between their lengths.
+fn pass_around(net: IpNet, lifting: &Nets<()>, passing: &mut BTreeSet<IpNet>) {
+    if lifting.covering(&net).next().is_some() {
+        return;
+    }
+    match (lifting.within(&net).next(), net.subnets(net.prefix_len() + 1)) {
+        (Some(_), Ok(halves)) => halves.for_each(|half| pass_around(half, lifting, passing)),
+        (None, _) | (_, Err(_)) => drop(passing.insert(net)),
     }
 }
 

@@ -14,7 +14,7 @@ use crate::{
 
 use super::{
     Agent,
-    effects::{Effect, Key},
+    effects::{Effect, Followup, Key},
 };
 
 impl Agent {
@@ -25,7 +25,7 @@ impl Agent {
         }
         self.next_change()
             .map(Effect::Enforce)
-            .or_else(|| self.outbox.followups.pop_front())
+            .or_else(|| self.outbox.followups.pop_front().map(Effect::from))
             .or_else(|| {
                 let (sequence, key) = self.outbox.next_record()?;
                 Some(Effect::Persist(sequence, self.record(key)))
@@ -60,9 +60,9 @@ impl Agent {
         if before == after {
             return;
         }
-        self.outbox.followups.push_back(Effect::Forget(target, after));
+        self.outbox.followups.push_back(Followup::Forget(target, after));
         if after == Some(Strength::Hard) && self.switches.on() {
-            self.outbox.followups.push_back(Effect::Destroy(target));
+            self.outbox.followups.push_back(Followup::Destroy(target));
         }
     }
 

@@ -17,7 +17,7 @@ use crate::{
 
 use super::{
     Agent, TEXT, clip,
-    effects::{Effect, Key},
+    effects::{Followup, Key},
     episodes::EpisodeKey,
 };
 
@@ -45,17 +45,17 @@ impl Agent {
         let subject = verdict.subject;
         let alert = self.alert(id, verdict, action, note);
         let Some(alert) = self.episodes.tell(now, key, alert, self.config.limits.offenders) else { return };
+        self.counters.alerts += u64::from(alert.count == 1);
         self.publish(now, alert);
         if let Subject::Destination { service: service @ Service { protocol: Protocol::Tcp, .. }, .. } =
             subject
         {
-            self.outbox.followups.push_back(Effect::ProtectService(service));
+            self.outbox.followups.push_back(Followup::ProtectService(service));
         }
     }
 
     /// Keeps an alert and reports it once it is kept.
     pub(super) fn publish(&mut self, now: Time, alert: Alert) {
-        self.counters.alerts += u64::from(alert.count == 1);
         let limits = &self.config.limits;
         if let Subject::Source(address) = alert.subject {
             let target = prefix::host(address);
@@ -104,9 +104,14 @@ impl Agent {
     }
 
     /// Whether everything of `target` is dropped already.
-    pub(super) fn dropped_hard(&self, target: &IpNet) -> bool {
+    fn dropped_hard(&self, target: &IpNet) -> bool {
+        self.switches.on() && self.held_hard(target)
+    }
+
+    /// Whether everything of `target` is dropped as soon as enforcement is on.
+    pub(super) fn held_hard(&self, target: &IpNet) -> bool {
         let hard = |target: &IpNet| self.in_force(target).is_some_and(|held| held.strength == Strength::Hard);
-        self.switches.on() && self.blocks.covering(target).any(hard)
+        self.blocks.covering(target).any(hard)
     }
 
     /// What is done about a source, and why no more.
