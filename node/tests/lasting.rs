@@ -69,17 +69,29 @@ async fn a_full_disk_acknowledges_nothing_and_recovers_by_itself() {
     node.block("203.0.113.1").await;
     let filler = format!("/proc/{}/root{}/filler", node.pid(), state.display());
     let _ = fs::write(&filler, vec![1; 8 << 20]);
-    let order = Order::Block(block_order("203.0.113.2"));
-    let unanswered = tokio::time::timeout(Duration::from_secs(2), node.order(order)).await;
-    let targets = || place.set("smartfw_hard4");
-    wait_for("the kernel to drop although the disk is full", || targets().len() == 2).await;
-    if unanswered.is_err() {
-        node.wait_for_health("cannot be stored", true).await;
+    // What the database has set aside for itself is filled first.
+    let (mut ordered, mut answered) = (1, true);
+    while answered && ordered < 60_000 {
+        let orders = (0..1000_u32).map(|n| block_order(&std::net::Ipv4Addr::from(0x0b00_0000 + ordered + n).to_string()));
+        let order = Order::Import(orders.collect());
+        answered = tokio::time::timeout(Duration::from_secs(3), import(&mut node, order)).await.is_ok();
+        ordered += 1000;
     }
+    assert!(!answered, "a block was acknowledged although the disk was full");
+    assert_eq!(place.set("smartfw_hard4").len(), ordered as usize, "what cannot be stored is dropped all the same");
+    node.wait_for_health("cannot be stored", true).await;
     fs::remove_file(&filler).unwrap();
     node.block("203.0.113.3").await;
     node.wait_for_health("cannot be stored", false).await;
-    assert!(unanswered.is_err(), "a block was acknowledged although the disk was full");
+    assert_eq!(node.status().await.blocked, u64::from(ordered) + 1);
+}
+
+/// Imports one chunk and waits for its answer.
+async fn import(node: &mut common::Node, order: Order) {
+    let Order::Import(orders) = order else { return };
+    let chunks = tokio_stream::iter(import_chunks(orders).collect::<Vec<_>>());
+    let mut answers = node.client().import(chunks).await.unwrap().into_inner();
+    while answers.message().await.unwrap().is_some() {}
 }
 
 #[tokio::test]
