@@ -58,6 +58,16 @@ fn detection_makes_only_so_many_blocks_and_leaves_room_for_people() {
 }
 
 #[test]
+fn a_list_that_people_filled_takes_no_more_from_detection() {
+    let mut node = Node::with(|config| config.limits.blocks = 2);
+    node.block("203.0.113.1", false).unwrap();
+    node.block("203.0.113.2", false).unwrap();
+    assert_eq!(node.proven("192.0.2.1"), Some(Action::Report));
+    assert_eq!(node.reports[0].note, Veto::ListFull.text());
+    assert_eq!(node.agent.block_count(), 2);
+}
+
+#[test]
 fn blocks_that_cut_off_everybody_are_withdrawn() {
     let mut node = Node::new();
     node.forged("203.0.113.50");

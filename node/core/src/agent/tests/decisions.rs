@@ -95,6 +95,8 @@ fn a_soft_block_is_renewed_while_the_offence_goes_on() {
     }
     let changes = node.log.iter().filter(|effect| matches!(effect, Effect::Enforce(_))).count();
     assert!(changes <= 11, "one change a minute at most: {changes}");
+    let told = node.log.iter().filter(|effect| matches!(effect, Effect::Forget(..))).count();
+    assert_eq!(told, 1, "the sensor is told once: a renewal changes nothing for it");
 }
 
 #[test]
