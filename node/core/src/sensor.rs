@@ -35,6 +35,7 @@ use blocked::Blocked;
 use conversation::{Conversation, ConversationId, Ends};
 use rules::Finding;
 use service::Services;
+use sketch::Stamps;
 use source::{Asked, Source};
 use standing::Acquaintances;
 pub use stats::SensorStats;
@@ -67,6 +68,8 @@ pub struct Sensor {
     watches: VecDeque<(Time, IpAddr)>,
     /// Whether sshd itself reports its logins: then they are not guessed from packets as well.
     sshd_speaks: bool,
+    /// Who completed a handshake, by the second.
+    clients: Stamps<1024, 1>,
     stats: SensorStats,
 }
 
@@ -145,6 +148,7 @@ impl Sensor {
             windows: VecDeque::new(),
             watches: VecDeque::new(),
             sshd_speaks: false,
+            clients: Stamps::new(),
             stats: SensorStats::default(),
             limits,
         }
@@ -229,6 +233,12 @@ impl Sensor {
             forgotten_services: self.services.forgotten(),
             ..self.stats
         }
+    }
+
+    /// How many different clients completed a handshake within the second before `now`'s, estimated: what
+    /// `Agent::handle_handshakes` wants to know.
+    pub fn clients(&mut self, now: Time) -> u32 {
+        self.clients.count_older(now.as_secs(), 1)
     }
 
     fn packet(&mut self, packet: &Packet<'_>, judged: Judged) {

@@ -115,6 +115,15 @@ mod tests {
     }
 
     #[test]
+    fn what_was_marked_within_the_last_second_is_counted_when_it_is_over() {
+        let mut stamps = Stamps::<1024, 1>::new();
+        assert!((0..20).all(|hash| stamps.mark(hash * 3, 100)));
+        stamps.mark(999, 101);
+        assert!((19..=21).contains(&stamps.count_older(101, 1)));
+        assert_eq!(stamps.count_older(102, 1), 1);
+    }
+
+    #[test]
     fn only_the_first_mark_counts_for_age() {
         let mut stamps = Stamps::<64, 120>::new();
         stamps.mark_first(3, 50);

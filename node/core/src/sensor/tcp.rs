@@ -164,6 +164,7 @@ impl Sensor {
     fn proven(&mut self, seen: &Sighting, port: u16, conversation: &mut Conversation) {
         conversation.state.set_proven(true);
         self.stats.handshakes += 1;
+        self.clients.mark(seen.hash, seen.now.as_secs());
         let (rules, id, port) = (self.rules.clone(), conversation.starving_id(), self.keyed.number(port));
         let source = self.proven_source(seen.remote);
         conversation.state.set_first_try(source.opened.mark(port, seen.now.as_secs() / 60));
