@@ -1,4 +1,5 @@
 //! What was blocked stays blocked, whatever happens to the daemon.
+#![allow(clippy::unwrap_used, clippy::print_stderr, reason = "a test says what failed by panicking")]
 
 #[allow(dead_code, unreachable_pub, reason = "shared by several test files")]
 mod common;

@@ -1,4 +1,5 @@
 //! How the daemon starts, refuses, lives and ends.
+#![allow(clippy::unwrap_used, clippy::print_stderr, reason = "a test says what failed by panicking")]
 
 #[allow(dead_code, unreachable_pub, reason = "shared by several test files")]
 mod common;

@@ -77,7 +77,7 @@ impl Kind for Span {
 }
 
 fn span_text(secs: u64) -> String {
-    let unit = UNITS.iter().find(|(_, unit)| secs >= *unit && secs % unit == 0);
+    let unit = UNITS.iter().find(|(_, unit)| secs >= *unit && secs.is_multiple_of(*unit));
     unit.map_or_else(|| format!("{secs}s"), |(name, unit)| format!("{}{name}", secs / unit))
 }
 
@@ -136,7 +136,7 @@ impl Kind for Size {
 }
 
 fn size_text(bytes: u64) -> String {
-    let unit = SIZES.iter().find(|(_, unit)| bytes >= *unit && bytes % unit == 0);
+    let unit = SIZES.iter().find(|(_, unit)| bytes >= *unit && bytes.is_multiple_of(*unit));
     unit.map_or_else(|| bytes.to_string(), |(name, unit)| format!("{}{name}", bytes / unit))
 }
 

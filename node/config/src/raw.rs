@@ -16,7 +16,7 @@ pub(crate) enum Raw {
     /// `true` or `false` in a file.
     Bool(bool),
     /// A list in a file.
-    List(Vec<Raw>),
+    List(Vec<Self>),
     /// A table in a file where it holds no key; tables with keys are their keys.
     Table,
     /// A date or a number beyond 64 bits: nothing here wants one.

@@ -1,4 +1,5 @@
 //! What a person may write, and what they are told when it is wrong.
+#![allow(clippy::unwrap_used, clippy::print_stderr, reason = "a test says what failed by panicking")]
 
 use std::{fs, path::PathBuf, time::Duration};
 

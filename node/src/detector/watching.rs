@@ -67,7 +67,7 @@ impl Watching {
             Sensor::new(locked(&self.config).clone(), view, seed().map_err(|error| error.to_string())?);
         self.board.begin();
         self.inbox.send(Input::SensorRestarted);
-        let mut life = Life { shared: self, source, sensor, lost: 0, shown: Instant::now() };
+        let mut life = Life { shared: self, source, sensor, lost: 0, shown: Instant::now(), second: 0 };
         while lifeline.beat() {
             life.stride()?;
             #[cfg(debug_assertions)]
@@ -109,6 +109,8 @@ struct Life<'a> {
     sensor: Sensor,
     lost: u64,
     shown: Instant,
+    /// The second that was last told of.
+    second: u64,
 }
 
 impl Life<'_> {
@@ -144,6 +146,10 @@ impl Life<'_> {
         while let Some(report) = self.sensor.poll_window() {
             self.shared.board.window(&report);
             self.shared.logs.write(Line::Traffic(window(&report)));
+        }
+        if now.as_secs() != self.second {
+            self.second = now.as_secs();
+            self.shared.inbox.send(Input::Handshakes(self.sensor.clients(now)));
         }
         if self.shown.elapsed() >= SHOW {
             self.show();
