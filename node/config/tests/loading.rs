@@ -26,6 +26,15 @@ fn the_example_gives_the_defaults_commented_out_or_in() {
 }
 
 #[test]
+fn the_installed_file_and_the_documentation_show_the_example() {
+    let root = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let read = |name: &str| fs::read_to_string(root.join(name)).unwrap();
+    let advice = "write it anew: smartfw-node --example-config";
+    assert!(read("deploy/node.toml") == example(), "deploy/node.toml: {advice}");
+    assert!(read("docs/configuration.md").contains(&format!("```toml\n{}```", example())), "{advice}");
+}
+
+#[test]
 fn every_kind_of_value_reaches_its_place() {
     let config = Case::new(
         r#"
