@@ -90,11 +90,14 @@ named! {
 /// [`Malformed`] when the frame is IP and cannot be read.
 pub fn parse<'a>(frame: &Frame<'a>) -> Result<Option<Packet<'a>>, Malformed> {
     let Some((ip, header)) = link::network_layer(frame.bytes, frame.link)? else { return Ok(None) };
-    let on_wire = frame.wire_len.saturating_sub(header as u32).max(ip.len() as u32);
+    let on_wire = frame.wire_len.saturating_sub(header as u32).min(MAX_PACKET).max(ip.len() as u32);
     let mut packet = network::parse(ip, on_wire, 0)?;
     packet.split(frame.gso_size);
     Ok(Some(packet))
 }
+
+/// Kernels merge up to 512 KiB (BIG TCP); a capture file may claim anything, and sums of it must not overflow.
+const MAX_PACKET: u32 = 1 << 20;
 
 /// The payload of a full Ethernet segment of TCP with timestamps: what a frame longer than the MTU was made of when
 /// nobody recorded it.
@@ -120,5 +123,7 @@ pub(crate) fn be16(bytes: &[u8], at: usize) -> Option<u16> {
     Some(u16::from_be_bytes(*bytes.get(at..)?.first_chunk()?))
 }
 
+#[cfg(test)]
+pub(crate) mod build;
 #[cfg(test)]
 mod tests;

@@ -114,6 +114,8 @@ pub enum Icmp {
     EchoReply,
     /// Something could not be delivered.
     Unreachable,
+    /// Another error: a packet of the receiver's was too big, lived too long, took a detour.
+    Error,
     /// Neighbour and router discovery: never judged.
     Discovery,
     /// Anything else, by its type.
@@ -135,7 +137,7 @@ impl Transport<'_> {
 pub(super) fn parse(protocol: u8, content: &[u8], length: u32) -> Result<Transport<'_>, Malformed> {
     match protocol {
         6 => tcp(content, length).map(Transport::Tcp),
-        17 => udp(content, length).map(Transport::Udp),
+        17 => udp(content, length, false).map(Transport::Udp),
         1 => icmp(content).map(Transport::Icmp),
         58 => icmpv6(content).map(Transport::Icmp),
         other => Ok(Transport::Other(other)),
@@ -144,7 +146,11 @@ pub(super) fn parse(protocol: u8, content: &[u8], length: u32) -> Result<Transpo
 
 /// The first part of a packet: whole where the header fits, else at least its port (`nmap -f` sends 8 bytes).
 pub(super) fn first_fragment(protocol: u8, content: &[u8], length: u32) -> Transport<'_> {
-    match parse(protocol, content, length) {
+    let whole = match protocol {
+        17 => udp(content, length, true).map(Transport::Udp),
+        _ => parse(protocol, content, length),
+    };
+    match whole {
         Ok(transport) => transport,
         Err(_) => Transport::Fragment {
             destination_port: matches!(protocol, 6 | 17).then(|| be16(content, 2)).flatten(),
@@ -170,12 +176,14 @@ fn tcp(content: &[u8], length: u32) -> Result<Tcp<'_>, Malformed> {
     })
 }
 
-fn udp(content: &[u8], length: u32) -> Result<Udp<'_>, Malformed> {
+/// A datagram, or its first `part`: then it promises more than there is.
+fn udp(content: &[u8], length: u32, part: bool) -> Result<Udp<'_>, Malformed> {
     const HEADER: u32 = UdpPacket::minimum_packet_size() as u32;
     let udp = UdpPacket::new(content).ok_or(Malformed::UdpHeader)?;
     // Length 0 is a jumbogram, or a segmented send: then the IP length counts.
     let own = match u32::from(udp.get_length()) {
         0 => length,
+        own if part => own.min(length),
         own => own,
     };
     if own < HEADER || own > length {
@@ -185,7 +193,7 @@ fn udp(content: &[u8], length: u32) -> Result<Udp<'_>, Malformed> {
         source_port: udp.get_source(),
         destination_port: udp.get_destination(),
         payload_len: own - HEADER,
-        payload: content.get(HEADER as usize..).unwrap_or_default(),
+        payload: content.get(HEADER as usize..content.len().min(own as usize)).unwrap_or_default(),
     })
 }
 
@@ -195,6 +203,7 @@ fn icmp(content: &[u8]) -> Result<Icmp, Malformed> {
         8 => Icmp::EchoRequest,
         0 => Icmp::EchoReply,
         3 => Icmp::Unreachable,
+        4 | 5 | 11 | 12 => Icmp::Error,
         other => Icmp::Other(other),
     })
 }
@@ -205,6 +214,8 @@ fn icmpv6(content: &[u8]) -> Result<Icmp, Malformed> {
         [129, ..] => Icmp::EchoReply,
         [1, ..] => Icmp::Unreachable,
         [130..=137 | 143, ..] => Icmp::Discovery,
+        // All other types below 128 are errors (RFC 4443, 2.1).
+        [..=127, ..] => Icmp::Error,
         [other, ..] => Icmp::Other(other),
     })
 }

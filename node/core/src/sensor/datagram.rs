@@ -97,7 +97,7 @@ impl Sensor {
 
     pub(super) fn icmp(&mut self, packet: &Packet<'_>, judged: Judged, icmp: Icmp) {
         // Replies and errors are answers: they count for the one who asked, their destination.
-        let answer = matches!(icmp, Icmp::EchoReply | Icmp::Unreachable);
+        let answer = matches!(icmp, Icmp::EchoReply | Icmp::Unreachable | Icmp::Error);
         let judged = match (judged, answer) {
             (Judged::Initiator, true) => Judged::Destination,
             (judged, _) => judged,
@@ -112,7 +112,8 @@ impl Sensor {
         match icmp {
             Icmp::EchoReply => source.tcp.clear(asked),
             Icmp::Unreachable => source.window.add(seen.now, |counts| counts.unreachable += 1),
-            Icmp::EchoRequest | Icmp::Other(_) | Icmp::Discovery => {
+            Icmp::Error | Icmp::Discovery => {}
+            Icmp::EchoRequest | Icmp::Other(_) => {
                 source.window.add(seen.now, |counts| counts.echo += seen.segments);
                 let new = source.tcp.mark(seen.now, asked);
                 let sweep = if new { rules::port_scan(source, seen.now, &rules.port_scan) } else { None };
