@@ -256,7 +256,7 @@ impl Sensor {
         let from_remote = match judged {
             Judged::Source | Judged::Initiator => true,
             Judged::Destination => false,
-            Judged::Nobody => return None,
+            Judged::Trusted | Judged::Nobody => return None,
         };
         Some(self.sighting_of(packet, from_remote, port))
     }
@@ -287,7 +287,8 @@ impl Sensor {
             Judged::Initiator => source_began,
             Judged::Source if source_began => true,
             Judged::Destination if !source_began => false,
-            Judged::Source | Judged::Destination => return None,
+            Judged::Trusted if !source_began => false,
+            Judged::Source | Judged::Destination | Judged::Trusted => return None,
         };
         let port = if from_remote { ends.destination_port } else { ends.source_port };
         Some(self.sighting_of(packet, from_remote, port))

@@ -117,6 +117,10 @@ bits! {
     in_body, set_in_body = 12;
     /// It did some work, and was counted for it.
     worked, set_worked = 13;
+    /// The SYN carried data (TCP Fast Open).
+    syn_carried, set_syn_carried = 14;
+    /// The responder's last packet is known to be the responder's.
+    vouched, set_vouched = 15;
 }
 
 impl Conversation {

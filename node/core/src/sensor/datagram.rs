@@ -61,11 +61,11 @@ impl Sensor {
         if conversation.state.answered() {
             return;
         }
-        conversation.request_bytes += seen.segments;
+        conversation.request_bytes = conversation.request_bytes.saturating_add(seen.segments);
         self.touch(&seen, ends.destination_port, Protocol::Udp, Touch::Datagram);
         let (rules, asked) = (self.rules.clone(), seen.asked);
         let Some(source) = self.source_of(&seen) else { return };
-        source.window.add(seen.now, |counts| counts.udp += seen.segments);
+        source.window.add(seen.now, |counts| counts.udp = counts.udp.saturating_add(seen.segments));
         let new = fresh && source.udp.mark(seen.now, asked);
         let scan = if new { rules::udp_scan(source, seen.now, &rules.port_scan) } else { None };
         let flood = rules::udp_flood(source, seen.now, &rules.net_flood);
@@ -91,7 +91,9 @@ impl Sensor {
         let waited = conversation.request_bytes;
         if let Some(source) = self.source_of(&seen) {
             source.udp.clear(asked);
-            source.window.add(seen.now, |counts| counts.udp_answered += waited);
+            source
+                .window
+                .add(seen.now, |counts| counts.udp_answered = counts.udp_answered.saturating_add(waited));
         }
     }
 
@@ -99,7 +101,7 @@ impl Sensor {
         // Replies and errors are answers: they count for the one who asked, their destination.
         let answer = matches!(icmp, Icmp::EchoReply | Icmp::Unreachable | Icmp::Error);
         let judged = match (judged, answer) {
-            (Judged::Initiator, true) => Judged::Destination,
+            (Judged::Initiator | Judged::Trusted, true) => Judged::Destination,
             (judged, _) => judged,
         };
         let Some(seen) = self.sighting(packet, judged, 0) else { return };
@@ -114,7 +116,7 @@ impl Sensor {
             Icmp::Unreachable => source.window.add(seen.now, |counts| counts.unreachable += 1),
             Icmp::Error | Icmp::Discovery => {}
             Icmp::EchoRequest | Icmp::Other(_) => {
-                source.window.add(seen.now, |counts| counts.echo += seen.segments);
+                source.window.add(seen.now, |counts| counts.echo = counts.echo.saturating_add(seen.segments));
                 let new = source.tcp.mark(seen.now, asked);
                 let sweep = if new { rules::port_scan(source, seen.now, &rules.port_scan) } else { None };
                 let flood = rules::echo_flood(source, seen.now, &rules.net_flood);

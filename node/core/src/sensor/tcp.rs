@@ -8,7 +8,7 @@ use super::{
     rules,
     service::Touch,
     source::{Asked, STARVED_HALF_LIFE},
-    view::Judged,
+    view::{Judged, View},
 };
 use crate::{
     Class, Features, Subject,
@@ -18,7 +18,7 @@ use crate::{
 
 /// FTP servers connect from this port to where a client told them to.
 const FTP_DATA: u16 = 20;
-/// A handshake that carries nothing for this long stays a probe.
+/// A handshake that carries nothing and ends sooner than this was a probe.
 const PROBE: Duration = Duration::from_secs(5);
 /// A connection that lasted this long did its work, though it is not over.
 const LASTING: Duration = Duration::from_secs(10);
@@ -42,7 +42,10 @@ impl Sensor {
             Some(seen) if seen.from_remote => {
                 self.tcp_asked(&seen, &ends, tcp, &mut conversation);
             }
-            Some(seen) => self.tcp_answered(&seen, &ends, tcp, &mut conversation),
+            Some(seen) => {
+                conversation.state.set_vouched(self.vouches(judged, &seen));
+                self.tcp_answered(&seen, &ends, tcp, &mut conversation);
+            }
             None => self.own_connection(&ends, tcp, &conversation),
         }
         conversation.last = self.now;
@@ -57,7 +60,7 @@ impl Sensor {
 
     /// The conversation that a segment belongs to, new where it begins one; `None` for a RST to nothing.
     fn begun_or_continued(
-        &self,
+        &mut self,
         known: Option<Conversation>,
         ends: &Ends,
         tcp: &Tcp<'_>,
@@ -65,7 +68,7 @@ impl Sensor {
         let syn_end = tcp.sequence.wrapping_add(1).wrapping_add(tcp.payload_len);
         match known {
             // The same ports again: another SYN than the one we know.
-            Some(known) if tcp.flags.is_syn() && known.syn_end != syn_end => {}
+            Some(known) if tcp.flags.is_syn() && known.syn_end != syn_end => self.abandoned(&known, ends),
             Some(known) => return Some(known),
             None if tcp.flags.is_rst() => return None,
             None => {}
@@ -79,10 +82,23 @@ impl Sensor {
         Some(conversation)
     }
 
+    /// Nobody saw the end of the connection whose ports begin another.
+    fn abandoned(&mut self, known: &Conversation, ends: &Ends) {
+        if !known.state.proven() || known.state.closed() {
+            return;
+        }
+        let source_began = ends.source_is_low() == known.state.low_began();
+        let remote = if source_began { ends.source } else { ends.destination };
+        if let Some(source) = self.source(remote) {
+            source.open = source.open.saturating_sub(1);
+            source.starving.clear(known.starving_id());
+        }
+    }
+
     fn tcp_asked(&mut self, seen: &Sighting, ends: &Ends, tcp: &Tcp<'_>, conversation: &mut Conversation) {
         self.count(seen, true);
         if let Some(source) = self.source_of(seen) {
-            source.window.add(seen.now, |counts| counts.tcp += seen.segments);
+            source.window.add(seen.now, |counts| counts.tcp = counts.tcp.saturating_add(seen.segments));
         }
         let asked = seen.asked;
         if tcp.flags.is_rst() {
@@ -114,7 +130,7 @@ impl Sensor {
             return; // a retransmission
         }
         conversation.syn_end = syn_end;
-        conversation.request_bytes = tcp.payload_len;
+        conversation.state.set_syn_carried(tcp.payload_len > 0);
         self.touch(seen, ends.destination_port, Protocol::Tcp, Touch::Syn);
         let rules = self.rules.clone();
         let Some(source) = self.source_of(seen) else { return };
@@ -165,18 +181,12 @@ impl Sensor {
         conversation.state.set_proven(true);
         self.stats.handshakes += 1;
         self.clients.mark(seen.hash, seen.now.as_secs());
-        let (rules, id, port) = (self.rules.clone(), conversation.starving_id(), self.keyed.number(port));
+        let (id, port) = (conversation.starving_id(), self.keyed.number(port));
         let source = self.proven_source(seen.remote);
         conversation.state.set_first_try(source.opened.mark(port, seen.now.as_secs() / 60));
         source.open = source.open.saturating_add(1);
         // Until it asks for something, it may be held open for nothing.
         source.starving.mark_first(id, seen.now.as_secs());
-        let mut scan = None;
-        if conversation.state.first_try() {
-            source.window.add(seen.now, |counts| counts.probes += 1);
-            scan = rules::port_scan(source, seen.now, &rules.port_scan);
-        }
-        self.accuse(seen.remote, scan);
         self.watch_starving(seen.remote);
     }
 
@@ -187,12 +197,8 @@ impl Sensor {
         }
         conversation.state.set_asked(true);
         let id = conversation.starving_id();
-        let used = conversation.state.proven() && conversation.state.first_try();
         if let Some(source) = self.source_of(seen) {
             source.starving.clear(id);
-            if used && seen.now.since(conversation.begun) < PROBE {
-                source.window.add(seen.now, |counts| counts.probes_used += 1);
-            }
         }
     }
 
@@ -205,12 +211,18 @@ impl Sensor {
         }
         let rules = self.rules.clone();
         let Some(source) = self.source_of(seen) else { return };
-        source.window.add(seen.now, |counts| counts.stray += seen.segments);
+        source.window.add(seen.now, |counts| counts.stray = counts.stray.saturating_add(seen.segments));
         let new = source.tcp.mark(seen.now, asked);
         let scan = if new { rules::port_scan(source, seen.now, &rules.port_scan) } else { None };
         let flood = rules::stray_flood(source, seen.now, &rules.net_flood);
         self.accuse(seen.remote, scan);
         self.accuse(seen.remote, flood);
+    }
+
+    /// Whether the answer is the responder's own: we sent it ourselves, or it came from an interface that is trusted.
+    /// Whatever else we forward could have been forged by the one whom it would prove.
+    fn vouches(&self, judged: Judged, seen: &Sighting) -> bool {
+        judged != Judged::Initiator || self.view == View::Initiator || self.view.is_ours(seen.local)
     }
 
     fn tcp_answered(&mut self, seen: &Sighting, ends: &Ends, tcp: &Tcp<'_>, conversation: &mut Conversation) {
@@ -225,10 +237,10 @@ impl Sensor {
             conversation.state.set_answered(true);
             self.answered_probe(seen, seen.asked);
         }
-        if tcp.flags.is_syn_ack() {
+        if tcp.flags.is_syn_ack() && conversation.state.vouched() {
             conversation.proof = tcp.sequence.wrapping_add(1);
             // Only a valid cookie of the initiator's makes us take the data of its SYN (RFC 7413).
-            let data_taken = tcp.acknowledgement == conversation.syn_end && carried_data(conversation);
+            let data_taken = tcp.acknowledgement == conversation.syn_end && conversation.state.syn_carried();
             if data_taken && !conversation.state.proven() && conversation.state.begin_seen() {
                 self.proven(seen, ends.source_port, conversation);
             }
@@ -254,7 +266,11 @@ impl Sensor {
             let source = self.proven_source(seen.remote);
             source.open = source.open.saturating_sub(1);
             source.starving.clear(id);
-            if state.asked() && state.pending() && !state.replied() && age >= rules.slow_dos.min_age {
+            if !state.asked() && state.first_try() && age < PROBE {
+                source.window.add(seen.now, |counts| counts.probes += 1);
+                let finding = rules::port_scan(source, seen.now, &rules.port_scan);
+                self.accuse(seen.remote, finding);
+            } else if state.asked() && state.pending() && !state.replied() && age >= rules.slow_dos.min_age {
                 source.starved.add(seen.now, STARVED_HALF_LIFE, 1.0);
                 let finding = rules::slow_dos(source, seen.now, &rules.slow_dos);
                 self.accuse(seen.remote, finding);
@@ -362,11 +378,6 @@ impl Sensor {
 fn proves(tcp: &Tcp<'_>, conversation: &Conversation) -> bool {
     let beyond = tcp.acknowledgement.wrapping_sub(conversation.proof);
     tcp.flags.is_ack() && conversation.proof != 0 && beyond <= conversation.reply_bytes.saturating_add(1)
-}
-
-/// Whether the SYN carried data: its end is then not just behind it. Remembered as a request already begun.
-fn carried_data(conversation: &Conversation) -> bool {
-    conversation.request_bytes > 0
 }
 
 impl Conversation {

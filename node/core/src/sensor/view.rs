@@ -26,6 +26,8 @@ pub(super) enum Judged {
     Destination,
     /// Whoever began the conversation.
     Initiator,
+    /// Nobody, since the interface is trusted; what it answers counts for the one who asked.
+    Trusted,
     /// Nobody: it is counted elsewhere, or to everybody.
     Nobody,
 }
@@ -46,7 +48,7 @@ impl View {
             (false, true, _) => Judged::Source,
             // Forwarded packets pass twice: the way in counts.
             (false, false, Some(Direction::Out)) => Judged::Nobody,
-            (false, false, _) if trusted => Judged::Nobody,
+            (false, false, _) if trusted => Judged::Trusted,
             (false, false, _) => Judged::Initiator,
         }
     }

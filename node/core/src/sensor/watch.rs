@@ -31,8 +31,11 @@ impl Sensor {
     /// Looks at the sources whose time has come.
     pub fn handle_timeout(&mut self, now: Time) {
         self.now = self.now.max(now);
-        let rules = self.rules.clone();
-        while let Some((_, remote)) = self.watches.front().copied().filter(|(until, _)| *until <= now) {
+        let (now, rules) = (self.now, self.rules.clone());
+        // Each once: who is watched on may be due at once where time ends.
+        for _ in 0..self.watches.len() {
+            let due = self.watches.front().copied().filter(|(until, _)| *until <= now);
+            let Some((_, remote)) = due else { return };
             self.watches.pop_front();
             if self.blocked.contains(remote) {
                 continue;

@@ -40,10 +40,8 @@ pub(super) struct Counts {
     pub(super) requests: u32,
     /// Requests that carry a password in the open.
     pub(super) passwords: u32,
-    /// Handshakes on ports not tried before: while they carry nothing, they are probes that prove their sender.
+    /// Probes that prove their sender: handshakes on ports not tried before that ended without carrying anything.
     pub(super) probes: u32,
-    /// Those of them that carried something after all.
-    pub(super) probes_used: u32,
     /// Connections that did some work.
     pub(super) worked: u32,
     /// Attempts on the service that had the most.
@@ -51,26 +49,26 @@ pub(super) struct Counts {
 }
 
 impl Counts {
+    /// What a bucket no longer counts; a sum that reached its type's end may have less left than the bucket.
     fn subtract(&mut self, other: &Self) {
-        self.packets -= other.packets;
-        self.bytes -= other.bytes;
-        self.squares -= other.squares;
+        self.packets = self.packets.saturating_sub(other.packets);
+        self.bytes = self.bytes.saturating_sub(other.bytes);
+        self.squares = self.squares.saturating_sub(other.squares);
         self.gaps = (self.gaps - other.gaps).max(0.0);
-        self.tcp -= other.tcp;
-        self.syn -= other.syn;
-        self.followed -= other.followed;
-        self.refused -= other.refused;
-        self.stray -= other.stray;
-        self.udp -= other.udp;
-        self.udp_answered -= other.udp_answered;
-        self.unreachable -= other.unreachable;
-        self.echo -= other.echo;
-        self.requests -= other.requests;
-        self.passwords -= other.passwords;
-        self.probes -= other.probes;
-        self.probes_used -= other.probes_used;
-        self.worked -= other.worked;
-        self.attempts -= other.attempts;
+        self.tcp = self.tcp.saturating_sub(other.tcp);
+        self.syn = self.syn.saturating_sub(other.syn);
+        self.followed = self.followed.saturating_sub(other.followed);
+        self.refused = self.refused.saturating_sub(other.refused);
+        self.stray = self.stray.saturating_sub(other.stray);
+        self.udp = self.udp.saturating_sub(other.udp);
+        self.udp_answered = self.udp_answered.saturating_sub(other.udp_answered);
+        self.unreachable = self.unreachable.saturating_sub(other.unreachable);
+        self.echo = self.echo.saturating_sub(other.echo);
+        self.requests = self.requests.saturating_sub(other.requests);
+        self.passwords = self.passwords.saturating_sub(other.passwords);
+        self.probes = self.probes.saturating_sub(other.probes);
+        self.worked = self.worked.saturating_sub(other.worked);
+        self.attempts = self.attempts.saturating_sub(other.attempts);
     }
 }
 
@@ -111,9 +109,9 @@ impl Window {
         let gap = if self.total.packets == 0 { 0.0 } else { gap };
         let each = u64::from(bytes / segments.max(1));
         self.add(now, |counts| {
-            counts.packets += segments;
+            counts.packets = counts.packets.saturating_add(segments);
             counts.bytes += u64::from(bytes);
-            counts.squares += each * each * u64::from(segments);
+            counts.squares = counts.squares.saturating_add(each * each * u64::from(segments));
             counts.gaps += gap * gap;
         });
         self.last = self.last.max(now);
@@ -150,7 +148,7 @@ impl Window {
             *bucket = Counts::default();
         }
         self.second = second;
-        self.begun = self.begun.max(Time::from_secs(second - (BUCKETS as u64 - 1)));
+        self.begun = self.begun.max(Time::from_secs(second.saturating_sub(BUCKETS as u64 - 1)));
         if self.total.packets == 0 {
             self.begun = now;
         }
