@@ -1,0 +1,71 @@
+use super::{
+    brute_force::{ssh, typo},
+    lab::*,
+};
+use crate::{
+    Class, Evidence,
+    sensor::{Login, LoginOutcome},
+};
+
+fn says(lab: &mut Lab, source: &str, outcome: LoginOutcome) {
+    let login = Login { source: address(source), port: 50_000, outcome };
+    lab.sensor.handle_login(lab.now, login);
+}
+
+#[test]
+fn eight_failures_by_the_services_own_word_are_proven_brute_force() {
+    let mut lab = Lab::new();
+    (0..7).for_each(|_| says(&mut lab, "203.0.113.66", LoginOutcome::Failed));
+    lab.silent();
+    says(&mut lab, "203.0.113.66", LoginOutcome::Failed);
+    lab.accuses(ATTACKER, Class::BruteForce, "brute_force.failures", Evidence::Handshake);
+}
+
+#[test]
+fn a_success_clears_what_went_before() {
+    let mut lab = Lab::new();
+    for _ in 0..10 {
+        (0..7).for_each(|_| says(&mut lab, "192.0.2.10", LoginOutcome::Failed));
+        says(&mut lab, "192.0.2.10", LoginOutcome::Accepted);
+        lab.wait(1000);
+    }
+    lab.silent();
+}
+
+#[test]
+fn failures_fade_within_hours() {
+    let mut lab = Lab::new();
+    for _ in 0..40 {
+        (0..3).for_each(|_| says(&mut lab, "192.0.2.10", LoginOutcome::Failed));
+        lab.wait(1_200_000);
+    }
+    lab.silent();
+}
+
+#[test]
+fn packets_are_not_counted_once_sshd_speaks() {
+    let mut lab = Lab::new();
+    for port in 0..7 {
+        let mut connection = ssh(&mut lab, CLIENT, 40_000 + port);
+        says(&mut lab, "192.0.2.10", LoginOutcome::Failed);
+        typo(&mut lab, &mut connection);
+        connection.close(&mut lab);
+    }
+    lab.silent();
+}
+
+#[test]
+fn a_mapped_address_is_the_ipv4_address_that_it_is() {
+    let mut lab = Lab::new();
+    (0..8).for_each(|_| says(&mut lab, "::ffff:203.0.113.66", LoginOutcome::Failed));
+    lab.accuses(ATTACKER, Class::BruteForce, "brute_force.failures", Evidence::Handshake);
+}
+
+#[test]
+fn who_got_in_is_known() {
+    let mut lab = Lab::new();
+    says(&mut lab, "192.0.2.10", LoginOutcome::Accepted);
+    (0..40).for_each(|port| lab.refuse(CLIENT, 1000 + port));
+    let verdict = lab.accuses(CLIENT, Class::PortScan, "port_scan.ports", Evidence::Spoofable);
+    assert!(verdict.standing.known && verdict.standing.established);
+}
