@@ -53,7 +53,9 @@ fn an_unblocked_source_begins_anew() {
 #[test]
 fn a_timer_leaves_a_blocked_source_alone() {
     let mut lab = Lab::new();
-    (0..30).for_each(|port| drop(Connection::open(&mut lab, ATTACKER, 30_000 + port, 80)));
+    (0..30).for_each(|port| {
+        Connection::open(&mut lab, ATTACKER, 30_000 + port, 80);
+    });
     lab.sensor.handle_block(prefix::host(ATTACKER), Some(Strength::Hard));
     lab.wait(10_000);
     lab.silent();
