@@ -1,6 +1,10 @@
 //! The way to the daemon: its control service over a Unix socket.
 
-use std::{io, path::Path, time::Duration};
+use std::{
+    io,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use hyper_util::rt::TokioIo;
 use smartfw_core::order::{Order, Refusal};
@@ -21,13 +25,16 @@ use crate::failure::Failure;
 
 /// A daemon that lives answers within this, even while it loads a million blocks.
 const PATIENCE: Duration = Duration::from_secs(30);
+/// A person in need does not wait for a daemon that hangs: then the kernel is asked straight.
+pub(crate) const SHORT: Duration = Duration::from_secs(5);
 /// A socket that somebody listens on takes a caller at once.
 const CONNECT: Duration = Duration::from_secs(5);
 
 /// A daemon that was reached.
 pub(crate) struct Daemon {
     client: ControlClient<Channel>,
-    socket: std::path::PathBuf,
+    socket: PathBuf,
+    patience: Duration,
 }
 
 impl Daemon {
@@ -58,7 +65,12 @@ impl Daemon {
         let client = ControlClient::new(channel)
             .max_decoding_message_size(limits::MESSAGE)
             .max_encoding_message_size(limits::MESSAGE);
-        Ok(Self { client, socket: socket.to_path_buf() })
+        Ok(Self { client, socket: socket.to_path_buf(), patience: PATIENCE })
+    }
+
+    /// The same daemon, for a caller who waits no longer than this.
+    pub(crate) fn within(self, patience: Duration) -> Self {
+        Self { patience, ..self }
     }
 
     /// One question, one answer.
@@ -69,9 +81,12 @@ impl Daemon {
     where
         F: Future<Output = Result<tonic::Response<T>, Status>>,
     {
-        match tokio::time::timeout(PATIENCE, call(self.client.clone())).await {
+        match tokio::time::timeout(self.patience, call(self.client.clone())).await {
             Ok(answer) => Ok(answer.map_err(|status| self.said(&status))?.into_inner()),
-            Err(_) => Err(Failure::unreachable(&self.socket, "it did not answer within 30 s")),
+            Err(_) => {
+                let why = format!("it did not answer within {} s", self.patience.as_secs());
+                Err(Failure::unreachable(&self.socket, &why))
+            }
         }
     }
 

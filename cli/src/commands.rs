@@ -81,11 +81,21 @@ fn submit(global: &Global, order: Order) -> Result<Result<Answer, Refusal>, Fail
     client::block_on(async { Daemon::connect(&global.socket).await?.submit(order).await })
 }
 
-/// The same for what must work without the daemon: `None` when there is none, and the caller goes to the kernel.
-fn submit_if_alive(global: &Global, order: Order) -> Result<Option<Result<Answer, Refusal>>, Failure> {
-    match submit(global, order) {
-        Err(Failure::Unreachable(_)) => Ok(None),
-        result => result.map(Some),
+/// What became of an order that must be carried out without the daemon, too.
+enum Reply {
+    /// The daemon has answered.
+    Answer(Result<Answer, Refusal>),
+    /// It has not, for this reason: the caller goes to the kernel.
+    Dead(Failure),
+}
+
+fn submit_if_alive(global: &Global, order: Order) -> Result<Reply, Failure> {
+    let answer = client::block_on(async {
+        Daemon::connect(&global.socket).await?.within(client::SHORT).submit(order).await
+    });
+    match answer {
+        Err(dead @ Failure::Unreachable(_)) => Ok(Reply::Dead(dead)),
+        result => result.map(Reply::Answer),
     }
 }
 

@@ -188,13 +188,14 @@ pub(crate) fn number(value: f64) -> String {
     match value.abs() {
         size if size >= 100.0 => number(value.round()),
         size if size >= 1.0 => format!("{value:.1}"),
-        _ => format!("{value:.4}"),
+        size if size >= 0.001 => format!("{value:.4}"),
+        _ => format!("{value:.1e}"),
     }
 }
 
 /// `203.0.113.7/32 is blocked (hard) until …`: one line about a block that was just made.
-pub(crate) fn blocked(block: &Block, now: Time) -> String {
-    let left = block.remaining(now);
+pub(crate) fn blocked(block: &Block) -> String {
+    let left = block.remaining(block.since);
     let ends = block.expires.map_or_else(String::new, |at| format!(", until {} UTC", date(at)));
     format!("{} is blocked {}{ends}", block.target, span(left))
 }
@@ -210,6 +211,7 @@ mod tests {
         assert_eq!(number(1234.56), "1,235");
         assert_eq!(number(12.345), "12.3");
         assert_eq!(number(0.12345), "0.1235");
+        assert_eq!(number(0.000_025_3), "2.5e-5");
         assert_eq!(number(1e300), "1.0e300");
     }
 

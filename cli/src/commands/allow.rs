@@ -7,7 +7,7 @@ use smartfw_core::{
 };
 use smartfw_proto::{json, view::Answer, wire};
 
-use super::{plural, rescue, submit, submit_if_alive, targets, unexpected};
+use super::{Reply, plural, rescue, submit, submit_if_alive, targets, unexpected};
 use crate::{
     args::{Allow, Format, Global},
     client::{self, Daemon},
@@ -34,8 +34,12 @@ fn add(
     comment: String,
 ) -> Result<(), Failure> {
     let order = Order::Allow { target, duration: span.0, comment: comment.clone() };
-    let Some(answer) = submit_if_alive(global, order)? else {
-        return rescue::allow(global, output, target, span.0, &comment);
+    let answer = match submit_if_alive(global, order)? {
+        Reply::Answer(answer) => answer,
+        Reply::Dead(why) => {
+            rescue::need_root("allow add", &why)?;
+            return rescue::allow(global, output, target, span.0, &comment);
+        }
     };
     let answer = answer.map_err(|why| refused(&format!("{target} is not allowed"), &why))?;
     let Answer::Allowed(ended) = answer else { return Err(unexpected()) };

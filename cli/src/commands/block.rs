@@ -6,7 +6,7 @@ use smartfw_core::{
 };
 use smartfw_proto::{json, view::Answer};
 
-use super::{plural, rescue, submit, submit_if_alive, targets, unexpected};
+use super::{Reply, plural, rescue, submit, submit_if_alive, targets, unexpected};
 use crate::{
     args::{Block, Format, Global, Unblock},
     duration::{date, now, relative},
@@ -31,7 +31,7 @@ pub(super) fn block(global: &Global, output: &mut Output, args: &Block) -> Resul
         Format::Json => output.json(&json::block(block.since, &block, 0, 0)),
         Format::Raw => output.raw(&[block.target.to_string(), block.id.to_string()]),
         Format::Human => {
-            output.line(&format!("{}, on this node", render::blocked(&block, now)))?;
+            output.line(&format!("{}, on this node", render::blocked(&block)))?;
             match reverts {
                 Some(at) => output.line(&format!(
                     "The target is protected: the block ends {} ({} UTC) unless you type: smartfw-cli confirm",
@@ -47,8 +47,9 @@ pub(super) fn block(global: &Global, output: &mut Output, args: &Block) -> Resul
 pub(super) fn unblock(global: &Global, output: &mut Output, args: &Unblock) -> Result<(), Failure> {
     let target = args.target.parse()?;
     let order = Order::Unblock { target, false_positive: args.reason.is_some() };
-    let Some(answer) = submit_if_alive(global, order)? else {
-        return rescue::unblock(global, output, target);
+    let answer = match submit_if_alive(global, order)? {
+        Reply::Answer(answer) => answer,
+        Reply::Dead(why) => return rescue::unblock(global, output, target, &why),
     };
     let answer = answer.map_err(|why| refused(&format!("{target} is not unblocked"), &why))?;
     let Answer::Unblocked(ended) = answer else { return Err(unexpected()) };

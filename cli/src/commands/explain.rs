@@ -11,6 +11,7 @@ use smartfw_core::{
 };
 use smartfw_proto::{json, view::Explanation, wire};
 
+use super::plural;
 use crate::{
     args::{Format, Global},
     client::{self, Daemon},
@@ -244,10 +245,9 @@ fn timeline(output: &mut Output, explanation: &Explanation) -> Result<(), Failur
     output.table(grid, 2)?;
     for offender in explanation.offenders.iter().filter(|offender| offender.level > 0) {
         let (target, level, until) = (offender.target, offender.level, date(offender.until));
-        let next = human(explanation.next);
-        output.line(&format!(
-            "  {target} has had {level} hard blocks (remembered until {until}); the next lasts {next}"
-        ))?;
+        let (next, had) = (human(explanation.next), plural(level.into(), "hard block", "hard blocks"));
+        output
+            .line(&format!("  {target} has had {had} (remembered until {until}); the next lasts {next}"))?;
     }
     Ok(())
 }

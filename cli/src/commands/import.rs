@@ -34,7 +34,7 @@ use format::{Defaults, Entries, Entry};
 /// Bad lines that are printed; all are counted.
 const SHOWN: u64 = 100;
 /// Chunks on their way at once: the daemon works on one while the next is read.
-const IN_FLIGHT: usize = 4;
+const IN_FLIGHT: usize = 8;
 
 /// One order, and the line that it stands on.
 type Numbered = (u64, BlockOrder);
@@ -82,6 +82,9 @@ fn bar(size: Option<u64>) -> ProgressBar {
 struct Tally {
     accepted: u64,
     refused: u64,
+    /// Soft blocks of an export: they rest on evidence that may be forged, and last five minutes. As an operator's
+    /// block they would be hard, so they stay with detection.
+    soft: u64,
 }
 
 impl Tally {
@@ -110,6 +113,10 @@ async fn send(
     while more && waiting.len() < IN_FLIGHT {
         more = next(&mut entries, &sender, &mut waiting, &mut tally, bar).await?;
     }
+    if waiting.is_empty() {
+        tally.soft = entries.soft();
+        return Ok(tally);
+    }
     let mut answers = daemon.ask(async |mut client| client.import(chunks).await).await?;
     while let Some(chunk) = waiting.pop_front() {
         let answer = daemon.next(&mut answers).await?.ok_or_else(unexpected)?;
@@ -119,6 +126,7 @@ async fn send(
             more = next(&mut entries, &sender, &mut waiting, &mut tally, bar).await?;
         }
     }
+    tally.soft = entries.soft();
     Ok(tally)
 }
 
@@ -183,7 +191,7 @@ fn settle(
 }
 
 fn report(output: &mut Output, tally: Tally) -> Result<(), Failure> {
-    let Tally { accepted, refused } = tally;
+    let Tally { accepted, refused, soft } = tally;
     if refused > SHOWN {
         eprintln!("smartfw-cli: {} more lines were refused", grouped(refused - SHOWN));
     }
@@ -193,6 +201,10 @@ fn report(output: &mut Output, tally: Tally) -> Result<(), Failure> {
         Format::Human => {
             let blocks = plural(accepted, "block is", "blocks are");
             output.line(&format!("{blocks} in force, {} refused", plural(refused, "line", "lines")))?;
+            if soft > 0 {
+                let soft = plural(soft, "soft block was", "soft blocks were");
+                output.line(&format!("{soft} passed over: they are detection's, and last five minutes"))?;
+            }
         }
     }
     if refused == 0 { Ok(()) } else { Err(Failure::Silent) }

@@ -18,8 +18,8 @@ use crate::{
     render,
 };
 
-pub(super) fn disable(global: &Global, output: &mut Output) -> Result<(), Failure> {
-    need_root("disable")?;
+pub(super) fn disable(global: &Global, output: &mut Output, why: &Failure) -> Result<(), Failure> {
+    need_root("disable", why)?;
     let rescued = rescue::disable(&global.state_dir, now())?;
     rescue::cancel_resume();
     let Disabled { removed, left } = told(output, rescued)?;
@@ -30,13 +30,37 @@ pub(super) fn disable(global: &Global, output: &mut Output) -> Result<(), Failur
     leftovers(output, &left)
 }
 
-pub(super) fn panic(global: &Global, output: &mut Output, duration: Duration) -> Result<(), Failure> {
-    need_root("panic")?;
+pub(super) fn panic(
+    global: &Global,
+    output: &mut Output,
+    duration: Duration,
+    why: &Failure,
+) -> Result<(), Failure> {
+    need_root("panic", why)?;
     let rescued = rescue::panic(&global.state_dir, now(), duration)?;
     let Disabled { removed, left } = told(output, rescued)?;
     say(output, &format!("Enforcement is stopped: {}.", removal(&removed)))?;
     leftovers(output, &left)?;
     schedule(global, output, duration)
+}
+
+/// What was enforced before is enforced again. There is nothing to roll back to, and no daemon to do it.
+pub(super) fn enable(
+    global: &Global,
+    output: &mut Output,
+    confirm: Option<Duration>,
+    why: Failure,
+) -> Result<(), Failure> {
+    if confirm.is_some() || !nix::unistd::geteuid().is_root() {
+        return Err(why);
+    }
+    let rescued = match rescue::enable(&global.state_dir, now(), Options::default()) {
+        Err(EnforceError::NoSnapshot { .. }) => return Err(why),
+        result => result?,
+    };
+    rescue::cancel_resume();
+    let restored = told(output, rescued)?;
+    restored_or_not(global, output, &restored, now())
 }
 
 /// Sees to it that a panic ends, whatever becomes of the daemon.
@@ -73,8 +97,13 @@ fn resume_command(global: &Global) -> Result<Resume, EnforceError> {
     Ok(Resume { program, at_once: common.to_vec(), after_waiting })
 }
 
-pub(super) fn unblock(global: &Global, output: &mut Output, target: IpNet) -> Result<(), Failure> {
-    need_root("unblock")?;
+pub(super) fn unblock(
+    global: &Global,
+    output: &mut Output,
+    target: IpNet,
+    why: &Failure,
+) -> Result<(), Failure> {
+    need_root("unblock", why)?;
     let ended = told(output, rescue::unblock(&global.state_dir, now(), target)?)?;
     if ended.is_empty() {
         return Err(Failure::failed(format!(
@@ -97,7 +126,6 @@ pub(super) fn allow(
     duration: Option<Duration>,
     comment: &str,
 ) -> Result<(), Failure> {
-    need_root("allow add")?;
     let protected = told(output, rescue::allow(&global.state_dir, now(), target, duration, comment)?)?;
     let since = if protected { "" } else { " (nothing is dropped now: it is written down)" };
     say(output, &format!("{target} is never dropped, {}{since}", render::span(duration)))
@@ -105,7 +133,7 @@ pub(super) fn allow(
 
 /// For smartfw-restore.service: what was enforced before the reboot.
 pub(super) fn restore(global: &Global, output: &mut Output) -> Result<(), Failure> {
-    need_root("restore")?;
+    of_root("restore")?;
     match smartfw_enforce::snapshot::restore(&global.state_dir, now(), Options::default()) {
         Ok(restored) => restored_or_not(global, output, &restored, now()),
         // The first boot: there is nothing yet that could be restored.
@@ -140,30 +168,40 @@ fn restored_or_not(
 
 /// For the timer of a panic: through the daemon when it lives, else straight.
 pub(super) fn resume(global: &Global, output: &mut Output, wait: bool) -> Result<(), Failure> {
-    need_root("resume")?;
+    of_root("resume")?;
     if wait {
         return Ok(rescue::wait_and_resume(&global.state_dir, Options::default())?);
     }
     let state = smartfw_core::order::EnforcementState::On;
     let order = smartfw_core::order::Order::Enforcement { state, confirm: None, resume: None };
     match super::submit_if_alive(global, order)? {
-        Some(answer) => {
+        super::Reply::Answer(answer) => {
             answer.map(drop).map_err(|why| crate::failure::refused("enforcement is not resumed", &why))
         }
-        None => {
+        super::Reply::Dead(_) => {
             let restored = told(output, rescue::enable(&global.state_dir, now(), Options::default())?)?;
             restored_or_not(global, output, &restored, now())
         }
     }
 }
 
-fn need_root(command: &str) -> Result<(), Failure> {
+/// Without the daemon only root can help. `why` it is missing belongs into the answer.
+pub(super) fn need_root(command: &str, why: &Failure) -> Result<(), Failure> {
     if nix::unistd::geteuid().is_root() {
         return Ok(());
     }
+    let why = why.line().unwrap_or_default();
     Err(Failure::failed(format!(
-        "cannot {command}: the daemon does not answer, and without it this needs root; try: sudo smartfw-cli {command} …"
+        "cannot {command}: {why}; without the daemon, only root can: try it with sudo"
     )))
+}
+
+fn of_root(command: &str) -> Result<(), Failure> {
+    if nix::unistd::geteuid().is_root() {
+        Ok(())
+    } else {
+        Err(Failure::failed(format!("only root can {command}")))
+    }
 }
 
 /// Says when the daemon will not know of what was done.

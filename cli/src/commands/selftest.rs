@@ -32,11 +32,11 @@ pub(super) fn run(output: &mut Output) -> Result<(), Failure> {
         ),
         (
             "drop: IPv4 packets of a blocked source, in a scratch namespace",
-            drop_of(&dropped, |proof| proof.v4),
+            drop_of(&dropped, "IPv4", |proof| proof.v4),
         ),
         (
             "drop: IPv6 packets of a blocked source, in a scratch namespace",
-            drop_of(&dropped, |proof| proof.v6),
+            drop_of(&dropped, "IPv6", |proof| proof.v6),
         ),
     ];
     let passed = steps.iter().all(|(_, result)| result.is_ok());
@@ -56,10 +56,14 @@ pub(super) fn run(output: &mut Output) -> Result<(), Failure> {
 
 fn drop_of(
     proof: &Result<Proof, smartfw_enforce::EnforceError>,
-    family: impl Fn(&Proof) -> bool,
+    family: &str,
+    dropped: impl Fn(&Proof) -> bool,
 ) -> Result<String, String> {
     match proof {
-        Ok(proof) if family(proof) => Ok(proof.hooks.join(", ")),
+        Ok(proof) if dropped(proof) => {
+            let hooks = proof.hooks.iter().filter(|hook| hook.contains(family));
+            Ok(format!("by {}", hooks.cloned().collect::<Vec<_>>().join(" and ")))
+        }
         Ok(_) => Err("a packet came through that should not have, or none came through at all".to_owned()),
         Err(error) => Err(error.to_string()),
     }

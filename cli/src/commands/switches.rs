@@ -5,7 +5,7 @@ use std::time::Duration;
 use smartfw_core::order::{EnforcementState, Mode, Order};
 use smartfw_proto::view::Answer;
 
-use super::{mode_text, rescue, submit, submit_if_alive, unexpected};
+use super::{Reply, mode_text, rescue, submit, submit_if_alive, unexpected};
 use crate::{
     args::{Format, Global},
     duration::{human, now, relative},
@@ -15,14 +15,21 @@ use crate::{
 
 pub(super) fn enable(global: &Global, output: &mut Output, confirm: Option<Duration>) -> Result<(), Failure> {
     let order = Order::Enforcement { state: EnforcementState::On, confirm, resume: None };
-    let answer = submit(global, order)?.map_err(|why| refused("enforcement is not switched on", &why))?;
+    // With all patience: a million blocks take their time.
+    let answer = match submit(global, order) {
+        Err(why @ Failure::Unreachable(_)) => return rescue::enable(global, output, confirm, why),
+        answer => answer?.map_err(|why| refused("enforcement is not switched on", &why))?,
+    };
     smartfw_enforce::rescue::cancel_resume();
     changed(output, answer, "Enforcement is on: what is blocked is dropped.")
 }
 
 pub(super) fn disable(global: &Global, output: &mut Output) -> Result<(), Failure> {
     let order = Order::Enforcement { state: EnforcementState::Off, confirm: None, resume: None };
-    let Some(answer) = submit_if_alive(global, order)? else { return rescue::disable(global, output) };
+    let answer = match submit_if_alive(global, order)? {
+        Reply::Answer(answer) => answer,
+        Reply::Dead(why) => return rescue::disable(global, output, &why),
+    };
     let answer = answer.map_err(|why| refused("enforcement is not switched off", &why))?;
     smartfw_enforce::rescue::cancel_resume();
     changed(
@@ -34,8 +41,9 @@ pub(super) fn disable(global: &Global, output: &mut Output) -> Result<(), Failur
 
 pub(super) fn panic(global: &Global, output: &mut Output, duration: Duration) -> Result<(), Failure> {
     let order = Order::Enforcement { state: EnforcementState::Panic, confirm: None, resume: Some(duration) };
-    let Some(answer) = submit_if_alive(global, order)? else {
-        return rescue::panic(global, output, duration);
+    let answer = match submit_if_alive(global, order)? {
+        Reply::Answer(answer) => answer,
+        Reply::Dead(why) => return rescue::panic(global, output, duration, &why),
     };
     let answer = answer.map_err(|why| refused("enforcement is not stopped", &why))?;
     // The daemon resumes by itself; the timer sees to it that a daemon which dies meanwhile makes no difference.

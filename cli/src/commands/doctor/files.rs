@@ -21,7 +21,7 @@ pub(super) fn checks(global: &Global) -> Vec<Check> {
 fn space(state_dir: &Path) -> Check {
     const NAME: &str = "disk space";
     match statvfs(state_dir) {
-        Ok(disk) => room(disk.blocks_available() as u64 * disk.fragment_size() as u64, state_dir),
+        Ok(disk) => room(disk.blocks_available() * disk.fragment_size(), state_dir),
         Err(error) => {
             let what = format!("cannot look at {}: {}", state_dir.display(), error.desc());
             Check::warn(NAME, what, "is this the daemon's --state-dir?")

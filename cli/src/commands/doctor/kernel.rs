@@ -1,8 +1,12 @@
 //! Can the kernel be told to drop, and does it hold what it shall?
 
-use std::{fs, path::Path};
+use std::{
+    fs,
+    path::Path,
+    process::{Command, Stdio},
+};
 
-use smartfw_enforce::{Backend, Enforcer as _, Iptables, Options};
+use smartfw_enforce::{Enforcer as _, Iptables, Options};
 
 use super::{Check, number};
 
@@ -69,8 +73,7 @@ fn enforcer() -> Vec<Check> {
         Ok(iptables) => iptables,
         Err(error) => return vec![Check::fail("iptables", error.to_string(), "see there")],
     };
-    let backend = iptables.backend();
-    vec![back_ends(backend, legacy_tables()), sets(&mut iptables), rules(&mut iptables)]
+    vec![back_ends(version().as_deref(), legacy_tables()), sets(&mut iptables), rules(&mut iptables)]
 }
 
 /// The tables that the older back end has loaded into the kernel.
@@ -85,19 +88,26 @@ fn legacy_tables() -> Vec<String> {
     names
 }
 
-pub(super) fn back_ends(backend: Backend, legacy: Vec<String>) -> Check {
+/// What `iptables` says of itself: `iptables v1.8.9 (nf_tables)`.
+fn version() -> Option<String> {
+    let output = Command::new("iptables").arg("--version").stdin(Stdio::null()).output().ok()?;
+    String::from_utf8(output.stdout).ok()
+}
+
+pub(super) fn back_ends(version: Option<&str>, legacy: Vec<String>) -> Check {
     const NAME: &str = "back ends";
-    if backend == Backend::Nft && !legacy.is_empty() {
+    let Some(version) = version.map(str::trim) else {
+        return Check::fail(NAME, "iptables does not say its version", "iptables --version");
+    };
+    if version.contains("nf_tables") && !legacy.is_empty() {
         let tables = legacy.join(", ");
         return Check::warn(
             NAME,
-            format!(
-                "iptables uses nf_tables, but legacy tables are loaded as well ({tables}): two sets of rules"
-            ),
+            format!("{version}, but legacy tables are loaded as well ({tables}): two sets of rules"),
             "see `iptables-legacy-save`; use one back end (update-alternatives --config iptables)",
         );
     }
-    Check::ok(NAME, format!("{backend:?} alone").to_lowercase())
+    Check::ok(NAME, format!("{version} alone"))
 }
 
 fn sets(iptables: &mut Iptables) -> Check {

@@ -4,8 +4,6 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use smartfw_enforce::Backend;
-
 use super::*;
 
 #[test]
@@ -25,9 +23,11 @@ fn a_connection_table_that_fills_up_is_shown() {
 
 #[test]
 fn two_back_ends_at_once_are_shown() {
-    assert_eq!(kernel::back_ends(Backend::Nft, vec![]).level, Level::Ok);
-    assert_eq!(kernel::back_ends(Backend::Nft, vec!["filter".into()]).level, Level::Warn);
-    assert_eq!(kernel::back_ends(Backend::Legacy, vec!["filter".into()]).level, Level::Ok);
+    let (nft, legacy) = (Some("iptables v1.8.9 (nf_tables)\n"), Some("iptables v1.8.9 (legacy)\n"));
+    assert_eq!(kernel::back_ends(nft, vec![]).level, Level::Ok);
+    assert_eq!(kernel::back_ends(nft, vec!["filter".into()]).level, Level::Warn);
+    assert_eq!(kernel::back_ends(legacy, vec!["filter".into()]).level, Level::Ok);
+    assert_eq!(kernel::back_ends(None, vec![]).level, Level::Fail);
 }
 
 #[test]

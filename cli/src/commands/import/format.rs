@@ -3,7 +3,7 @@
 use std::io::BufRead;
 
 use serde_json::Value;
-use smartfw_core::{Class, Time, order::BlockOrder, prefix::parse_target};
+use smartfw_core::{Class, Strength, Time, order::BlockOrder, prefix::parse_target};
 use smartfw_proto::{json::parse_rfc3339, limits};
 
 use super::pieces::Pieces;
@@ -36,6 +36,7 @@ pub(super) struct Entries<R> {
     pieces: Pieces<R>,
     defaults: Defaults,
     columns: Option<Columns>,
+    soft: u64,
 }
 
 /// Which CSV column holds what.
@@ -50,21 +51,26 @@ struct Columns {
 
 impl<R: BufRead> Entries<R> {
     pub(super) const fn new(reader: R, defaults: Defaults) -> Self {
-        Self { pieces: Pieces::new(reader), defaults, columns: None }
+        Self { pieces: Pieces::new(reader), defaults, columns: None, soft: 0 }
     }
 
-    /// `None` for a line that says nothing: empty, a comment, a heading.
+    /// Soft blocks that were passed over.
+    pub(super) const fn soft(&self) -> u64 {
+        self.soft
+    }
+
+    /// `None` for a line that says nothing: empty, a comment, a heading; and for a soft block.
     fn entry(&mut self, text: &str) -> Option<Result<BlockOrder, String>> {
         let text = text.trim_start_matches('\u{feff}').trim();
         match text.chars().next() {
             None | Some('#' | ';') => None,
-            Some('{') => Some(self.object(text.trim_end_matches(','))),
+            Some('{') => self.object(text.trim_end_matches(',')).transpose(),
             Some(_) if self.columns.is_none() && self.heading(text) => None,
             Some(_) => Some(self.fields(text)),
         }
     }
 
-    fn object(&self, text: &str) -> Result<BlockOrder, String> {
+    fn object(&mut self, text: &str) -> Result<Option<BlockOrder>, String> {
         let value: Value =
             serde_json::from_str(text).map_err(|error| format!("not a JSON object: {error}"))?;
         let said = |key: &str| value.get(key).filter(|value| !value.is_null());
@@ -73,6 +79,10 @@ impl<R: BufRead> Entries<R> {
             Some(Value::String(text)) => Ok(Some(text.as_str())),
             Some(_) => Err(format!("`{key}` is not a string")),
         };
+        if string("strength")? == Some(Strength::Soft.as_str()) {
+            self.soft += 1;
+            return Ok(None);
+        }
         let target = string("target")?.or(string("source")?).or(string("ip")?).ok_or("it has no `target`")?;
         let duration = match (string("expires")?, said("duration")) {
             (Some(expires), _) => self.until(expires)?,
@@ -86,7 +96,7 @@ impl<R: BufRead> Entries<R> {
             (None, None) if value.get("expires").is_some() => None,
             (None, None) => self.defaults.duration,
         };
-        self.order(target, duration, string("reason")?, string("class")?)
+        self.order(target, duration, string("reason")?, string("class")?).map(Some)
     }
 
     fn until(&self, expires: &str) -> Result<Option<std::time::Duration>, String> {

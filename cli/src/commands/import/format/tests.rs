@@ -75,6 +75,15 @@ fn json_lines_are_taken_as_the_export_writes_them() {
 }
 
 #[test]
+fn a_soft_block_of_an_export_is_passed_over_and_counted() {
+    let text = "{\"target\":\"203.0.113.7\",\"strength\":\"soft\"}\n{\"target\":\"203.0.113.8\",\"strength\":\"hard\"}\n";
+    let defaults = Defaults { duration: None, reason: String::new(), now: NOW };
+    let mut entries = Entries::new(text.as_bytes(), defaults);
+    let targets: Vec<_> = entries.by_ref().map(|entry| entry.unwrap().order.target.to_string()).collect();
+    assert_eq!((targets, entries.soft()), (vec!["203.0.113.8/32".to_owned()], 1));
+}
+
+#[test]
 fn a_json_array_is_taken_however_it_is_laid_out() {
     let expected = vec!["203.0.113.7/32".to_owned(), "203.0.113.8/32".to_owned()];
     for text in [
