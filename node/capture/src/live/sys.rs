@@ -121,8 +121,8 @@ pub(super) fn receive(socket: &OwnedFd, batch: &mut Batch, with_header: bool) ->
     Ok(received as usize)
 }
 
-/// Waits until one of `files` has something, at most `patience`.
-pub(super) fn wait(files: &[BorrowedFd<'_>], patience: Duration) -> io::Result<()> {
+/// Waits until one of `files` has something, at most `patience`; whether the last of them has.
+pub(super) fn wait(files: &[BorrowedFd<'_>], patience: Duration) -> io::Result<bool> {
     let mut polled: Vec<libc::pollfd> = files
         .iter()
         .map(|file| libc::pollfd { fd: file.as_raw_fd(), events: libc::POLLIN, revents: 0 })
@@ -132,7 +132,7 @@ pub(super) fn wait(files: &[BorrowedFd<'_>], patience: Duration) -> io::Result<(
     // SAFETY: the pointer is to `polled.len()` pollfds that outlive the call.
     match checked(unsafe { libc::poll(polled.as_mut_ptr(), polled.len() as libc::nfds_t, millis) }) {
         Err(error) if error.kind() != io::ErrorKind::Interrupted => Err(error),
-        _ => Ok(()),
+        _ => Ok(polled.last().is_some_and(|last| last.revents != 0)),
     }
 }
 
