@@ -6,11 +6,19 @@ use std::{
     os::fd::AsRawFd,
     path::PathBuf,
     process::{Command, Stdio, id},
-    sync::atomic::{AtomicU32, Ordering},
+    sync::{
+        Once,
+        atomic::{AtomicU32, Ordering},
+    },
     thread,
 };
 
 use anyhow::{Context, Result, ensure};
+
+use crate::process;
+
+/// What every name begins with; the owner's process id follows.
+const PREFIX: &str = "sfw-lab-";
 
 /// A network namespace. Its name carries this process's id, so that runs side by side do not collide; dropping it
 /// deletes it.
@@ -23,7 +31,9 @@ impl Namespace {
     /// Makes a namespace with its loopback up. Needs root.
     pub fn new(role: &str) -> Result<Self> {
         static NEXT: AtomicU32 = AtomicU32::new(0);
-        let name = format!("sfw-lab-{}-{}-{role}", id(), NEXT.fetch_add(1, Ordering::Relaxed));
+        static SWEPT: Once = Once::new();
+        SWEPT.call_once(sweep);
+        let name = format!("{PREFIX}{}-{}-{role}", id(), NEXT.fetch_add(1, Ordering::Relaxed));
         let done = Command::new("ip").args(["netns", "add", &name]).output().context("cannot run `ip`")?;
         ensure!(
             done.status.success(),
@@ -103,6 +113,21 @@ impl Namespace {
 
     fn etc_dir(&self) -> PathBuf {
         PathBuf::from("/etc/netns").join(&self.name)
+    }
+}
+
+/// Deletes what a killed laboratory left behind: namespaces of ours whose owner lives no more, and their programs.
+fn sweep() {
+    let names = fs::read_dir("/run/netns").into_iter().flatten().flatten();
+    for name in names.filter_map(|entry| entry.file_name().into_string().ok()) {
+        let owner = name.strip_prefix(PREFIX).and_then(|rest| rest.split('-').next()).map(str::to_owned);
+        if owner.is_none_or(|pid| PathBuf::from("/proc").join(pid).exists()) {
+            continue;
+        }
+        let left = Namespace { name };
+        let listed = Command::new("ip").args(["netns", "pids", &left.name]).output();
+        let pids = listed.map(|done| String::from_utf8_lossy(&done.stdout).into_owned()).unwrap_or_default();
+        pids.lines().filter_map(|pid| pid.trim().parse().ok()).for_each(process::kill);
     }
 }
 

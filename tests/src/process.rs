@@ -163,8 +163,13 @@ pub fn until(what: &str, limit: Duration, mut holds: impl FnMut() -> bool) -> Re
     Ok(begin.elapsed())
 }
 
+/// Ends a process at once.
+pub(crate) fn kill(pid: i32) {
+    send(pid, libc::SIGKILL);
+}
+
 fn send(pid: i32, signal: i32) {
-    // SAFETY: kill has no memory effects; the id is a child (or its group) that was not waited for yet.
+    // SAFETY: kill has no memory effects; the id is one of ours: a child (or its group) not waited for yet, or in a namespace of ours.
     unsafe {
         libc::kill(pid, signal);
     }

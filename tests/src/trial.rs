@@ -38,7 +38,9 @@ pub struct Outcome {
     pub variant: &'static str,
     /// The class that SmartFW saw; none when it saw nothing.
     pub class: Option<String>,
-    /// Whether that is the right one.
+    /// What SmartFW did about it; none when it saw nothing.
+    pub action: Option<String>,
+    /// Whether the class is the right one.
     pub right: bool,
     /// From the first attack packet to the first that the kernel dropped.
     pub drop_after: Option<Duration>,
@@ -91,13 +93,16 @@ impl Ground<'_> {
         })?;
         thread::sleep(Duration::from_millis(500));
         let alerts = self.alerts()?;
-        let class = alerts.get(since..).and_then(|new| new.iter().find_map(|alert| class_of(alert, source)));
+        let alert = alerts.get(since..).and_then(|new| new.iter().find(|alert| is_about(alert, source)));
+        let text = |key: &str| alert.and_then(|alert| alert[key].as_str()).map(str::to_owned);
+        let (class, action) = (text("class"), text("action"));
         hurt.extend(self.crew.harm());
         hurt.extend(self.wrongly_blocked(source)?);
         Ok(Outcome {
             variant: attack.name,
             right: class.as_deref() == Some(attack.class.as_str()),
             class,
+            action,
             drop_after,
             packets: meter.read()?,
             hurt,
@@ -172,13 +177,12 @@ fn watch(meter: &Meter<'_>, stop: &Stop) -> Result<Option<Duration>> {
     Ok(first_seen.zip(first_drop).map(|(seen, dropped)| dropped - seen))
 }
 
-/// The class of an alert about this source, or about a destination where there is no single source.
-fn class_of(alert: &Value, source: Option<IpAddr>) -> Option<String> {
-    let about = match source {
+/// Whether an alert is about this source, or about a destination where there is no single source.
+fn is_about(alert: &Value, source: Option<IpAddr>) -> bool {
+    match source {
         Some(source) => alert["source"] == source.to_string(),
         None => alert["source"].is_null() && alert["destination"].is_string(),
-    };
-    about.then(|| alert["class"].as_str().unwrap_or_default().to_owned())
+    }
 }
 
 impl Outcome {
@@ -190,18 +194,19 @@ impl Outcome {
 
     /// The heading of a table of outcomes.
     pub const HEADING: &str =
-        "variant            detected     right  seconds to drop  packets   let through  hurt";
+        "variant            detected     right  action     seconds to drop  packets   let through  hurt";
 }
 
 impl fmt::Display for Outcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let drop = self.drop_after.map_or("-".to_owned(), |after| format!("{:.3}", after.as_secs_f64()));
         let class = self.class.as_deref().unwrap_or("-");
+        let action = self.action.as_deref().unwrap_or("-");
         let right = if self.right { "yes" } else { "NO" };
         let Reading { seen, passed } = self.packets;
         write!(
             f,
-            "{:<18} {class:<12} {right:<6} {drop:>15} {seen:>8} {passed:>13}  {}",
+            "{:<18} {class:<12} {right:<6} {action:<10} {drop:>15} {seen:>8} {passed:>13}  {}",
             self.variant,
             self.hurt.len()
         )
