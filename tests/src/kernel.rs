@@ -9,6 +9,7 @@ use std::{
 };
 
 use anyhow::{Context, Result, ensure};
+use smartfw_core::IpNet;
 
 use crate::namespace::Namespace;
 
@@ -19,6 +20,17 @@ pub struct Entry {
     pub set: String,
     /// The address or prefix, as the kernel prints it.
     pub target: String,
+}
+
+impl Entry {
+    /// Whether the entry is this address, or a prefix that holds it.
+    pub fn covers(&self, address: IpAddr) -> bool {
+        match (self.target.parse::<IpNet>(), self.target.parse::<IpAddr>()) {
+            (Ok(net), _) => net.contains(&address),
+            (_, Ok(host)) => host == address,
+            _ => false,
+        }
+    }
 }
 
 /// The entries of the sets that drop something.
@@ -35,9 +47,9 @@ pub fn blocked(server: &Namespace) -> Result<Vec<Entry>> {
     Ok(text.lines().filter_map(entry).collect())
 }
 
-/// Whether the kernel's sets hold exactly this address.
+/// Whether the kernel's sets hold this address, alone or within a prefix.
 pub fn drops(server: &Namespace, address: IpAddr) -> Result<bool> {
-    Ok(blocked(server)?.iter().any(|entry| entry.target == address.to_string()))
+    Ok(blocked(server)?.iter().any(|entry| entry.covers(address)))
 }
 
 /// Open connections of a remote address to a local port.

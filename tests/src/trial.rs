@@ -137,9 +137,8 @@ impl Ground<'_> {
 
     fn wrongly_blocked(&self, source: Option<IpAddr>) -> Result<Vec<String>> {
         let entries = kernel::blocked(self.net.server())?;
-        let members = self.crew.members.iter().filter(|(_, address)| {
-            entries.iter().any(|entry| entry.target.split('/').next() == Some(&address.to_string()))
-        });
+        let members =
+            self.crew.members.iter().filter(|(_, address)| entries.iter().any(|e| e.covers(*address)));
         let mut wrong: Vec<String> =
             members.map(|(benign, address)| format!("{} ({address}) is blocked", benign.name)).collect();
         let forged = entries
