@@ -4,7 +4,7 @@
 use std::net::IpAddr;
 
 use smartfw_core::{
-    Alert, BlockState, Outcome, Strength, Time,
+    Alert, BlockState, Class, Detector, Outcome, Time,
     features::NAMES,
     order::{EnforcementState, Mode},
     prefix,
@@ -78,11 +78,7 @@ fn headline(explanation: &Explanation) -> (String, Tone) {
             .remaining(*now)
             .map_or_else(|| "for ever".to_owned(), |left| format!("for {} more", human(left)));
         let colon = if reason.is_empty() { "" } else { ": " };
-        format!(
-            "{}{colon}{reason}; {left}, on the word of {}",
-            class_words(block.class.as_str()),
-            block.origin
-        )
+        format!("{}{colon}{reason}; {left}, on the word of {}", class_words(block.class), block.origin)
     });
     match outcome {
         Outcome::Dropped => (format!("{address} is dropped altogether. {because}"), Tone::Bad),
@@ -97,8 +93,11 @@ fn headline(explanation: &Explanation) -> (String, Tone) {
 }
 
 /// `Port scan` for `port_scan`.
-fn class_words(class: &str) -> String {
-    let words = class.replace('_', " ");
+fn class_words(class: Class) -> String {
+    if class == Class::Manual {
+        return "Blocked by a person".to_owned();
+    }
+    let words = class.as_str().replace('_', " ");
     let mut letters = words.chars();
     letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
 }
@@ -280,8 +279,8 @@ fn remedies(output: &mut Output, explanation: &Explanation) -> Result<(), Failur
     section(output, "To change that")?;
     for remedy in &explanation.remedies {
         output.line(&format!("  {remedy}"))?;
-        let hard = explanation.blocks.iter().any(|row| row.block.strength == Strength::Hard);
-        if hard && remedy.starts_with("smartfw-cli unblock") {
+        let detected = explanation.blocks.iter().any(|row| row.block.detector != Detector::Operator);
+        if detected && remedy.starts_with("smartfw-cli unblock") {
             output.line(&format!(
                 "  {remedy} --reason false-positive   # and detection learns that it was wrong"
             ))?;

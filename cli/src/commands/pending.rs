@@ -80,6 +80,7 @@ pub(super) fn approve(global: &Global, output: &mut Output, id: Option<BlockId>)
             made.blocks.iter().try_for_each(|one| output.json(&json::block(one.since, one, 0, 0)))
         }
         Format::Raw => made.blocks.iter().try_for_each(|one| output.raw(&[one.target.to_string()])),
+        Format::Human if made.total == 0 => output.line("Nothing waited for approval."),
         Format::Human => {
             let names = targets(made.blocks.iter().map(|block| &block.target));
             let rest = if made.total > made.blocks.len() as u64 { ", …" } else { "" };

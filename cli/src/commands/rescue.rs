@@ -70,14 +70,15 @@ pub(super) fn schedule(global: &Global, output: &mut Output, duration: Duration)
     }
     let resumer = resume_command(global).and_then(|resume| rescue::schedule_resume(duration, &resume));
     match resumer {
-        Ok(Resumer::Timer(unit)) => {
-            say(output, &format!("It resumes in {} (systemd timer {unit}).", human(duration)))
-        }
+        Ok(Resumer::Timer(unit)) => say(
+            output,
+            &format!("Even without the daemon it resumes in {} (systemd timer {unit}).", human(duration)),
+        ),
         Ok(Resumer::Process(id)) => {
-            say(output, &format!("It resumes in {} (process {id}).", human(duration)))
+            say(output, &format!("Even without the daemon it resumes in {} (process {id}).", human(duration)))
         }
         Err(error) => Err(Failure::failed(format!(
-            "enforcement is stopped, but nothing will resume it: {error}; type `smartfw-cli enable` in time"
+            "nothing will resume enforcement: {error}; type `smartfw-cli enable` in time"
         ))),
     }
 }

@@ -10,7 +10,7 @@ use crate::{
     args::{Format, Global},
     duration::{human, now, relative},
     failure::{Failure, refused},
-    output::Output,
+    output::{Output, clean},
 };
 
 pub(super) fn enable(global: &Global, output: &mut Output, confirm: Option<Duration>) -> Result<(), Failure> {
@@ -46,13 +46,17 @@ pub(super) fn panic(global: &Global, output: &mut Output, duration: Duration) ->
         Reply::Dead(why) => return rescue::panic(global, output, duration, &why),
     };
     let answer = answer.map_err(|why| refused("enforcement is not stopped", &why))?;
-    // The daemon resumes by itself; the timer sees to it that a daemon which dies meanwhile makes no difference.
-    rescue::schedule(global, output, duration)?;
     let text = format!(
         "Enforcement is stopped and resumes by itself in {} (smartfw-cli enable: at once).",
         human(duration)
     );
-    changed(output, answer, &text)
+    changed(output, answer, &text)?;
+    // The daemon resumes by itself; the timer sees to it that a daemon which dies meanwhile makes no difference.
+    if let Err(failure) = rescue::schedule(global, output, duration) {
+        let why = clean(&failure.line().unwrap_or_default()).into_owned();
+        eprintln!("smartfw-cli: should the daemon die meanwhile, then {why}");
+    }
+    Ok(())
 }
 
 pub(super) fn mode(
