@@ -88,6 +88,15 @@ impl Reconciler {
         Ok(repair)
     }
 
+    /// Our own changes went in: from now on the sets hold this many entries, and fewer mean that somebody took some.
+    ///
+    /// # Errors
+    /// When the kernel cannot be asked.
+    pub fn changed(&mut self, enforcer: &mut dyn Enforcer) -> Result<(), EnforceError> {
+        self.held = enforcer.tally()?;
+        Ok(())
+    }
+
     fn mend(
         &mut self,
         now: Time,

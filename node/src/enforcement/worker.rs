@@ -142,6 +142,8 @@ impl Running {
                 let now = clock::now();
                 decided.iter().for_each(|at| self.worker.counters.latency.record(now.since(*at)));
                 self.note(changes, applied, results);
+                // An unknown number only means that entries are compared once more than needed.
+                let _ = self.reconciler.changed(&mut *self.worker.enforcer);
             }
             Err(error) => self.refuse_all(changes, &error, results),
         }

@@ -79,6 +79,9 @@ impl Place {
             rules.push(consult(Role::Hard, family, "DROP"));
         }
         if self.soft {
+            // A flood of pings is one answered conversation: for ICMP only what answers us is spared.
+            let asked = format!("-p {} -m conntrack --ctdir ORIGINAL", icmp(family));
+            rules.push(format!("{asked} {}", consult(Role::Soft, family, "DROP")));
             rules.push("-m conntrack --ctstate RELATED,ESTABLISHED -j RETURN".to_owned());
             rules.push(consult(Role::Soft, family, "DROP"));
         }
@@ -88,6 +91,14 @@ impl Place {
 
 /// ICMPv6 without which IPv6 does not work: packet too big, and neighbour discovery.
 const VITAL: [u8; 6] = [2, 133, 134, 135, 136, 137];
+
+/// ICMP, as iptables prints it.
+const fn icmp(family: Family) -> &'static str {
+    match family {
+        Family::V4 => "icmp",
+        Family::V6 => "ipv6-icmp",
+    }
+}
 
 fn consult(role: Role, family: Family, target: &str) -> String {
     format!("-m set --match-set {} src -j {target}", Set { role, family }.name())
