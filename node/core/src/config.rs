@@ -38,7 +38,8 @@ pub struct PortScanRule {
     /// Different local TCP ports without an answer from a service. A monitoring probe asks five; a browser's
     /// retries stay on one.
     pub ports: u32,
-    /// Different local UDP ports without an answer. Higher: games, SIP and GTP spread over a few dozen.
+    /// Different local UDP ports without an answer. A closed port of ours answers at most one in a second, so that a
+    /// patient scanner asks no more than a few at a time.
     pub udp_ports: u32,
     /// Different local hosts asked on one port without an answer. Skype asks 57 peers, each on its own port.
     pub hosts: u32,
@@ -50,7 +51,7 @@ pub struct PortScanRule {
 
 impl Default for PortScanRule {
     fn default() -> Self {
-        Self { ports: 15, udp_ports: 25, hosts: 25, ports_per_hour: 25, protocols: 12 }
+        Self { ports: 15, udp_ports: 15, hosts: 25, ports_per_hour: 25, protocols: 12 }
     }
 }
 

@@ -17,13 +17,14 @@ pub(crate) fn brute_force(
     proven: bool,
 ) -> Option<Finding> {
     let evidence = Some(if proven { Evidence::Handshake } else { Evidence::Spoofable });
-    let failures = source.failures.read(now, FAILURES_HALF_LIFE);
+    // Rounded: the first of eight within minutes has faded a little when the eighth comes.
+    let failures = libm::roundf(source.failures.read(now, FAILURES_HALF_LIFE));
     if failures >= rule.failures as f32 {
         return Some(Finding {
             class: Class::BruteForce,
             rule: "brute_force.failures",
             evidence,
-            measured: f64::from(libm::roundf(failures)),
+            measured: f64::from(failures),
             limit: rule.failures.into(),
             text: format!("{failures:.0} failed logins within minutes"),
         });
