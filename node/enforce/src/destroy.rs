@@ -1,8 +1,10 @@
 //! Open connections of a blocked target: the drop alone leaves the server's sockets open until they time out, and a
 //! slow attacker keeps the slots that it holds.
 
-use std::net::IpAddr;
-
+use std::{
+    collections::BTreeSet,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
+};
 use smartfw_core::{IpNet, prefix};
 
 use crate::{
@@ -42,6 +44,38 @@ pub fn destroy(target: IpNet, spared: &[IpNet]) -> Result<Destroyed, EnforceErro
     let mut destroyed = destroy_sockets(&target, meant)?;
     destroyed.tracked = forget(&target, meant)?;
     Ok(destroyed)
+}
+
+/// [`destroy`] for many targets, with one look at sockets and tracked connections: an import of a hundred thousand
+/// blocks must not look as often.
+///
+/// # Errors
+/// As [`destroy`].
+pub fn destroy_all(targets: &[IpNet], spared: &[IpNet]) -> Result<Destroyed, EnforceError> {
+    let targets: Vec<IpNet> = targets.iter().copied().map(prefix::canonical_net).collect();
+    let hosts: BTreeSet<IpAddr> =
+        targets.iter().filter(|net| net.prefix_len() == net.max_prefix_len()).map(IpNet::addr).collect();
+    let nets: Vec<&IpNet> = targets.iter().filter(|net| net.prefix_len() < net.max_prefix_len()).collect();
+    let meant = |end: IpAddr| {
+        (hosts.contains(&end) || nets.iter().any(|net| net.contains(&end)))
+            && !spared.iter().any(|net| net.contains(&end))
+    };
+    let mut destroyed = Destroyed::default();
+    for everybody in everybody() {
+        if targets.iter().any(|target| everybody.contains(target)) {
+            let Destroyed { sockets, sockets_unsupported, .. } = destroy_sockets(&everybody, meant)?;
+            destroyed.sockets += sockets;
+            destroyed.sockets_unsupported |= sockets_unsupported;
+            destroyed.tracked += forget(&everybody, meant)?;
+        }
+    }
+    Ok(destroyed)
+}
+
+/// All of each family.
+fn everybody() -> impl Iterator<Item = IpNet> {
+    let unspecified: [IpAddr; 2] = [Ipv4Addr::UNSPECIFIED.into(), Ipv6Addr::UNSPECIFIED.into()];
+    unspecified.into_iter().filter_map(|address| IpNet::new(address, 0).ok())
 }
 
 fn destroy_sockets(target: &IpNet, meant: impl Fn(IpAddr) -> bool) -> Result<Destroyed, EnforceError> {

@@ -73,6 +73,21 @@ pub trait Enforcer: Send {
     /// # Errors
     /// When the kernel cannot be asked.
     fn destroy(&mut self, target: IpNet) -> Result<Destroyed, EnforceError>;
+
+    /// [`Enforcer::destroy`] for many targets, with one look.
+    ///
+    /// # Errors
+    /// When the kernel cannot be asked.
+    fn destroy_all(&mut self, targets: &[IpNet]) -> Result<Destroyed, EnforceError> {
+        let mut all = Destroyed::default();
+        for target in targets {
+            let Destroyed { sockets, tracked, sockets_unsupported } = self.destroy(*target)?;
+            all.sockets += sockets;
+            all.tracked += tracked;
+            all.sockets_unsupported |= sockets_unsupported;
+        }
+        Ok(all)
+    }
 }
 
 /// The enforcers that can be asked for.

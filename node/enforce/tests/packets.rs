@@ -51,7 +51,11 @@ fn an_established_connection_survives_a_soft_block_and_dies_within_a_second_of_a
             let begun = Instant::now();
             block(&mut enforcer, PEER[family], Strength::Hard);
             assert!(!speaks(&mut connection));
-            let destroyed = enforcer.destroy(net(PEER[family])).unwrap();
+            let many = [net("203.0.113.0/24"), net("2001:db8:ffff::/48"), net(PEER[family])];
+            let destroyed = match family {
+                0 => enforcer.destroy(net(PEER[family])).unwrap(),
+                _ => enforcer.destroy_all(&many).unwrap(),
+            };
             assert_eq!(destroyed.sockets, 1);
             assert!(destroyed.tracked >= 1);
             let error = connection.1.read(&mut [0; 1]).unwrap_err();

@@ -138,6 +138,10 @@ impl Enforcer for Iptables {
     fn destroy(&mut self, target: IpNet) -> Result<Destroyed, EnforceError> {
         destroy::destroy(target, &self.sets.protected()?)
     }
+
+    fn destroy_all(&mut self, targets: &[IpNet]) -> Result<Destroyed, EnforceError> {
+        destroy::destroy_all(targets, &self.sets.protected()?)
+    }
 }
 
 impl Iptables {
