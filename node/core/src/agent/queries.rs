@@ -38,6 +38,26 @@ impl Agent {
         self.blocks.iter().filter_map(|(target, _)| self.entry(target))
     }
 
+    /// At most `count` targets behind `target` (or from the first) with what is enforced of them: the blocks of
+    /// [`Agent::desired`] piece by piece, with other work in between.
+    pub fn entries_after(
+        &self,
+        target: Option<IpNet>,
+        count: usize,
+    ) -> impl Iterator<Item = (IpNet, Option<Entry>)> {
+        self.blocks.after(target).take(count).map(|(target, _)| (*target, self.enforced_entry(target)))
+    }
+
+    /// What the kernel shall hold of exactly `target` now.
+    pub fn enforced_entry(&self, target: &IpNet) -> Option<Entry> {
+        self.entry(target).filter(|_| self.switches.on())
+    }
+
+    /// The protected prefixes of [`Agent::desired`], whether enforcement is on or off.
+    pub fn passing(&self) -> impl Iterator<Item = &IpNet> {
+        self.passing.iter()
+    }
+
     /// Every block of every origin, by target.
     pub fn blocks(&self) -> impl Iterator<Item = Listed> {
         self.blocks.iter().flat_map(|(target, entries)| entries.iter().map(|held| self.listed(*target, held)))
