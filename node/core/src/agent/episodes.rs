@@ -2,7 +2,7 @@
 
 use core::time::Duration;
 
-use crate::{Action, Alert, BlockId, Class, Subject, Time, nets::ExpiringMap, verdict::Service};
+use crate::{Action, Alert, BlockId, Class, Evidence, Subject, Time, nets::ExpiringMap, verdict::Service};
 
 /// An episode ends after this long without a verdict: as long as the shortest block.
 pub(super) const SILENCE: Duration = Duration::from_secs(300);
@@ -38,7 +38,7 @@ struct Episode {
     alert: Alert,
     told_at: Time,
     told_count: u64,
-    worst: Action,
+    worst: Severity,
 }
 
 /// The episodes that go on.
@@ -56,12 +56,13 @@ impl Episodes {
     }
 
     /// Takes a verdict's alert; gives the alert to send, when one is due: the first of the episode, one that does
-    /// more than any before, or the update of a minute. Of more than `limit` episodes the longest silent is
+    /// more or proves more than any before, or the update of a minute. Of more than `limit` episodes the longest silent is
     /// forgotten: it will be reported anew.
     pub(super) fn tell(&mut self, now: Time, key: EpisodeKey, alert: Alert, limit: usize) -> Option<Alert> {
         let Some(episode) = self.0.get_mut(&key) else {
             let alert = Alert { count: 1, ..alert };
-            let episode = Episode { alert: alert.clone(), told_at: now, told_count: 1, worst: alert.action };
+            let worst = severity(&alert);
+            let episode = Episode { alert: alert.clone(), told_at: now, told_count: 1, worst };
             if self.0.len() >= limit {
                 self.0.pop_first();
             }
@@ -69,11 +70,12 @@ impl Episodes {
             return Some(alert);
         };
         let count = episode.alert.count + 1;
+        let severity = severity(&alert);
         episode.alert = Alert { id: episode.alert.id, count, ..alert };
-        let rises = weight(alert.action) > weight(episode.worst);
+        let rises = severity > episode.worst;
         let due = rises || now.since(episode.told_at) >= UPDATE;
         if rises {
-            episode.worst = alert.action;
+            episode.worst = severity;
         }
         if due {
             (episode.told_at, episode.told_count) = (now, count);
@@ -105,12 +107,15 @@ impl Episodes {
     }
 }
 
-/// How much an action does.
-const fn weight(action: Action) -> u8 {
-    match action {
+/// How much an alert does, and on what evidence: a soft block that becomes hard is news.
+type Severity = (u8, Option<Evidence>);
+
+const fn severity(alert: &Alert) -> Severity {
+    let weight = match alert.action {
         Action::Protected | Action::Report => 0,
         Action::Pending => 1,
         Action::RateLimit => 2,
         Action::Block => 3,
-    }
+    };
+    (weight, alert.evidence)
 }
