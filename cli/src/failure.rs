@@ -93,6 +93,7 @@ pub(crate) fn remedy(refusal: &Refusal) -> &'static str {
         Refusal::TooWide { .. } => "; name a narrower prefix, or say --force",
         Refusal::NotFound => "; look with `blocks --all`, `pending` or `allow list`",
         Refusal::Full { .. } => "; remove what is no longer needed, or raise the limit in the configuration",
+        Refusal::Within { .. } => "; unblock all of it, or allow what you mean (allow add)",
         Refusal::NothingToConfirm => "; it has been confirmed, or has rolled back already",
     }
 }

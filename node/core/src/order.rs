@@ -176,6 +176,11 @@ pub enum Refusal {
     },
     /// Nothing waits for confirmation.
     NothingToConfirm,
+    /// The target is dropped as a part of a wider block, which has to be unblocked as a whole.
+    Within {
+        /// The wider block's target.
+        wider: IpNet,
+    },
 }
 
 impl fmt::Display for Refusal {
@@ -190,6 +195,9 @@ impl fmt::Display for Refusal {
             Self::NotFound => f.write_str("no such entry"),
             Self::Full { limit } => write!(f, "the list is full ({limit} entries)"),
             Self::NothingToConfirm => f.write_str("nothing waits for confirmation"),
+            Self::Within { wider } => {
+                write!(f, "dropped as a part of {wider}: unblock that, or allow the target")
+            }
         }
     }
 }

@@ -138,6 +138,7 @@ impl From<Refusal> for wire::Refusal {
             Refusal::NotFound => RefusalKind::NotFound(wire::NotFound {}),
             Refusal::Full { limit } => RefusalKind::Full(wire::Full { limit: limit as u64 }),
             Refusal::NothingToConfirm => RefusalKind::NothingToConfirm(wire::NothingToConfirm {}),
+            Refusal::Within { wider } => RefusalKind::Within(wire::Within { wider: Some(wider.into()) }),
         };
         Self { refusal: Some(kind) }
     }
@@ -161,6 +162,9 @@ impl TryFrom<wire::Refusal> for Refusal {
                 Self::Full { limit: limit.map_err(|_| ConvertError::new("full.limit", Problem::OutOfRange))? }
             }
             RefusalKind::NothingToConfirm(wire::NothingToConfirm {}) => Self::NothingToConfirm,
+            RefusalKind::Within(wire::Within { wider }) => {
+                Self::Within { wider: target("within.wider", wider)? }
+            }
         })
     }
 }

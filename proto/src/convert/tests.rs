@@ -123,6 +123,7 @@ fn every_answer_survives_the_wire() {
         Refusal::NotFound,
         Refusal::Full { limit: 10 },
         Refusal::NothingToConfirm,
+        Refusal::Within { wider: "2001:db8::/64".parse().unwrap() },
     ];
     let done = [
         Answer::Blocked { block: block("203.0.113.7/32"), reverts },

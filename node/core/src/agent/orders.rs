@@ -137,8 +137,8 @@ impl Agent {
     }
 
     fn unblock(&mut self, now: Time, target: IpNet, false_positive: bool) -> Result<Done, Refusal> {
-        if self.blocks.covering(&target).any(|wider| *wider != target) {
-            return Err(Refusal::NotFound);
+        if let Some(wider) = self.blocks.covering(&target).find(|wider| **wider != target) {
+            return Err(Refusal::Within { wider: *wider });
         }
         let ended = self.end_within(now, target);
         if ended.is_empty() {

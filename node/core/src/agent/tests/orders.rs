@@ -45,7 +45,7 @@ fn unblocking_ends_all_within_the_target_and_holds_detection_back() {
 fn a_part_of_a_wider_block_is_not_unblocked_alone() {
     let mut node = Node::new();
     node.block("192.0.2.0/24", false).unwrap();
-    assert!(node.unblock("192.0.2.7").is_err());
+    assert_eq!(node.unblock("192.0.2.7"), Err(Refusal::Within { wider: net("192.0.2.0/24") }));
     assert_eq!(node.dropped("192.0.2.0/24"), Some(Strength::Hard));
     assert_eq!(node.unblock("203.0.113.1"), Err(Refusal::NotFound));
 }
