@@ -151,7 +151,13 @@ fn replay(path: &Path) -> Seen {
         .arg(path)
         .output()
         .unwrap();
-    assert_eq!(output.status.code(), Some(0), "{}: {}", path.display(), String::from_utf8_lossy(&output.stderr));
+    assert_eq!(
+        output.status.code(),
+        Some(0),
+        "{}: {}",
+        path.display(),
+        String::from_utf8_lossy(&output.stderr)
+    );
     let mut seen = Seen { alerts: BTreeSet::new(), blocked: BTreeSet::new() };
     for line in String::from_utf8_lossy(&output.stdout).lines() {
         let object: Value = serde_json::from_str(line).unwrap();
