@@ -220,4 +220,14 @@ mod tests {
         assert_eq!(map.pop_due(Time::from_secs(3)), Some(('a', 1)));
         assert_eq!(map.len(), 0);
     }
+
+    #[test]
+    fn what_was_removed_never_comes_due() {
+        let mut map = ExpiringMap::new();
+        map.insert('a', 1, Time::from_secs(1));
+        map.insert('b', 2, Time::from_secs(2));
+        assert_eq!(map.remove(&'a'), Some(1));
+        assert_eq!(map.next_due(), Time::from_secs(2));
+        assert_eq!(map.pop_due(Time::from_secs(9)), Some(('b', 2)));
+    }
 }

@@ -185,6 +185,13 @@ fn what_we_answer_is_not_held_against_the_one_who_asked_us() {
 }
 
 #[test]
+fn errors_about_our_own_packets_are_no_traffic_of_the_routers() {
+    let mut lab = Lab::new();
+    (0..100).for_each(|_| lab.hears(&ip(CLIENT, SERVER, ICMP, &[11, 0, 0, 0, 0, 0, 0, 0])));
+    assert_eq!(lab.sensor.stats().sources, 0);
+}
+
+#[test]
 fn an_answer_after_a_minute_is_no_answer() {
     let mut lab = Lab::new();
     let ask = |lab: &mut Lab, wait| {

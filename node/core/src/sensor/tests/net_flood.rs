@@ -37,6 +37,14 @@ fn completed_handshakes_are_no_flood_however_many() {
 }
 
 #[test]
+fn lost_connections_of_a_busy_proxy_are_few_beside_those_that_went_on() {
+    let mut lab = Lab::new();
+    (0..600).for_each(|number| browse(&mut lab, CLIENT, 2000 + number));
+    (0..550).for_each(|number| syn(&mut lab, CLIENT, 10_000 + number));
+    lab.silent();
+}
+
+#[test]
 fn a_slower_flood_is_none() {
     let mut lab = Lab::new();
     for number in 0..2000 {
@@ -168,6 +176,13 @@ fn a_flood_of_datagrams_under_forged_addresses_is_seen_too() {
     let verdicts = lab.verdicts();
     let Subject::Destination { service, .. } = verdicts.first().unwrap().subject else { panic!() };
     assert_eq!((service.protocol, service.port), (Protocol::Udp, 53));
+}
+
+#[test]
+fn seventy_clients_who_try_again_are_no_distributed_flood() {
+    let mut lab = Lab::new();
+    (0..350).for_each(|number| syn(&mut lab, somebody(number % 70), number));
+    lab.silent();
 }
 
 #[test]
