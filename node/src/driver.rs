@@ -12,7 +12,7 @@ use std::{
 };
 
 use smartfw_core::{
-    Agent, Alert, Effect, Record, Sequence, Service, Time,
+    Agent, Alert, Effect, IpNet, Record, Sequence, Service, Strength, Time,
     enforcement::Change,
     order::{Done, EnforcementState},
 };
@@ -26,7 +26,7 @@ use crate::{
     enforcement::{BootChange, BootSnapshot, Queue, Task},
     inbox::{Input, Inputs},
     logs::{Line, Logs},
-    store::{Backlog, encode, row_key},
+    store::{Backlog, Key, Value, encode, row_key},
 };
 use actions::Actions;
 pub use recent::Recent;
@@ -132,22 +132,40 @@ impl Running {
                 self.switch(self.driver.agent.enforcement());
                 self.waiting.push(Sequence(0), self.driver.queue.last(), Done::Confirmed, reply);
             }
+            Input::Recheck(changes, reply) => {
+                changes.into_iter().filter_map(|change| current(agent, change)).for_each(|change| {
+                    self.driver.queue.push(Task::Change(change, None));
+                });
+                self.waiting.push(Sequence(0), self.driver.queue.last(), Done::Confirmed, reply);
+            }
             Input::Stop => return ControlFlow::Break(()),
         }
         ControlFlow::Continue(())
     }
 
+    /// Hands over what the agent wants done: what goes to the kernel before anything else.
     fn drain(&mut self, now: Time) {
+        let mut batch = Batch::default();
         while let Some(effect) = self.driver.agent.poll_effect() {
             match effect {
-                Effect::Enforce(change) => self.enforce(change),
-                Effect::Enforcement(state) => self.switch(state),
-                Effect::Persist(sequence, record) => self.persist(now, sequence, &record),
+                Effect::Enforce(change) => batch.tasks.push(self.task(change)),
+                Effect::Destroy(target) => batch.tasks.push(Task::Cut(target)),
+                Effect::Enforcement(state) => {
+                    self.flush(&mut batch);
+                    self.switch(state);
+                }
+                Effect::Persist(sequence, record) => {
+                    self.flush(&mut batch);
+                    self.persist(now, sequence, &record, &mut batch);
+                }
                 Effect::Report(alert) => self.report(alert),
-                Effect::Destroy(target) => drop(self.driver.queue.push(Task::Cut(target))),
-                Effect::Forget(target, strength) => self.driver.feed.block(target, strength),
+                Effect::Forget(target, strength) => batch.forget.push((target, strength)),
                 Effect::ProtectService(service) => self.protect(service),
             }
+        }
+        self.flush(&mut batch);
+        if !batch.rows.is_empty() {
+            self.driver.backlog.push_all(batch.upto.0, batch.rows);
         }
         self.deciding = None;
         self.actions.finish(now, &self.driver.logs);
@@ -155,10 +173,19 @@ impl Running {
         self.driver.counters.records_waiting.set(self.driver.backlog.len() as u64);
     }
 
-    fn enforce(&self, change: Change) {
+    fn flush(&self, batch: &mut Batch) {
+        if !batch.tasks.is_empty() {
+            self.driver.queue.push_all(batch.tasks.drain(..));
+            self.driver.boot.changed(BootChange::Entries);
+        }
+        if !batch.forget.is_empty() {
+            self.driver.feed.blocks(batch.forget.drain(..));
+        }
+    }
+
+    fn task(&self, change: Change) -> Task {
         let decided = self.deciding.filter(|_| matches!(change, Change::Block(_)));
-        self.driver.queue.push(Task::Change(change, decided));
-        self.driver.boot.changed(BootChange::Entries);
+        Task::Change(change, decided)
     }
 
     fn switch(&self, state: EnforcementState) {
@@ -173,9 +200,10 @@ impl Running {
         self.driver.queue.push(task);
     }
 
-    fn persist(&mut self, now: Time, sequence: Sequence, record: &Record) {
+    fn persist(&mut self, now: Time, sequence: Sequence, record: &Record, batch: &mut Batch) {
         let value = (!record.removes()).then(|| encode(record));
-        self.driver.backlog.push(sequence.0, row_key(record), value);
+        batch.rows.push((row_key(record), value));
+        batch.upto = sequence;
         self.actions.record(now, record, &self.driver.logs);
         if let Record::Block(stored) = record {
             self.driver.recent.push(stored.block.target);
@@ -201,4 +229,33 @@ impl Running {
             Err(error) => tracing::warn!(%service, %error, "SYN cookies could not be switched on"),
         }
     }
+}
+
+/// What one input brought about, on its way: handed over together, because a lock for each of a hundred thousand blocks
+/// would take longer than deciding upon them.
+#[derive(Default)]
+struct Batch {
+    tasks: Vec<Task>,
+    forget: Vec<(IpNet, Option<Strength>)>,
+    rows: Vec<(Key, Value)>,
+    upto: Sequence,
+}
+
+/// How a target that somebody found to be wrong shall be by now; `None` where nothing is to be done.
+fn current(agent: &Agent, change: Change) -> Option<Change> {
+    if agent.enforcement() != EnforcementState::On {
+        return None;
+    }
+    let target = match change {
+        Change::Block(entry) => entry.target,
+        Change::Unblock(target) => target,
+        // The kernel holds half of a prefix of everybody: what covers it counts.
+        Change::Protect(net) => {
+            return agent.passing().any(|passing| passing.contains(&net)).then_some(Change::Protect(net));
+        }
+        Change::Unprotect(net) => {
+            return (!agent.passing().any(|passing| *passing == net)).then_some(Change::Unprotect(net));
+        }
+    };
+    Some(agent.enforced_entry(&target).map_or(Change::Unblock(target), Change::Block))
 }

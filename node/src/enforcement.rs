@@ -1,11 +1,13 @@
-//! The thread that changes the kernel, and the queue in front of it.
+//! The threads that change the kernel, and the queue in front of them.
 
 mod boot;
 mod cutter;
 mod queue;
+mod repairer;
 mod worker;
 
 pub use boot::{BootSnapshot, Change as BootChange};
 pub use cutter::Cutter;
 pub use queue::{Queue, Task, Ticket};
+pub use repairer::{Agreement, Repairer};
 pub use worker::{Desired, Worker};

@@ -15,6 +15,7 @@ use std::{
 use smartfw_core::{
     Agent, IpNet, Time, Verdict,
     config::PolicyConfig,
+    enforcement::Change,
     order::{Done, Order, Refusal},
     protect::ProtectedSet,
     record::Sequence,
@@ -63,6 +64,8 @@ pub enum Input {
     SensorRestarted,
     /// Everything is restored: make the kernel agree, and say when it does.
     Begin(Reply),
+    /// The kernel seems not to hold what it shall of these targets: see to it, and say when it does.
+    Recheck(Vec<Change>, Reply),
     /// End.
     Stop,
 }

@@ -7,7 +7,7 @@
 //! store thread      "up to here it is on disk" ───┤                                   ├─▶ store thread ─▶ sled
 //! enforcer thread   "the kernel drops it" ────────┘                                   └─▶ logs thread, followers
 //! ```
-#![forbid(unsafe_code)]
+#![deny(unsafe_code)]
 
 pub mod clock;
 pub mod control;
@@ -23,6 +23,7 @@ pub mod heartbeat;
 pub mod inbox;
 pub mod logins;
 pub mod logs;
+mod memory;
 pub mod metrics;
 pub mod node;
 pub mod notify;

@@ -77,7 +77,8 @@ mod tests {
         fs::write(&path, "").unwrap();
         wait_for(|| health.list().is_empty());
         let mut file = fs::OpenOptions::new().append(true).open(&path).unwrap();
-        writeln!(file, "Nov 22 15:04:05 h sshd[1]: Failed password for root from 192.0.2.9 port 1 ssh2").unwrap();
+        writeln!(file, "Nov 22 15:04:05 h sshd[1]: Failed password for root from 192.0.2.9 port 1 ssh2")
+            .unwrap();
         wait_for(|| feed.has_news());
         ending.store(true, SeqCst);
         thread.join().unwrap();

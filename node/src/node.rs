@@ -19,7 +19,7 @@ use std::{
 
 use anyhow::{Context as _, anyhow};
 use smartfw_config::{EnforcerKind, LogFormat, NodeConfig, Sources};
-use smartfw_enforce::Enforcer;
+use smartfw_enforce::{DryRun, Enforcer};
 use smartfw_host::{HostConfig, Watcher};
 use smartfw_proto::{limits, wire::control_server::ControlServer};
 
@@ -28,12 +28,12 @@ use crate::{
     control::{ControlSocket, Drops, Facts, Reload, Service},
     detector::Watching,
     driver::Driver,
-    enforcement::{BootSnapshot, Cutter, Worker},
+    enforcement::{Agreement, BootSnapshot, Cutter, Repairer, Worker},
     files,
     guard::{Guard, Notes},
     health::{Level, Matter},
     inbox::{Input, Inputs},
-    logins, metrics,
+    logins, memory, metrics,
     notify::Notifier,
     store::{Committer, DirLock},
 };
@@ -62,6 +62,7 @@ pub fn run(mut config: NodeConfig, sources: Sources, remove: bool) -> anyhow::Re
     let (failed, failures) = mpsc::channel();
     let ending = runtime.block_on(async { start(&config, &sources, &notifier, failed, remove) })?;
     notifier.ready(&format!("guards by {}", config.enforcer.as_str()));
+    memory::give_back(); // what the start copied
     let result = runtime.block_on(signals::wait(&ending.reload, &notifier, failures));
     notifier.stopping();
     ending.end();
@@ -94,6 +95,7 @@ fn start(
 
     let ending = Arc::new(AtomicBool::new(false));
     let mut threads = watch_host(config, &links, watcher, deciding.notes, &ending)?;
+    threads.push(repairer(config, &links, deciding.agreement)?.start(ending.clone())?);
     threads.extend(deciding.threads);
     let watching = Watching::new(config, live, &links);
     let sensor = watching.config.clone();
@@ -105,12 +107,23 @@ fn start(
     serve_metrics(config, shown::Shown { links: links.clone(), drops: drops.clone() });
     let server = serve(config, &links, drops, reload.clone(), started, socket);
     let state_dir = config.state_dir.clone();
-    Ok(Ending { links, state_dir, remove, supervisor, stop_guard: ending, server, threads, reload, _lock: lock })
+    Ok(Ending {
+        links,
+        state_dir,
+        remove,
+        supervisor,
+        stop_guard: ending,
+        server,
+        threads,
+        reload,
+        _lock: lock,
+    })
 }
 
 /// Who decides and who carries out, at work.
 struct Deciding {
     notes: Notes,
+    agreement: Agreement,
     /// In the order in which they end.
     threads: Vec<thread::JoinHandle<()>>,
 }
@@ -123,9 +136,8 @@ fn decide(
     inputs: Inputs,
     enforcer: Box<dyn Enforcer>,
 ) -> anyhow::Result<Deciding> {
-    let shared = &links.shared;
-    let (boot, boot_thread) =
-        BootSnapshot::start(&config.state_dir, links.desired(), shared.health.clone())?;
+    let (shared, agreement) = (&links.shared, Agreement::default());
+    let (boot, boot_thread) = BootSnapshot::start(&config.state_dir, links.desired(), shared.health.clone())?;
     let committer = Committer {
         store: restored.store,
         open: restored.open,
@@ -139,6 +151,8 @@ fn decide(
         queue: links.queue.clone(),
         inbox: links.inbox.clone(),
         cutter: cutter(config, shared)?,
+        read_before: restored.enforced,
+        agreement: agreement.clone(),
         desired: links.desired(),
         counters: shared.counters.clone(),
         health: shared.health.clone(),
@@ -163,10 +177,13 @@ fn decide(
     let (begun, kernel_agrees) = mpsc::channel();
     links.inbox.send(Input::Begin(Box::new(move |_| begun.send(()).unwrap_or_default())));
     let driver = driver.start()?;
+    if restored.damaged {
+        links.inbox.send(Input::StoreLost);
+    }
     if kernel_agrees.recv_timeout(FIRST_CHANGES).is_err() {
         tracing::warn!("the kernel does not agree yet; the node starts watching all the same");
     }
-    Ok(Deciding { notes, threads: vec![driver, worker, boot_thread, committer] })
+    Ok(Deciding { notes, agreement, threads: vec![driver, worker, boot_thread, committer] })
 }
 
 /// Starts who watches over the host.
@@ -181,6 +198,23 @@ fn watch_host(
     let logins = logins::start(&config.logins, feed.clone(), health.clone(), ending.clone())?;
     let guard = Guard { watcher, inbox, feed, health, notes }.start(ending.clone())?;
     Ok(logins.into_iter().chain([guard]).collect())
+}
+
+fn repairer(config: &NodeConfig, links: &Links, agreement: Agreement) -> anyhow::Result<Repairer> {
+    let (agreement, enforcer): (_, Box<dyn Enforcer>) = match config.enforcer {
+        // A dry run's sets are the worker's own: there is nobody to repair after.
+        EnforcerKind::DryRun => (Agreement::default(), Box::new(DryRun::default())),
+        kind => (agreement, parts::enforcer(kind)?),
+    };
+    let Shared { counters, health } = links.shared.clone();
+    Ok(Repairer {
+        enforcer,
+        agreement,
+        inbox: links.inbox.clone(),
+        desired: links.desired(),
+        counters,
+        health,
+    })
 }
 
 /// Serves the control socket.
@@ -229,7 +263,9 @@ const CALLS: usize = 32;
 fn watcher(config: &NodeConfig) -> anyhow::Result<Watcher> {
     let sessions_file = Some(config.state_dir.join("sessions"));
     let watched = Watcher::new(HostConfig { sessions_file, ..HostConfig::default() });
-    watched.context("cannot read this host's addresses and routes, which must be protected before anything is blocked")
+    watched.context(
+        "cannot read this host's addresses and routes, which must be protected before anything is blocked",
+    )
 }
 
 fn cutter(config: &NodeConfig, shared: &Shared) -> anyhow::Result<Cutter> {

@@ -50,6 +50,12 @@ impl Feed {
         self.news.store(true, SeqCst);
     }
 
+    /// The block list changed at several targets.
+    pub fn blocks(&self, changed: impl IntoIterator<Item = (IpNet, Option<Strength>)>) {
+        self.lock().blocks.extend(changed);
+        self.news.store(true, SeqCst);
+    }
+
     /// sshd's word about a login; beyond the limit it is counted and lost.
     pub fn login(&self, login: Login) {
         let mut news = self.lock();

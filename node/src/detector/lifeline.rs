@@ -293,7 +293,10 @@ mod tests {
     const PATIENT: Duration = Duration::from_secs(5);
     const IMPATIENT: Duration = Duration::from_millis(200);
 
-    fn start(patience: Duration, job: impl Fn(&Lifeline, u64) -> Result<(), String> + Send + Sync + 'static) -> Started {
+    fn start(
+        patience: Duration,
+        job: impl Fn(&Lifeline, u64) -> Result<(), String> + Send + Sync + 'static,
+    ) -> Started {
         let (events, receiver) = channel();
         let runs = Arc::<AtomicU64>::default();
         let counted = runs.clone();

@@ -25,27 +25,12 @@ impl Actions {
 
     /// A record is on its way to the disk.
     pub(super) fn record(&mut self, now: Time, record: &Record, logs: &Logs) {
-        let line = match record {
-            Record::Block(stored) => json::block(now, &stored.block, 0, 0),
-            Record::BlockGone { target, origin } => json!({
-                "kind": "unblock", "time": json::rfc3339(now), "target": target.to_string(), "origin": origin.0,
-            }),
-            Record::Enforcement(enforcement) => json!({
-                "kind": "enforcement", "time": json::rfc3339(now), "state": enforcement.now.state.as_str(),
-            }),
-            Record::Mode { mode, .. } => {
-                json!({"kind": "mode", "time": json::rfc3339(now), "mode": mode.as_str()})
-            }
-            Record::Allowed(allowed) => json::allowed(allowed),
-            Record::AllowedGone(target) => json!({
-                "kind": "disallowed", "time": json::rfc3339(now), "target": target.to_string(),
-            }),
-            _ => return,
-        };
         if self.logged < LINES {
-            self.logged += 1;
-            logs.write(Line::Alert(line.to_string()));
-        } else {
+            if let Some(line) = line(now, record) {
+                self.logged += 1;
+                logs.write(Line::Alert(line.to_string()));
+            }
+        } else if matters(record) {
             self.more += 1;
         }
     }
@@ -59,6 +44,39 @@ impl Actions {
         }
         *self = Self::default();
     }
+}
+
+/// Whether a record is something that was done, and not only something that is remembered.
+const fn matters(record: &Record) -> bool {
+    matches!(
+        record,
+        Record::Block(_)
+            | Record::BlockGone { .. }
+            | Record::Enforcement(_)
+            | Record::Mode { .. }
+            | Record::Allowed(_)
+            | Record::AllowedGone(_)
+    )
+}
+
+fn line(now: Time, record: &Record) -> Option<serde_json::Value> {
+    Some(match record {
+        Record::Block(stored) => json::block(now, &stored.block, 0, 0),
+        Record::BlockGone { target, origin } => json!({
+            "kind": "unblock", "time": json::rfc3339(now), "target": target.to_string(), "origin": origin.0,
+        }),
+        Record::Enforcement(enforcement) => json!({
+            "kind": "enforcement", "time": json::rfc3339(now), "state": enforcement.now.state.as_str(),
+        }),
+        Record::Mode { mode, .. } => {
+            json!({"kind": "mode", "time": json::rfc3339(now), "mode": mode.as_str()})
+        }
+        Record::Allowed(allowed) => json::allowed(allowed),
+        Record::AllowedGone(target) => json!({
+            "kind": "disallowed", "time": json::rfc3339(now), "target": target.to_string(),
+        }),
+        _ => return None,
+    })
 }
 
 const fn name(order: &Order) -> &'static str {

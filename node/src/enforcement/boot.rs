@@ -17,6 +17,7 @@ use super::Desired;
 use crate::{
     clock,
     health::{Health, Level, Matter},
+    memory,
 };
 
 /// Changes come in bursts: wait this long for the next before writing.
@@ -75,6 +76,7 @@ impl Writer {
             let connected = self.gather(change, changes, pause);
             let begun = Instant::now();
             self.show(self.save());
+            memory::give_back();
             pause = DEBOUNCE.max(begun.elapsed() * SHARE);
             if !connected {
                 return;

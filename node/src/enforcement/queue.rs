@@ -4,7 +4,6 @@ use std::{
     collections::VecDeque,
     mem,
     sync::{Condvar, Mutex, MutexGuard, PoisonError},
-    time::{Duration, Instant},
 };
 
 use smartfw_core::{
@@ -41,8 +40,6 @@ pub(crate) struct Taken {
     pub(crate) upto: Ticket,
     /// Tasks were dropped: the kernel has to be compared as a whole.
     pub(crate) overflowed: bool,
-    /// Somebody changed the kernel's rules.
-    pub(crate) disturbed: bool,
     /// The end, and whether to remove everything of ours first.
     pub(crate) stop: Option<bool>,
 }
@@ -59,21 +56,27 @@ struct Inner {
     tasks: VecDeque<Task>,
     last: Ticket,
     overflowed: bool,
-    disturbed: bool,
     stop: Option<bool>,
 }
 
 impl Queue {
     /// Adds a task.
     pub fn push(&self, task: Task) -> Ticket {
+        self.push_all([task])
+    }
+
+    /// Adds tasks that were decided together. The last one's ticket.
+    pub fn push_all(&self, tasks: impl IntoIterator<Item = Task>) -> Ticket {
         let mut inner = self.lock();
-        inner.last.0 += 1;
-        if inner.tasks.len() >= MAX_TASKS {
-            // Switching enforcement is not part of what a comparison repairs.
-            inner.tasks.retain(|task| matches!(task, Task::On(_) | Task::Off));
-            inner.overflowed = true;
+        for task in tasks {
+            inner.last.0 += 1;
+            if inner.tasks.len() >= MAX_TASKS {
+                // Switching enforcement is not part of what a comparison repairs.
+                inner.tasks.retain(|task| matches!(task, Task::On(_) | Task::Off));
+                inner.overflowed = true;
+            }
+            inner.tasks.push_back(task);
         }
-        inner.tasks.push_back(task);
         self.changed.notify_one();
         inner.last
     }
@@ -93,35 +96,22 @@ impl Queue {
         self.len() == 0
     }
 
-    /// Somebody changed the kernel's rules: look soon.
-    pub fn disturb(&self) {
-        self.lock().disturbed = true;
-        self.changed.notify_one();
-    }
-
     /// Ends the worker after what is queued; with `remove` it removes everything of ours first.
     pub fn stop(&self, remove: bool) {
         self.lock().stop = Some(remove);
         self.changed.notify_one();
     }
 
-    /// Takes everything, waiting at most until `deadline` for something to take.
-    pub(crate) fn take(&self, deadline: Instant) -> Taken {
+    /// Waits for something to take, and takes everything.
+    pub(crate) fn take(&self) -> Taken {
         let mut inner = self.lock();
-        loop {
-            let patience = deadline.saturating_duration_since(Instant::now());
-            let quiet = inner.tasks.is_empty() && !inner.disturbed && inner.stop.is_none();
-            if !quiet || patience == Duration::ZERO {
-                break;
-            }
-            let waited = self.changed.wait_timeout(inner, patience);
-            inner = waited.unwrap_or_else(PoisonError::into_inner).0;
+        while inner.tasks.is_empty() && inner.stop.is_none() {
+            inner = self.changed.wait(inner).unwrap_or_else(PoisonError::into_inner);
         }
         Taken {
             tasks: mem::take(&mut inner.tasks).into(),
             upto: inner.last,
             overflowed: mem::take(&mut inner.overflowed),
-            disturbed: mem::take(&mut inner.disturbed),
             stop: inner.stop,
         }
     }
@@ -144,7 +134,7 @@ mod tests {
     fn tasks_leave_in_the_order_in_which_they_came() {
         let queue = Queue::default();
         (1..=3).for_each(|n| assert!(queue.push(unblock(n)) > Ticket(0)));
-        let taken = queue.take(Instant::now());
+        let taken = queue.take();
         assert_eq!(taken.tasks, [unblock(1), unblock(2), unblock(3)]);
         assert_eq!((taken.upto, queue.len()), (Ticket(3), 0));
     }
@@ -154,18 +144,9 @@ mod tests {
         let queue = Queue::default();
         queue.push(Task::Off);
         (0..=MAX_TASKS as u32).for_each(|n| assert!(queue.push(unblock(n)) > Ticket(0)));
-        let taken = queue.take(Instant::now());
+        let taken = queue.take();
         assert!(taken.overflowed && taken.tasks.len() < 10);
         assert_eq!(taken.tasks[0], Task::Off);
         assert_eq!(taken.upto, Ticket(MAX_TASKS as u64 + 2));
-    }
-
-    #[test]
-    fn a_disturbance_wakes_the_worker() {
-        let queue = Queue::default();
-        queue.disturb();
-        let begun = Instant::now();
-        assert!(queue.take(begun + Duration::from_secs(5)).disturbed);
-        assert!(begun.elapsed() < Duration::from_secs(4));
     }
 }

@@ -1,32 +1,24 @@
-//! The thread that changes the kernel: what is queued at once, and every other second a look at what others did.
+//! The thread that changes the kernel: what is queued, at once.
 
 use std::{
     collections::BTreeSet,
     sync::Arc,
     thread::{self, JoinHandle},
-    time::{Duration, Instant},
 };
 
 use smartfw_core::{
     IpNet, Time,
     enforcement::{Change, Enforced},
 };
-use smartfw_enforce::{Applied, EnforceError, Enforcer, Reconciler, Repair, Surplus, Watch, difference};
+use smartfw_enforce::{Applied, EnforceError, Enforcer, Surplus, difference};
 
-use super::{Cutter, Queue, Task, queue::Taken};
+use super::{Agreement, Cutter, Queue, Task, queue::Taken, repairer::trouble};
 use crate::{
     clock,
     counters::Counters,
     health::{Health, Level, Matter},
     inbox::{Inbox, Input},
 };
-
-/// How often the kernel is looked at without a hint.
-const LOOK: Duration = Duration::from_secs(2);
-
-/// After a hint the next one is waited for only this much later: a program that changes rules all the time must not
-/// keep us looking all the time.
-const HINTS: Duration = Duration::from_millis(100);
 
 /// Refused targets that are remembered, so that the agent hears when the kernel takes them after all.
 const MAX_REFUSED: usize = 1024;
@@ -42,6 +34,10 @@ pub struct Worker {
     pub queue: Arc<Queue>,
     /// Who is told.
     pub inbox: Inbox,
+    /// What the kernel held when the daemon started, if that was a moment ago.
+    pub read_before: Option<Enforced>,
+    /// What the repairer has to know.
+    pub agreement: Agreement,
     /// Who destroys connections.
     pub cutter: Cutter,
     /// What the kernel shall hold.
@@ -58,51 +54,29 @@ impl Worker {
     /// # Errors
     /// When the thread cannot be started.
     pub fn start(self) -> std::io::Result<JoinHandle<()>> {
-        let queue = self.queue.clone();
-        thread::Builder::new().name("watch".to_owned()).spawn(move || watch(&queue))?;
-        let refused = BTreeSet::new();
-        let mut running = Running { worker: self, reconciler: Reconciler::default(), on: false, refused };
+        let mut running = Running { worker: self, refused: BTreeSet::new() };
         thread::Builder::new().name("enforcer".to_owned()).spawn(move || running.run())
-    }
-}
-
-/// Passes the kernel's hints on. It ends with the process: nothing depends on it, looks come every other second anyway.
-fn watch(queue: &Queue) {
-    let Ok(mut watch) = Watch::open() else { return };
-    while let Ok(disturbed) = watch.wait(Duration::from_secs(60)) {
-        if disturbed {
-            queue.disturb();
-            thread::sleep(HINTS);
-        }
     }
 }
 
 struct Running {
     worker: Worker,
-    reconciler: Reconciler,
-    /// Whether the kernel shall enforce at all.
-    on: bool,
     refused: BTreeSet<IpNet>,
 }
 
 impl Running {
     fn run(&mut self) {
-        let mut next_look = Instant::now() + LOOK;
         loop {
-            let Taken { tasks, upto, overflowed, disturbed, stop } = self.worker.queue.take(next_look);
+            let Taken { tasks, upto, overflowed, stop } = self.worker.queue.take();
             let results = self.carry_out(tasks);
-            self.worker.inbox.send(Input::Enforced { upto, results });
-            self.worker.counters.changes_waiting.set(self.worker.queue.len() as u64);
-            if let Some(remove) = stop {
-                return self.leave(remove);
-            }
             if overflowed {
                 self.worker.counters.enforcement_overflows.add(1);
                 self.load_desired();
             }
-            if disturbed || Instant::now() >= next_look {
-                self.look();
-                next_look = Instant::now() + LOOK;
+            self.worker.inbox.send(Input::Enforced { upto, results });
+            self.worker.counters.changes_waiting.set(self.worker.queue.len() as u64);
+            if let Some(remove) = stop {
+                return self.leave(remove);
             }
         }
     }
@@ -143,7 +117,9 @@ impl Running {
                 decided.iter().for_each(|at| self.worker.counters.latency.record(now.since(*at)));
                 self.note(changes, applied, results);
                 // An unknown number only means that entries are compared once more than needed.
-                let _ = self.reconciler.changed(&mut *self.worker.enforcer);
+                if let Ok(tally) = self.worker.enforcer.tally() {
+                    self.worker.agreement.note_held(tally);
+                }
             }
             Err(error) => self.refuse_all(changes, &error, results),
         }
@@ -169,7 +145,7 @@ impl Running {
         error: &EnforceError,
         results: &mut Vec<(IpNet, Result<(), String>)>,
     ) {
-        self.trouble(error);
+        trouble(&self.worker.health, error);
         self.worker.counters.changes_failed.add(changes.len() as u64);
         for change in changes.iter().take(MAX_REFUSED) {
             self.refuse(target_of(change), error.to_string(), results);
@@ -184,10 +160,12 @@ impl Running {
     }
 
     fn install(&mut self, enforced: &Enforced) {
-        self.on = true;
+        let agreement = self.worker.agreement.clone();
+        let mut on = agreement.switch();
+        *on = true;
         match self.bring_about(enforced) {
             Ok(()) => self.worker.health.clear(Matter::Enforcement),
-            Err(error) => self.trouble(&error),
+            Err(error) => trouble(&self.worker.health, &error),
         }
     }
 
@@ -198,14 +176,17 @@ impl Running {
             tracing::warn!(%finding, "cannot be had on this host");
         }
         let now = clock::now();
-        let changes = difference(desired, &enforcer.enforced(now)?, now, Surplus::Remove);
-        let applied = enforcer.apply(now, &changes)?;
+        // At the start the kernel was read a moment ago; what changed since, the repairer finds.
+        let actual = self.worker.read_before.take().map_or_else(|| enforcer.enforced(now), Ok)?;
+        let applied = enforcer.apply(now, &difference(desired, &actual, now, Surplus::Remove))?;
         tracing::info!(hooks = ?installed.hooks, changed = applied.changed, "the kernel enforces");
         Ok(())
     }
 
     fn remove(&mut self) {
-        self.on = false;
+        let agreement = self.worker.agreement.clone();
+        let mut on = agreement.switch();
+        *on = false;
         match self.worker.enforcer.remove() {
             Ok(removed) if removed.left.is_empty() => self.worker.health.clear(Matter::Enforcement),
             Ok(removed) => self.worker.health.set(
@@ -217,7 +198,7 @@ impl Running {
                 ),
                 "remove the rules that use them",
             ),
-            Err(error) => self.trouble(&error),
+            Err(error) => trouble(&self.worker.health, &error),
         }
     }
 
@@ -228,76 +209,9 @@ impl Running {
     }
 
     fn load_desired(&mut self) {
-        if let Some(enforced) = self.on.then(|| (self.worker.desired)()).flatten() {
+        if let Some(enforced) = (self.worker.desired)() {
             self.install(&enforced);
         }
-    }
-
-    /// Compares the kernel with what it shall hold.
-    fn look(&mut self) {
-        if !self.on {
-            return;
-        }
-        // A question that goes unanswered means that the daemon ends: then nothing is surplus.
-        let answered = std::cell::Cell::new(true);
-        let desired = self.worker.desired.clone();
-        let mut ask = || {
-            desired().unwrap_or_else(|| {
-                answered.set(false);
-                Enforced::default()
-            })
-        };
-        let surplus = Surplus::Remove;
-        let enforcer = &mut *self.worker.enforcer;
-        let result = self.reconciler.step(clock::now(), enforcer, surplus, &mut ask);
-        if answered.get() {
-            self.show(result);
-        }
-    }
-
-    fn show(&self, result: Result<Repair, EnforceError>) {
-        let health = &self.worker.health;
-        match result {
-            Err(error) => self.trouble(&error),
-            Ok(repair) => {
-                health.clear(Matter::Enforcement);
-                self.show_rival(repair.fought);
-                if !repair.is_clean() {
-                    self.worker.counters.repairs.add(1);
-                    let Repair { findings, added, removed, failed, .. } = repair;
-                    let findings: Vec<String> = findings.iter().map(ToString::to_string).collect();
-                    tracing::warn!(
-                        ?findings,
-                        added,
-                        removed,
-                        failed = failed.len(),
-                        "the kernel was repaired"
-                    );
-                }
-            }
-        }
-    }
-
-    fn show_rival(&self, fought: bool) {
-        if fought {
-            self.worker.health.set(
-                Matter::Rival,
-                Level::Error,
-                "another program keeps undoing our rules; they are repaired every five seconds",
-                "find the program that flushes the firewall (smartfw-cli doctor names what was found)",
-            );
-        } else {
-            self.worker.health.clear(Matter::Rival);
-        }
-    }
-
-    fn trouble(&self, error: &EnforceError) {
-        self.worker.health.set(
-            Matter::Enforcement,
-            Level::Error,
-            format!("the kernel cannot be changed: {error}"),
-            "smartfw-cli doctor says what is missing; it is tried again every two seconds",
-        );
     }
 }
 

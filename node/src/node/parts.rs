@@ -6,7 +6,7 @@ use std::{
 };
 
 use smartfw_config::{EnforcerKind, NodeConfig};
-use smartfw_core::{Alert, order::EnforcementState};
+use smartfw_core::{Agent, Alert, enforcement::Enforced, order::EnforcementState};
 use smartfw_enforce::{EnforceError, Enforcer, Kind, Options, open, preflight};
 use tokio::sync::broadcast;
 
@@ -73,15 +73,29 @@ impl Links {
         Ok((links, inputs))
     }
 
-    /// Asks the driver what the kernel shall hold.
+    /// Asks the driver what the kernel shall hold, piece by piece: verdicts come in between, and who compares must look
+    /// again at what differs.
     pub(super) fn desired(&self) -> Desired {
         let inbox = self.inbox.clone();
         Arc::new(move || {
-            let on = |agent: &smartfw_core::Agent| agent.enforcement() == EnforcementState::On;
-            inbox.ask(move |agent, _| on(agent).then(|| agent.desired())).flatten()
+            let passing = |agent: &Agent| agent.passing().copied().collect();
+            let on = |agent: &Agent| agent.enforcement() == EnforcementState::On;
+            let protected = inbox.ask(move |agent, _| on(agent).then(|| passing(agent))).flatten()?;
+            let mut desired = Enforced { protected, ..Enforced::default() };
+            let mut behind = None;
+            loop {
+                let ask = move |agent: &Agent, _| agent.entries_after(behind, PIECE).collect::<Vec<_>>();
+                let piece = inbox.ask(ask)?;
+                let Some((last, _)) = piece.last() else { return Some(desired) };
+                behind = Some(*last);
+                desired.blocks.extend(piece.into_iter().filter_map(|(target, entry)| Some((target, entry?))));
+            }
         })
     }
 }
+
+/// Targets that are read at once: half a millisecond.
+const PIECE: usize = 1000;
 
 /// Opens an enforcer, once it is sure that it can be used.
 pub(super) fn enforcer(kind: EnforcerKind) -> Result<Box<dyn Enforcer>, EnforceError> {

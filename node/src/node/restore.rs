@@ -4,7 +4,7 @@ use std::{io::Read as _, path::PathBuf};
 
 use anyhow::Context as _;
 use smartfw_config::NodeConfig;
-use smartfw_core::{Agent, Record, Time};
+use smartfw_core::{Agent, Record, Time, enforcement::Enforced};
 use smartfw_enforce::Enforcer;
 
 use super::parts::Shared;
@@ -20,6 +20,10 @@ pub(super) struct Restored {
     /// `None` when the disk refuses: it is tried again.
     pub(super) store: Option<Box<dyn Store>>,
     pub(super) open: OpenStore,
+    /// What the kernel held.
+    pub(super) enforced: Option<Enforced>,
+    /// Whether the store was damaged: then it needs everything anew.
+    pub(super) damaged: bool,
 }
 
 /// Restores the agent from the disk, then adopts what only the kernel knows.
@@ -32,39 +36,58 @@ pub(super) fn restore(
     let mut agent = Agent::new(config.policy.clone(), seed()?, now);
     let path = config.state_dir.join("cache");
     let mut open = opener(path);
-    let store = match open() {
-        Ok((mut store, set_aside)) => {
-            if let Some(what) = set_aside {
-                damaged(&shared.health, &what);
-            }
-            load(&mut *store, &mut agent, now, shared)?;
-            Some(store)
-        }
+    let (store, was_damaged) = match load(&mut open, &mut agent, now, shared) {
+        Ok((store, was_damaged)) => (Some(store), was_damaged),
         Err(error @ StoreError::Forbidden { .. }) => return Err(error.into()),
         Err(error) => {
             let what =
                 format!("what was stored cannot be read: {error}; blocks were taken over from the kernel");
             shared.health.set(Matter::Disk, Level::Error, what, "make room on the disk of the state folder");
-            None
+            (None, false)
         }
     };
-    adopt(&mut agent, now, enforcer, shared);
-    Ok(Restored { agent, store, open })
+    let enforced = adopt(&mut agent, now, enforcer, shared);
+    Ok(Restored { agent, store, open, enforced, damaged: was_damaged })
 }
 
 fn opener(path: PathBuf) -> OpenStore {
-    Box::new(move || SledStore::open(&path).map(Into::into))
+    Box::new(move |anew| SledStore::open(&path, anew).map(Into::into))
 }
 
-fn load(store: &mut dyn Store, agent: &mut Agent, now: Time, shared: &Shared) -> Result<(), StoreError> {
+/// Opens the store and restores what it holds. Some damage shows only while it is read: then what was read until there
+/// counts, and an empty store is begun.
+fn load(
+    open: &mut OpenStore,
+    agent: &mut Agent,
+    now: Time,
+    shared: &Shared,
+) -> Result<(Box<dyn Store>, bool), StoreError> {
+    let (mut store, mut set_aside) = open(false)?;
+    if let Err(StoreError::Damaged(what)) = restore_all(&mut *store, agent, now, shared) {
+        drop(store);
+        (store, set_aside) = open(true)?;
+        set_aside = set_aside.map(|aside| format!("{aside}: {what}"));
+    }
+    if let Some(what) = &set_aside {
+        damaged(&shared.health, what);
+    }
+    Ok((store, set_aside.is_some()))
+}
+
+fn restore_all(
+    store: &mut dyn Store,
+    agent: &mut Agent,
+    now: Time,
+    shared: &Shared,
+) -> Result<(), StoreError> {
     let (mut known, mut unknown) = (0_u64, 0_u64);
-    store.load(&mut |_, value| match decode::<Record>(value) {
+    let result = store.load(&mut |_, value| match decode::<Record>(value) {
         Some(record) => {
             known += 1;
             agent.restore(now, record);
         }
         None => unknown += 1,
-    })?;
+    });
     tracing::info!(records = known, "restored");
     if unknown > 0 {
         let what = format!("{unknown} stored records are of another version and were passed over");
@@ -75,18 +98,24 @@ fn load(store: &mut dyn Store, agent: &mut Agent, now: Time, shared: &Shared) ->
             "go back to the version that wrote them, or ignore this",
         );
     }
-    Ok(())
+    result
 }
 
-fn adopt(agent: &mut Agent, now: Time, enforcer: &mut dyn Enforcer, shared: &Shared) {
+fn adopt(agent: &mut Agent, now: Time, enforcer: &mut dyn Enforcer, shared: &Shared) -> Option<Enforced> {
     match enforcer.enforced(now) {
-        Ok(enforced) => enforced.blocks.into_values().for_each(|entry| agent.adopt(now, entry)),
-        Err(error) => shared.health.set(
-            Matter::Enforcement,
-            Level::Error,
-            format!("what the kernel drops cannot be read: {error}"),
-            "smartfw-cli doctor says what is missing",
-        ),
+        Ok(enforced) => {
+            enforced.blocks.values().for_each(|entry| agent.adopt(now, entry.clone()));
+            Some(enforced)
+        }
+        Err(error) => {
+            shared.health.set(
+                Matter::Enforcement,
+                Level::Error,
+                format!("what the kernel drops cannot be read: {error}"),
+                "smartfw-cli doctor says what is missing",
+            );
+            None
+        }
     }
 }
 

@@ -3,7 +3,7 @@
 use std::{
     path::PathBuf,
     sync::{Arc, Mutex, PoisonError, mpsc},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use smartfw_capture::{CaptureError, Live, live::LiveConfig};
@@ -50,6 +50,9 @@ impl Watching {
     }
 }
 
+/// A restart is shown for so long at least, or nobody would see it.
+const SHOWN: Duration = Duration::from_secs(3);
+
 /// Who is told how the detector is.
 pub(super) struct Watcher {
     state_dir: PathBuf,
@@ -58,6 +61,8 @@ pub(super) struct Watcher {
     notifier: Arc<Notifier>,
     /// Who ends the process when nothing helps.
     failed: mpsc::Sender<String>,
+    /// When the detector was last started again.
+    restarted: Option<Instant>,
 }
 
 impl Watcher {
@@ -69,25 +74,35 @@ impl Watcher {
         failed: mpsc::Sender<String>,
     ) -> Self {
         let (state_dir, board) = (config.state_dir.clone(), links.board.clone());
-        Self { state_dir, board, shared: links.shared.clone(), notifier: notifier.clone(), failed }
+        Self {
+            state_dir,
+            board,
+            shared: links.shared.clone(),
+            notifier: notifier.clone(),
+            failed,
+            restarted: None,
+        }
     }
 
     /// Starts the detector and watches over it.
-    pub(super) fn start(self, watching: Watching) -> std::io::Result<Supervisor> {
+    pub(super) fn start(mut self, watching: Watching) -> std::io::Result<Supervisor> {
         let heartbeat = Heartbeat::new(&self.state_dir);
         let job: Job = Arc::new(move |lifeline| watching.live(lifeline));
         Supervisor::start("detector", job, move |event| self.hear(&heartbeat, event))
     }
 
-    fn hear(&self, heartbeat: &Heartbeat, event: Event) {
+    fn hear(&mut self, heartbeat: &Heartbeat, event: Event) {
         match event {
             Event::Tick(silent) if silent < LIVELY => {
                 self.beat(heartbeat, silent);
-                self.shared.health.clear(Matter::Detector);
+                if self.restarted.is_none_or(|at| at.elapsed() > SHOWN) {
+                    self.shared.health.clear(Matter::Detector);
+                }
                 self.notifier.alive();
             }
             Event::Tick(_) => {}
             Event::Restarted { why } => {
+                self.restarted = Some(Instant::now());
                 self.shared.counters.detector_restarts.add(1);
                 let remedy =
                     "it is started again by itself; look for the reason in the journal, and report it";

@@ -45,12 +45,19 @@ pub(crate) struct Taken {
 impl Backlog {
     /// Adds a row; `sequence` rises from call to call.
     pub fn push(&self, sequence: u64, key: Key, value: Value) {
+        self.push_all(sequence, [(key, value)]);
+    }
+
+    /// Adds rows, the last of which has this sequence.
+    pub fn push_all(&self, sequence: u64, rows: impl IntoIterator<Item = (Key, Value)>) {
         let mut inner = self.lock();
         inner.upto = inner.upto.max(sequence);
-        inner.rows.insert(key, value);
-        if inner.rows.len() > MAX_ROWS {
-            inner.rows.clear();
-            inner.overflowed = true;
+        for (key, value) in rows {
+            inner.rows.insert(key, value);
+            if inner.rows.len() > MAX_ROWS {
+                inner.rows.clear();
+                inner.overflowed = true;
+            }
         }
         self.changed.notify_one();
     }

@@ -24,8 +24,8 @@ pub trait Persistence: Send {
     fn lost(&self);
 }
 
-/// Opens the store, again and again if need be.
-pub type OpenStore = Box<dyn FnMut() -> Result<(Box<dyn Store>, Option<String>), StoreError> + Send>;
+/// Opens the store, again and again if need be; with `true` an empty one, setting the old one aside.
+pub type OpenStore = Box<dyn FnMut(bool) -> Result<(Box<dyn Store>, Option<String>), StoreError> + Send>;
 
 /// Brings the backlog to disk.
 pub struct Committer {
@@ -76,7 +76,7 @@ impl Committer {
 
     fn write(&mut self, rows: &[(Key, Value)]) -> Result<(), StoreError> {
         if self.store.is_none() {
-            let (store, set_aside) = (self.open)()?;
+            let (store, set_aside) = (self.open)(false)?;
             self.store = Some(store);
             if let Some(what) = set_aside {
                 damaged(&self.health, &what);
@@ -221,7 +221,7 @@ mod tests {
             let store = disk.clone();
             let committer = Committer {
                 store: None,
-                open: Box::new(move || Ok((Box::new(FakeStore(store.clone())), None))),
+                open: Box::new(move |_| Ok((Box::new(FakeStore(store.clone())), None))),
                 backlog: backlog.clone(),
                 told: Box::new(Ear(told.clone())),
                 counters: Arc::default(),

@@ -34,34 +34,32 @@ pub struct Opened {
 }
 
 impl SledStore {
-    /// Opens the store at `path`. A damaged one is renamed to `<path>.damaged-<time>` and an empty one begun.
+    /// Opens the store at `path`. A damaged one, or with `anew` any, is renamed to `<path>.damaged-<time>` and an empty
+    /// one begun.
     ///
     /// # Errors
     /// When the disk refuses, or the folder belongs to somebody else.
-    pub fn open(path: &Path) -> Result<Opened, StoreError> {
-        match Self::try_open(path) {
-            Ok(store) => Ok(Opened { store, set_aside: None }),
-            Err(StoreError::Damaged(what)) => {
-                let aside = set_aside(path)?;
-                Ok(Opened { store: Self::try_open(path)?, set_aside: Some((aside, what)) })
-            }
-            Err(error) => Err(error),
-        }
+    pub fn open(path: &Path, anew: bool) -> Result<Opened, StoreError> {
+        let what = match if anew { Err(damaged_inside()) } else { Self::try_open(path) } {
+            Ok(store) => return Ok(Opened { store, set_aside: None }),
+            Err(StoreError::Damaged(what)) => what,
+            Err(error) => return Err(error),
+        };
+        let aside = set_aside(path)?;
+        Ok(Opened { store: Self::try_open(path)?, set_aside: Some((aside, what)) })
     }
 
-    /// Opens, and reads once through everything: sled finds some damage only then, and some by panicking.
     fn try_open(path: &Path) -> Result<Self, StoreError> {
         let config = Config::new().path(path).cache_capacity(CACHE).mode(Mode::LowSpace).flush_every_ms(None);
-        let opened = guarded(|| {
-            let db = config.open()?;
-            db.iter().try_for_each(|row| row.map(drop))?;
-            Ok(db)
-        });
-        opened.map(|db| Self { db }).map_err(|error| match error {
+        guarded(|| config.open()).map(|db| Self { db }).map_err(|error| match error {
             StoreError::Forbidden { why, .. } => StoreError::Forbidden { path: path.to_owned(), why },
             error => error,
         })
     }
+}
+
+fn damaged_inside() -> StoreError {
+    StoreError::Damaged("found while it was read".to_owned())
 }
 
 impl Store for SledStore {
@@ -142,7 +140,7 @@ mod tests {
     fn what_was_committed_is_there_after_a_restart() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("cache");
-        let mut store = SledStore::open(&path).unwrap().store;
+        let mut store = SledStore::open(&path, false).unwrap().store;
         store.commit(&[row("a", Some("1")), row("b", Some("2")), row("c", Some("3"))]).unwrap();
         store.commit(&[row("b", None), row("c", Some("4"))]).unwrap();
         drop(store);
@@ -154,13 +152,20 @@ mod tests {
         for damage in [damage_every_file as fn(&Path), replace_by_a_file] {
             let folder = tempfile::tempdir().unwrap();
             let path = folder.path().join("cache");
-            let mut store = SledStore::open(&path).unwrap().store;
+            let mut store = SledStore::open(&path, false).unwrap().store;
             store
                 .commit(&(0..1000).map(|n| row(&format!("key {n}"), Some("value"))).collect::<Vec<_>>())
                 .unwrap();
             drop(store);
             damage(&path);
-            let opened = SledStore::open(&path).unwrap();
+            let mut opened = SledStore::open(&path, false).unwrap();
+            if opened.set_aside.is_none() {
+                // Some damage shows only while it is read.
+                let damage = opened.store.load(&mut |_, _| ());
+                assert!(matches!(damage, Err(StoreError::Damaged(_))), "{damage:?}");
+                drop(opened.store);
+                opened = SledStore::open(&path, true).unwrap();
+            }
             let (aside, _) = opened.set_aside.expect("set aside");
             assert!(aside.exists() && aside.to_str().unwrap().contains("cache.damaged-"));
             drop(opened.store);
@@ -189,7 +194,7 @@ mod tests {
     fn all(path: &Path) -> Vec<(String, String)> {
         let mut rows = Vec::new();
         let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
-        SledStore::open(path)
+        SledStore::open(path, false)
             .unwrap()
             .store
             .load(&mut |key, value| rows.push((text(key), text(value))))

@@ -1,0 +1,197 @@
+//! The thread that looks at what others did to rules and sets, and repairs it.
+//!
+//! It has an enforcer of its own, so that reading a hundred thousand entries never holds up the next block. What it finds
+//! to be wrong with entries it only names: the driver, which knows what was decided meanwhile, says how they shall be,
+//! and the worker makes them so, in the order of all decisions. Rules and sets it mends itself.
+
+mod careful;
+
+use std::{
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering::SeqCst},
+    },
+    thread::{self, JoinHandle},
+    time::{Duration, Instant},
+};
+
+use smartfw_core::enforcement::Enforced;
+use smartfw_enforce::{EnforceError, Enforcer, Reconciler, Repair, Surplus, Tally, Watch};
+
+use super::Desired;
+use crate::{
+    clock,
+    counters::Counters,
+    health::{Health, Level, Matter},
+    inbox::Inbox,
+    memory,
+};
+use careful::Careful;
+
+/// How often the kernel is looked at without a hint.
+const LOOK: Duration = Duration::from_secs(2);
+
+/// After a hint the next one is waited for only this much later: a program that changes rules all the time must not
+/// keep us looking all the time.
+const HINTS: Duration = Duration::from_millis(100);
+
+/// A look that took so long has compared many entries.
+const LARGE: Duration = Duration::from_millis(20);
+
+/// How often the thread looks whether to end.
+const SLICE: Duration = Duration::from_millis(200);
+
+/// What worker and repairer agree upon.
+#[derive(Clone, Debug, Default)]
+pub struct Agreement(Arc<Agreed>);
+
+#[derive(Debug, Default)]
+struct Agreed {
+    on: Mutex<bool>,
+    held: Mutex<Option<Tally>>,
+}
+
+impl Agreement {
+    /// Whether the kernel shall enforce at all. Held while rules are installed or removed, so that nobody installs what
+    /// somebody else just removed.
+    pub(super) fn switch(&self) -> MutexGuard<'_, bool> {
+        self.0.on.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The worker's changes went in: from now on the sets hold so many entries, and fewer mean that somebody took some.
+    pub(super) fn note_held(&self, tally: Tally) {
+        *self.0.held.lock().unwrap_or_else(PoisonError::into_inner) = Some(tally);
+    }
+
+    fn take_held(&self) -> Option<Tally> {
+        self.0.held.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+}
+
+/// Looks and repairs.
+pub struct Repairer {
+    /// An enforcer of its own.
+    pub enforcer: Box<dyn Enforcer>,
+    /// Whether to look at all, and what the worker changed.
+    pub agreement: Agreement,
+    /// Who says how entries shall be.
+    pub inbox: Inbox,
+    /// What the kernel shall hold.
+    pub desired: Desired,
+    /// What is counted.
+    pub counters: Arc<Counters>,
+    /// Where trouble shows.
+    pub health: Arc<Health>,
+}
+
+impl Repairer {
+    /// Starts the thread; it ends when `ending` is set.
+    ///
+    /// # Errors
+    /// When the thread cannot be started.
+    pub fn start(self, ending: Arc<AtomicBool>) -> std::io::Result<JoinHandle<()>> {
+        let Self { enforcer, agreement, inbox, desired, counters, health } = self;
+        let careful = Careful { enforcer, agreement: agreement.clone(), inbox, told: None };
+        let mut running =
+            Running { careful, agreement, desired, counters, health, reconciler: Reconciler::default() };
+        thread::Builder::new().name("repairer".to_owned()).spawn(move || {
+            let mut watch = Watch::open().ok();
+            while !ending.load(SeqCst) {
+                let on = *running.agreement.switch();
+                if on {
+                    running.look();
+                }
+                wait(&mut watch, &ending);
+            }
+        })
+    }
+}
+
+/// Waits for a hint, the next look, or the end.
+fn wait(watch: &mut Option<Watch>, ending: &AtomicBool) {
+    let begun = Instant::now();
+    while begun.elapsed() < LOOK && !ending.load(SeqCst) {
+        match watch.as_mut().map(|watch| watch.wait(SLICE)) {
+            Some(Ok(true)) => return thread::sleep(HINTS.saturating_sub(begun.elapsed())),
+            Some(Ok(false)) => {}
+            Some(Err(_)) => *watch = None,
+            None => thread::sleep(SLICE),
+        }
+    }
+}
+
+struct Running {
+    careful: Careful,
+    agreement: Agreement,
+    desired: Desired,
+    counters: Arc<Counters>,
+    health: Arc<Health>,
+    reconciler: Reconciler,
+}
+
+impl Running {
+    fn look(&mut self) {
+        self.careful.told = self.agreement.take_held();
+        if self.careful.told.is_some() {
+            // What was told is taken without asking the kernel: it cannot fail.
+            let _ = self.reconciler.changed(&mut self.careful);
+        }
+        let mut answered = true;
+        let desired = &self.desired;
+        let mut ask = || {
+            desired().unwrap_or_else(|| {
+                answered = false;
+                Enforced::default()
+            })
+        };
+        let (before, begun) = (self.counters.changes.get(), Instant::now());
+        let result = self.reconciler.step(clock::now(), &mut self.careful, Surplus::Remove, &mut ask);
+        if begun.elapsed() > LARGE {
+            memory::give_back();
+        }
+        if answered {
+            self.show(result, self.counters.changes.get() - before);
+        }
+    }
+
+    fn show(&self, result: Result<Repair, EnforceError>, changed: u64) {
+        match result {
+            Err(error) => trouble(&self.health, &error),
+            Ok(repair) => {
+                self.health.clear(Matter::Enforcement);
+                self.show_rival(repair.fought);
+                let Repair { findings, added, removed, failed: _, fought: _, withheld: _ } = repair;
+                // More changes than the repair's own: decisions on their way looked like something missing.
+                let repaired = (added + removed) as u64;
+                if !findings.is_empty() || (repaired > 0 && changed <= repaired) {
+                    self.counters.repairs.add(1);
+                    let findings: Vec<String> = findings.iter().map(ToString::to_string).collect();
+                    tracing::warn!(?findings, added, removed, "the kernel was repaired");
+                }
+            }
+        }
+    }
+
+    fn show_rival(&self, fought: bool) {
+        if fought {
+            self.health.set(
+                Matter::Rival,
+                Level::Error,
+                "another program keeps undoing our rules; they are repaired every five seconds",
+                "find the program that flushes the firewall (smartfw-cli doctor names what was found)",
+            );
+        } else {
+            self.health.clear(Matter::Rival);
+        }
+    }
+}
+
+/// Shows that the kernel cannot be changed.
+pub(super) fn trouble(health: &Health, error: &EnforceError) {
+    health.set(
+        Matter::Enforcement,
+        Level::Error,
+        format!("the kernel cannot be changed: {error}"),
+        "smartfw-cli doctor says what is missing; it is tried again every two seconds",
+    );
+}
