@@ -11,8 +11,10 @@ mod dialect;
 mod payload;
 mod rules;
 mod service;
+mod sighting;
 mod sketch;
 mod source;
+mod sources;
 mod standing;
 mod stats;
 mod table;
@@ -32,11 +34,12 @@ use crate::{
     packet::{self, Frame, Malformed, Packet, Transport},
 };
 use blocked::Blocked;
-use conversation::{Conversation, ConversationId, Ends};
+use conversation::{Conversation, ConversationId};
 use rules::Finding;
 use service::Services;
+use sighting::Sighting;
 use sketch::Stamps;
-use source::{Asked, Source};
+use source::Source;
 use standing::Acquaintances;
 pub use stats::SensorStats;
 use table::{Generations, Keyed};
@@ -104,28 +107,8 @@ pub enum LoginOutcome {
     Accepted,
 }
 
-/// A sighting: one packet, with who is judged for it.
-#[derive(Clone, Copy, Debug)]
-struct Sighting {
-    now: Time,
-    /// The judged end.
-    remote: IpAddr,
-    /// The other end.
-    local: IpAddr,
-    /// Whether the judged end sent it.
-    from_remote: bool,
-    /// The judged end's hash.
-    hash: u64,
-    /// The port and address at the other end, hashed.
-    asked: Asked,
-    segments: u32,
-    bytes: u32,
-}
-
 /// How many windows may wait to be logged: one reading of the log's thread.
 const MAX_REPORTS: usize = 4096;
-/// From this packet on an address has a window.
-const STRANGER_PACKETS: u8 = 2;
 
 impl Sensor {
     /// A sensor that looks from `view`. `seed` must be unknown to those who send the packets.
@@ -251,49 +234,6 @@ impl Sensor {
         }
     }
 
-    /// The sighting of a packet that belongs to no conversation: its initiator is its source.
-    fn sighting(&self, packet: &Packet<'_>, judged: Judged, port: u16) -> Option<Sighting> {
-        let from_remote = match judged {
-            Judged::Source | Judged::Initiator => true,
-            Judged::Destination => false,
-            Judged::Trusted | Judged::Nobody => return None,
-        };
-        Some(self.sighting_of(packet, from_remote, port))
-    }
-
-    fn sighting_of(&self, packet: &Packet<'_>, from_remote: bool, port: u16) -> Sighting {
-        let (remote, local) = match from_remote {
-            true => (packet.source, packet.destination),
-            false => (packet.destination, packet.source),
-        };
-        let (segments, bytes) = (packet.segments, packet.bytes);
-        let hash = self.keyed.address(remote);
-        let asked = Asked::new(&self.keyed, local, port);
-        Sighting { now: self.now, remote, local, from_remote, hash, asked, segments, bytes }
-    }
-
-    /// The sighting of a packet within its conversation; `None` when nobody is judged, or the judged end answers a
-    /// conversation that ours began.
-    fn sighting_in(
-        &self,
-        packet: &Packet<'_>,
-        judged: Judged,
-        ends: &Ends,
-        conversation: &Conversation,
-    ) -> Option<Sighting> {
-        let source_began = ends.source_is_low() == conversation.state.low_began();
-        let from_remote = match judged {
-            Judged::Nobody => return None,
-            Judged::Initiator => source_began,
-            Judged::Source if source_began => true,
-            Judged::Destination if !source_began => false,
-            Judged::Trusted if !source_began => false,
-            Judged::Source | Judged::Destination | Judged::Trusted => return None,
-        };
-        let port = if from_remote { ends.destination_port } else { ends.source_port };
-        Some(self.sighting_of(packet, from_remote, port))
-    }
-
     /// Counts what the judged end sent in its window, which a stranger does not have yet.
     fn count(&mut self, seen: &Sighting, has_port: bool) {
         if !seen.from_remote {
@@ -318,67 +258,6 @@ impl Sensor {
         }
     }
 
-    /// The entry of a packet's sender; strangers get one with their third packet.
-    fn introduced(&mut self, seen: &Sighting) -> Option<&mut Source> {
-        if self.knows(seen.hash, seen.remote) {
-            return self.known(seen.hash, seen.remote);
-        }
-        match self.strangers.get_mut(seen.hash, &seen.remote) {
-            Some(packets) if *packets >= STRANGER_PACKETS => {
-                self.strangers.remove(seen.hash, &seen.remote);
-                Some(self.sources.insert(seen.hash, seen.remote, Box::new(Source::new(self.now))))
-            }
-            Some(packets) => {
-                *packets += 1;
-                None
-            }
-            None => {
-                self.strangers.insert(seen.hash, seen.remote, 1);
-                None
-            }
-        }
-    }
-
-    /// The judged end's entry, if it is no stranger.
-    fn source_of(&mut self, seen: &Sighting) -> Option<&mut Source> {
-        self.known(seen.hash, seen.remote)
-    }
-
-    /// The address's entry, if it is no stranger.
-    fn source(&mut self, address: IpAddr) -> Option<&mut Source> {
-        self.known(self.keyed.address(address), address)
-    }
-
-    fn knows(&self, hash: u64, address: IpAddr) -> bool {
-        self.proven.get(hash, &address).is_some() || self.sources.get(hash, &address).is_some()
-    }
-
-    fn known(&mut self, hash: u64, address: IpAddr) -> Option<&mut Source> {
-        let proven = self.proven.get_mut(hash, &address);
-        proven.or_else(|| self.sources.get_mut(hash, &address)).map(|source| &mut **source)
-    }
-
-    /// The entry of one of our own addresses, as a source of connections to others.
-    fn own_source(&mut self, address: IpAddr) -> &mut Source {
-        self.proven_source(address)
-    }
-
-    /// The address's entry among those that completed a handshake.
-    fn proven_source(&mut self, address: IpAddr) -> &mut Source {
-        let hash = self.keyed.address(address);
-        if self.proven.get(hash, &address).is_none() {
-            self.strangers.remove(hash, &address);
-            let source =
-                self.sources.remove(hash, &address).unwrap_or_else(|| Box::new(Source::new(self.now)));
-            self.proven.insert(hash, address, source);
-        }
-        // The entry was found or made above, so that the fallback is never built.
-        match self.proven.get_mut(hash, &address) {
-            Some(source) => source,
-            None => unreachable!("an entry that was just inserted is in the table"),
-        }
-    }
-
     /// Makes a verdict of a finding about a source, at most once a second and class.
     fn accuse(&mut self, remote: IpAddr, finding: Option<Finding>) {
         let Some(finding) = finding else { return };
@@ -400,20 +279,6 @@ impl Sensor {
             self.verdicts.push_back(verdict);
         } else {
             self.stats.verdicts_dropped += 1;
-        }
-    }
-
-    fn forget(&mut self, target: IpNet) {
-        if target == crate::prefix::host(target.addr()) {
-            let (address, hash) = (target.addr(), self.keyed.address(target.addr()));
-            self.strangers.remove(hash, &address);
-            self.sources.remove(hash, &address);
-            self.proven.remove(hash, &address);
-        } else {
-            let keep = |address: &IpAddr| !target.contains(address);
-            self.strangers.retain(keep);
-            self.sources.retain(keep);
-            self.proven.retain(keep);
         }
     }
 }

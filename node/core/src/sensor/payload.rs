@@ -53,6 +53,8 @@ pub(super) fn awaits_body(payload: &[u8], header_end: usize) -> bool {
 /// Whether a request carries a password where everybody can read it: a login form's answer.
 pub(super) fn has_password(payload: &[u8]) -> bool {
     const NAMES: [&[u8]; 4] = [b"password=", b"passwd=", b"pwd=", b"pass="];
+    // A form's fields come first; an upload may be of any length.
+    let payload = &payload[..payload.len().min(4096)];
     let after_separator = |at: usize| at == 0 || matches!(payload[at - 1], b'?' | b'&' | b'\n');
     NAMES.iter().any(|name| {
         payload.windows(name.len()).enumerate().any(|(at, part)| part == *name && after_separator(at))

@@ -1,6 +1,6 @@
 //! The view from the service: what all sources together do to it. Spoofed and distributed floods show only here.
 
-use core::net::IpAddr;
+use core::{net::IpAddr, time::Duration};
 
 use super::{
     sketch::Stamps,
@@ -23,7 +23,8 @@ pub(super) struct Services {
 struct ServiceWindow {
     window: Window,
     sources: Stamps<1024, 10>,
-    alerted: Time,
+    /// When the sources were last counted.
+    counted: Time,
 }
 
 /// What one packet did to a service.
@@ -93,7 +94,7 @@ impl Services {
             self.table.insert(
                 hash,
                 service,
-                ServiceWindow { window: Window::new(now), sources: Stamps::new(), alerted: Time::ZERO },
+                ServiceWindow { window: Window::new(now), sources: Stamps::new(), counted: Time::ZERO },
             );
         }
         self.table.get_mut(hash, &service)?.count(now, rule, service, source, touch)
@@ -126,20 +127,22 @@ impl ServiceWindow {
         };
         // Most of what came was for nothing, and the sums are cheap to compare before the sources are counted.
         let flooded = unasked >= limit && fulfilled < unasked / 4;
-        if !flooded || now.since(self.alerted).as_secs() < 1 {
+        if !flooded || now.since(self.counted) < PAUSE {
             return None;
         }
+        self.counted = now;
         let sources = self.sources.count(now.as_secs());
         // Few sources with many packets each are judged one by one; above `MANY` the estimate is too coarse to divide by.
         if sources < rule.sources || (sources < MANY && unasked / sources > PACKETS_PER_SOURCE) {
             return None;
         }
-        self.alerted = now;
         let packets_per_second = unasked as f32 / super::window::BUCKETS as f32;
         Some(Flood { service, sources, packets: unasked, limit, packets_per_second })
     }
 }
 
+/// Sources are counted, and a flood that goes on is told, no more often.
+const PAUSE: Duration = Duration::from_millis(500);
 /// Forged sources send one or two packets each; collectors of logs hear the same few sources again and again.
 const PACKETS_PER_SOURCE: u32 = 5;
 /// Where the estimate of 1,024 slots begins to saturate.

@@ -92,12 +92,17 @@ impl Source {
     /// Whether a verdict of this class is due: at most one a second, since policy wants to know that it goes on, but
     /// at once when the evidence has become stronger.
     pub(super) fn due(&mut self, now: Time, class: Class, evidence: Option<Evidence>) -> bool {
-        let (at, last) = &mut self.verdicts[class as usize % CLASSES];
-        let due = *at == Time::ZERO || now.since(*at) >= Duration::from_secs(1) || evidence > *last;
+        let due = self.is_due(now, class, evidence);
         if due {
-            (*at, *last) = (now, evidence);
+            self.verdicts[class as usize % CLASSES] = (now, evidence);
         }
         due
+    }
+
+    /// The same, for a rule that wants to know before it counts and tells.
+    pub(super) fn is_due(&self, now: Time, class: Class, evidence: Option<Evidence>) -> bool {
+        let (at, last) = self.verdicts[class as usize % CLASSES];
+        at == Time::ZERO || now.since(at) >= Duration::from_secs(1) || evidence > last
     }
 
     /// Whether anything at all speaks against the address: such a one is not remembered as benign.

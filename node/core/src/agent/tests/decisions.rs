@@ -107,7 +107,11 @@ fn a_soft_block_becomes_hard_once_there_is_proof() {
     assert_eq!(node.dropped("192.0.2.1"), Some(Strength::Hard));
     assert!(node.log.contains(&Effect::Destroy(net("192.0.2.1"))));
     let evidence = node.reports.iter().map(|alert| alert.evidence).collect::<Vec<_>>();
-    assert_eq!(evidence, [Some(Evidence::Spoofable), Some(Evidence::Handshake)], "what it was proven by is told");
+    assert_eq!(
+        evidence,
+        [Some(Evidence::Spoofable), Some(Evidence::Handshake)],
+        "what it was proven by is told"
+    );
 }
 
 #[test]

@@ -21,7 +21,7 @@ pub(crate) fn syn_flood(source: &mut Source, now: Time, rule: &NetFloodRule) -> 
     let half_open = total.syn.saturating_sub(total.followed);
     // A busy client's connections in flight are few beside those that went on.
     let many = half_open >= rule.syn && half_open > total.followed;
-    let flooded = many && repeats(half_open, &mut source.tcp, now);
+    let flooded = many && due(source, now) && repeats(half_open, &mut source.tcp, now);
     flooded.then(|| {
         found("net_flood.syn", half_open, rule.syn, in_span(source, half_open, "SYNs without a handshake"))
     })
@@ -38,7 +38,7 @@ pub(crate) fn udp_flood(source: &mut Source, now: Time, rule: &NetFloodRule) -> 
         (_, true) => (burst, rule.udp_silent / 2),
         _ => (unanswered, rule.udp_silent),
     };
-    let flooded = measured >= limit && repeats(measured, &mut source.udp, now);
+    let flooded = measured >= limit && due(source, now) && repeats(measured, &mut source.udp, now);
     flooded.then(|| {
         found("net_flood.udp", measured, limit, in_span(source, measured, "datagrams without an answer"))
     })
@@ -47,17 +47,23 @@ pub(crate) fn udp_flood(source: &mut Source, now: Time, rule: &NetFloodRule) -> 
 /// Echo requests.
 pub(crate) fn echo_flood(source: &mut Source, now: Time, rule: &NetFloodRule) -> Option<Finding> {
     let echo = source.window.total().echo;
-    let flooded = echo >= rule.icmp && echo >= source.hosts.count(now.as_secs()) * REPEATS;
+    let flooded =
+        echo >= rule.icmp && due(source, now) && echo >= source.hosts.count(now.as_secs()) * REPEATS;
     flooded.then(|| found("net_flood.icmp", echo, rule.icmp, in_span(source, echo, "echo requests")))
 }
 
 /// TCP segments that belong to no connection.
 pub(crate) fn stray_flood(source: &mut Source, now: Time, rule: &NetFloodRule) -> Option<Finding> {
     let stray = source.window.total().stray;
-    let flooded = stray >= rule.stray && repeats(stray, &mut source.tcp, now);
+    let flooded = stray >= rule.stray && due(source, now) && repeats(stray, &mut source.tcp, now);
     flooded.then(|| {
         found("net_flood.stray", stray, rule.stray, in_span(source, stray, "segments of no connection"))
     })
+}
+
+/// In a flood every packet is beyond the limit: sketches are counted and words are found for one a second.
+fn due(source: &Source, now: Time) -> bool {
+    source.is_due(now, Class::NetFlood, Some(Evidence::Spoofable))
 }
 
 fn repeats(measured: u32, probes: &mut Probes, now: Time) -> bool {
