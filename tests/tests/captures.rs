@@ -3,7 +3,11 @@
 //! The captures are other people's and not part of this repository: `SMARTFW_DATA` names a folder with `LABELS.tsv`
 //! (path, label, attacker's address, …) and the files that it lists. `malformed/` beside it holds captures made to break
 //! parsers.
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "a test that cannot go on fails, and says what it skips"
+)]
 
 use std::{
     collections::{BTreeMap, BTreeSet},

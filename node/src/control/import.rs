@@ -7,8 +7,9 @@ use tonic::{Status, Streaming};
 
 use super::service::{Service, chunk_of};
 
-/// Chunks under way at once: enough to keep kernel and disk busy while the next ones are read.
-const UNDER_WAY: usize = 8;
+/// Chunks under way at once: enough to keep the kernel busy while the disk brings the ones before to safety, and with a
+/// thousand orders each no more than ten megabytes.
+const UNDER_WAY: usize = 64;
 
 /// Carries out an import; the answers come one for each chunk.
 pub(super) fn run(

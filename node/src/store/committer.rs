@@ -11,10 +11,14 @@ use super::{Backlog, Key, Opened, Store, StoreError, Value, backlog::Taken};
 use crate::{
     counters::Counters,
     health::{Health, Level, Matter},
+    memory,
 };
 
 /// How often a disk that refuses is tried again.
 const RETRY: Duration = Duration::from_secs(1);
+
+/// Rows whose memory is worth giving back: ten megabytes.
+const LARGE: usize = 20_000;
 
 /// Who is told about the disk.
 pub trait Persistence: Send {
@@ -88,6 +92,9 @@ impl Committer {
 
     fn succeeded(&mut self, upto: u64, rows: usize, overflowed: bool) {
         self.counters.records.add(rows as u64);
+        if rows > LARGE {
+            memory::give_back();
+        }
         self.health.clear(Matter::Disk);
         if overflowed {
             self.told.lost();
