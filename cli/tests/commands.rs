@@ -332,7 +332,8 @@ fn a_bad_configuration_is_told_and_changes_nothing() {
     let ran = Daemon::start(Script { reload: Some(invalid), ..Script::default() }).run(&["reload"]);
     ran.failed_with(1);
     assert!(ran.stderr.contains("nothing changed: /etc/smartfw/node.toml:3"), "{}", ran.stderr);
-    let reloaded = Reloaded { applied: vec!["enforcement.mode".into()], restart: vec!["capture.buffer".into()] };
+    let reloaded =
+        Reloaded { applied: vec!["enforcement.mode".into()], restart: vec!["capture.buffer".into()] };
     let ran =
         Daemon::start(Script { reload: Some(Ok(reloaded)), ..Script::default() }).run(&["reload"]).worked();
     assert!(

@@ -73,13 +73,18 @@ async fn a_full_disk_acknowledges_nothing_and_recovers_by_itself() {
     // What the database has set aside for itself is filled first.
     let (mut ordered, mut answered) = (1, true);
     while answered && ordered < 60_000 {
-        let orders = (0..1000_u32).map(|n| block_order(&std::net::Ipv4Addr::from(0x0b00_0000 + ordered + n).to_string()));
+        let orders = (0..1000_u32)
+            .map(|n| block_order(&std::net::Ipv4Addr::from(0x0b00_0000 + ordered + n).to_string()));
         let order = Order::Import(orders.collect());
         answered = tokio::time::timeout(Duration::from_secs(3), import(&mut node, order)).await.is_ok();
         ordered += 1000;
     }
     assert!(!answered, "a block was acknowledged although the disk was full");
-    assert_eq!(place.set("smartfw_hard4").len(), ordered as usize, "what cannot be stored is dropped all the same");
+    assert_eq!(
+        place.set("smartfw_hard4").len(),
+        ordered as usize,
+        "what cannot be stored is dropped all the same"
+    );
     node.wait_for_health("cannot be stored", true).await;
     fs::remove_file(&filler).unwrap();
     node.block("203.0.113.3").await;
@@ -102,7 +107,8 @@ async fn a_hundred_thousand_blocks_are_imported_and_there_again_after_a_restart(
     }
     let place = Place::new();
     let mut node = place.start(&[]).await;
-    let orders = (0..100_000_u32).map(|n| block_order(&std::net::Ipv4Addr::from(0x0b00_0000 + n).to_string()));
+    let orders =
+        (0..100_000_u32).map(|n| block_order(&std::net::Ipv4Addr::from(0x0b00_0000 + n).to_string()));
     let begun = std::time::Instant::now();
     let chunks = tokio_stream::iter(import_chunks(orders.collect()).collect::<Vec<_>>());
     let mut answers = node.client().import(chunks).await.unwrap().into_inner();

@@ -54,7 +54,10 @@ async fn a_changed_configuration_is_applied_and_a_wrong_one_is_not() {
     fs::write(&file, "metrics = \"off\"\n[enforcement]\nmode = \"manual\"\n").unwrap();
     let answer = node.client().reload(wire::ReloadRequest {}).await.unwrap().into_inner();
     let Some(wire::reload_answer::Answer::Reloaded(reloaded)) = answer.answer else { panic!("{answer:?}") };
-    assert_eq!((reloaded.applied, reloaded.restart), (vec!["enforcement.mode".into()], vec!["metrics".to_owned()]));
+    assert_eq!(
+        (reloaded.applied, reloaded.restart),
+        (vec!["enforcement.mode".into()], vec!["metrics".to_owned()])
+    );
     assert_eq!(node.status().await.mode, Mode::Manual);
     fs::write(&file, "[enforcement]\nmdoe = \"auto\"\n").unwrap();
     let answer = node.client().reload(wire::ReloadRequest {}).await.unwrap().into_inner();
@@ -101,7 +104,9 @@ async fn the_metrics_page_is_there_and_on_loopback() {
     let mut node = place.start(&[]).await;
     node.block("203.0.113.7").await;
     let page = place.inside("curl", &["-sf", "http://127.0.0.1:9470/metrics"]);
-    for sample in ["smartfw_blocks{class=\"manual\"} 1", "smartfw_packets_total ", "smartfw_lost_packets_total 0"] {
+    for sample in
+        ["smartfw_blocks{class=\"manual\"} 1", "smartfw_packets_total ", "smartfw_lost_packets_total 0"]
+    {
         assert!(page.lines().any(|line| line.starts_with(sample)), "{sample} is not in {page}");
     }
 }
@@ -174,7 +179,15 @@ fn a_missing_capability_is_named() {
     let node = place.command(&[]);
     let arguments: Vec<_> = node.get_args().skip(3).collect();
     let output = Command::new("ip")
-        .args(["netns", "exec", &place.namespace, "setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"])
+        .args([
+            "netns",
+            "exec",
+            &place.namespace,
+            "setpriv",
+            "--reuid=65534",
+            "--regid=65534",
+            "--clear-groups",
+        ])
         .args(arguments)
         .output()
         .unwrap();

@@ -2,6 +2,7 @@
 //! the same run. Prints medians of processor time per packet, the ratio, and the largest resident memory.
 //!
 //! `SMARTFW_BENCH_CAPTURES` names further captures, separated by `:`. The release programs must have been built.
+#![expect(clippy::print_stdout, reason = "figures are what a bench is for")]
 
 use std::{
     env,

@@ -1,11 +1,11 @@
 //! Open connections of a blocked target: the drop alone leaves the server's sockets open until they time out, and a
 //! slow attacker keeps the slots that it holds.
 
+use smartfw_core::{IpNet, prefix};
 use std::{
     collections::BTreeSet,
     net::{IpAddr, Ipv4Addr, Ipv6Addr},
 };
-use smartfw_core::{IpNet, prefix};
 
 use crate::{
     EnforceError,

@@ -92,7 +92,11 @@ impl Place {
         let mut node = Node { child, client: None };
         let begun = Instant::now();
         while node.client.is_none() {
-            assert!(begun.elapsed() < PATIENCE && node.child.try_wait().unwrap().is_none(), "{}", self.said());
+            assert!(
+                begun.elapsed() < PATIENCE && node.child.try_wait().unwrap().is_none(),
+                "{}",
+                self.said()
+            );
             node.client = self.connect().await;
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
@@ -239,4 +243,3 @@ pub fn mode(path: &Path) -> u32 {
     use std::os::unix::fs::PermissionsExt as _;
     fs::metadata(path).unwrap().permissions().mode() & 0o777
 }
-
