@@ -27,6 +27,13 @@ trap clean_up EXIT
 trap 'exit 130' INT TERM
 
 in_ns() { local name=$1; shift; ip netns exec "$name" "$@"; }
+# start NAMESPACE COMMAND…: in the background, as a child that can be ended by its own id.
+start() {
+  local name=$1
+  shift
+  (exec ip netns exec "$name" "$@") &
+  children+=($!)
+}
 cli() { in_ns "$server" "$programs/smartfw-cli" --socket "$work/node.sock" "$@"; }
 step() { printf '\n\033[1m== %s\033[0m\n' "$*"; }
 show() { printf '\033[2m$ smartfw-cli %s\033[0m\n' "$*"; cli "$@"; }
@@ -53,16 +60,14 @@ build_network() {
 start_web_server() {
   mkdir "$work/www"
   echo '<h1>hello</h1>' >"$work/www/index.html"
-  in_ns "$server" python3 -m http.server 80 --directory "$work/www" >/dev/null 2>&1 &
-  children+=($!)
+  start "$server" python3 -m http.server 80 --directory "$work/www" >/dev/null 2>&1
   wait_for 10 in_ns "$client" curl -sf "http://$at_client/" || die "the demo's web server did not start"
 }
 
 start_node() {
-  in_ns "$server" "$programs/smartfw-node" --name demo --state-dir "$work/state" --log-dir "$work/log" \
+  start "$server" "$programs/smartfw-node" --name demo --state-dir "$work/state" --log-dir "$work/log" \
     --socket "$work/node.sock" --interface to-attacker --interface to-client --metrics 127.0.0.1:9470 \
-    >"$work/node.out" 2>&1 &
-  children+=($!)
+    >"$work/node.out" 2>&1
   wait_for 15 cli status || { cat "$work/node.out" >&2; die "the node did not start"; }
 }
 
@@ -91,8 +96,8 @@ show status
 
 step "the attacker scans the server: nmap -sT"
 started=$(date +%s%N)
-in_ns "$attacker" timeout 60 nmap -sT -Pn -n -T4 --top-ports 200 --max-retries 0 "$at_attacker" >"$work/nmap" 2>&1 &
-scan=$!
+start "$attacker" timeout 60 nmap -sT -Pn -n -T4 --top-ports 200 --max-retries 0 "$at_attacker" >"$work/nmap" 2>&1
+scan=${children[-1]}
 wait_for 30 is_dropped || { cat "$work/node.out" >&2; die "the scan was not noticed"; }
 say "dropped $(( ($(date +%s%N) - started) / 1000000 )) ms after nmap was started"
 show blocks
