@@ -141,6 +141,7 @@ fn decide(
     let committer = Committer {
         store: restored.store,
         open: restored.open,
+        written: 0,
         backlog: links.backlog.clone(),
         told: Box::new(links.inbox.clone()),
         counters: shared.counters.clone(),

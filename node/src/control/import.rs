@@ -8,8 +8,8 @@ use tonic::{Status, Streaming};
 use super::service::{Service, chunk_of};
 
 /// Chunks under way at once: enough to keep the kernel busy while the disk brings the ones before to safety, and with a
-/// thousand orders each no more than ten megabytes.
-const UNDER_WAY: usize = 64;
+/// thousand orders each no more than a few megabytes.
+const UNDER_WAY: usize = 16;
 
 /// Carries out an import; the answers come one for each chunk.
 pub(super) fn run(

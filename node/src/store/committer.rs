@@ -17,8 +17,9 @@ use crate::{
 /// How often a disk that refuses is tried again.
 const RETRY: Duration = Duration::from_secs(1);
 
-/// Rows whose memory is worth giving back: ten megabytes.
-const LARGE: usize = 20_000;
+/// After so many rows the store is closed as soon as nothing waits, and opened again for the next: sled keeps memory for
+/// what was written, a kilobyte a row, until it is closed.
+const MANY: usize = 50_000;
 
 /// Who is told about the disk.
 pub trait Persistence: Send {
@@ -37,6 +38,8 @@ pub struct Committer {
     pub store: Option<Box<dyn Store>>,
     /// How to open it again. Also says what was set aside as damaged.
     pub open: OpenStore,
+    /// Rows written since it was opened.
+    pub written: usize,
     /// What is to be written.
     pub backlog: Arc<Backlog>,
     /// Who is told.
@@ -92,7 +95,10 @@ impl Committer {
 
     fn succeeded(&mut self, upto: u64, rows: usize, overflowed: bool) {
         self.counters.records.add(rows as u64);
-        if rows > LARGE {
+        self.written += rows;
+        if self.written > MANY && self.backlog.is_empty() {
+            self.written = 0;
+            self.close();
             memory::give_back();
         }
         self.health.clear(Matter::Disk);
@@ -112,11 +118,13 @@ impl Committer {
             format!("decisions are enforced but cannot be stored: {error}"),
             "make room on the disk of the state folder; until then nothing new is acknowledged or reported",
         );
-        if let Some(store) = self.store.take() {
-            let dropped = catch_unwind(AssertUnwindSafe(|| drop(store)));
-            if dropped.is_err() {
-                tracing::warn!("the store panicked while closing");
-            }
+        self.close();
+    }
+
+    fn close(&mut self) {
+        let store = self.store.take();
+        if catch_unwind(AssertUnwindSafe(|| drop(store))).is_err() {
+            tracing::warn!("the store panicked while closing");
         }
     }
 }
@@ -143,7 +151,7 @@ mod tests {
     use std::{
         sync::{
             Mutex,
-            atomic::{AtomicBool, Ordering::SeqCst},
+            atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst},
         },
         time::Instant,
     };
@@ -173,6 +181,17 @@ mod tests {
     }
 
     #[test]
+    fn a_store_that_took_many_rows_is_opened_again_for_the_next() {
+        let case = Case::start();
+        let rows = (0..=MANY).map(|n| (n.to_be_bytes().to_vec(), None));
+        case.backlog.push_all(1, rows);
+        case.told_within("persisted 1");
+        case.backlog.push(2, b"a".to_vec(), None);
+        case.told_within("persisted 2");
+        assert_eq!(case.disk.opened.load(SeqCst), 2);
+    }
+
+    #[test]
     fn closing_writes_what_is_left() {
         let mut case = Case::start();
         case.backlog.push(1, b"a".to_vec(), Some(b"1".to_vec()));
@@ -184,6 +203,7 @@ mod tests {
     #[derive(Default)]
     struct Disk {
         full: AtomicBool,
+        opened: AtomicUsize,
         rows: Mutex<Vec<(Key, Value)>>,
     }
 
@@ -228,7 +248,11 @@ mod tests {
             let store = disk.clone();
             let committer = Committer {
                 store: None,
-                open: Box::new(move |_| Ok((Box::new(FakeStore(store.clone())), None))),
+                open: Box::new(move |_| {
+                    store.opened.fetch_add(1, SeqCst);
+                    Ok((Box::new(FakeStore(store.clone())), None))
+                }),
+                written: 0,
                 backlog: backlog.clone(),
                 told: Box::new(Ear(told.clone())),
                 counters: Arc::default(),

@@ -18,6 +18,9 @@ const CACHE: u64 = 4 << 20;
 /// Rows that sled takes at once: larger batches take longer and save nothing.
 const BATCH: usize = 1000;
 
+/// Rows between two flushes: what is not flushed stays in memory, several times over.
+const UNFLUSHED: usize = 10_000;
+
 /// A sled database in a folder of its own.
 #[derive(Debug)]
 pub struct SledStore {
@@ -77,10 +80,13 @@ impl Store for SledStore {
     fn commit(&mut self, rows: &[(Key, Value)]) -> Result<(), StoreError> {
         let db = &self.db;
         guarded(|| {
-            for chunk in rows.chunks(BATCH) {
-                db.apply_batch(batch_of(chunk))?;
+            for part in rows.chunks(UNFLUSHED) {
+                for chunk in part.chunks(BATCH) {
+                    db.apply_batch(batch_of(chunk))?;
+                }
+                db.flush()?;
             }
-            db.flush().map(drop)
+            Ok(())
         })
     }
 }
