@@ -139,6 +139,7 @@ else
 fi
 suite build-tests cargo test -q --workspace --no-run
 suite unit cargo test -q --workspace
+[ "$mode" = long ] && suite mutations tests/mutations/run
 if has_bare_target; then
   suite bare cargo build -q -p smartfw-core --target $bare_target
 else
