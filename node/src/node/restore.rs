@@ -48,6 +48,7 @@ pub(super) fn restore(
         }
     };
     let enforced = adopt(&mut agent, now, enforcer, shared);
+    agent.settle();
     Ok(Restored { agent, store, open, enforced, damaged: was_damaged })
 }
 
