@@ -10,7 +10,7 @@ use smartfw_core::{
     enforcement::{Change, Enforced},
 };
 
-use crate::{EnforceError, Enforcer, Failed, Finding, Surplus, Tally, difference};
+use crate::{EnforceError, Enforcer, Failed, Finding, Shift, Surplus, Tally, difference};
 
 /// Repairs within a minute that need no explanation. More mean that another tool undoes ours.
 const BUDGET: usize = 12;
@@ -88,13 +88,10 @@ impl Reconciler {
         Ok(repair)
     }
 
-    /// Our own changes went in: from now on the sets hold this many entries, and fewer mean that somebody took some.
-    ///
-    /// # Errors
-    /// When the kernel cannot be asked.
-    pub fn changed(&mut self, enforcer: &mut dyn Enforcer) -> Result<(), EnforceError> {
-        self.held = enforcer.tally()?;
-        Ok(())
+    /// Our own changes moved the number of entries by so much since the last look. What somebody else took meanwhile
+    /// is still missing then.
+    pub fn changed(&mut self, by: Shift) {
+        self.held += by;
     }
 
     fn mend(

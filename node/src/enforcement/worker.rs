@@ -111,15 +111,15 @@ impl Running {
         if changes.is_empty() {
             return;
         }
-        match self.worker.enforcer.apply(clock::now(), changes) {
+        let Worker { agreement, enforcer, .. } = &mut self.worker;
+        let (outcome, done) = agreement.change(enforcer.as_mut(), |enforcer| {
+            let outcome = enforcer.apply(clock::now(), changes);
+            (outcome, clock::now())
+        });
+        match outcome {
             Ok(applied) => {
-                let now = clock::now();
-                decided.iter().for_each(|at| self.worker.counters.latency.record(now.since(*at)));
+                decided.iter().for_each(|at| self.worker.counters.latency.record(done.since(*at)));
                 self.note(changes, applied, results);
-                // An unknown number only means that entries are compared once more than needed.
-                if let Ok(tally) = self.worker.enforcer.tally() {
-                    self.worker.agreement.note_held(tally);
-                }
             }
             Err(error) => self.refuse_all(changes, &error, results),
         }

@@ -93,6 +93,35 @@ fn a_flushed_set_is_refilled_at_the_next_look() {
 }
 
 #[test]
+fn a_flush_among_our_own_changes_is_repaired_at_the_next_look() {
+    let (mut reconciler, mut kernel) = (Reconciler::default(), Fragile::default());
+    look(&mut reconciler, &mut kernel, 0, 100);
+    kernel.remove().unwrap();
+    let before = kernel.tally().unwrap();
+    let own: Vec<Change> = desired(3).blocks.into_values().map(Change::Block).collect();
+    kernel.apply(after(1), &own).unwrap();
+    reconciler.changed(kernel.tally().unwrap().since(before));
+    assert_eq!(look(&mut reconciler, &mut kernel, 1, 100).added, 98);
+}
+
+#[test]
+fn our_own_changes_alone_are_no_damage() {
+    let (mut reconciler, mut kernel) = (Reconciler::default(), Fragile::default());
+    look(&mut reconciler, &mut kernel, 0, 100);
+    let before = kernel.tally().unwrap();
+    let own: Vec<Change> =
+        (3..100).map(|host| Change::Unblock(IpNet::new([203, 0, 113, host].into(), 32).unwrap())).collect();
+    kernel.apply(after(1), &own).unwrap();
+    reconciler.changed(kernel.tally().unwrap().since(before));
+    let mut asked = false;
+    let repair = reconciler.step(after(10), &mut kernel, Surplus::Remove, &mut || {
+        asked = true;
+        desired(3)
+    });
+    assert!(repair.unwrap().is_clean() && !asked);
+}
+
+#[test]
 fn a_single_entry_that_is_gone_comes_back_within_seconds() {
     let (mut reconciler, mut kernel) = (Reconciler::default(), Fragile::default());
     look(&mut reconciler, &mut kernel, 0, 100);
