@@ -25,6 +25,7 @@ use crate::{
     health::{Health, Level, Matter},
     inbox::Inbox,
     memory,
+    vital::Vital,
 };
 use careful::Careful;
 
@@ -108,12 +109,12 @@ impl Repairer {
     ///
     /// # Errors
     /// When the thread cannot be started.
-    pub fn start(self, ending: Arc<AtomicBool>) -> std::io::Result<JoinHandle<()>> {
+    pub fn start(self, ending: Arc<AtomicBool>, vital: &Vital) -> std::io::Result<JoinHandle<()>> {
         let Self { enforcer, agreement, inbox, desired, counters, health } = self;
         let careful = Careful { enforcer, agreement: agreement.clone(), inbox, told: None };
         let mut running =
             Running { careful, agreement, desired, counters, health, reconciler: Reconciler::default() };
-        thread::Builder::new().name("repairer".to_owned()).spawn(move || {
+        vital.spawn("repairer", move || {
             let mut watch = Watch::open().ok();
             while !ending.load(SeqCst) {
                 let on = *running.agreement.switch();

@@ -3,7 +3,7 @@
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
     sync::Arc,
-    thread::{self, JoinHandle},
+    thread::JoinHandle,
     time::Duration,
 };
 
@@ -12,6 +12,7 @@ use crate::{
     counters::Counters,
     health::{Health, Level, Matter},
     memory,
+    vital::Vital,
 };
 
 /// How often a disk that refuses is tried again.
@@ -55,8 +56,8 @@ impl Committer {
     ///
     /// # Errors
     /// When the thread cannot be started.
-    pub fn start(mut self) -> std::io::Result<JoinHandle<()>> {
-        thread::Builder::new().name("store".to_owned()).spawn(move || while self.step() {})
+    pub fn start(mut self, vital: &Vital) -> std::io::Result<JoinHandle<()>> {
+        vital.spawn("store", move || while self.step() {})
     }
 
     /// One group commit. Whether to go on.
@@ -153,6 +154,7 @@ mod tests {
             Mutex,
             atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst},
         },
+        thread,
         time::Instant,
     };
 
@@ -258,7 +260,7 @@ mod tests {
                 counters: Arc::default(),
                 health: health.clone(),
             };
-            let thread = Some(committer.start().unwrap());
+            let thread = Some(committer.start(&Vital::new().0).unwrap());
             Self { disk, backlog, told, health, thread }
         }
 
