@@ -6,7 +6,8 @@ use std::{
     time::Duration,
 };
 
-use serde_json::{Map, Value, json};
+use serde::Serialize as _;
+use serde_json::{Map, Serializer, Value, json, ser::Formatter};
 use smartfw_core::{
     Alert, Block, BlockState, Features, Health, Subject, Time,
     features::NAMES,
@@ -23,8 +24,39 @@ use crate::view::{BlockRow, Explanation, NodeStatus, Pending};
 /// # Errors
 /// When `out` fails.
 pub fn line(out: &mut impl Write, value: &Value) -> io::Result<()> {
-    serde_json::to_writer(&mut *out, value)?;
+    value.serialize(&mut Serializer::with_formatter(&mut *out, Harmless))?;
     out.write_all(b"\n")
+}
+
+/// `value` on one line, without its end.
+pub fn text(value: &Value) -> String {
+    let mut bytes = Vec::new();
+    // A vector takes everything, and a value is text throughout.
+    let _ = value.serialize(&mut Serializer::with_formatter(&mut bytes, Harmless));
+    String::from_utf8(bytes).unwrap_or_default()
+}
+
+/// Whether a terminal would obey this letter rather than show it: control characters, and marks that turn the direction
+/// of text, so that what is shown is not what is there.
+pub fn is_foul(letter: char) -> bool {
+    letter.is_control()
+        || matches!(letter,
+            '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
+/// Compact, with every letter that a terminal would obey written as `\uXXXX`: a terminal reads it, too.
+struct Harmless;
+
+impl Formatter for Harmless {
+    fn write_string_fragment<W: ?Sized + Write>(&mut self, out: &mut W, fragment: &str) -> io::Result<()> {
+        let mut rest = fragment;
+        while let Some((at, letter)) = rest.char_indices().find(|(_, letter)| is_foul(*letter)) {
+            out.write_all(&rest.as_bytes()[..at])?;
+            write!(out, "\\u{:04x}", u32::from(letter))?; // all of them are below U+10000
+            rest = &rest[at + letter.len_utf8()..];
+        }
+        out.write_all(rest.as_bytes())
+    }
 }
 
 /// `2026-01-31T12:00:00.123456Z`.

@@ -84,7 +84,7 @@ fn pieces(global: &Global) -> Vec<(String, String)> {
     ];
     match asked {
         Ok((status, alerts)) => {
-            pieces.push(("status.json".to_owned(), format!("{}\n", json::status(&status))));
+            pieces.push(("status.json".to_owned(), json::text(&json::status(&status)) + "\n"));
             pieces.push(("alerts.jsonl".to_owned(), alerts));
         }
         Err(failure) => pieces.push(("status.json".to_owned(), failure.line().unwrap_or_default())),
@@ -121,7 +121,7 @@ async fn ask(
 }
 
 fn lines(values: impl Iterator<Item = serde_json::Value>) -> String {
-    values.map(|value| format!("{value}\n")).collect()
+    values.map(|value| json::text(&value) + "\n").collect()
 }
 
 fn kernel() -> String {
