@@ -97,6 +97,7 @@ pub(crate) enum Command {
     /// Drop a decision that waits
     Reject {
         /// As `pending` shows it
+        #[arg(value_parser = block_id)]
         id: BlockId,
     },
     /// The allow list: who is never dropped
@@ -237,6 +238,7 @@ pub(crate) enum Since {
 #[group(required = true, multiple = false)]
 pub(crate) struct Approve {
     /// As `pending` shows it
+    #[arg(value_parser = block_id)]
     pub(crate) id: Option<BlockId>,
     /// Everything that waits
     #[arg(long)]
@@ -311,6 +313,11 @@ pub(crate) struct Replay {
 fn class(text: &str) -> Result<Class, String> {
     let names = || Class::ALL.iter().map(|class| class.as_str()).collect::<Vec<_>>().join(", ");
     text.parse().map_err(|_| format!("there are: {}", names()))
+}
+
+fn block_id(text: &str) -> Result<BlockId, String> {
+    text.parse()
+        .map_err(|_| "not an id: write it as `smartfw-cli pending` shows it, 16 hexadecimal digits".into())
 }
 
 fn net(text: &str) -> Result<IpNet, String> {

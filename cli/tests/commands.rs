@@ -92,6 +92,24 @@ fn wrong_usage_is_code_2() {
 }
 
 #[test]
+fn the_code_tells_even_where_nobody_can_be_told() {
+    let nowhere = std::path::Path::new("/nonexistent/node.sock");
+    let code = |arguments: &[&str]| {
+        let full = std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+        program::command(nowhere, arguments).stderr(full).output().unwrap().status.code()
+    };
+    assert_eq!(code(&["nonsense"]), Some(2));
+    assert_eq!(code(&["status"]), Some(3));
+    assert_eq!(code(&["block", "garbage"]), Some(1));
+}
+
+#[test]
+fn what_is_no_id_is_told_so() {
+    let ran = smartfw(std::path::Path::new("/nonexistent/node.sock"), &["reject", "zzz"]);
+    assert!(ran.stderr.contains("16 hexadecimal digits"), "{}", ran.stderr);
+}
+
+#[test]
 fn garbage_for_a_target_is_refused_in_one_line() {
     let daemon = Daemon::start(Script::default());
     for target in ["garbage", "203.0.113.7/33", "203.0.113.256", "", "\u{1b}[31mred", "1.2.3.4; reboot"] {
@@ -207,11 +225,12 @@ fn empty_lists_are_empty_arrays_and_a_sentence() {
 #[test]
 fn hostile_text_reaches_no_terminal() {
     let mut evil = row("203.0.113.7/32");
-    evil.block.reason = "\u{1b}[2J\nforged line\tx\u{202e}".into();
+    evil.block.reason = "\u{1b}[2J\nforged line\tx\u{202e}\u{9b}31m".into();
     let daemon = Daemon::start(Script { rows: vec![evil], ..Script::default() });
     for form in ["human", "raw", "json"] {
         let text = daemon.run(&["blocks", "--color", "always", "-o", form]).worked();
         assert!(!text.contains("\u{1b}[2J") && !text.contains("\nforged"), "{text:?}");
+        assert!(!text.contains(['\u{202e}', '\u{9b}']), "{text:?}");
     }
     let raw = daemon.run(&["blocks", "-o", "raw"]).worked();
     assert_eq!(raw.trim_end().split('\t').count(), 11, "{raw:?}");
@@ -316,11 +335,11 @@ fn a_bad_configuration_is_told_and_changes_nothing() {
     ran.failed_with(1);
     assert!(ran.stderr.contains("nothing changed: /etc/smartfw/node.toml:3"), "{}", ran.stderr);
     let reloaded =
-        Reloaded { applied: vec!["enforcement.mode".into()], restart: vec!["capture.buffer".into()] };
+        Reloaded { applied: vec!["enforcement.mode".into()], restart: vec!["limits.sources".into()] };
     let ran =
         Daemon::start(Script { reload: Some(Ok(reloaded)), ..Script::default() }).run(&["reload"]).worked();
     assert!(
-        ran.contains("In use now: enforcement.mode") && ran.contains("restart smartfw-node): capture.buffer"),
+        ran.contains("In use now: enforcement.mode") && ran.contains("restart smartfw-node): limits.sources"),
         "{ran}"
     );
 }

@@ -27,7 +27,7 @@ use crate::{
     client::{self, Daemon},
     duration::now,
     failure::{Failure, remedy},
-    output::{Output, clean, grouped},
+    output::{Output, complain, grouped},
 };
 use format::{Defaults, Entries, Entry};
 
@@ -92,8 +92,7 @@ impl Tally {
         self.refused += 1;
         if self.refused <= SHOWN {
             let place = line.map_or_else(String::new, |line| format!("line {line}: "));
-            let text = format!("smartfw-cli: {place}{what}");
-            bar.suspend(|| eprintln!("{}", clean(&text)));
+            bar.suspend(|| complain(&format!("{place}{what}")));
         }
     }
 }
@@ -193,7 +192,7 @@ fn settle(
 fn report(output: &mut Output, tally: Tally) -> Result<(), Failure> {
     let Tally { accepted, refused, soft } = tally;
     if refused > SHOWN {
-        eprintln!("smartfw-cli: {} more lines were refused", grouped(refused - SHOWN));
+        complain(&format!("{} more lines were refused", grouped(refused - SHOWN)));
     }
     match output.format {
         Format::Json => output.json(&serde_json::json!({"imported": accepted, "refused": refused}))?,
