@@ -8,6 +8,7 @@ mod conversation;
 mod datagram;
 mod decay;
 mod dialect;
+mod open;
 mod payload;
 mod rules;
 mod service;
@@ -35,6 +36,7 @@ use crate::{
 };
 use blocked::Blocked;
 use conversation::{Conversation, ConversationId};
+pub use open::OpenConnection;
 use rules::Finding;
 use service::Services;
 use sighting::Sighting;

@@ -63,8 +63,9 @@ impl Watching {
         let first = locked(&self.first).take();
         let source = first.map_or_else(|| (self.open)(), Ok).map_err(|error| error.to_string())?;
         let view = View::Host(own_addresses().map_err(|error| error.to_string())?);
-        let sensor =
+        let mut sensor =
             Sensor::new(locked(&self.config).clone(), view, seed().map_err(|error| error.to_string())?);
+        tell_what_is_open(&mut sensor);
         self.board.begin();
         self.inbox.send(Input::SensorRestarted);
         let mut life = Life { shared: self, source, sensor, lost: 0, shown: Instant::now(), second: 0 };
@@ -87,6 +88,14 @@ fn injected() {
     }
     assert_ne!(fault.trim(), "panic", "injected by a test");
     std::thread::sleep(Duration::from_secs(8));
+}
+
+/// Without it the middle of a connection is held against nobody, but nobody in it is known either.
+fn tell_what_is_open(sensor: &mut Sensor) {
+    match smartfw_enforce::open_connections() {
+        Ok(open) => open.iter().for_each(|open| sensor.handle_open(clock::now(), open)),
+        Err(error) => tracing::info!(%error, "connections that were open before are not known"),
+    }
 }
 
 /// This host's addresses, until the guard tells of changes.
