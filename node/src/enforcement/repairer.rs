@@ -92,6 +92,8 @@ impl Agreement {
 pub struct Repairer {
     /// An enforcer of its own.
     pub enforcer: Box<dyn Enforcer>,
+    /// What becomes of what the kernel holds besides.
+    pub surplus: Surplus,
     /// Whether to look at all, and what the worker changed.
     pub agreement: Agreement,
     /// Who says how entries shall be.
@@ -110,10 +112,17 @@ impl Repairer {
     /// # Errors
     /// When the thread cannot be started.
     pub fn start(self, ending: Arc<AtomicBool>, vital: &Vital) -> std::io::Result<JoinHandle<()>> {
-        let Self { enforcer, agreement, inbox, desired, counters, health } = self;
+        let Self { enforcer, surplus, agreement, inbox, desired, counters, health } = self;
         let careful = Careful { enforcer, agreement: agreement.clone(), inbox, told: None };
-        let mut running =
-            Running { careful, agreement, desired, counters, health, reconciler: Reconciler::default() };
+        let mut running = Running {
+            careful,
+            surplus,
+            agreement,
+            desired,
+            counters,
+            health,
+            reconciler: Reconciler::default(),
+        };
         vital.spawn("repairer", move || {
             let mut watch = Watch::open().ok();
             while !ending.load(SeqCst) {
@@ -142,6 +151,7 @@ fn wait(watch: &mut Option<Watch>, ending: &AtomicBool) {
 
 struct Running {
     careful: Careful,
+    surplus: Surplus,
     agreement: Agreement,
     desired: Desired,
     counters: Arc<Counters>,
@@ -163,7 +173,7 @@ impl Running {
             })
         };
         let (before, begun) = (self.counters.changes.get(), Instant::now());
-        let result = self.reconciler.step(clock::now(), &mut self.careful, Surplus::Remove, &mut ask);
+        let result = self.reconciler.step(clock::now(), &mut self.careful, self.surplus, &mut ask);
         if begun.elapsed() > LARGE {
             memory::give_back();
         }

@@ -33,6 +33,8 @@ pub struct Worker {
     pub inbox: Inbox,
     /// What the kernel held when the daemon started, if that was a moment ago.
     pub read_before: Option<Enforced>,
+    /// What becomes of what the kernel holds besides.
+    pub surplus: Surplus,
     /// What the repairer has to know.
     pub agreement: Agreement,
     /// Who destroys connections.
@@ -175,7 +177,7 @@ impl Running {
         let now = clock::now();
         // At the start the kernel was read a moment ago; what changed since, the repairer finds.
         let actual = self.worker.read_before.take().map_or_else(|| enforcer.enforced(now), Ok)?;
-        let applied = enforcer.apply(now, &difference(desired, &actual, now, Surplus::Remove))?;
+        let applied = enforcer.apply(now, &difference(desired, &actual, now, self.worker.surplus))?;
         tracing::info!(hooks = ?installed.hooks, changed = applied.changed, "the kernel enforces");
         Ok(())
     }
@@ -184,6 +186,7 @@ impl Running {
         let agreement = self.worker.agreement.clone();
         let mut on = agreement.switch();
         *on = false;
+        self.worker.read_before = None;
         match self.worker.enforcer.remove() {
             Ok(removed) if removed.left.is_empty() => self.worker.health.clear(Matter::Enforcement),
             Ok(removed) => self.worker.health.set(

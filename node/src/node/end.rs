@@ -13,7 +13,9 @@ use std::{
 use smartfw_enforce::snapshot;
 
 use super::{join, parts::Links};
-use crate::{clock, control::Reload, detector::Supervisor, inbox::Input, store::DirLock};
+use crate::{
+    clock, control::Reload, detector::Supervisor, enforcement::Desired, inbox::Input, store::DirLock,
+};
 
 /// How long a thread may take to end; systemd waits for 90 s.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -22,6 +24,8 @@ const PATIENCE: Duration = Duration::from_secs(10);
 pub(super) struct Ending {
     pub(super) links: Links,
     pub(super) state_dir: PathBuf,
+    /// What the next boot shall load.
+    pub(super) at_boot: Desired,
     /// Whether the kernel shall forget everything.
     pub(super) remove: bool,
     pub(super) supervisor: Supervisor,
@@ -36,11 +40,22 @@ pub(super) struct Ending {
 impl Ending {
     /// Ends everything: first who brings news, then who decides, then who carries out.
     pub(super) fn end(self) {
-        let Self { links, state_dir, remove, supervisor, stop_guard, server, threads, reload, _lock } = self;
+        let Self {
+            links,
+            state_dir,
+            at_boot,
+            remove,
+            supervisor,
+            stop_guard,
+            server,
+            threads,
+            reload,
+            _lock,
+        } = self;
         server.abort();
         stop_guard.store(true, SeqCst);
         supervisor.stop();
-        if let Some(enforced) = links.desired()()
+        if let Some(enforced) = at_boot()
             && let Err(error) = snapshot::save(&state_dir, clock::now(), &enforced)
         {
             tracing::warn!(%error, "a reboot would bring back older blocks");

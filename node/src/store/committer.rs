@@ -39,6 +39,8 @@ pub struct Committer {
     pub store: Option<Box<dyn Store>>,
     /// How to open it again. Also says what was set aside as damaged.
     pub open: OpenStore,
+    /// Whether what was stored could not be read at the start: then nothing is written over it.
+    pub unread: bool,
     /// Rows written since it was opened.
     pub written: usize,
     /// What is to be written.
@@ -57,7 +59,28 @@ impl Committer {
     /// # Errors
     /// When the thread cannot be started.
     pub fn start(mut self, vital: &Vital) -> std::io::Result<JoinHandle<()>> {
-        vital.spawn("store", move || while self.step() {})
+        let told = vital.clone();
+        vital.spawn("store", move || {
+            if self.unread && self.wait_until_readable() {
+                return told.failed("what is stored can be read again".to_owned());
+            }
+            while !self.unread && self.step() {}
+        })
+    }
+
+    /// Waits until what is stored can be read; false when the end comes first.
+    fn wait_until_readable(&mut self) -> bool {
+        loop {
+            let read = (self.open)(false).and_then(|(mut store, _)| store.load(&mut |_, _| ()));
+            match read {
+                // What is damaged is set aside at the next start.
+                Ok(()) | Err(StoreError::Damaged(_)) => return true,
+                Err(error) => tracing::debug!(%error, "what is stored cannot be read yet"),
+            }
+            if self.backlog.wait_closed(RETRY) {
+                return false;
+            }
+        }
     }
 
     /// One group commit. Whether to go on.
@@ -254,6 +277,7 @@ mod tests {
                     store.opened.fetch_add(1, SeqCst);
                     Ok((Box::new(FakeStore(store.clone())), None))
                 }),
+                unread: false,
                 written: 0,
                 backlog: backlog.clone(),
                 told: Box::new(Ear(told.clone())),

@@ -45,7 +45,7 @@ impl SledStore {
     /// one begun.
     ///
     /// # Errors
-    /// When the disk refuses, or the folder belongs to somebody else.
+    /// When the disk refuses, or the folder or what is in it belongs to somebody else.
     pub fn open(path: &Path, anew: bool) -> Result<Opened, StoreError> {
         let what = match if anew { Err(damaged_inside()) } else { Self::try_open(path) } {
             Ok(store) => return Ok(Opened { store, set_aside: None }),
@@ -65,6 +65,7 @@ impl SledStore {
             .flush_every_ms(None);
         guarded(|| config.open()).map(|db| Self { db }).map_err(|error| match error {
             StoreError::Forbidden { why, .. } => StoreError::Forbidden { path: path.to_owned(), why },
+            StoreError::Foreign { why, .. } => StoreError::Foreign { path: path.to_owned(), why },
             error => error,
         })
     }
@@ -119,24 +120,25 @@ fn guarded<T>(work: impl FnOnce() -> ::sled::Result<T>) -> Result<T, StoreError>
     }
 }
 
+/// Only what speaks of the content itself is damage: whatever else the system says (a full disk, a lock that somebody
+/// holds for a moment, too many open files) passes, and the cache is as it was. sled often keeps no more of an error
+/// than its kind.
 fn sorted(error: ::sled::Error) -> StoreError {
+    use io::ErrorKind::{AlreadyExists, InvalidData, NotADirectory, PermissionDenied, UnexpectedEof};
+    let path = PathBuf::new();
     match error {
-        ::sled::Error::Io(error) if error.kind() == io::ErrorKind::PermissionDenied => {
-            StoreError::Forbidden { path: PathBuf::new(), why: error.to_string() }
-        }
-        ::sled::Error::Io(error) if unavailable(&error) => StoreError::Unavailable(error.to_string()),
+        // Settings that make no sense look to sled like its own first versions, which we never used.
+        ::sled::Error::Unsupported(why) if why.contains("earlier than") => StoreError::Damaged(why),
+        ::sled::Error::Unsupported(why) => StoreError::Foreign { path, why },
+        ::sled::Error::Io(error) => match error.kind() {
+            PermissionDenied => StoreError::Forbidden { path, why: error.to_string() },
+            NotADirectory | AlreadyExists | InvalidData | UnexpectedEof => {
+                StoreError::Damaged(error.to_string())
+            }
+            _ => StoreError::Unavailable(error.to_string()),
+        },
         error => StoreError::Damaged(error.to_string()),
     }
-}
-
-/// Whether the disk refuses, whatever is on it.
-fn unavailable(error: &io::Error) -> bool {
-    const EIO: i32 = 5;
-    const ENOSPC: i32 = 28;
-    const EROFS: i32 = 30;
-    const EDQUOT: i32 = 122;
-    matches!(error.raw_os_error(), Some(EIO | ENOSPC | EROFS | EDQUOT))
-        || matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::WouldBlock)
 }
 
 fn set_aside(path: &Path) -> Result<PathBuf, StoreError> {
@@ -186,6 +188,28 @@ mod tests {
             drop(opened.store);
             assert_eq!(all(&path), []);
         }
+    }
+
+    #[test]
+    fn a_store_that_somebody_holds_for_a_moment_is_not_damaged() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("cache");
+        let store = SledStore::open(&path, false).unwrap().store;
+        let error = SledStore::open(&path, false).unwrap_err();
+        assert!(matches!(error, StoreError::Unavailable(_)), "{error}");
+        drop(store);
+        assert!(SledStore::open(&path, false).unwrap().set_aside.is_none());
+    }
+
+    #[test]
+    fn a_store_of_another_make_is_refused_and_left_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("cache");
+        drop(Config::new().path(&path).segment_size(2 * SEGMENT).open().unwrap());
+        let error = SledStore::open(&path, false).unwrap_err();
+        assert!(matches!(error, StoreError::Foreign { .. }), "{error}");
+        assert!(error.to_string().contains(path.to_str().unwrap()), "{error}");
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
     }
 
     fn damage_every_file(path: &Path) {
