@@ -8,6 +8,7 @@ mod conversation;
 mod datagram;
 mod decay;
 mod dialect;
+mod ftp;
 mod open;
 mod payload;
 mod rules;
