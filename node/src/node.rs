@@ -187,7 +187,7 @@ fn decide(
     };
     let (committer, worker) = (committer.start(&shared.vital)?, worker.start(&shared.vital)?);
     // Before the first change: whoever switched enforcement off meanwhile must not see it come back.
-    let notes = Notes::new(&config.state_dir, links.inbox.clone());
+    let notes = Notes::new(&config.state_dir, links.inbox.clone(), shared.health.clone());
     notes.carry_out();
     let (begun, kernel_agrees) = mpsc::channel();
     links.inbox.send(Input::Begin(Box::new(move |_| begun.send(()).unwrap_or_default())));
