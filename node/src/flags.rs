@@ -67,12 +67,9 @@ impl Flags {
             ("metrics", "--metrics", metrics),
         ];
         let flags = given.into_iter().filter_map(|(key, flag, value)| Some((key, flag, value.clone()?)));
-        let utf8 = |(name, value): (std::ffi::OsString, std::ffi::OsString)| {
-            Some((name.into_string().ok()?, value.into_string().ok()?))
-        };
         Sources {
             file: self.config.clone(),
-            environment: std::env::vars_os().filter_map(utf8).collect(),
+            environment: smartfw_config::environment(),
             flags: flags.collect(),
         }
     }
