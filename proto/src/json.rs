@@ -67,10 +67,11 @@ pub fn rfc3339(time: Time) -> String {
     format!("{date}T{hour:02}:{minute:02}:{second:02}.{micros:06}Z")
 }
 
-/// Reads an RFC 3339 time of any offset; `None` when it is none, or before 1970.
+/// Reads an RFC 3339 time of any offset; `None` when it is none, or before 1970. After 2554 is never.
 pub fn parse_rfc3339(text: &str) -> Option<Time> {
     let at = OffsetDateTime::parse(text, &Rfc3339).ok()?;
-    u64::try_from(at.unix_timestamp_nanos()).ok().map(Time::from_nanos)
+    let nanos = u128::try_from(at.unix_timestamp_nanos()).ok()?;
+    Some(u64::try_from(nanos).map_or(Time::NEVER, Time::from_nanos))
 }
 
 /// An alert, or an update of its episode.

@@ -91,6 +91,22 @@ impl Daemon {
         child.wait_with_output().unwrap().into()
     }
 
+    /// The chunks that have come some time after `input`, while its end has not; and how it ended.
+    pub(crate) fn feed_slowly(&self, arguments: &[&str], input: &str) -> (Vec<usize>, Ran) {
+        let mut child = self.spawn(arguments);
+        let mut stdin = child.stdin.take().unwrap();
+        stdin.write_all(input.as_bytes()).unwrap();
+        for _ in 0..100 {
+            std::thread::sleep(Duration::from_millis(100));
+            if !self.chunks().is_empty() {
+                break;
+            }
+        }
+        let chunks = self.chunks();
+        drop(stdin);
+        (chunks, child.wait_with_output().unwrap().into())
+    }
+
     /// The lines that it prints, and its memory's peak in KiB.
     pub(crate) fn count_lines(&self, arguments: &[&str]) -> (usize, u64) {
         let mut child = self.spawn(arguments);
