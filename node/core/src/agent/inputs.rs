@@ -5,7 +5,7 @@ use alloc::{collections::BTreeSet, string::String, vec::Vec};
 
 use ipnet::IpNet;
 
-use crate::{Time, config::PolicyConfig, prefix, protect::ProtectedSet, record::Sequence};
+use crate::{Strength, Time, config::PolicyConfig, prefix, protect::ProtectedSet, record::Sequence};
 
 use super::{Agent, TEXT, clip, effects::Key, proxies};
 
@@ -108,8 +108,11 @@ impl Agent {
         let node = self.config.node.clone();
         for (class, target) in self.blast.clients(now, clients) {
             let ours = self.blocks.get(&target, &node);
-            if ours.is_some_and(|held| held.automatic() && held.class == class) {
-                self.end(now, target, |blocks| blocks.remove(&target, &node).into_iter().collect());
+            let ours = ours.filter(|held| held.automatic() && held.class == class);
+            let Some((strength, level)) = ours.map(|held| (held.strength, held.level)) else { continue };
+            self.end(now, target, |blocks| blocks.remove(&target, &node).into_iter().collect());
+            if strength == Strength::Hard && self.offenders.sink(now, &target, level) {
+                self.outbox.persist(now, Key::Offender(target));
             }
         }
     }

@@ -99,7 +99,7 @@ impl Agent {
         self.changing(target, |blocks| blocks.insert(target, held));
         self.outbox.persist(now, Key::Block(target, words));
         *self.counters.made.entry(verdict.class).or_default() += 1;
-        self.blast.made(now, verdict.class, target, verdict.standing.established);
+        self.blast.made(now, target, verdict);
         block
     }
 

@@ -91,4 +91,6 @@ fn blocks_that_cut_off_everybody_are_withdrawn() {
     assert!(node.agent.health(node.now()).iter().any(|health| health.what == Veto::Collapse.text()));
     let action = node.judge("192.0.2.77", Class::HttpFlood, Some(Evidence::Handshake));
     assert_eq!(action, Some(Action::Report));
+    node.proven("192.0.2.1");
+    assert!(node.left("192.0.2.1").unwrap() <= 330, "what was withdrawn is no offence");
 }
