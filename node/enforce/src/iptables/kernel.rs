@@ -76,6 +76,20 @@ impl KernelSets {
         Ok(())
     }
 
+    /// Drops nobody any more, whatever becomes of the rules.
+    pub(crate) fn empty(&mut self) -> Result<(), EnforceError> {
+        let mut outcome = Ok(());
+        for set in Set::all().filter(|set| set.role != Role::Pass) {
+            match self.ipset.flush(set.name()) {
+                Err(failure) if failure.code() != ABSENT => {
+                    outcome = Err(failed("emptying", set.name())(failure))
+                }
+                _ => {}
+            }
+        }
+        outcome
+    }
+
     /// Destroys every set of ours; those that foreign rules use are emptied and named.
     pub(crate) fn remove(&mut self) -> Result<Vec<String>, EnforceError> {
         let mut left = Vec::new();
