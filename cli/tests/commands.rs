@@ -136,6 +136,29 @@ fn a_block_says_what_until_when_and_where() {
 }
 
 #[test]
+fn in_json_a_block_says_where_it_holds() {
+    let daemon = answering(Ok(Answer::Blocked { block: block("203.0.113.7/32"), reverts: None }));
+    let json: serde_json::Value =
+        serde_json::from_str(&daemon.run(&["block", "203.0.113.7", "-o", "json"]).worked()).unwrap();
+    assert_eq!((json["target"].as_str(), json["scope"].as_str()), (Some("203.0.113.7/32"), Some("node")));
+}
+
+#[test]
+fn the_daemon_is_where_the_configuration_says() {
+    let daemon = Daemon::start(Script::default());
+    let status = |environment: &[(&str, &std::path::Path)]| {
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_smartfw-cli"));
+        command.arg("status").envs(environment.iter().copied());
+        Ran::from(command.output().unwrap())
+    };
+    let (socket, nowhere) = (daemon.socket(), std::path::Path::new("/nonexistent/node.sock"));
+    status(&[("SMARTFW_NODE__SOCKET", &socket)]).worked();
+    // A mistake elsewhere hides nothing, and what is said outright wins.
+    status(&[("SMARTFW_NODE__SOCKET", &socket), ("SMARTFW_NODE__NONSENSE", nowhere)]).worked();
+    status(&[("SMARTFW_NODE__SOCKET", nowhere), ("SMARTFW_SOCKET", &socket)]).worked();
+}
+
+#[test]
 fn without_a_duration_a_block_lasts_four_hours() {
     let daemon = answering(Ok(Answer::Blocked { block: block("203.0.113.7/32"), reverts: None }));
     daemon.run(&["block", "203.0.113.7"]).worked();
@@ -344,7 +367,11 @@ fn switches_say_what_they_did_and_when_it_rolls_back() {
 fn completions_and_manuals_need_nobody() {
     let nowhere = std::path::Path::new("/nonexistent/node.sock");
     for shell in ["bash", "zsh", "fish"] {
-        assert!(smartfw(nowhere, &["completion", shell]).worked().contains("smartfw-cli"), "{shell}");
+        let script = smartfw(nowhere, &["completion", shell]).worked();
+        assert!(script.contains("smartfw-cli") && script.contains("unblock"), "{shell}");
+        for hidden in ["__restore", "__resume", "smartfw-restore.service", "used by its timer"] {
+            assert!(!script.contains(hidden), "{shell}: {hidden}");
+        }
     }
     let manual = smartfw(nowhere, &["man"]).worked();
     assert!(manual.matches(".TH ").count() > 25, "{}", manual.matches(".TH ").count());
