@@ -12,9 +12,14 @@ pub(crate) fn consistent(config: &NodeConfig, layers: &Layers) -> Result<(), Con
             "must not be more than `limits.blocks`",
         ),
         (
-            !matches!(config.enforcer, EnforcerKind::Nftables | EnforcerKind::Xdp),
+            config.enforcer != EnforcerKind::Nftables,
             "enforcement.enforcer",
-            "cannot be this yet: choose \"iptables\" or \"dry-run\"",
+            "cannot be \"nftables\" yet: choose \"iptables\" or \"dry-run\"",
+        ),
+        (
+            config.enforcer != EnforcerKind::Xdp,
+            "enforcement.enforcer",
+            "cannot be \"xdp\" yet: choose \"iptables\" or \"dry-run\"",
         ),
         (config.state_dir != config.log_dir, "log_dir", "must not be the same folder as `state_dir`"),
     ];

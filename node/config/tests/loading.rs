@@ -146,7 +146,7 @@ fn the_folders_are_found_in_a_file_with_mistakes() {
 #[test]
 fn an_enforcer_that_cannot_start_is_refused_before_the_start() {
     Case::new("[enforcement]\nenforcer = \"xdp\"")
-        .refused("F:2: `enforcement.enforcer` cannot be this yet: choose \"iptables\" or \"dry-run\"");
+        .refused("F:2: `enforcement.enforcer` cannot be \"xdp\" yet: choose \"iptables\" or \"dry-run\"");
 }
 
 #[test]
