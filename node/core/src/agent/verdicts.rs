@@ -211,6 +211,9 @@ impl Agent {
             self.blast.reached(now, Veto::QueueFull);
             return self.refuse(Veto::QueueFull, &Circumstances::default());
         }
+        // A wider target of the same episode is a decision of its own.
+        let taken = self.pending.iter().any(|(_, pending)| pending.id == id);
+        let id = if taken { self.chance.id() } else { id };
         let (id, since) = waiting.map_or((id, now), |(id, since, _)| (id, since));
         let until = now.after(PENDING);
         let pending = Pending { id, since, until, target, strength, verdict: verdict.clone() };
