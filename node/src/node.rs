@@ -12,6 +12,7 @@ mod signals;
 mod watched;
 
 use std::{
+    io::IsTerminal as _,
     sync::{Arc, atomic::AtomicBool, mpsc},
     thread,
     time::{Duration, Instant},
@@ -320,7 +321,10 @@ fn hostname() -> anyhow::Result<String> {
 fn speak(format: LogFormat) {
     let filter = tracing_subscriber::EnvFilter::try_from_env("SMARTFW_LOG")
         .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info,sled=warn"));
-    let builder = tracing_subscriber::fmt().with_writer(std::io::stderr).with_env_filter(filter);
+    // Colours are for a person who looks on, not for a file or the journal.
+    let colours = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+    let builder =
+        tracing_subscriber::fmt().with_writer(std::io::stderr).with_ansi(colours).with_env_filter(filter);
     // A second start in one process (tests) keeps the first one's voice.
     let _ = match format {
         LogFormat::Human => builder.with_target(false).try_init(),
