@@ -225,7 +225,7 @@ mod tests {
             notes.carry_out();
             if let Some(Input::Order(Order::Unblock { .. }, reply)) = inputs.wait(Time::ZERO) {
                 orders += 1;
-                reply(Err(Refusal::NotFound));
+                reply(Err(Refusal::NotFound.into()));
             }
         }
         assert_eq!(orders, 1);

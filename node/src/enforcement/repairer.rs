@@ -51,6 +51,8 @@ struct Agreed {
     on: Mutex<bool>,
     /// By how much the worker's changes moved the number of entries since the repairer last asked for it.
     own: Mutex<Shift>,
+    /// Something that was wanted may not have gone in.
+    doubtful: AtomicBool,
 }
 
 impl Agreement {
@@ -74,6 +76,15 @@ impl Agreement {
             *own += after.since(before);
         }
         done
+    }
+
+    /// Something that was wanted may not have gone in: the next look compares every entry.
+    pub(super) fn doubt(&self) {
+        self.0.doubtful.store(true, SeqCst);
+    }
+
+    pub(super) fn doubtful(&self) -> bool {
+        self.0.doubtful.load(SeqCst)
     }
 
     /// How many entries there are, and by how much own changes moved that since the last look. No change goes in
@@ -161,6 +172,9 @@ struct Running {
 
 impl Running {
     fn look(&mut self) {
+        if self.agreement.0.doubtful.swap(false, SeqCst) {
+            self.reconciler.doubt();
+        }
         let (held, own) = self.agreement.look(self.careful.enforcer.as_mut());
         self.reconciler.changed(own);
         self.careful.told = held.ok();
@@ -184,9 +198,18 @@ impl Running {
 
     fn show(&self, result: Result<Repair, EnforceError>, changed: u64) {
         match result {
-            Err(error) => trouble(&self.health, &error),
+            Err(error) => {
+                self.agreement.doubt();
+                trouble(&self.health, &error);
+            }
             Ok(repair) => {
-                self.health.clear(Matter::Enforcement);
+                if !repair.failed.is_empty() {
+                    self.agreement.doubt();
+                }
+                // Also what the worker met with meanwhile must be over.
+                if !self.agreement.doubtful() {
+                    self.health.clear(Matter::Enforcement);
+                }
                 self.show_rival(repair.fought);
                 let Repair { findings, added, removed, failed: _, fought: _, withheld: _ } = repair;
                 // More changes than the repair's own: decisions on their way looked like something missing.
