@@ -17,7 +17,7 @@ use smartfw_proto::json;
 
 use super::{Board, Feed, Lifeline, feed::News};
 use crate::{
-    clock,
+    clock::{self, Pace},
     counters::Counters,
     inbox::{Inbox, Input},
     logs::{Line, Logs},
@@ -68,7 +68,15 @@ impl Watching {
         tell_what_is_open(&mut sensor);
         self.board.begin();
         self.inbox.send(Input::SensorRestarted);
-        let mut life = Life { shared: self, source, sensor, lost: 0, shown: Instant::now(), second: 0 };
+        let mut life = Life {
+            shared: self,
+            source,
+            sensor,
+            lost: 0,
+            pace: Pace::default(),
+            shown: Instant::now(),
+            second: 0,
+        };
         while lifeline.beat() {
             life.stride()?;
             #[cfg(debug_assertions)]
@@ -117,6 +125,7 @@ struct Life<'a> {
     source: Live,
     sensor: Sensor,
     lost: u64,
+    pace: Pace,
     shown: Instant,
     /// The second that was last told of.
     second: u64,
@@ -136,7 +145,12 @@ impl Life<'_> {
             }
             self.hand_over_verdicts();
         }
-        self.between(clock::now());
+        let now = clock::now();
+        if let Some(by) = self.pace.set_back(now) {
+            // All that the sensor counts would be of the future.
+            return Err(format!("the clock was set back by {by:.0?}"));
+        }
+        self.between(now);
         Ok(())
     }
 
