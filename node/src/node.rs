@@ -20,7 +20,7 @@ use std::{
 
 use anyhow::{Context as _, anyhow};
 use smartfw_config::{EnforcerKind, LogFormat, NodeConfig, Sources};
-use smartfw_enforce::{DryRun, Enforcer, Surplus};
+use smartfw_enforce::{DryRun, Enforcer, Surplus, snapshot};
 use smartfw_host::{HostConfig, Watcher};
 use smartfw_proto::{limits, wire::control_server::ControlServer};
 
@@ -198,6 +198,9 @@ fn decide(
     }
     if kernel_agrees.recv_timeout(FIRST_CHANGES).is_err() {
         tracing::warn!("the kernel does not agree yet; the node starts watching all the same");
+    } else if !restored.unread {
+        // Unnoted, at worst a block is adopted whose record a crash took.
+        let _ = snapshot::note_boot(&config.state_dir);
     }
     Ok(Deciding { notes, agreement, surplus, at_boot, threads: vec![driver, worker, boot_thread, committer] })
 }

@@ -49,7 +49,7 @@ pub(super) fn restore(
 ) -> anyhow::Result<Restored> {
     let now = clock::now();
     let agent = Agent::new(config.policy.clone(), seed()?, now);
-    let mut reading = Reading { agent, now, known: 0, unknown: 0, switched: false };
+    let mut reading = Reading { agent, now, known: 0, unknown: 0 };
     let path = config.state_dir.join("cache");
     let mut open: OpenStore = Box::new(move |anew| SledStore::open(&path, anew).map(Into::into));
     let loaded = match reading.load(&mut open, shared) {
@@ -59,12 +59,15 @@ pub(super) fn restore(
         }
         loaded => Some(loaded?),
     };
-    if !reading.switched {
+    if reading.agent.enforcement() == EnforcementState::On {
         reading.suspended(&config.state_dir)?;
     }
+    let whole = matches!(loaded, Some((_, false))) && reading.whole();
     let mut agent = reading.agent;
     let enforced = read_kernel(enforcer, now)?;
-    let adopted = adopt(&mut agent, now, &enforced, shared);
+    // After a boot the kernel holds an older snapshot: who was unblocked since stays unblocked.
+    let known = (whole && snapshot::booted_since(&config.state_dir)).then_some(config.policy.node.as_str());
+    let adopted = adopt(&mut agent, now, &enforced, known, shared);
     agent.settle();
     let unread = loaded.is_none();
     let (store, damaged) = loaded.unwrap_or_default();
@@ -87,8 +90,6 @@ struct Reading {
     now: Time,
     known: usize,
     unknown: usize,
-    /// Whether the records say what enforcement does.
-    switched: bool,
 }
 
 impl Reading {
@@ -120,7 +121,6 @@ impl Reading {
         store.load(&mut |_, value| match decode::<Record>(value) {
             Some(record) => {
                 self.known += 1;
-                self.switched |= matches!(record, Record::Enforcement(_));
                 self.agent.restore(self.now, record);
             }
             None => self.unknown += 1,
@@ -136,7 +136,13 @@ impl Reading {
         }
     }
 
-    /// Without a record the note for the next boot says whether a person has switched enforcement off.
+    /// Whether there was anything, and all of it made sense.
+    fn whole(&self) -> bool {
+        self.known > 0 && self.unknown == 0
+    }
+
+    /// The note for the next boot says whether a person has switched enforcement off where there is no record, and
+    /// where there was nothing but that note to write.
     fn suspended(&mut self, state_dir: &Path) -> anyhow::Result<()> {
         let Some(suspension) = snapshot::suspension(state_dir)? else { return Ok(()) };
         let now = match suspension {
@@ -168,9 +174,11 @@ fn read_kernel(enforcer: &mut dyn Enforcer, now: Time) -> anyhow::Result<Enforce
     }
 }
 
-/// Adopts what has no record. Whether there was room for all of it.
-fn adopt(agent: &mut Agent, now: Time, enforced: &Enforced, shared: &Shared) -> bool {
-    let left_out = enforced.blocks.values().filter(|entry| !agent.adopt(now, (*entry).clone())).count();
+/// Adopts what has no record, but for blocks of the node `known`, of which all have one. Whether there was room for all
+/// of it.
+fn adopt(agent: &mut Agent, now: Time, enforced: &Enforced, known: Option<&str>, shared: &Shared) -> bool {
+    let unknown = enforced.blocks.values().filter(|entry| known != Some(entry.note.origin.as_str()));
+    let left_out = unknown.filter(|entry| !agent.adopt(now, (*entry).clone())).count();
     if left_out > 0 {
         shared.health.set(
             Matter::Tables,

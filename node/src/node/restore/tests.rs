@@ -5,12 +5,9 @@ use smartfw_core::{
     config::PolicyConfig,
     enforcement::{Change, Entry, Note},
 };
-use smartfw_enforce::{
-    Applied, Counters, Destroyed, DryRun, EnforceError, Finding, Installed, Removed, Tally,
-};
 
 use super::*;
-use crate::vital::Vital;
+use crate::{testing::Fragile, vital::Vital};
 
 const NOW: Time = Time::from_secs(1_000_000);
 
@@ -22,7 +19,7 @@ fn entry(n: u8) -> Entry {
 
 fn reading() -> Reading {
     let agent = Agent::new(PolicyConfig::default(), 1, NOW);
-    Reading { agent, now: NOW, known: 0, unknown: 0, switched: false }
+    Reading { agent, now: NOW, known: 0, unknown: 0 }
 }
 
 #[test]
@@ -68,62 +65,30 @@ fn what_does_not_fit_into_the_list_shows_and_stays() {
     let blocks: BTreeMap<_, _> =
         [entry(1), entry(2)].into_iter().map(|entry| (entry.target, entry)).collect();
     let shared = shared();
-    assert!(!adopt(&mut agent, NOW, &Enforced { blocks, protected: Vec::new() }, &shared));
+    assert!(!adopt(&mut agent, NOW, &Enforced { blocks, protected: Vec::new() }, None, &shared));
     assert!(shared.health.list()[0].what.contains("1 entries of the kernel"));
 }
 
 #[test]
+fn what_an_older_snapshot_brought_back_is_not_adopted_where_every_record_was_read() {
+    let mut agent = Agent::new(PolicyConfig::default(), 1, NOW);
+    let mut foreign = entry(2);
+    foreign.note.origin = "kernel".into();
+    let blocks = [entry(1), foreign].into_iter().map(|entry| (entry.target, entry)).collect();
+    adopt(&mut agent, NOW, &Enforced { blocks, protected: Vec::new() }, Some("web-1"), &shared());
+    let adopted: Vec<_> = agent.desired().blocks.into_keys().collect();
+    assert_eq!(adopted, [entry(2).target]);
+}
+
+#[test]
 fn a_kernel_that_cannot_be_read_at_first_is_asked_again_and_then_the_start_fails() {
-    let mut kernel = Deaf { refusals: ATTEMPTS - 1, kernel: DryRun::default() };
+    let mut kernel = Fragile { deaf: ATTEMPTS - 1, ..Fragile::default() };
     kernel.kernel.apply(NOW, &[Change::Block(entry(1))]).unwrap();
     assert_eq!(read_kernel(&mut kernel, NOW).unwrap().blocks.len(), 1);
-    kernel.refusals = ATTEMPTS;
+    kernel.deaf = ATTEMPTS;
     assert!(read_kernel(&mut kernel, NOW).is_err());
 }
 
 fn shared() -> Shared {
     Shared { vital: Vital::new().0, counters: std::sync::Arc::default(), health: std::sync::Arc::default() }
-}
-
-/// A kernel that does not answer the first questions.
-struct Deaf {
-    refusals: u32,
-    kernel: DryRun,
-}
-
-impl Enforcer for Deaf {
-    fn name(&self) -> &'static str {
-        "deaf"
-    }
-    fn install(&mut self, protected: &[IpNet]) -> Result<Installed, EnforceError> {
-        self.kernel.install(protected)
-    }
-    fn remove(&mut self) -> Result<Removed, EnforceError> {
-        self.kernel.remove()
-    }
-    fn enforced(&mut self, now: Time) -> Result<Enforced, EnforceError> {
-        if self.refusals > 0 {
-            self.refusals -= 1;
-            return Err(EnforceError::Capability { what: "a test".to_owned() });
-        }
-        self.kernel.enforced(now)
-    }
-    fn apply(&mut self, now: Time, changes: &[Change]) -> Result<Applied, EnforceError> {
-        self.kernel.apply(now, changes)
-    }
-    fn replace(&mut self, now: Time, desired: &Enforced) -> Result<Applied, EnforceError> {
-        self.kernel.replace(now, desired)
-    }
-    fn counters(&mut self) -> Result<BTreeMap<IpNet, Counters>, EnforceError> {
-        self.kernel.counters()
-    }
-    fn verify(&mut self) -> Result<Vec<Finding>, EnforceError> {
-        self.kernel.verify()
-    }
-    fn tally(&mut self) -> Result<Tally, EnforceError> {
-        self.kernel.tally()
-    }
-    fn destroy(&mut self, target: IpNet) -> Result<Destroyed, EnforceError> {
-        self.kernel.destroy(target)
-    }
 }
