@@ -44,7 +44,7 @@ pub(crate) struct Script {
     /// The target that an import may not have.
     pub(crate) refuse: Option<IpNet>,
     pub(crate) reload: Option<Result<Reloaded, String>>,
-    /// Every order ends with this.
+    /// Every order, and the list of blocks, ends with this.
     pub(crate) broken: Option<tonic::Code>,
     /// Chunks are longer than they may be.
     pub(crate) hostile: bool,
@@ -296,6 +296,9 @@ impl Control for Service {
         &self,
         _: Request<wire::ListBlocksRequest>,
     ) -> Result<Response<Self::ListBlocksStream>, Status> {
+        if let Some(code) = self.script.broken {
+            return Err(Status::new(code, "the daemon is ending"));
+        }
         if self.script.hostile {
             let rows = vec![row("203.0.113.7/32").into(); limits::CHUNK + 1];
             return Ok(Response::new(stream([wire::BlockChunk { rows }])));
