@@ -27,6 +27,9 @@ const ABSENT: i32 = 2;
 /// How often a set is tried again that rules used a moment ago: nf_tables lets go of them a little later.
 const ATTEMPTS: u32 = 100;
 const PAUSE: Duration = Duration::from_millis(10);
+/// The kernel forgets so many seconds later than who decides, who so deletes what is still there: an element that has
+/// timed out hands its counters on to the next block of its target, until the kernel tidies up.
+const GRACE: u32 = 1;
 
 /// The sets of one network namespace.
 pub(crate) struct KernelSets {
@@ -153,6 +156,8 @@ impl KernelSets {
     /// See [`crate::Enforcer::apply`].
     pub(crate) fn apply(&mut self, now: Time, changes: &[Change]) -> Result<Applied, EnforceError> {
         let mut plan = plan(now, changes);
+        let ending = plan.add.values_mut().flatten().filter(|element| element.timeout != 0);
+        ending.for_each(|element| element.timeout = (element.timeout + GRACE).min(LONGEST as u32));
         let mut applied = Applied { changed: plan.ended, failed: Vec::new() };
         for (set, elements) in &plan.add {
             let refused = self.update(*set, Operation::Add, elements)?;
