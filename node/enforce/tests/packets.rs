@@ -233,7 +233,7 @@ fn a_block_in_the_kernel_ends_by_itself() {
         enforcer.install(&[]).unwrap();
         enforcer.apply(now(), &[Change::Block(entry(PEER[0], Strength::Hard, Some(1)))]).unwrap();
         assert!(!wire.pings(PEER[0], HOST[0]));
-        std::thread::sleep(Duration::from_millis(2500));
+        std::thread::sleep(Duration::from_millis(3500));
         assert!(wire.pings(PEER[0], HOST[0]));
     });
 }
