@@ -117,7 +117,11 @@ impl Running {
                 agent.handle_persisted(now, upto);
                 self.waiting.persisted(upto);
             }
-            Input::StoreLost => agent.handle_store_lost(now),
+            Input::StoreLost => {
+                agent.handle_store_lost(now);
+                self.drain(now);
+                self.driver.backlog.everything_came();
+            }
             Input::Enforced { upto, results, trouble } => {
                 self.waiting.enforced(upto, &results, trouble.as_deref());
                 for (target, result) in results {

@@ -156,6 +156,7 @@ fn decide(
         open: restored.open,
         unread: restored.unread,
         written: 0,
+        damage: 0,
         backlog: links.backlog.clone(),
         told: Box::new(links.inbox.clone()),
         counters: shared.counters.clone(),
@@ -186,6 +187,10 @@ fn decide(
         may_change_kernel: config.enforcer != EnforcerKind::DryRun,
         counters: shared.counters.clone(),
     };
+    if restored.damaged {
+        links.backlog.ask_for_everything();
+        links.inbox.send(Input::StoreLost);
+    }
     let (committer, worker) = (committer.start(&shared.vital)?, worker.start(&shared.vital)?);
     // Before the first change: whoever switched enforcement off meanwhile must not see it come back.
     let notes = Notes::new(&config.state_dir, links.inbox.clone(), shared.health.clone());
@@ -193,9 +198,6 @@ fn decide(
     let (begun, kernel_agrees) = mpsc::channel();
     links.inbox.send(Input::Begin(Box::new(move |_| begun.send(()).unwrap_or_default())));
     let driver = driver.start(&shared.vital)?;
-    if restored.damaged {
-        links.inbox.send(Input::StoreLost);
-    }
     if kernel_agrees.recv_timeout(FIRST_CHANGES).is_err() {
         tracing::warn!("the kernel does not agree yet; the node starts watching all the same");
     } else if !restored.unread {

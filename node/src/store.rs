@@ -6,7 +6,7 @@ mod committer;
 mod lock;
 mod sled;
 
-pub use backlog::Backlog;
+pub use backlog::{Backlog, most_rows};
 pub use codec::{VERSION, decode, encode, row_key};
 pub(crate) use committer::damaged;
 pub use committer::{Committer, MANY_ROWS, OpenStore, Persistence};

@@ -19,6 +19,9 @@ const CACHE: u64 = 4 << 20;
 /// until the store is closed; with this 25 MB, in the same time.
 const SEGMENT: usize = 128 << 10;
 
+/// Damaged stores that are kept for whoever looks into the matter.
+const KEPT: usize = 2;
+
 /// Rows that sled takes at once: larger batches take longer and save nothing.
 const BATCH: usize = 1000;
 
@@ -146,7 +149,26 @@ fn set_aside(path: &Path) -> Result<PathBuf, StoreError> {
     name.push(format!(".damaged-{}", clock::now().as_nanos()));
     let aside = PathBuf::from(name);
     fs::rename(path, &aside).map_err(|error| StoreError::Unavailable(error.to_string()))?;
+    forget_older(path);
     Ok(aside)
+}
+
+/// A disk that damages again and again must not be filled with what it damaged.
+fn forget_older(path: &Path) {
+    let (Some(folder), Some(name)) = (path.parent(), path.file_name().and_then(|name| name.to_str())) else {
+        return;
+    };
+    let prefix = format!("{name}.damaged-");
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path());
+    let of_ours = |path: &PathBuf| {
+        path.file_name().and_then(|name| name.to_str()).is_some_and(|name| name.starts_with(&prefix))
+    };
+    let mut aside: Vec<PathBuf> = entries.filter(of_ours).collect();
+    aside.sort();
+    for old in aside.iter().rev().skip(KEPT) {
+        // What cannot be removed is in nobody's way but the disk's.
+        let _ = fs::remove_dir_all(old).or_else(|_| fs::remove_file(old));
+    }
 }
 
 #[cfg(test)]
@@ -188,6 +210,14 @@ mod tests {
             drop(opened.store);
             assert_eq!(all(&path), []);
         }
+    }
+
+    #[test]
+    fn only_the_last_damaged_stores_are_kept() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("cache");
+        (0..KEPT + 2).for_each(|_| drop(SledStore::open(&path, path.exists()).unwrap()));
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1 + KEPT);
     }
 
     #[test]
