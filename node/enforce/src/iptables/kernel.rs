@@ -26,6 +26,8 @@ const IN_USE: i32 = 4100;
 const ABSENT: i32 = 2;
 /// How often a set is tried again that rules used a moment ago: nf_tables lets go of them a little later.
 const ATTEMPTS: u32 = 100;
+/// How often one is tried again that no rule uses: somebody lists it, perhaps we ourselves.
+const PATIENCE: u32 = 1000;
 const PAUSE: Duration = Duration::from_millis(10);
 /// The kernel forgets so many seconds later than who decides, who so deletes what is still there: an element that has
 /// timed out hands its counters on to the next block of its target, until the kernel tidies up.
@@ -266,6 +268,10 @@ impl KernelSets {
         self.ipset.list(set.name(), each).map_err(failed("reading", set.name()))
     }
 
+    fn unreferenced(&mut self, name: &str) -> bool {
+        matches!(self.ipset.header(name), Ok(Some(header)) if header.references == 0)
+    }
+
     /// Destroys a set, if it is there, once the rules that used it have let go.
     fn destroy(&mut self, name: &str) -> Result<(), EnforceError> {
         let mut attempts = 0;
@@ -273,7 +279,10 @@ impl KernelSets {
             match self.ipset.destroy(name) {
                 Ok(()) => return Ok(()),
                 Err(failure) if failure.code() == ABSENT => return Ok(()),
-                Err(failure) if failure.code() == IN_USE && attempts < ATTEMPTS => {
+                Err(failure)
+                    if failure.code() == IN_USE
+                        && (attempts < ATTEMPTS || attempts < PATIENCE && self.unreferenced(name)) =>
+                {
                     attempts += 1;
                     std::thread::sleep(PAUSE);
                 }
