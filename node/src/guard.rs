@@ -141,12 +141,25 @@ impl Notes {
             tracing::info!(notes, damaged, "carrying out what was done meanwhile");
         }
         self.busy.store(true, SeqCst);
-        let mut orders: Vec<Order> = notes.iter().filter_map(order_of).collect();
-        let Some(last) = orders.pop() else { return self.forget(taken) };
-        orders.into_iter().for_each(|order| self.inbox.send(Input::Order(order, Box::new(|_| ()))));
-        let notes = self.clone();
-        // Refused or not: an unblock of what is not blocked any more is no failure.
-        self.inbox.send(Input::Order(last, Box::new(move |_| notes.forget(taken))));
+        let orders: Vec<Order> = notes.iter().filter_map(order_of).collect();
+        if orders.is_empty() {
+            return self.forget(taken);
+        }
+        let waiting = Arc::new(Mutex::new((orders.len(), Some(taken))));
+        for order in orders {
+            let (notes, waiting) = (self.clone(), waiting.clone());
+            // Refused or not: an unblock of what is not blocked any more is no failure.
+            self.inbox.send(Input::Order(order, Box::new(move |_| notes.answered(&waiting))));
+        }
+    }
+
+    /// One order is answered: with the last one, not only the last one given, all are stored.
+    fn answered(&self, waiting: &Mutex<(usize, Option<Taken>)>) {
+        let mut waiting = waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        waiting.0 -= 1;
+        if waiting.0 == 0 {
+            waiting.1.take().into_iter().for_each(|taken| self.forget(taken));
+        }
     }
 
     fn forget(&self, mut taken: Taken) {
@@ -230,6 +243,28 @@ mod tests {
         }
         assert_eq!(orders, 1);
         assert!(rescue::take_notes(folder.path()).unwrap().notes.is_empty());
+    }
+
+    #[test]
+    fn notes_are_kept_until_every_one_of_them_is_answered() {
+        let folder = tempfile::tempdir().unwrap();
+        let (inbox, inputs) = inbox(Arc::default());
+        let notes = Notes::new(folder.path(), inbox, Arc::default());
+        let line = |action| serde_json::to_string(&note(action, 0, None)).unwrap() + "\n";
+        let lines = line(Action::Allow) + &line(Action::Unblock);
+        std::fs::write(folder.path().join("rescue.jsonl"), lines).unwrap();
+        notes.carry_out();
+        let reply = || match inputs.wait(Time::ZERO) {
+            Some(Input::Order(_, reply)) => reply,
+            _ => panic!("no order"),
+        };
+        let (allow, unblock) = (reply(), reply());
+        let kept = || rescue::take_notes(folder.path()).unwrap().notes.len();
+        // The last one is refused at once, and the first not yet stored.
+        unblock(Err(Refusal::NotFound.into()));
+        assert_eq!(kept(), 2);
+        allow(Ok(smartfw_core::order::Done::Confirmed));
+        assert_eq!(kept(), 0);
     }
 
     #[test]
