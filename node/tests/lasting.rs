@@ -47,7 +47,7 @@ async fn a_damaged_cache_is_set_aside_and_refilled_from_the_kernel() {
         }
     }
     let mut node = place.start(&[]).await;
-    node.wait_for_health("damaged and set aside", true).await;
+    node.wait_for_health("set aside", true).await;
     assert_eq!(node.status().await.blocked, 1);
     assert_eq!(place.set("smartfw_hard4"), ["203.0.113.7"]);
     // What was adopted is stored again: this time even without the kernel.
