@@ -42,14 +42,24 @@ impl Order {
     const fn size(&self) -> usize {
         1 + self.touched.len()
     }
+
+    fn is_done(&self, persisted: Sequence, enforced: Ticket) -> bool {
+        self.sequence <= persisted && self.tickets.1 <= enforced
+    }
+
+    fn answer(self) {
+        (self.reply)(self.refused.map_or(Ok(self.done), |why| Err(Refused::Kernel(why))));
+    }
 }
 
 impl Waiting {
     /// Answers once disk and kernel have come so far, which may be now.
     pub(super) fn push(&mut self, order: Order) {
+        if order.is_done(self.persisted, self.enforced) {
+            return order.answer();
+        }
         self.size += order.size();
         self.orders.push(order);
-        self.answer();
         if self.size > MOST {
             let older = self.orders.len().div_ceil(2);
             for order in self.orders.drain(..older) {
@@ -89,10 +99,10 @@ impl Waiting {
     }
 
     fn answer(&mut self) {
-        let ready = |order: &mut Order| order.sequence <= self.persisted && order.tickets.1 <= self.enforced;
-        for order in self.orders.extract_if(.., ready) {
+        let (persisted, enforced) = (self.persisted, self.enforced);
+        for order in self.orders.extract_if(.., |order| order.is_done(persisted, enforced)) {
             self.size -= order.size();
-            (order.reply)(order.refused.map_or(Ok(order.done), |why| Err(Refused::Kernel(why))));
+            order.answer();
         }
     }
 }
