@@ -68,6 +68,8 @@ pub struct Counters {
     pub commits_failed: Counter,
     /// Verdicts waiting for the agent.
     pub verdicts_waiting: Counter,
+    /// Lines of traffic waiting for the log.
+    pub traffic_waiting: Counter,
     /// Changes waiting for the kernel.
     pub changes_waiting: Counter,
     /// Records waiting for the disk.
