@@ -115,9 +115,11 @@ impl Running {
             Input::Protected(protected) => agent.handle_protected(now, protected),
             Input::Persisted(upto) => {
                 agent.handle_persisted(now, upto);
+                self.actions.persisted(upto, &self.driver.logs);
                 self.waiting.persisted(upto);
             }
             Input::StoreLost => {
+                self.actions.anew();
                 agent.handle_store_lost(now);
                 self.drain(now);
                 self.driver.backlog.everything_came();
@@ -186,7 +188,7 @@ impl Running {
             self.driver.backlog.push_all(batch.upto.0, batch.rows);
         }
         self.deciding = None;
-        self.actions.finish(now, &self.driver.logs);
+        self.actions.finish(now, &self.driver.counters);
         self.driver.counters.changes_waiting.set(self.driver.queue.len() as u64);
         self.driver.counters.records_waiting.set(self.driver.backlog.len() as u64);
     }
@@ -209,7 +211,6 @@ impl Running {
     fn switch(&self, state: EnforcementState) {
         let detail = self.driver.agent.enforcement_detail();
         let until = detail.now.resume.map(|(_, until)| until);
-        // The order matters: what the next boot does is noted before and after the same change.
         self.driver.boot.changed(BootChange::State(state, until));
         let task = match state {
             EnforcementState::On => Task::On(self.driver.agent.desired()),
@@ -222,7 +223,7 @@ impl Running {
         let value = (!record.removes()).then(|| encode(record));
         batch.rows.push((row_key(record), value));
         batch.upto = sequence;
-        self.actions.record(now, record, &self.driver.logs);
+        self.actions.record(now, sequence, record, &self.driver.counters);
         if let Record::Block(stored) = record {
             self.driver.recent.push(stored.block.target);
         }
