@@ -14,6 +14,8 @@ use smartfw_core::{
     sensor::{SensorStats, WindowReport},
 };
 
+use crate::counters::Mishaps;
+
 /// Windows that are remembered: the live view shows a hundred, an explanation one.
 const MAX_WINDOWS: usize = 4096;
 
@@ -29,6 +31,7 @@ type Windows = BTreeMap<IpAddr, (Time, Features)>;
 #[derive(Debug, Default)]
 struct Inner {
     seen: Seen,
+    forgotten: Mishaps,
     /// The statistics of the running sensor when they were last shown.
     last: SensorStats,
     windows: Windows,
@@ -51,6 +54,8 @@ pub struct Seen {
     pub malformed: BTreeMap<&'static str, u64>,
     /// Things forgotten because a table was full.
     pub forgotten: u64,
+    /// The same, if the last was forgotten a moment ago.
+    pub forgotten_lately: Option<u64>,
     /// Remote addresses remembered now.
     pub sources: u64,
     /// Whether our answers leave by another path.
@@ -72,12 +77,12 @@ impl Board {
         seen.bytes += stats.bytes.saturating_sub(last.bytes);
         seen.suppressed += stats.suppressed.saturating_sub(last.suppressed);
         seen.flows += stats.flows.saturating_sub(last.flows);
-        seen.forgotten += forgotten(stats).saturating_sub(forgotten(&last));
         for ((kind, now), (_, before)) in stats.malformed_by().zip(last.malformed_by()) {
             *seen.malformed.entry(Malformed::as_str(kind)).or_default() += now.saturating_sub(before);
         }
         seen.sources = stats.sources;
         seen.asymmetric = stats.is_asymmetric();
+        inner.forgotten.add(forgotten(stats).saturating_sub(forgotten(&last)));
     }
 
     /// Remembers a window; where there are too many the older half goes.
@@ -92,7 +97,9 @@ impl Board {
 
     /// The totals.
     pub fn seen(&self) -> Seen {
-        self.lock().seen.clone()
+        let inner = self.lock();
+        let (forgotten, forgotten_lately) = (inner.forgotten.get(), inner.forgotten.lately());
+        Seen { forgotten, forgotten_lately, ..inner.seen.clone() }
     }
 
     /// The last window of an address.
