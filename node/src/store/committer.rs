@@ -137,12 +137,20 @@ impl Committer {
         self.written += rows;
         if self.written > MANY_ROWS && self.backlog.is_empty() {
             self.written = 0;
+            self.tidy();
             self.close();
             memory::give_back();
         }
         self.health.clear(Matter::Disk);
         if complete {
             self.told.persisted(upto);
+        }
+    }
+
+    /// What could not be let go only takes room; a disk that refuses shows at the next write.
+    fn tidy(&mut self) {
+        if let Some(Err(error)) = self.store.as_mut().map(|store| store.tidy()) {
+            tracing::info!(%error, "what counts no more stays in the cache");
         }
     }
 
@@ -293,6 +301,9 @@ mod tests {
                 return Err(StoreError::Damaged("torn".to_owned()));
             }
             self.0.rows.lock().unwrap().extend_from_slice(rows);
+            Ok(())
+        }
+        fn tidy(&mut self) -> Result<(), StoreError> {
             Ok(())
         }
     }
