@@ -121,7 +121,7 @@ impl SledStore {
             let (number, _) = pack::decode_single(&value).ok_or_else(garbled)?;
             singles.push(Single { number, key, value });
         }
-        singles.sort_unstable_by(|a, b| b.number.cmp(&a.number));
+        singles.sort_unstable_by_key(|single| std::cmp::Reverse(single.number));
         Ok(singles)
     }
 
