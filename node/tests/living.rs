@@ -96,6 +96,27 @@ async fn a_detector_that_panics_or_stalls_is_started_again_and_nothing_is_forgot
 }
 
 #[tokio::test]
+async fn a_signal_during_the_start_ends_it_in_good_order() {
+    if !possible() {
+        return;
+    }
+    let place = Place::new();
+    let mut child = place.command(&[]).spawn().unwrap();
+    // What was told before that finds nobody who listens.
+    wait_for("the start", || place.path("state/lock").exists()).await;
+    for signal in ["-HUP", "-TERM"] {
+        assert!(Command::new("kill").args([signal, &child.id().to_string()]).status().unwrap().success());
+    }
+    let mut code = None;
+    wait_for("the end", || {
+        code = child.try_wait().unwrap();
+        code.is_some()
+    })
+    .await;
+    assert_eq!(code.and_then(|code| code.code()), Some(0));
+}
+
+#[tokio::test]
 async fn the_metrics_page_is_there_and_on_loopback() {
     if !possible() {
         return;
