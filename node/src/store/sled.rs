@@ -52,13 +52,15 @@ pub struct Opened {
 }
 
 impl SledStore {
-    /// Opens the store at `path`. A damaged one, or with `anew` any, is renamed to `<path>.damaged-<time>` and an empty
+    /// Opens the store at `path`. A damaged one, or for the reason `anew` any, is renamed to `<path>.damaged-<time>` and an empty
     /// one begun.
     ///
     /// # Errors
     /// When the disk refuses, or the folder or what is in it belongs to somebody else.
-    pub fn open(path: &Path, anew: bool) -> Result<Opened, StoreError> {
-        let what = match if anew { Err(damaged_inside()) } else { Self::try_open(path) } {
+    pub fn open(path: &Path, anew: Option<&str>) -> Result<Opened, StoreError> {
+        let opened =
+            anew.map_or_else(|| Self::try_open(path), |why| Err(StoreError::Damaged(why.to_owned())));
+        let what = match opened {
             Ok(store) => return Ok(Opened { store, set_aside: None }),
             Err(StoreError::Damaged(what)) => what,
             Err(error) => return Err(error),
@@ -206,10 +208,6 @@ impl Counted {
 
 fn garbled() -> ::sled::Error {
     io::Error::new(io::ErrorKind::InvalidData, "a row makes no sense").into()
-}
-
-fn damaged_inside() -> StoreError {
-    StoreError::Damaged("found while it was read".to_owned())
 }
 
 impl Store for SledStore {

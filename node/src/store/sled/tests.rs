@@ -4,7 +4,7 @@ use super::*;
 fn what_was_committed_is_there_after_a_restart() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("cache");
-    let mut store = SledStore::open(&path, false).unwrap().store;
+    let mut store = SledStore::open(&path, None).unwrap().store;
     store.commit(&[row("a", Some("1")), row("b", Some("2")), row("c", Some("3"))]).unwrap();
     store.commit(&[row("b", None), row("c", Some("4"))]).unwrap();
     drop(store);
@@ -18,7 +18,7 @@ fn whatever_was_written_last_counts_alone_or_packed() {
     let mut expected = std::collections::BTreeMap::new();
     let mut chance = 1_u64;
     for round in 0..40 {
-        let mut store = SledStore::open(&path, false).unwrap().store;
+        let mut store = SledStore::open(&path, None).unwrap().store;
         let mut rows = std::collections::BTreeMap::new();
         let count = if round % 3 == 0 { 2 * pack::PACKED } else { 5 };
         for _ in 0..count {
@@ -46,7 +46,7 @@ fn whatever_was_written_last_counts_alone_or_packed() {
 fn what_counts_no_more_is_let_go() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("cache");
-    let mut store = SledStore::open(&path, false).unwrap().store;
+    let mut store = SledStore::open(&path, None).unwrap().store;
     let rows = |value: Option<&str>| (0..WASTE / 2).map(|n| row(&format!("{n}"), value)).collect::<Vec<_>>();
     for value in [Some("1"), None, Some("2"), Some("3"), None] {
         store.commit(&rows(value)).unwrap();
@@ -63,19 +63,19 @@ fn a_damaged_store_is_set_aside_and_an_empty_one_begun() {
     for damage in [damage_every_file as fn(&Path), replace_by_a_file] {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("cache");
-        let mut store = SledStore::open(&path, false).unwrap().store;
+        let mut store = SledStore::open(&path, None).unwrap().store;
         store
             .commit(&(0..1000).map(|n| row(&format!("key {n}"), Some("value"))).collect::<Vec<_>>())
             .unwrap();
         drop(store);
         damage(&path);
-        let mut opened = SledStore::open(&path, false).unwrap();
+        let mut opened = SledStore::open(&path, None).unwrap();
         if opened.set_aside.is_none() {
             // Some damage shows only while it is read.
             let damage = opened.store.load(&mut |_, _| ());
             assert!(matches!(damage, Err(StoreError::Damaged(_))), "{damage:?}");
             drop(opened.store);
-            opened = SledStore::open(&path, true).unwrap();
+            opened = SledStore::open(&path, Some("torn")).unwrap();
         }
         let (aside, _) = opened.set_aside.expect("set aside");
         assert!(aside.exists() && aside.to_str().unwrap().contains("cache.damaged-"));
@@ -88,7 +88,7 @@ fn a_damaged_store_is_set_aside_and_an_empty_one_begun() {
 fn only_the_last_damaged_stores_are_kept() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("cache");
-    (0..KEPT + 2).for_each(|_| drop(SledStore::open(&path, path.exists()).unwrap()));
+    (0..KEPT + 2).for_each(|_| drop(SledStore::open(&path, path.exists().then_some("torn")).unwrap()));
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1 + KEPT);
 }
 
@@ -96,11 +96,11 @@ fn only_the_last_damaged_stores_are_kept() {
 fn a_store_that_somebody_holds_for_a_moment_is_not_damaged() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("cache");
-    let store = SledStore::open(&path, false).unwrap().store;
-    let error = SledStore::open(&path, false).unwrap_err();
+    let store = SledStore::open(&path, None).unwrap().store;
+    let error = SledStore::open(&path, None).unwrap_err();
     assert!(matches!(error, StoreError::Unavailable(_)), "{error}");
     drop(store);
-    assert!(SledStore::open(&path, false).unwrap().set_aside.is_none());
+    assert!(SledStore::open(&path, None).unwrap().set_aside.is_none());
 }
 
 #[test]
@@ -108,7 +108,7 @@ fn a_store_of_another_make_is_refused_and_left_alone() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("cache");
     drop(Config::new().path(&path).segment_size(2 * SEGMENT).open().unwrap());
-    let error = SledStore::open(&path, false).unwrap_err();
+    let error = SledStore::open(&path, None).unwrap_err();
     assert!(matches!(error, StoreError::Foreign { .. }), "{error}");
     assert!(error.to_string().contains(path.to_str().unwrap()), "{error}");
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
@@ -135,7 +135,7 @@ fn row(key: &str, value: Option<&str>) -> (Key, Value) {
 fn all(path: &Path) -> Vec<(String, String)> {
     let mut rows = Vec::new();
     let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
-    SledStore::open(path, false)
+    SledStore::open(path, None)
         .unwrap()
         .store
         .load(&mut |key, value| rows.push((text(key), text(value))))
