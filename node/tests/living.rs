@@ -4,7 +4,11 @@
 #[allow(dead_code, unreachable_pub, reason = "shared by several test files")]
 mod common;
 
-use std::{fs, process::Command, time::Duration};
+use std::{
+    fs,
+    process::{Command, Stdio},
+    time::Duration,
+};
 
 use common::{Place, mode, possible, text, wait_for};
 use smartfw_core::order::{Mode, Order};
@@ -101,7 +105,7 @@ async fn a_signal_during_the_start_ends_it_in_good_order() {
         return;
     }
     let place = Place::new();
-    let mut child = place.command(&[]).spawn().unwrap();
+    let mut child = place.command(&[]).stderr(Stdio::null()).spawn().unwrap();
     // What was told before that finds nobody who listens.
     wait_for("the start", || place.path("state/lock").exists()).await;
     for signal in ["-HUP", "-TERM"] {
