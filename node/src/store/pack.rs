@@ -14,11 +14,9 @@ use super::{Key, Value};
 /// From so many rows on, what is written together becomes packs.
 pub(super) const PACKED: usize = 256;
 
-/// Rows of one pack: a hundred kilobytes of blocks.
-pub(super) const ROWS: usize = 1000;
-
-/// Bytes of one pack, unless a single row has more.
-const BYTES: usize = 512 << 10;
+/// Bytes of one pack, unless a single row has more: some two hundred blocks. What is larger than a fifth of a segment
+/// sled puts into a file of its own, which costs a flush each, and on a full disk is not recovered from.
+const BYTES: usize = 24 << 10;
 
 /// Instead of a value's length: the row is deleted.
 const DELETED: u32 = u32::MAX;
@@ -31,7 +29,7 @@ pub(super) fn split(mut rows: &[(Key, Value)]) -> impl Iterator<Item = &[(Key, V
             bytes += key.len() + length(value) + 8;
             bytes <= BYTES
         };
-        let count = rows.iter().take(ROWS).take_while(fits).count().max(1).min(rows.len());
+        let count = rows.iter().take_while(fits).count().max(1).min(rows.len());
         let (pack, rest) = rows.split_at(count);
         rows = rest;
         (!pack.is_empty()).then_some(pack)

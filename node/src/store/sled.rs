@@ -165,7 +165,7 @@ impl SledStore {
         let (mut rows, mut result) = (Vec::new(), Ok(()));
         self.newest(from, &mut |key, value| {
             rows.push((key.to_vec(), Some(value.to_vec())));
-            if rows.len() == pack::ROWS && result.is_ok() {
+            if rows.len() == pack::PACKED && result.is_ok() {
                 result = self.write_packs(&rows);
                 rows.clear();
             }
