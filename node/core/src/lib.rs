@@ -23,6 +23,7 @@ pub mod config;
 pub mod enforcement;
 pub mod explain;
 pub mod features;
+pub mod fleet;
 pub mod health;
 mod nets;
 pub mod order;
