@@ -38,8 +38,8 @@ pub struct RunHeader {
     pub first: u64,
     /// When it was signed, by the cluster's time as the origin knew it.
     pub issued: Time,
-    /// Every entry of this log and epoch with a lower sequence is void, and every entry of a lower epoch.
-    pub floor: u64,
+    /// Every entry of this log with a lower version is void; at most the version of the first entry.
+    pub floor: Version,
 }
 
 impl RunHeader {
