@@ -56,12 +56,14 @@ impl Entry {
     }
 
     /// The same, to be remembered for `lasts`.
-    pub(crate) const fn set_lasts(&mut self, new: Option<Duration>) {
-        match self {
+    pub(crate) fn lasting(&self, new: Option<Duration>) -> Self {
+        let mut entry = self.clone();
+        match &mut entry {
             Self::Block(block) => block.duration = new,
             Self::Withdraw { lasts, .. } | Self::Unknown { lasts, .. } => *lasts = new,
             Self::Order(order) => order.lasts = new,
         }
+        entry
     }
 
     /// What a later entry of the same origin replaces: the target of a block, or of its withdrawal.
