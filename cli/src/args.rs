@@ -161,9 +161,9 @@ pub(crate) enum Command {
     /// End a panic; used by its timer
     #[command(hide = true)]
     Resume {
-        /// Wait for the panic's end first
-        #[arg(long)]
-        wait: bool,
+        /// When it is over, in seconds since 1970
+        #[arg(long, value_name = "SECONDS")]
+        until: u64,
     },
 }
 

@@ -124,17 +124,24 @@ impl Daemon {
         Failure::unreachable(&self.socket, "it went away")
     }
 
-    /// What a status means to a person. A daemon that went away in the middle is one that cannot be reached.
+    /// What a status means to a person. A daemon that went away in the middle is one that cannot be reached; only
+    /// what it refused as wrong is the question's own fault.
     pub(crate) fn said(&self, status: &Status) -> Failure {
+        // With a source it is the transport's word, not the daemon's.
+        let transport = std::error::Error::source(status).is_some();
         match status.code() {
-            Code::Unavailable if std::error::Error::source(status).is_some() => self.gone(),
+            Code::InvalidArgument => Failure::failed(status.message()),
             Code::Unimplemented => {
-                Failure::failed("the daemon does not know this command: it is older than smartfw-cli")
+                Failure::Broken("the daemon does not know this command: it is older than smartfw-cli".into())
             }
-            Code::Cancelled | Code::Unknown if status.message().is_empty() => {
-                Failure::unreachable(&self.socket, "it hung up")
-            }
-            _ => Failure::failed(status.message()),
+            _ if transport || status.message().is_empty() => self.gone(),
+            Code::Unavailable
+            | Code::Unknown
+            | Code::Internal
+            | Code::Cancelled
+            | Code::Aborted
+            | Code::ResourceExhausted => Failure::unreachable(&self.socket, status.message()),
+            _ => Failure::Broken(status.message().to_owned()),
         }
     }
 }

@@ -20,7 +20,7 @@ mod switches;
 mod top;
 
 use smartfw_core::{
-    IpNet,
+    IpNet, Time,
     order::{EnforcementState, Mode, Order, Refusal},
 };
 use smartfw_proto::view::Answer;
@@ -72,7 +72,7 @@ fn dispatch(global: &Global, output: &mut Output, command: Command) -> Result<()
         Command::Completion { shell } => manual::completion(output, shell),
         Command::Man { dir } => manual::man(output, dir.as_deref()),
         Command::Restore => rescue::restore(global, output),
-        Command::Resume { wait } => rescue::resume(global, output, wait),
+        Command::Resume { until } => rescue::resume(global, output, Time::from_secs(until)),
     }
 }
 
@@ -94,7 +94,8 @@ fn submit_if_alive(global: &Global, order: Order) -> Result<Reply, Failure> {
         Daemon::connect(&global.socket).await?.within(client::SHORT).submit(order).await
     });
     match answer {
-        Err(dead @ Failure::Unreachable(_)) => Ok(Reply::Dead(dead)),
+        // A daemon that cannot do it is as good as a dead one: whatever it did do is done again in the kernel.
+        Err(dead @ (Failure::Unreachable(_) | Failure::Broken(_))) => Ok(Reply::Dead(dead)),
         result => result.map(Reply::Answer),
     }
 }

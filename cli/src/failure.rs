@@ -18,6 +18,9 @@ pub(crate) enum Failure {
     /// The daemon cannot be reached.
     #[error("{0}")]
     Unreachable(String),
+    /// The daemon lives, but could not do it.
+    #[error("{0}")]
+    Broken(String),
     /// Nobody reads our output any more.
     #[error("nobody reads")]
     Hangup,
@@ -40,7 +43,7 @@ impl Failure {
     /// The exit code that `interface` promises to scripts.
     pub(crate) const fn code(&self) -> u8 {
         match self {
-            Self::Failed(_) | Self::Silent => 1,
+            Self::Failed(_) | Self::Broken(_) | Self::Silent => 1,
             Self::Unreachable(_) => 3,
             Self::Hangup => 0,
         }

@@ -6,9 +6,11 @@
 mod daemon;
 #[path = "commands/program.rs"]
 mod program;
+#[path = "commands/rescue.rs"]
+mod rescue;
 
 use daemon::{Daemon, Script, block, row};
-use program::{Ran, smartfw, without_rights};
+use program::{Ran, smartfw};
 use smartfw_core::{
     BlockState, IpNet,
     order::{BlockOrder, Order, Refusal},
@@ -65,25 +67,6 @@ fn a_socket_that_nobody_listens_on_is_said_to_be_one() {
     let ran = smartfw(&socket, &["status"]);
     ran.failed_with(3);
     assert!(ran.stderr.contains("nobody listens there"), "{}", ran.stderr);
-}
-
-#[test]
-fn the_commands_of_rescue_never_end_with_code_3() {
-    let folder = tempfile::tempdir().unwrap();
-    let socket = folder.path().join("nobody.sock");
-    for command in [
-        &["disable"][..],
-        &["panic"],
-        &["unblock", "203.0.113.7"],
-        &["allow", "add", "203.0.113.7"],
-        &["panic", "--for", "1m"],
-    ] {
-        let Some(ran) = without_rights(&socket, command) else {
-            return eprintln!("skipped: the program cannot be run without rights");
-        };
-        ran.failed_with(1);
-        assert!(ran.stderr.contains("only root can"), "{command:?}: {}", ran.stderr);
-    }
 }
 
 #[test]

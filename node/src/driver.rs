@@ -5,11 +5,7 @@ mod actions;
 mod recent;
 mod waiting;
 
-use std::{
-    ops::ControlFlow,
-    sync::Arc,
-    thread::{self, JoinHandle},
-};
+use std::{ops::ControlFlow, sync::Arc, thread::JoinHandle};
 
 use smartfw_core::{
     Agent, Alert, Effect, IpNet, Record, Sequence, Service, Strength, Time,
@@ -27,6 +23,7 @@ use crate::{
     inbox::{Input, Inputs},
     logs::{Line, Logs},
     store::{Backlog, Key, Value, encode, row_key},
+    vital::Vital,
 };
 use actions::Actions;
 pub use recent::Recent;
@@ -63,10 +60,10 @@ impl Driver {
     ///
     /// # Errors
     /// When the thread cannot be started.
-    pub fn start(self) -> std::io::Result<JoinHandle<()>> {
+    pub fn start(self, vital: &Vital) -> std::io::Result<JoinHandle<()>> {
         let (waiting, actions) = (Waiting::default(), Actions::default());
         let mut running = Running { driver: self, waiting, actions, deciding: None };
-        thread::Builder::new().name("driver".to_owned()).spawn(move || running.run())
+        vital.spawn("driver", move || running.run())
     }
 }
 
@@ -259,3 +256,6 @@ fn current(agent: &Agent, change: Change) -> Option<Change> {
     };
     Some(agent.enforced_entry(&target).map_or(Change::Unblock(target), Change::Block))
 }
+
+#[cfg(test)]
+mod tests;

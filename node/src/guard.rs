@@ -24,6 +24,7 @@ use crate::{
     detector::Feed,
     health::{Health, Level, Matter},
     inbox::{Inbox, Input},
+    vital::Vital,
 };
 
 /// How long the watcher may wait for news before the notes are looked at.
@@ -48,8 +49,8 @@ impl Guard {
     ///
     /// # Errors
     /// When the thread cannot be started.
-    pub fn start(mut self, ending: Arc<AtomicBool>) -> std::io::Result<JoinHandle<()>> {
-        thread::Builder::new().name("guard".to_owned()).spawn(move || {
+    pub fn start(mut self, ending: Arc<AtomicBool>, vital: &Vital) -> std::io::Result<JoinHandle<()>> {
+        vital.spawn("guard", move || {
             while !ending.load(SeqCst) {
                 self.look();
                 self.notes.carry_out();

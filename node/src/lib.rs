@@ -28,3 +28,4 @@ pub mod metrics;
 pub mod node;
 pub mod notify;
 pub mod store;
+pub mod vital;

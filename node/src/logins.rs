@@ -6,7 +6,7 @@ use std::{
         Arc,
         atomic::{AtomicBool, Ordering::SeqCst},
     },
-    thread::{self, JoinHandle},
+    thread::JoinHandle,
     time::Duration,
 };
 
@@ -16,6 +16,7 @@ use smartfw_host::login::{LoginConfig, Logins};
 use crate::{
     detector::Feed,
     health::{Health, Level, Matter},
+    vital::Vital,
 };
 
 /// How long to wait for a login before looking whether to end.
@@ -30,6 +31,7 @@ pub fn start(
     feed: Arc<Feed>,
     health: Arc<Health>,
     ending: Arc<AtomicBool>,
+    vital: &Vital,
 ) -> std::io::Result<Option<JoinHandle<()>>> {
     let config = match source {
         LoginSource::Auto => LoginConfig::Auto,
@@ -44,7 +46,7 @@ pub fn start(
             show(&health, logins.problem());
         }
     };
-    thread::Builder::new().name("logins".to_owned()).spawn(follow).map(Some)
+    vital.spawn("logins", follow).map(Some)
 }
 
 fn show(health: &Health, problem: Option<&str>) {
@@ -61,7 +63,7 @@ fn show(health: &Health, problem: Option<&str>) {
 
 #[cfg(test)]
 mod tests {
-    use std::{fs, io::Write as _, time::Instant};
+    use std::{fs, io::Write as _, thread, time::Instant};
 
     use super::*;
 
@@ -71,8 +73,9 @@ mod tests {
         let path = folder.path().join("auth.log");
         let feed = Arc::new(Feed::new(Arc::default()));
         let (health, ending) = (Arc::<Health>::default(), Arc::<AtomicBool>::default());
+        let (vital, _failures) = Vital::new();
         let source = LoginSource::File(path.clone());
-        let thread = start(&source, feed.clone(), health.clone(), ending.clone()).unwrap().unwrap();
+        let thread = start(&source, feed.clone(), health.clone(), ending.clone(), &vital).unwrap().unwrap();
         wait_for(|| !health.list().is_empty());
         fs::write(&path, "").unwrap();
         wait_for(|| health.list().is_empty());
@@ -87,7 +90,11 @@ mod tests {
     #[test]
     fn off_is_off() {
         let feed = Arc::new(Feed::new(Arc::default()));
-        assert!(start(&LoginSource::Off, feed, Arc::default(), Arc::default()).unwrap().is_none());
+        assert!(
+            start(&LoginSource::Off, feed, Arc::default(), Arc::default(), &Vital::new().0)
+                .unwrap()
+                .is_none()
+        );
     }
 
     fn wait_for(mut condition: impl FnMut() -> bool) {

@@ -36,6 +36,7 @@ use crate::{
     logins, memory, metrics,
     notify::Notifier,
     store::{Committer, DirLock},
+    vital::Vital,
 };
 use end::Ending;
 use parts::{Links, Shared};
@@ -59,8 +60,8 @@ pub fn run(mut config: NodeConfig, sources: Sources, remove: bool) -> anyhow::Re
         .enable_all()
         .build()
         .context("cannot start the control threads")?;
-    let (failed, failures) = mpsc::channel();
-    let ending = runtime.block_on(async { start(&config, &sources, &notifier, failed, remove) })?;
+    let (vital, failures) = Vital::new();
+    let ending = runtime.block_on(async { start(&config, &sources, &notifier, vital, remove) })?;
     notifier.ready(&format!("guards by {}", config.enforcer.as_str()));
     memory::give_back(); // what the start copied
     let result = runtime.block_on(signals::wait(&ending.reload, &notifier, failures));
@@ -74,7 +75,7 @@ fn start(
     config: &NodeConfig,
     sources: &Sources,
     notifier: &Arc<Notifier>,
-    failed: mpsc::Sender<String>,
+    vital: Vital,
     remove: bool,
 ) -> anyhow::Result<Ending> {
     let started = Instant::now();
@@ -87,7 +88,7 @@ fn start(
     let socket = ControlSocket::bind(&config.socket, &config.socket_group)?;
     let watcher = watcher(config)?;
 
-    let (links, inputs) = Links::new(config)?;
+    let (links, inputs) = Links::new(config, vital)?;
     let mut restored = restore::restore(config, &mut *enforcer, &links.shared)?;
     // Who must not be locked out is known before anything is enforced.
     restored.agent.handle_protected(clock::now(), watcher.observed().protected.clone());
@@ -95,11 +96,11 @@ fn start(
 
     let ending = Arc::new(AtomicBool::new(false));
     let mut threads = watch_host(config, &links, watcher, deciding.notes, &ending)?;
-    threads.push(repairer(config, &links, deciding.agreement)?.start(ending.clone())?);
+    threads.push(repairer(config, &links, deciding.agreement)?.start(ending.clone(), &links.shared.vital)?);
     threads.extend(deciding.threads);
     let watching = Watching::new(config, live, &links);
     let sensor = watching.config.clone();
-    let watcher = watched::Watcher::new(config, &links, notifier, failed);
+    let watcher = watched::Watcher::new(config, &links, notifier);
     let supervisor = watcher.start(watching)?;
 
     let reload = reload::reloader(config, sources, &links, &sensor);
@@ -137,7 +138,8 @@ fn decide(
     enforcer: Box<dyn Enforcer>,
 ) -> anyhow::Result<Deciding> {
     let (shared, agreement) = (&links.shared, Agreement::default());
-    let (boot, boot_thread) = BootSnapshot::start(&config.state_dir, links.desired(), shared.health.clone())?;
+    let (boot, boot_thread) =
+        BootSnapshot::start(&config.state_dir, links.desired(), shared.health.clone(), &shared.vital)?;
     let committer = Committer {
         store: restored.store,
         open: restored.open,
@@ -171,13 +173,13 @@ fn decide(
         may_change_kernel: config.enforcer != EnforcerKind::DryRun,
         counters: shared.counters.clone(),
     };
-    let (committer, worker) = (committer.start()?, worker.start()?);
+    let (committer, worker) = (committer.start(&shared.vital)?, worker.start(&shared.vital)?);
     // Before the first change: whoever switched enforcement off meanwhile must not see it come back.
     let notes = Notes::new(&config.state_dir, links.inbox.clone());
     notes.carry_out();
     let (begun, kernel_agrees) = mpsc::channel();
     links.inbox.send(Input::Begin(Box::new(move |_| begun.send(()).unwrap_or_default())));
-    let driver = driver.start()?;
+    let driver = driver.start(&shared.vital)?;
     if restored.damaged {
         links.inbox.send(Input::StoreLost);
     }
@@ -196,8 +198,9 @@ fn watch_host(
     ending: &Arc<AtomicBool>,
 ) -> anyhow::Result<Vec<thread::JoinHandle<()>>> {
     let (inbox, feed, health) = (links.inbox.clone(), links.feed.clone(), links.shared.health.clone());
-    let logins = logins::start(&config.logins, feed.clone(), health.clone(), ending.clone())?;
-    let guard = Guard { watcher, inbox, feed, health, notes }.start(ending.clone())?;
+    let vital = &links.shared.vital;
+    let logins = logins::start(&config.logins, feed.clone(), health.clone(), ending.clone(), vital)?;
+    let guard = Guard { watcher, inbox, feed, health, notes }.start(ending.clone(), vital)?;
     Ok(logins.into_iter().chain([guard]).collect())
 }
 
@@ -207,7 +210,7 @@ fn repairer(config: &NodeConfig, links: &Links, agreement: Agreement) -> anyhow:
         EnforcerKind::DryRun => (Agreement::default(), Box::new(DryRun::default())),
         kind => (agreement, parts::enforcer(kind)?),
     };
-    let Shared { counters, health } = links.shared.clone();
+    let Shared { counters, health, vital: _ } = links.shared.clone();
     Ok(Repairer {
         enforcer,
         agreement,
@@ -249,11 +252,11 @@ fn serve(
         .concurrency_limit_per_connection(CALLS)
         .add_service(ControlServer::new(service).max_decoding_message_size(limits::MESSAGE))
         .serve_with_incoming(connections);
+    let vital = links.shared.vital.clone();
     tokio::spawn(async move {
         let _socket = socket; // removed when the server ends
-        if let Err(error) = server.await {
-            tracing::error!(%error, "the control service ended");
-        }
+        let why = server.await.err().map_or_else(String::new, |error| format!(": {error}"));
+        vital.failed(format!("the control service ended{why}"));
     })
 }
 
@@ -274,7 +277,8 @@ fn cutter(config: &NodeConfig, shared: &Shared) -> anyhow::Result<Cutter> {
         return Ok(Cutter::idle(shared.counters.clone()));
     }
     // The thread ends with the worker that holds its queue.
-    let (cutter, _) = Cutter::start(parts::enforcer(config.enforcer)?, shared.counters.clone())?;
+    let (cutter, _) =
+        Cutter::start(parts::enforcer(config.enforcer)?, shared.counters.clone(), &shared.vital)?;
     Ok(cutter)
 }
 

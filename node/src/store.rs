@@ -9,7 +9,7 @@ mod sled;
 pub use backlog::Backlog;
 pub use codec::{VERSION, decode, encode, row_key};
 pub(crate) use committer::damaged;
-pub use committer::{Committer, OpenStore, Persistence};
+pub use committer::{Committer, MANY_ROWS, OpenStore, Persistence};
 pub use lock::{DirLock, LockError};
 pub use sled::{Opened, SledStore};
 

@@ -34,7 +34,7 @@ use format::{Defaults, Entries, Entry};
 /// Bad lines that are printed; all are counted.
 const SHOWN: u64 = 100;
 /// Chunks on their way at once: the daemon works on one while the next is read.
-const IN_FLIGHT: usize = 8;
+const IN_FLIGHT: usize = 16;
 
 /// One order, and the line that it stands on.
 type Numbered = (u64, BlockOrder);

@@ -6,12 +6,14 @@ use smartfw_core::{IpNet, Time};
 use smartfw_enforce::{
     EnforceError, Options,
     rescue::{self, Disabled, Rescued, Resume, Resumer},
-    snapshot::{Restored, Suspension},
+    snapshot::{self, Restored, Suspension},
 };
+use smartfw_proto::wire;
 
 use super::targets;
 use crate::{
     args::{Format, Global},
+    client::{self, Daemon},
     duration::{human, now},
     failure::Failure,
     output::Output,
@@ -21,7 +23,7 @@ use crate::{
 pub(super) fn disable(global: &Global, output: &mut Output, why: &Failure) -> Result<(), Failure> {
     need_root("disable", why)?;
     let rescued = rescue::disable(&global.state_dir, now())?;
-    rescue::cancel_resume();
+    cancel_resume();
     let Disabled { removed, left } = told(output, rescued)?;
     say(
         output,
@@ -41,6 +43,9 @@ pub(super) fn panic(
     let Disabled { removed, left } = told(output, rescued)?;
     say(output, &format!("Enforcement is stopped: {}.", removal(&removed)))?;
     leftovers(output, &left)?;
+    if let Ok(Some(Suspension::Off)) = snapshot::suspension(&global.state_dir) {
+        return say(output, "It was switched off before, and stays so: smartfw-cli enable");
+    }
     schedule(global, output, duration)
 }
 
@@ -58,7 +63,7 @@ pub(super) fn enable(
         Err(EnforceError::NoSnapshot { .. }) => return Err(why),
         result => result?,
     };
-    rescue::cancel_resume();
+    cancel_resume();
     let restored = told(output, rescued)?;
     restored_or_not(global, output, &restored, now())
 }
@@ -68,7 +73,8 @@ pub(super) fn schedule(global: &Global, output: &mut Output, duration: Duration)
     if !nix::unistd::geteuid().is_root() {
         return Ok(()); // the daemon resumes; a member of the group cannot set a timer of the system
     }
-    let resumer = resume_command(global).and_then(|resume| rescue::schedule_resume(duration, &resume));
+    let resumer = resume_command(global, now().after(duration))
+        .and_then(|resume| rescue::schedule_resume(duration, &resume));
     match resumer {
         Ok(Resumer::Timer(unit)) => say(
             output,
@@ -83,19 +89,27 @@ pub(super) fn schedule(global: &Global, output: &mut Output, duration: Duration)
     }
 }
 
-fn resume_command(global: &Global) -> Result<Resume, EnforceError> {
+/// The panic was ended before its time. Only root can take the timer away, systemd would ask anybody else for a
+/// password; a timer that is left finds out at its time that there is nothing to end.
+pub(super) fn cancel_resume() {
+    if nix::unistd::geteuid().is_root() {
+        rescue::cancel_resume();
+    }
+}
+
+fn resume_command(global: &Global, until: Time) -> Result<Resume, EnforceError> {
     let program = std::env::current_exe()
         .map_err(|source| EnforceError::System { what: "finding smartfw-cli's own path".into(), source })?;
-    let common: [OsString; 5] = [
+    let arguments: [OsString; 7] = [
         "--socket".into(),
         global.socket.clone().into(),
         "--state-dir".into(),
         global.state_dir.clone().into(),
         "resume".into(),
+        "--until".into(),
+        until.as_secs().to_string().into(),
     ];
-    let mut after_waiting = common.to_vec();
-    after_waiting.push("--wait".into());
-    Ok(Resume { program, at_once: common.to_vec(), after_waiting })
+    Ok(Resume { program, arguments: arguments.to_vec() })
 }
 
 pub(super) fn unblock(
@@ -135,7 +149,7 @@ pub(super) fn allow(
 /// For smartfw-restore.service: what was enforced before the reboot.
 pub(super) fn restore(global: &Global, output: &mut Output) -> Result<(), Failure> {
     of_root("restore")?;
-    match smartfw_enforce::snapshot::restore(&global.state_dir, now(), Options::default()) {
+    match snapshot::restore(&global.state_dir, now(), Options::default()) {
         Ok(restored) => restored_or_not(global, output, &restored, now()),
         // The first boot: there is nothing yet that could be restored.
         Err(EnforceError::NoSnapshot { .. }) => say(output, "There is nothing to restore."),
@@ -167,23 +181,22 @@ fn restored_or_not(
     }
 }
 
-/// For the timer of a panic: through the daemon when it lives, else straight.
-pub(super) fn resume(global: &Global, output: &mut Output, wait: bool) -> Result<(), Failure> {
+/// For the timer of a panic. A daemon that lives resumes by itself, and knows better whether it shall.
+pub(super) fn resume(global: &Global, output: &mut Output, until: Time) -> Result<(), Failure> {
     of_root("resume")?;
-    if wait {
-        return Ok(rescue::wait_and_resume(&global.state_dir, Options::default())?);
+    if !rescue::wait_for_end(&global.state_dir, until)? {
+        return say(output, "Enforcement was switched off: it stays so.");
     }
-    let state = smartfw_core::order::EnforcementState::On;
-    let order = smartfw_core::order::Order::Enforcement { state, confirm: None, resume: None };
-    match super::submit_if_alive(global, order)? {
-        super::Reply::Answer(answer) => {
-            answer.map(drop).map_err(|why| crate::failure::refused("enforcement is not resumed", &why))
-        }
-        super::Reply::Dead(_) => {
-            let restored = told(output, rescue::enable(&global.state_dir, now(), Options::default())?)?;
-            restored_or_not(global, output, &restored, now())
-        }
+    if client::block_on(alive(global)).is_ok() {
+        return say(output, "The daemon lives: it resumes by itself.");
     }
+    let restored = told(output, rescue::enable(&global.state_dir, now(), Options::default())?)?;
+    restored_or_not(global, output, &restored, now())
+}
+
+async fn alive(global: &Global) -> Result<wire::NodeStatus, Failure> {
+    let mut daemon = Daemon::connect(&global.socket).await?.within(client::SHORT);
+    daemon.ask(async |mut client| client.status(wire::StatusRequest {}).await).await
 }
 
 /// Without the daemon only root can help. `why` it is missing belongs into the answer.

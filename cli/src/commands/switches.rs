@@ -20,7 +20,7 @@ pub(super) fn enable(global: &Global, output: &mut Output, confirm: Option<Durat
         Err(why @ Failure::Unreachable(_)) => return rescue::enable(global, output, confirm, why),
         answer => answer?.map_err(|why| refused("enforcement is not switched on", &why))?,
     };
-    smartfw_enforce::rescue::cancel_resume();
+    rescue::cancel_resume();
     changed(output, answer, "Enforcement is on: what is blocked is dropped.")
 }
 
@@ -31,7 +31,7 @@ pub(super) fn disable(global: &Global, output: &mut Output) -> Result<(), Failur
         Reply::Dead(why) => return rescue::disable(global, output, &why),
     };
     let answer = answer.map_err(|why| refused("enforcement is not switched off", &why))?;
-    smartfw_enforce::rescue::cancel_resume();
+    rescue::cancel_resume();
     changed(
         output,
         answer,

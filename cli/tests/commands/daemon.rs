@@ -44,6 +44,8 @@ pub(crate) struct Script {
     /// The target that an import may not have.
     pub(crate) refuse: Option<IpNet>,
     pub(crate) reload: Option<Result<Reloaded, String>>,
+    /// Every order ends with this.
+    pub(crate) broken: Option<tonic::Code>,
     /// Chunks are longer than they may be.
     pub(crate) hostile: bool,
 }
@@ -238,6 +240,9 @@ impl Control for Service {
     }
 
     async fn submit(&self, request: Request<wire::Order>) -> Result<Response<wire::OrderAnswer>, Status> {
+        if let Some(code) = self.script.broken {
+            return Err(Status::new(code, "the daemon is ending"));
+        }
         let order = request.into_inner().try_into()?;
         self.seen.lock().unwrap().orders.push(order);
         let answer = self.script.answer.clone().ok_or_else(|| Status::unimplemented(""))?;

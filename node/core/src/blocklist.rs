@@ -173,6 +173,12 @@ impl BlockList {
         self.reindex(*target, before, after);
     }
 
+    /// Lays the list out anew, without the gaps that inserting one by one leaves.
+    pub(crate) fn compact(&mut self) {
+        self.nets.compact();
+        self.deadlines = core::mem::take(&mut self.deadlines).into_iter().collect();
+    }
+
     /// The entries of a target.
     pub(crate) fn of(&self, target: &IpNet) -> &[Held] {
         self.nets.get(target).map_or(&[], Slot::entries)

@@ -1,6 +1,6 @@
 //! What every enforcer can do, whatever it is made of.
 
-use std::{collections::BTreeMap, fmt, str::FromStr};
+use std::{collections::BTreeMap, fmt, ops::AddAssign, str::FromStr};
 
 use smartfw_core::{
     IpNet, Time,
@@ -198,6 +198,45 @@ pub struct Tally {
     pub soft: u64,
     /// Protected prefixes.
     pub protected: u64,
+}
+
+impl Tally {
+    /// By how much it has moved from `before`.
+    pub fn since(self, before: Self) -> Shift {
+        let moved = |after: u64, before: u64| after.cast_signed().wrapping_sub(before.cast_signed());
+        Shift {
+            hard: moved(self.hard, before.hard),
+            soft: moved(self.soft, before.soft),
+            protected: moved(self.protected, before.protected),
+        }
+    }
+}
+
+/// By how much changes moved a [`Tally`], up or down.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Shift {
+    /// Hard blocks.
+    pub hard: i64,
+    /// Soft blocks.
+    pub soft: i64,
+    /// Protected prefixes.
+    pub protected: i64,
+}
+
+impl AddAssign for Shift {
+    fn add_assign(&mut self, other: Self) {
+        self.hard += other.hard;
+        self.soft += other.soft;
+        self.protected += other.protected;
+    }
+}
+
+impl AddAssign<Shift> for Tally {
+    fn add_assign(&mut self, by: Shift) {
+        self.hard = self.hard.saturating_add_signed(by.hard);
+        self.soft = self.soft.saturating_add_signed(by.soft);
+        self.protected = self.protected.saturating_add_signed(by.protected);
+    }
 }
 
 /// Something about sets and rules that is not as it shall be.

@@ -30,7 +30,7 @@ pub use destroy::Destroyed;
 pub use difference::{Surplus, difference};
 pub use dry_run::DryRun;
 pub use enforcer::{
-    Applied, Counters, Enforcer, Failed, Finding, Installed, Kind, Removed, Tally, Trouble, open,
+    Applied, Counters, Enforcer, Failed, Finding, Installed, Kind, Removed, Shift, Tally, Trouble, open,
 };
 pub use error::EnforceError;
 pub use iptables::{Backend, Iptables, Options, Table};

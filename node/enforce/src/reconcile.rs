@@ -10,7 +10,7 @@ use smartfw_core::{
     enforcement::{Change, Enforced},
 };
 
-use crate::{EnforceError, Enforcer, Failed, Finding, Surplus, Tally, difference};
+use crate::{EnforceError, Enforcer, Failed, Finding, Shift, Surplus, Tally, difference};
 
 /// Repairs within a minute that need no explanation. More mean that another tool undoes ours.
 const BUDGET: usize = 12;
@@ -70,34 +70,50 @@ impl Reconciler {
         surplus: Surplus,
         desired: &mut dyn FnMut() -> Enforced,
     ) -> Result<Repair, EnforceError> {
-        let mut repair = Repair { findings: enforcer.verify()?, ..Repair::default() };
+        // Trouble with rules keeps no entry from being repaired.
+        let (findings, mut trouble) = match enforcer.verify() {
+            Ok(findings) => (findings, None),
+            Err(error) => (Vec::new(), Some(error)),
+        };
+        let mut repair = Repair { findings, ..Repair::default() };
         let held = enforcer.tally()?;
-        let damaged = !repair.findings.is_empty() || many_gone(self.held, held);
-        if !damaged && !self.due(now, held) {
-            return Ok(repair);
+        let (broken, gone) = (!repair.findings.is_empty(), many_gone(self.held, held));
+        let mut compare = gone || self.due(now, held);
+        if !broken && !compare {
+            return trouble.map_or(Ok(repair), Err);
         }
         repair.fought = self.fought(now);
-        if damaged && repair.fought && self.repaired_within(TRUCE, now) {
+        if (broken || gone) && repair.fought && self.repaired_within(TRUCE, now) {
             repair.withheld = true;
             return Ok(repair);
         }
-        self.mend(now, enforcer, surplus, &desired(), &mut repair)?;
-        if damaged && !repair.is_clean() {
+        let desired = desired();
+        if broken {
+            match enforcer.install(&desired.protected) {
+                Ok(installed) => {
+                    repair.findings = [installed.mended, installed.unavailable].concat();
+                    // Sets that were made anew are empty.
+                    compare = true;
+                }
+                Err(error) => trouble = Some(error),
+            }
+        }
+        if compare {
+            self.compare(now, enforcer, surplus, &desired, &mut repair)?;
+        }
+        if (broken || gone) && trouble.is_none() && !repair.is_clean() {
             self.repairs.push_back(now);
         }
-        Ok(repair)
+        trouble.map_or(Ok(repair), Err)
     }
 
-    /// Our own changes went in: from now on the sets hold this many entries, and fewer mean that somebody took some.
-    ///
-    /// # Errors
-    /// When the kernel cannot be asked.
-    pub fn changed(&mut self, enforcer: &mut dyn Enforcer) -> Result<(), EnforceError> {
-        self.held = enforcer.tally()?;
-        Ok(())
+    /// Our own changes moved the number of entries by so much since the last look. What somebody else took meanwhile
+    /// is still missing then.
+    pub fn changed(&mut self, by: Shift) {
+        self.held += by;
     }
 
-    fn mend(
+    fn compare(
         &mut self,
         now: Time,
         enforcer: &mut dyn Enforcer,
@@ -106,11 +122,6 @@ impl Reconciler {
         repair: &mut Repair,
     ) -> Result<(), EnforceError> {
         let started = Instant::now();
-        if !repair.findings.is_empty() {
-            let installed = enforcer.install(&desired.protected)?;
-            repair.findings = installed.mended;
-            repair.findings.extend(installed.unavailable);
-        }
         let changes = difference(desired, &enforcer.enforced(now)?, now, surplus);
         if !changes.is_empty() {
             repair.failed = enforcer.apply(now, &changes)?.failed;

@@ -14,7 +14,7 @@ use smartfw_core::{
 
 pub use self::{
     notes::{Action, Note, Taken, take_notes},
-    resume::{Resume, Resumer, cancel_resume, schedule_resume, wait_and_resume},
+    resume::{Resume, Resumer, cancel_resume, schedule_resume, wait_for_end},
 };
 use crate::{
     EnforceError, Options,
@@ -52,7 +52,8 @@ pub fn disable(state: &Path, now: Time) -> Result<Rescued<Disabled>, EnforceErro
     Ok(Rescued { done, not_noted: noted.err() })
 }
 
-/// Like [`disable`], but only for `duration`; the caller sees to its end with [`schedule_resume`].
+/// Like [`disable`], but only for `duration`; the caller sees to its end with [`schedule_resume`]. What a person had
+/// switched off before stays off after it.
 ///
 /// # Errors
 /// As [`disable`].

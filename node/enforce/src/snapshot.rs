@@ -106,11 +106,17 @@ pub fn restore(state: &Path, now: Time, options: Options) -> Result<Restored, En
     into_kernel(&mut enforcer, now, snapshot).map(Restored::Done)
 }
 
-/// Writes down that enforcement is off, so that a reboot does not bring it back.
+/// Writes down that enforcement is off, so that a reboot does not bring it back. A panic changes nothing about what
+/// is switched off already: its end must not switch it on.
 ///
 /// # Errors
 /// When the file cannot be written.
 pub fn suspend(state: &Path, suspension: Suspension) -> Result<(), EnforceError> {
+    if matches!(suspension, Suspension::Panic(_))
+        && matches!(self::suspension(state), Ok(Some(Suspension::Off)))
+    {
+        return Ok(());
+    }
     files::make_directory(&state.join(DIRECTORY))?;
     let content = serde_json::to_vec(&suspension).unwrap_or_default();
     files::replace(&suspension_path(state), &content)
@@ -203,13 +209,24 @@ mod tests {
     #[test]
     fn a_suspension_is_kept_until_it_is_lifted() {
         let state = tempfile::tempdir().unwrap();
-        for wanted in [Suspension::Off, Suspension::Panic(NOW)] {
+        for wanted in [Suspension::Panic(NOW), Suspension::Off] {
             suspend(state.path(), wanted).unwrap();
             assert_eq!(suspension(state.path()).unwrap(), Some(wanted));
         }
         lift(state.path()).unwrap();
         lift(state.path()).unwrap();
         assert_eq!(suspension(state.path()).unwrap(), None);
+    }
+
+    #[test]
+    fn the_end_of_a_panic_does_not_switch_on_what_was_off_before() {
+        let state = tempfile::tempdir().unwrap();
+        suspend(state.path(), Suspension::Off).unwrap();
+        suspend(state.path(), Suspension::Panic(NOW)).unwrap();
+        assert_eq!(suspension(state.path()).unwrap(), Some(Suspension::Off));
+        lift(state.path()).unwrap();
+        suspend(state.path(), Suspension::Panic(NOW)).unwrap();
+        assert_eq!(suspension(state.path()).unwrap(), Some(Suspension::Panic(NOW)));
     }
 
     #[test]

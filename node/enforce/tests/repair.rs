@@ -7,6 +7,7 @@ mod common;
 use std::time::Duration;
 
 use common::*;
+use nix::sched::{CloneFlags, unshare};
 use smartfw_core::{Strength, enforcement::Enforced};
 use smartfw_enforce::{Backend, Enforcer, Iptables, Reconciler, Trouble, Watch};
 
@@ -171,4 +172,36 @@ fn what_is_in_order_is_left_untouched() {
             enforcer.remove().unwrap();
         }
     });
+}
+
+#[test]
+fn who_finds_a_table_missing_learns_it_by_installing() {
+    on_a_wire(|wire| {
+        without_legacy_raw();
+        open(Backend::Legacy).install(&[]).unwrap();
+        // Another instance, as the repairer has one.
+        let (mut enforcer, mut reconciler) = (open(Backend::Legacy), Reconciler::default());
+        reconcile(&mut reconciler, &mut enforcer, &desired());
+        assert!(protects(wire, &mut enforcer));
+        sh("iptables-legacy -t mangle -F");
+        assert!(!reconcile(&mut reconciler, &mut enforcer, &desired()).is_clean());
+        assert!(protects(wire, &mut enforcer));
+    });
+}
+
+/// Puts programs before the old engine's, for this thread and its children, that know no table `raw`.
+fn without_legacy_raw() {
+    const PROGRAM: &str = "#!/bin/sh\ninput=$(cat)\ncase \"$*$input\" in *'-t raw'*|*'*raw'*) exit 1;; esac\n\
+        printf '%s\\n' \"$input\" | exec \"/usr/sbin/${0##*/}\" \"$@\"\n";
+    unshare(CloneFlags::CLONE_NEWNS).unwrap();
+    sh("mount --make-rprivate /");
+    sh("mount -t tmpfs none /usr/local/sbin");
+    for name in ["iptables", "ip6tables"]
+        .map(|family| ["save", "restore"].map(|verb| format!("{family}-legacy-{verb}")))
+        .concat()
+    {
+        let path = format!("/usr/local/sbin/{name}");
+        std::fs::write(&path, PROGRAM).unwrap();
+        sh(&format!("chmod +x {path}"));
+    }
 }

@@ -108,7 +108,8 @@ fn panic_ends_with_what_was_enforced_before() {
         // A reboot meanwhile restores nothing.
         let restored = snapshot::restore(state.path(), now(), Options::default()).unwrap();
         assert!(matches!(restored, Restored::Suspended(Suspension::Panic(_))), "{restored:?}");
-        rescue::wait_and_resume(state.path(), Options::default()).unwrap();
+        assert!(rescue::wait_for_end(state.path(), now()).unwrap());
+        rescue::enable(state.path(), now(), Options::default()).unwrap();
         assert!(!wire.pings(PEER[0], HOST[0]) && wire.pings(OTHER[0], HOST[0]));
         let actions: Vec<_> = take_notes(state.path()).unwrap().notes.iter().map(|n| n.action).collect();
         assert_eq!(actions, [Action::Panic, Action::Enable]);

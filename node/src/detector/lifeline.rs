@@ -10,6 +10,8 @@ use std::{
     time::{Duration, Instant},
 };
 
+use crate::vital::words;
+
 /// A job without a sign of life for so long has stalled. Its loop takes milliseconds.
 const STALLED: Duration = Duration::from_secs(5);
 
@@ -199,7 +201,8 @@ impl<F: FnMut(Event)> Watch<F> {
         let job = self.job.clone();
         self.pulse.beat();
         thread::Builder::new().name(self.name.to_owned()).spawn(move || {
-            catch_unwind(AssertUnwindSafe(|| job(&lifeline))).unwrap_or_else(|panic| Err(words(&*panic)))
+            catch_unwind(AssertUnwindSafe(|| job(&lifeline)))
+                .unwrap_or_else(|panic| Err(format!("it {}", words(&*panic))))
         })
     }
 
@@ -209,12 +212,6 @@ impl<F: FnMut(Event)> Watch<F> {
             thread::sleep(Duration::from_millis(10));
         }
     }
-}
-
-fn words(panic: &(dyn std::any::Any + Send)) -> String {
-    let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
-    let text = text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_default();
-    format!("it panicked: {text}")
 }
 
 /// When it was started again lately.

@@ -6,7 +6,7 @@ use std::{
         Arc,
         mpsc::{Receiver, RecvTimeoutError, Sender, channel},
     },
-    thread::{self, JoinHandle},
+    thread::JoinHandle,
     time::{Duration, Instant},
 };
 
@@ -18,6 +18,7 @@ use crate::{
     clock,
     health::{Health, Level, Matter},
     memory,
+    vital::Vital,
 };
 
 /// Changes come in bursts: wait this long for the next before writing.
@@ -50,10 +51,11 @@ impl BootSnapshot {
         state_dir: &Path,
         desired: Desired,
         health: Arc<Health>,
+        vital: &Vital,
     ) -> std::io::Result<(Self, JoinHandle<()>)> {
         let (changes, receiver) = channel();
         let writer = Writer { state_dir: state_dir.to_owned(), desired, health };
-        let thread = thread::Builder::new().name("boot".to_owned()).spawn(move || writer.run(&receiver))?;
+        let thread = vital.spawn("boot", move || writer.run(&receiver))?;
         Ok((Self { changes }, thread))
     }
 

@@ -13,7 +13,7 @@ use std::{
 use smartfw_core::IpNet;
 use smartfw_enforce::Enforcer;
 
-use crate::counters::Counters;
+use crate::{counters::Counters, vital::Vital};
 
 /// Targets that may wait: a tenth of a second of a large import. A hard block without its connections cut still
 /// drops every packet: what does not fit is counted, and the connections end by their own time-outs.
@@ -38,12 +38,11 @@ impl Cutter {
     pub fn start(
         enforcer: Box<dyn Enforcer>,
         counters: Arc<Counters>,
+        vital: &Vital,
     ) -> std::io::Result<(Self, JoinHandle<()>)> {
         let (queue, targets) = sync_channel(QUEUE);
         let counted = counters.clone();
-        let thread = thread::Builder::new()
-            .name("cutter".to_owned())
-            .spawn(move || run(enforcer, &targets, &counted))?;
+        let thread = vital.spawn("cutter", move || run(enforcer, &targets, &counted))?;
         Ok((Self { queue: Some(queue), counters }, thread))
     }
 

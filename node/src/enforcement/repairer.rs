@@ -16,7 +16,7 @@ use std::{
 };
 
 use smartfw_core::enforcement::Enforced;
-use smartfw_enforce::{EnforceError, Enforcer, Reconciler, Repair, Surplus, Tally, Watch};
+use smartfw_enforce::{EnforceError, Enforcer, Reconciler, Repair, Shift, Surplus, Tally, Watch};
 
 use super::Desired;
 use crate::{
@@ -25,6 +25,7 @@ use crate::{
     health::{Health, Level, Matter},
     inbox::Inbox,
     memory,
+    vital::Vital,
 };
 use careful::Careful;
 
@@ -48,7 +49,8 @@ pub struct Agreement(Arc<Agreed>);
 #[derive(Debug, Default)]
 struct Agreed {
     on: Mutex<bool>,
-    held: Mutex<Option<Tally>>,
+    /// By how much the worker's changes moved the number of entries since the repairer last asked for it.
+    own: Mutex<Shift>,
 }
 
 impl Agreement {
@@ -58,13 +60,31 @@ impl Agreement {
         self.0.on.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The worker's changes went in: from now on the sets hold so many entries, and fewer mean that somebody took some.
-    pub(super) fn note_held(&self, tally: Tally) {
-        *self.0.held.lock().unwrap_or_else(PoisonError::into_inner) = Some(tally);
+    /// Carries out the worker's own change, and remembers by how much it moved the number of entries: what is missing
+    /// beyond that, somebody else took. An unknown number only means that entries are compared once more than needed.
+    pub(super) fn change<T>(
+        &self,
+        enforcer: &mut dyn Enforcer,
+        change: impl FnOnce(&mut dyn Enforcer) -> T,
+    ) -> T {
+        let mut own = self.own();
+        let before = enforcer.tally();
+        let done = change(enforcer);
+        if let (Ok(before), Ok(after)) = (before, enforcer.tally()) {
+            *own += after.since(before);
+        }
+        done
     }
 
-    fn take_held(&self) -> Option<Tally> {
-        self.0.held.lock().unwrap_or_else(PoisonError::into_inner).take()
+    /// How many entries there are, and by how much own changes moved that since the last look. No change goes in
+    /// between the two.
+    fn look(&self, enforcer: &mut dyn Enforcer) -> (Result<Tally, EnforceError>, Shift) {
+        let mut own = self.own();
+        (enforcer.tally(), std::mem::take(&mut *own))
+    }
+
+    fn own(&self) -> MutexGuard<'_, Shift> {
+        self.0.own.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -89,12 +109,12 @@ impl Repairer {
     ///
     /// # Errors
     /// When the thread cannot be started.
-    pub fn start(self, ending: Arc<AtomicBool>) -> std::io::Result<JoinHandle<()>> {
+    pub fn start(self, ending: Arc<AtomicBool>, vital: &Vital) -> std::io::Result<JoinHandle<()>> {
         let Self { enforcer, agreement, inbox, desired, counters, health } = self;
         let careful = Careful { enforcer, agreement: agreement.clone(), inbox, told: None };
         let mut running =
             Running { careful, agreement, desired, counters, health, reconciler: Reconciler::default() };
-        thread::Builder::new().name("repairer".to_owned()).spawn(move || {
+        vital.spawn("repairer", move || {
             let mut watch = Watch::open().ok();
             while !ending.load(SeqCst) {
                 let on = *running.agreement.switch();
@@ -131,11 +151,9 @@ struct Running {
 
 impl Running {
     fn look(&mut self) {
-        self.careful.told = self.agreement.take_held();
-        if self.careful.told.is_some() {
-            // What was told is taken without asking the kernel: it cannot fail.
-            let _ = self.reconciler.changed(&mut self.careful);
-        }
+        let (held, own) = self.agreement.look(self.careful.enforcer.as_mut());
+        self.reconciler.changed(own);
+        self.careful.told = held.ok();
         let mut answered = true;
         let desired = &self.desired;
         let mut ask = || {
@@ -194,4 +212,28 @@ pub(super) fn trouble(health: &Health, error: &EnforceError) {
         format!("the kernel cannot be changed: {error}"),
         "smartfw-cli doctor says what is missing; it is tried again every two seconds",
     );
+}
+
+#[cfg(test)]
+mod tests {
+    use smartfw_core::{Time, enforcement::Change};
+    use smartfw_enforce::DryRun;
+
+    use super::*;
+
+    #[test]
+    fn what_others_took_between_own_changes_stays_missing() {
+        let (agreement, mut kernel) = (Agreement::default(), DryRun::default());
+        let protect = |net: &str, kernel: &mut DryRun| {
+            let change = Change::Protect(net.parse().unwrap());
+            agreement.change(kernel, |kernel| kernel.apply(Time::ZERO, &[change])).unwrap();
+        };
+        protect("192.0.2.1/32", &mut kernel);
+        protect("192.0.2.2/32", &mut kernel);
+        kernel.remove().unwrap();
+        protect("192.0.2.3/32", &mut kernel);
+        let (held, own) = agreement.look(&mut kernel);
+        assert_eq!((held.unwrap().protected, own.protected), (1, 3));
+        assert_eq!(agreement.look(&mut kernel).1, Shift::default(), "told once");
+    }
 }

@@ -1,10 +1,6 @@
 //! The thread that changes the kernel: what is queued, at once.
 
-use std::{
-    collections::BTreeSet,
-    sync::Arc,
-    thread::{self, JoinHandle},
-};
+use std::{collections::BTreeSet, sync::Arc, thread::JoinHandle};
 
 use smartfw_core::{
     IpNet, Time,
@@ -18,6 +14,7 @@ use crate::{
     counters::Counters,
     health::{Health, Level, Matter},
     inbox::{Inbox, Input},
+    vital::Vital,
 };
 
 /// Refused targets that are remembered, so that the agent hears when the kernel takes them after all.
@@ -53,9 +50,9 @@ impl Worker {
     ///
     /// # Errors
     /// When the thread cannot be started.
-    pub fn start(self) -> std::io::Result<JoinHandle<()>> {
+    pub fn start(self, vital: &Vital) -> std::io::Result<JoinHandle<()>> {
         let mut running = Running { worker: self, refused: BTreeSet::new() };
-        thread::Builder::new().name("enforcer".to_owned()).spawn(move || running.run())
+        vital.spawn("enforcer", move || running.run())
     }
 }
 
@@ -111,15 +108,15 @@ impl Running {
         if changes.is_empty() {
             return;
         }
-        match self.worker.enforcer.apply(clock::now(), changes) {
+        let Worker { agreement, enforcer, .. } = &mut self.worker;
+        let (outcome, done) = agreement.change(enforcer.as_mut(), |enforcer| {
+            let outcome = enforcer.apply(clock::now(), changes);
+            (outcome, clock::now())
+        });
+        match outcome {
             Ok(applied) => {
-                let now = clock::now();
-                decided.iter().for_each(|at| self.worker.counters.latency.record(now.since(*at)));
+                decided.iter().for_each(|at| self.worker.counters.latency.record(done.since(*at)));
                 self.note(changes, applied, results);
-                // An unknown number only means that entries are compared once more than needed.
-                if let Ok(tally) = self.worker.enforcer.tally() {
-                    self.worker.agreement.note_held(tally);
-                }
             }
             Err(error) => self.refuse_all(changes, &error, results),
         }

@@ -6,13 +6,14 @@ use std::{
         Arc,
         mpsc::{Receiver, SyncSender, sync_channel},
     },
-    thread::{self, JoinHandle},
+    thread::JoinHandle,
 };
 
 use super::{Limits, RotatingFile};
 use crate::{
     counters::Counters,
     health::{Health, Level, Matter},
+    vital::Vital,
 };
 
 /// Lines that may wait for the disk. A second's worth of a busy node is a few hundred.
@@ -76,6 +77,7 @@ impl Logs {
         limits: Limits,
         counters: Arc<Counters>,
         health: Arc<Health>,
+        vital: &Vital,
     ) -> std::io::Result<(Self, JoinHandle<()>)> {
         let (queue, inputs) = sync_channel(QUEUE);
         let writer = Writer {
@@ -84,7 +86,7 @@ impl Logs {
             events: RotatingFile::new(paths.events.clone(), limits),
             health,
         };
-        let thread = thread::Builder::new().name("logs".to_owned()).spawn(move || writer.run(&inputs))?;
+        let thread = vital.spawn("logs", move || writer.run(&inputs))?;
         Ok((Self { queue, counters }, thread))
     }
 
@@ -188,7 +190,8 @@ mod tests {
     fn each_line_reaches_its_file_before_the_writer_ends() {
         let folder = tempfile::tempdir().unwrap();
         let paths = LogPaths::new(folder.path(), folder.path());
-        let (logs, thread) = Logs::start(&paths, LIMITS, Arc::default(), Arc::default()).unwrap();
+        let (logs, thread) =
+            Logs::start(&paths, LIMITS, Arc::default(), Arc::default(), &Vital::new().0).unwrap();
         logs.write(Line::Traffic("t".to_owned()));
         logs.write(Line::Alert("a".to_owned()));
         logs.write(Line::Event("e".to_owned()));
@@ -204,7 +207,8 @@ mod tests {
     fn a_log_that_cannot_be_written_shows_in_the_health_list() {
         let health = Arc::new(Health::default());
         let paths = LogPaths::new(Path::new("/nonexistent"), Path::new("/nonexistent"));
-        let (logs, thread) = Logs::start(&paths, LIMITS, Arc::default(), health.clone()).unwrap();
+        let (logs, thread) =
+            Logs::start(&paths, LIMITS, Arc::default(), health.clone(), &Vital::new().0).unwrap();
         logs.write(Line::Alert("a".to_owned()));
         drop(logs);
         thread.join().unwrap();

@@ -19,16 +19,19 @@ use crate::{
     inbox::{Inbox, Inputs, inbox},
     logs::{Limits, LogPaths, Logs},
     store::Backlog,
+    vital::Vital,
 };
 
 /// Followers' alerts that may wait: a slower one is told how many it missed.
 const FOLLOWED: usize = 256;
 
 /// What every thread may write to.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub(super) struct Shared {
     pub(super) counters: Arc<Counters>,
     pub(super) health: Arc<Health>,
+    /// Who starts threads that must not end.
+    pub(super) vital: Vital,
 }
 
 /// The ways from part to part.
@@ -51,12 +54,14 @@ pub(super) struct Links {
 
 impl Links {
     /// New ways, and the driver's end of its own.
-    pub(super) fn new(config: &NodeConfig) -> std::io::Result<(Self, Inputs)> {
-        let shared = Shared::default();
+    pub(super) fn new(config: &NodeConfig, vital: Vital) -> std::io::Result<(Self, Inputs)> {
+        let shared = Shared { vital, counters: Arc::default(), health: Arc::default() };
+        let vital = &shared.vital;
         let (inbox, inputs) = inbox(shared.counters.clone());
         let limits = Limits { max_size: config.logs.max_size, keep: config.logs.keep };
         let paths = LogPaths::new(&config.log_dir, &config.state_dir);
-        let (logs, thread) = Logs::start(&paths, limits, shared.counters.clone(), shared.health.clone())?;
+        let (logs, thread) =
+            Logs::start(&paths, limits, shared.counters.clone(), shared.health.clone(), vital)?;
         let links = Self {
             feed: Arc::new(Feed::new(shared.counters.clone())),
             shared,

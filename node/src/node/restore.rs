@@ -11,13 +11,14 @@ use super::parts::Shared;
 use crate::{
     clock,
     health::{Level, Matter},
-    store::{OpenStore, SledStore, Store, StoreError, damaged, decode},
+    store::{MANY_ROWS, OpenStore, SledStore, Store, StoreError, damaged, decode},
 };
 
 /// The agent as it was, and the store.
 pub(super) struct Restored {
     pub(super) agent: Agent,
-    /// `None` when the disk refuses: it is tried again.
+    /// `None` when the disk refuses, or when it held so much that reading it took memory which only closing it gives
+    /// back: it is opened again for the first write.
     pub(super) store: Option<Box<dyn Store>>,
     pub(super) open: OpenStore,
     /// What the kernel held.
@@ -37,7 +38,7 @@ pub(super) fn restore(
     let path = config.state_dir.join("cache");
     let mut open = opener(path);
     let (store, was_damaged) = match load(&mut open, &mut agent, now, shared) {
-        Ok((store, was_damaged)) => (Some(store), was_damaged),
+        Ok(loaded) => loaded,
         Err(error @ StoreError::Forbidden { .. }) => return Err(error.into()),
         Err(error) => {
             let what =
@@ -47,6 +48,7 @@ pub(super) fn restore(
         }
     };
     let enforced = adopt(&mut agent, now, enforcer, shared);
+    agent.settle();
     Ok(Restored { agent, store, open, enforced, damaged: was_damaged })
 }
 
@@ -61,9 +63,10 @@ fn load(
     agent: &mut Agent,
     now: Time,
     shared: &Shared,
-) -> Result<(Box<dyn Store>, bool), StoreError> {
+) -> Result<(Option<Box<dyn Store>>, bool), StoreError> {
     let (mut store, mut set_aside) = open(false)?;
-    if let Err(StoreError::Damaged(what)) = restore_all(&mut *store, agent, now, shared) {
+    let (rows, result) = restore_all(&mut *store, agent, now, shared);
+    if let Err(StoreError::Damaged(what)) = result {
         drop(store);
         (store, set_aside) = open(true)?;
         set_aside = set_aside.map(|aside| format!("{aside}: {what}"));
@@ -71,7 +74,7 @@ fn load(
     if let Some(what) = &set_aside {
         damaged(&shared.health, what);
     }
-    Ok((store, set_aside.is_some()))
+    Ok(((rows <= MANY_ROWS).then_some(store), set_aside.is_some()))
 }
 
 fn restore_all(
@@ -79,8 +82,8 @@ fn restore_all(
     agent: &mut Agent,
     now: Time,
     shared: &Shared,
-) -> Result<(), StoreError> {
-    let (mut known, mut unknown) = (0_u64, 0_u64);
+) -> (usize, Result<(), StoreError>) {
+    let (mut known, mut unknown) = (0, 0);
     let result = store.load(&mut |_, value| match decode::<Record>(value) {
         Some(record) => {
             known += 1;
@@ -98,7 +101,7 @@ fn restore_all(
             "go back to the version that wrote them, or ignore this",
         );
     }
-    result
+    (known + unknown, result)
 }
 
 fn adopt(agent: &mut Agent, now: Time, enforcer: &mut dyn Enforcer, shared: &Shared) -> Option<Enforced> {

@@ -28,8 +28,8 @@ pub(super) async fn wait(
             _ = interrupt.recv() => return Ok(()),
             _ = hangup.recv() => reload_once(reload, notifier),
             why = &mut failure => {
-                let why = why.ok().and_then(Result::ok).unwrap_or_else(|| "the detector's supervisor ended".to_owned());
-                return Err(anyhow!("the detector cannot be started again: {why}; what is blocked stays blocked"));
+                let why = why.ok().and_then(Result::ok).unwrap_or_else(|| "every thread ended".to_owned());
+                return Err(anyhow!("it has to begin anew: {why}; what is blocked stays blocked"));
             }
         }
     }

@@ -2,7 +2,7 @@
 
 use std::{
     path::PathBuf,
-    sync::{Arc, Mutex, PoisonError, mpsc},
+    sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
 };
 
@@ -59,29 +59,15 @@ pub(super) struct Watcher {
     board: Arc<Board>,
     shared: Shared,
     notifier: Arc<Notifier>,
-    /// Who ends the process when nothing helps.
-    failed: mpsc::Sender<String>,
     /// When the detector was last started again.
     restarted: Option<Instant>,
 }
 
 impl Watcher {
-    /// A watcher that tells the service manager, and `failed` when nothing helps.
-    pub(super) fn new(
-        config: &NodeConfig,
-        links: &Links,
-        notifier: &Arc<Notifier>,
-        failed: mpsc::Sender<String>,
-    ) -> Self {
+    /// A watcher that tells the service manager, and ends the process when nothing helps.
+    pub(super) fn new(config: &NodeConfig, links: &Links, notifier: &Arc<Notifier>) -> Self {
         let (state_dir, board) = (config.state_dir.clone(), links.board.clone());
-        Self {
-            state_dir,
-            board,
-            shared: links.shared.clone(),
-            notifier: notifier.clone(),
-            failed,
-            restarted: None,
-        }
+        Self { state_dir, board, shared: links.shared.clone(), notifier: notifier.clone(), restarted: None }
     }
 
     /// Starts the detector and watches over it.
@@ -109,7 +95,9 @@ impl Watcher {
                 let what = format!("the detector was started again: {why}");
                 self.shared.health.set(Matter::Detector, Level::Error, what, remedy);
             }
-            Event::GivenUp { why } => drop(self.failed.send(why)),
+            Event::GivenUp { why } => {
+                self.shared.vital.failed(format!("the detector cannot be started again: {why}"));
+            }
         }
     }
 

@@ -3,7 +3,7 @@
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
     sync::Arc,
-    thread::{self, JoinHandle},
+    thread::JoinHandle,
     time::Duration,
 };
 
@@ -12,14 +12,15 @@ use crate::{
     counters::Counters,
     health::{Health, Level, Matter},
     memory,
+    vital::Vital,
 };
 
 /// How often a disk that refuses is tried again.
 const RETRY: Duration = Duration::from_secs(1);
 
-/// After so many rows the store is closed as soon as nothing waits, and opened again for the next: sled keeps memory for
-/// what was written, a kilobyte a row, until it is closed.
-const MANY: usize = 50_000;
+/// After so many rows, written or read, the store is closed as soon as nothing waits, and opened again for the next: sled
+/// keeps memory for what it has seen until it is closed.
+pub const MANY_ROWS: usize = 50_000;
 
 /// Who is told about the disk.
 pub trait Persistence: Send {
@@ -55,8 +56,8 @@ impl Committer {
     ///
     /// # Errors
     /// When the thread cannot be started.
-    pub fn start(mut self) -> std::io::Result<JoinHandle<()>> {
-        thread::Builder::new().name("store".to_owned()).spawn(move || while self.step() {})
+    pub fn start(mut self, vital: &Vital) -> std::io::Result<JoinHandle<()>> {
+        vital.spawn("store", move || while self.step() {})
     }
 
     /// One group commit. Whether to go on.
@@ -96,7 +97,7 @@ impl Committer {
     fn succeeded(&mut self, upto: u64, rows: usize, overflowed: bool) {
         self.counters.records.add(rows as u64);
         self.written += rows;
-        if self.written > MANY && self.backlog.is_empty() {
+        if self.written > MANY_ROWS && self.backlog.is_empty() {
             self.written = 0;
             self.close();
             memory::give_back();
@@ -153,6 +154,7 @@ mod tests {
             Mutex,
             atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst},
         },
+        thread,
         time::Instant,
     };
 
@@ -183,7 +185,7 @@ mod tests {
     #[test]
     fn a_store_that_took_many_rows_is_opened_again_for_the_next() {
         let case = Case::start();
-        let rows = (0..=MANY).map(|n| (n.to_be_bytes().to_vec(), None));
+        let rows = (0..=MANY_ROWS).map(|n| (n.to_be_bytes().to_vec(), None));
         case.backlog.push_all(1, rows);
         case.told_within("persisted 1");
         case.backlog.push(2, b"a".to_vec(), None);
@@ -258,7 +260,7 @@ mod tests {
                 counters: Arc::default(),
                 health: health.clone(),
             };
-            let thread = Some(committer.start().unwrap());
+            let thread = Some(committer.start(&Vital::new().0).unwrap());
             Self { disk, backlog, told, health, thread }
         }
 

@@ -15,6 +15,10 @@ use crate::clock;
 /// only make the node larger.
 const CACHE: u64 = 4 << 20;
 
+/// Bytes of a segment of sled's log. With its own choice, half a megabyte, a hundred thousand rows keep 107 MB of memory
+/// until the store is closed; with this 25 MB, in the same time.
+const SEGMENT: usize = 128 << 10;
+
 /// Rows that sled takes at once: larger batches take longer and save nothing.
 const BATCH: usize = 1000;
 
@@ -53,7 +57,12 @@ impl SledStore {
     }
 
     fn try_open(path: &Path) -> Result<Self, StoreError> {
-        let config = Config::new().path(path).cache_capacity(CACHE).mode(Mode::LowSpace).flush_every_ms(None);
+        let config = Config::new()
+            .path(path)
+            .cache_capacity(CACHE)
+            .segment_size(SEGMENT)
+            .mode(Mode::LowSpace)
+            .flush_every_ms(None);
         guarded(|| config.open()).map(|db| Self { db }).map_err(|error| match error {
             StoreError::Forbidden { why, .. } => StoreError::Forbidden { path: path.to_owned(), why },
             error => error,

@@ -16,6 +16,12 @@ use super::{Agent, TEXT, clip, effects::Key};
 const ADOPTED: &str = "found in the kernel without a record";
 
 impl Agent {
+    /// Everything was restored and adopted: lays the block list out anew, which a hundred thousand insertions among much
+    /// else have scattered over the memory.
+    pub fn settle(&mut self) {
+        self.blocks.compact();
+    }
+
     /// Takes a stored record. Records come in any order, before every other input, and bring no effects, but that what
     /// is over is removed from the store.
     pub fn restore(&mut self, now: Time, record: Record) {

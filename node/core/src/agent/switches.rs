@@ -31,7 +31,7 @@ impl Switches {
         self.enforcement.now.state == EnforcementState::On
     }
 
-    /// Changes enforcement; gives when it rolls back.
+    /// Changes enforcement; gives when it rolls back: to what was last in force without a condition.
     pub(super) fn enforce(
         &mut self,
         now: Time,
@@ -39,7 +39,7 @@ impl Switches {
         confirm: Option<Duration>,
         resume: Option<Duration>,
     ) -> Option<Time> {
-        let before = self.enforcement.now;
+        let before = self.enforcement.rollback.map_or(self.enforcement.now, |(back, _)| back);
         let panic = state == EnforcementState::Panic;
         let resume = panic.then(|| (before.underlying(), now.after(resume.unwrap_or(PANIC))));
         let rollback = confirm.filter(|_| before.state != state).map(|wait| (before, now.after(wait)));
@@ -47,9 +47,9 @@ impl Switches {
         rollback.map(|(_, at)| at)
     }
 
-    /// Changes the mode; gives when it rolls back.
+    /// Changes the mode; gives when it rolls back: to the last one without a condition.
     pub(super) fn decide(&mut self, now: Time, mode: Mode, confirm: Option<Duration>) -> Option<Time> {
-        let before = self.mode;
+        let before = self.mode_rollback.map_or(self.mode, |(back, _)| back);
         self.mode = mode;
         self.mode_rollback = confirm.filter(|_| before != mode).map(|wait| (before, now.after(wait)));
         self.mode_rollback.map(|(_, at)| at)
@@ -132,6 +132,39 @@ mod tests {
         assert_eq!(state(&switches), EnforcementState::Panic);
         switches.due(Time::from_secs(100));
         assert_eq!(state(&switches), EnforcementState::On);
+    }
+
+    #[test]
+    fn an_unconfirmed_switch_that_is_repeated_still_rolls_back() {
+        let mut switches = Switches::new(Mode::Auto);
+        switches.enforce(Time::ZERO, EnforcementState::Off, None, None);
+        for second in [0, 30] {
+            let at = Time::from_secs(second);
+            assert!(switches.enforce(at, EnforcementState::On, MINUTE, None).is_some());
+            assert!(switches.decide(at, Mode::Manual, MINUTE).is_some());
+        }
+        assert_eq!(switches.due(Time::from_secs(60)), (false, false), "the later deadline counts");
+        assert_eq!(switches.due(Time::from_secs(90)), (true, true));
+        assert_eq!((state(&switches), switches.mode), (EnforcementState::Off, Mode::Auto));
+    }
+
+    #[test]
+    fn a_panic_does_not_confirm_what_it_interrupts() {
+        let mut switches = Switches::new(Mode::Auto);
+        switches.enforce(Time::ZERO, EnforcementState::Off, None, None);
+        switches.enforce(Time::ZERO, EnforcementState::On, MINUTE, None);
+        switches.enforce(Time::from_secs(10), EnforcementState::Panic, None, MINUTE);
+        switches.due(Time::from_secs(70));
+        assert_eq!(state(&switches), EnforcementState::Off);
+    }
+
+    #[test]
+    fn a_switch_without_a_condition_is_its_own_confirmation() {
+        let mut switches = Switches::new(Mode::Auto);
+        switches.enforce(Time::ZERO, EnforcementState::Off, None, None);
+        switches.enforce(Time::ZERO, EnforcementState::On, MINUTE, None);
+        assert_eq!(switches.enforce(Time::ZERO, EnforcementState::On, None, None), None);
+        assert_eq!(switches.next_due(), Time::NEVER);
     }
 
     #[test]

@@ -32,7 +32,14 @@ impl Hooks {
     pub(crate) fn verify(&self) -> Result<Vec<Finding>, EnforceError> {
         let mut findings = Vec::new();
         for place in self.places() {
-            findings.extend(self.check(place, &self.tool.list(place.table)?));
+            match self.tool.list(place.table) {
+                Ok(listing) => findings.extend(self.check(place, &listing)),
+                // Whether the table can be had at all, installing finds out.
+                Err(error) if unusable(&error) => {
+                    findings.push(Finding::new(Trouble::Missing, self.named("chain SMARTFW", place.table)));
+                }
+                Err(error) => return Err(error),
+            }
         }
         Ok(findings)
     }

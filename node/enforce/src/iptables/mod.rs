@@ -121,10 +121,13 @@ impl Enforcer for Iptables {
         if generation.is_some() && generation == self.seen {
             return Ok(findings);
         }
-        let mut rules = self.v4.verify()?;
-        if self.no_v6.is_none() {
-            rules.extend(self.v6.verify()?);
-        }
+        let v6 = if self.no_v6.is_none() { self.v6.verify() } else { Ok(Vec::new()) };
+        let rules = match (self.v4.verify(), v6) {
+            (Ok(v4), Ok(v6)) => [v4, v6].concat(),
+            // What one family lacks is mended, whatever the other's trouble.
+            (Ok(found), Err(_)) | (Err(_), Ok(found)) if !found.is_empty() => found,
+            (Err(error), _) | (_, Err(error)) => return Err(error),
+        };
         // What changed after the generation was read raises it again.
         self.seen = generation.filter(|_| rules.is_empty());
         findings.extend(rules);

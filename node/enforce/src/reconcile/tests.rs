@@ -29,6 +29,15 @@ struct Fragile {
     sets: DryRun,
     lost: bool,
     installs: usize,
+    /// Rules can neither be looked at nor mended.
+    locked: bool,
+}
+
+impl Fragile {
+    fn unlocked(&self) -> Result<(), EnforceError> {
+        let locked = || EnforceError::Timeout { command: "iptables-save".into(), seconds: 10 };
+        if self.locked { Err(locked()) } else { Ok(()) }
+    }
 }
 
 impl Enforcer for Fragile {
@@ -37,6 +46,7 @@ impl Enforcer for Fragile {
     }
     fn install(&mut self, protected: &[IpNet]) -> Result<Installed, EnforceError> {
         let mended = self.verify()?;
+        self.unlocked()?;
         self.lost = false;
         self.installs += 1;
         self.sets.install(protected)?;
@@ -58,6 +68,9 @@ impl Enforcer for Fragile {
         self.sets.counters()
     }
     fn verify(&mut self) -> Result<Vec<Finding>, EnforceError> {
+        if !self.lost {
+            self.unlocked()?;
+        }
         Ok(self.lost.then(|| Finding::new(Trouble::Missing, "chain")).into_iter().collect())
     }
     fn tally(&mut self) -> Result<Tally, EnforceError> {
@@ -90,6 +103,35 @@ fn a_flushed_set_is_refilled_at_the_next_look() {
     look(&mut reconciler, &mut kernel, 0, 3);
     kernel.remove().unwrap();
     assert_eq!(look(&mut reconciler, &mut kernel, 1, 3).added, 4);
+}
+
+#[test]
+fn a_flush_among_our_own_changes_is_repaired_at_the_next_look() {
+    let (mut reconciler, mut kernel) = (Reconciler::default(), Fragile::default());
+    look(&mut reconciler, &mut kernel, 0, 100);
+    kernel.remove().unwrap();
+    let before = kernel.tally().unwrap();
+    let own: Vec<Change> = desired(3).blocks.into_values().map(Change::Block).collect();
+    kernel.apply(after(1), &own).unwrap();
+    reconciler.changed(kernel.tally().unwrap().since(before));
+    assert_eq!(look(&mut reconciler, &mut kernel, 1, 100).added, 98);
+}
+
+#[test]
+fn our_own_changes_alone_are_no_damage() {
+    let (mut reconciler, mut kernel) = (Reconciler::default(), Fragile::default());
+    look(&mut reconciler, &mut kernel, 0, 100);
+    let before = kernel.tally().unwrap();
+    let own: Vec<Change> =
+        (3..100).map(|host| Change::Unblock(IpNet::new([203, 0, 113, host].into(), 32).unwrap())).collect();
+    kernel.apply(after(1), &own).unwrap();
+    reconciler.changed(kernel.tally().unwrap().since(before));
+    let mut asked = false;
+    let repair = reconciler.step(after(10), &mut kernel, Surplus::Remove, &mut || {
+        asked = true;
+        desired(3)
+    });
+    assert!(repair.unwrap().is_clean() && !asked);
 }
 
 #[test]
@@ -127,6 +169,19 @@ fn a_tool_that_fights_back_is_reported_and_met_every_five_seconds() {
     look(&mut reconciler, &mut kernel, 300, 3);
     let calm = look(&mut reconciler, &mut kernel, 302, 3);
     assert!(calm.is_clean() && !calm.fought);
+}
+
+#[test]
+fn trouble_with_rules_keeps_no_entry_from_being_repaired_and_is_told() {
+    for lost in [false, true] {
+        let (mut reconciler, mut kernel) = (Reconciler::default(), Fragile::default());
+        look(&mut reconciler, &mut kernel, 0, 3);
+        kernel.remove().unwrap();
+        (kernel.lost, kernel.locked) = (lost, true);
+        let told = reconciler.step(after(2), &mut kernel, Surplus::Remove, &mut || desired(3));
+        assert!(matches!(told, Err(EnforceError::Timeout { .. })), "{told:?}");
+        assert_eq!(kernel.tally().unwrap().hard, 3, "{lost}");
+    }
 }
 
 #[test]

@@ -12,7 +12,7 @@ use std::{
 use smartfw_core::Time;
 
 use crate::{
-    EnforceError, Options, command,
+    EnforceError, command,
     snapshot::{self, Suspension},
 };
 
@@ -20,18 +20,16 @@ use crate::{
 const UNIT: &str = "smartfw-resume";
 /// Where systemd runs, it has made this directory.
 const SYSTEMD: &str = "/run/systemd/system";
-/// How often the waiting process looks whether somebody has ended the panic before it does.
+/// The longest sleep at once: the clock may be set meanwhile.
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// How a panic is ended: the program, and its arguments for either way.
+/// The command that calls [`wait_for_end`] and then ends the panic.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Resume {
     /// The absolute path of `smartfw-cli`.
     pub program: PathBuf,
-    /// Arguments with which it ends the panic at once.
-    pub at_once: Vec<OsString>,
-    /// Arguments with which it calls [`wait_and_resume`].
-    pub after_waiting: Vec<OsString>,
+    /// Its arguments.
+    pub arguments: Vec<OsString>,
 }
 
 /// Who ends the panic.
@@ -53,37 +51,41 @@ pub fn schedule_resume(after: Duration, resume: &Resume) -> Result<Resumer, Enfo
         return Ok(Resumer::Timer(format!("{UNIT}.timer")));
     }
     let mut command = Command::new(&resume.program);
-    command.args(&resume.after_waiting).process_group(0);
+    command.args(&resume.arguments).process_group(0);
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
     let child = command.spawn().map_err(EnforceError::file(&resume.program))?;
     Ok(Resumer::Process(child.id()))
 }
 
-/// Takes the timer away, if there is one: somebody has ended the panic before it did.
+/// Takes the timer away, if there is one: somebody has ended the panic before it did. Only root can.
 pub fn cancel_resume() {
     if Path::new(SYSTEMD).is_dir() {
         // Without a timer there is nothing to stop, and that is no error.
-        let _ = command::run("systemctl", &["stop", &format!("{UNIT}.timer")], b"");
+        let units = [format!("{UNIT}.timer"), format!("{UNIT}.service")];
+        let _ = command::run("systemctl", &["stop", &units[0], &units[1]], b"");
     }
 }
 
-/// Waits for the end of the panic of which `<state>/boot/` knows, then enforces again; returns early when the panic
-/// was ended or changed by somebody else. For the process that [`schedule_resume`] starts.
+/// Waits for the end of a panic: `until`, or what `<state>/boot/` says then, for it may have been prolonged meanwhile.
+/// False when enforcement was switched off: then it stays so.
 ///
 /// # Errors
-/// As [`super::enable`].
-pub fn wait_and_resume(state: &Path, options: Options) -> Result<(), EnforceError> {
+/// When `<state>/boot/` cannot be read.
+pub fn wait_for_end(state: &Path, until: Time) -> Result<bool, EnforceError> {
     // A session of its own, so that it outlives the terminal. It fails only where it has one already.
     let _ = nix::unistd::setsid();
-    let begun = snapshot::suspension(state)?;
-    let Some(Suspension::Panic(until)) = begun else { return Ok(()) };
-    while now() < until {
-        thread::sleep(until.since(now()).min(PAUSE));
-        if snapshot::suspension(state)? != begun {
-            return Ok(());
+    let mut end = until;
+    loop {
+        while now() < end {
+            thread::sleep(end.since(now()).min(PAUSE));
+        }
+        match snapshot::suspension(state)? {
+            Some(Suspension::Off) => return Ok(false),
+            Some(Suspension::Panic(later)) if later > now() => end = later,
+            // No word of it: a full disk could not take it.
+            Some(Suspension::Panic(_)) | None => return Ok(true),
         }
     }
-    super::enable(state, now(), options).map(drop)
 }
 
 fn timer(after: Duration, resume: &Resume) -> Result<(), EnforceError> {
@@ -96,7 +98,7 @@ fn timer(after: Duration, resume: &Resume) -> Result<(), EnforceError> {
         "--".into(),
         resume.program.clone().into(),
     ];
-    arguments.extend(resume.at_once.iter().cloned());
+    arguments.extend(resume.arguments.iter().cloned());
     command::run("systemd-run", &arguments, b"").map(drop)
 }
 
@@ -110,11 +112,27 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_panic_that_somebody_else_ended_is_left_alone() {
+    fn what_was_switched_off_meanwhile_stays_off() {
         let state = tempfile::tempdir().unwrap();
         snapshot::suspend(state.path(), Suspension::Off).unwrap();
-        wait_and_resume(state.path(), Options::default()).unwrap();
-        assert_eq!(snapshot::suspension(state.path()).unwrap(), Some(Suspension::Off));
+        assert!(!wait_for_end(state.path(), now()).unwrap());
+    }
+
+    #[test]
+    fn a_panic_that_was_prolonged_ends_when_it_is_over() {
+        let state = tempfile::tempdir().unwrap();
+        let later = now().after(Duration::from_millis(300));
+        snapshot::suspend(state.path(), Suspension::Panic(later)).unwrap();
+        assert!(wait_for_end(state.path(), now()).unwrap());
+        assert!(now() >= later);
+    }
+
+    #[test]
+    fn a_panic_that_could_not_be_written_down_ends_all_the_same_but_not_at_once() {
+        let state = tempfile::tempdir().unwrap();
+        let until = now().after(Duration::from_millis(300));
+        assert!(wait_for_end(state.path(), until).unwrap());
+        assert!(now() >= until);
     }
 
     #[test]
@@ -122,8 +140,7 @@ mod tests {
         if Path::new(SYSTEMD).is_dir() {
             return;
         }
-        let resume =
-            Resume { program: "/bin/true".into(), at_once: Vec::new(), after_waiting: vec!["x".into()] };
+        let resume = Resume { program: "/bin/true".into(), arguments: vec!["x".into()] };
         let resumer = schedule_resume(Duration::from_secs(1), &resume).unwrap();
         assert!(matches!(resumer, Resumer::Process(id) if id > 1));
     }

@@ -21,7 +21,7 @@ pub(super) struct Careful {
     pub(super) enforcer: Box<dyn Enforcer>,
     pub(super) agreement: Agreement,
     pub(super) inbox: Inbox,
-    /// How many entries there were right after the worker's last change: the next answer to that question.
+    /// How many entries there were when the look began: the next answer to that question.
     pub(super) told: Option<Tally>,
 }
 
@@ -73,7 +73,8 @@ impl Enforcer for Careful {
     }
 
     fn tally(&mut self) -> Result<Tally, EnforceError> {
-        self.told.take().map_or_else(|| self.enforcer.tally(), Ok)
+        // After a repair the number is taken as it is, own changes included.
+        self.told.take().map_or_else(|| self.agreement.look(self.enforcer.as_mut()).0, Ok)
     }
 
     fn destroy(&mut self, target: IpNet) -> Result<Destroyed, EnforceError> {

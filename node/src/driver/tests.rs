@@ -1,0 +1,55 @@
+use std::sync::mpsc::Receiver;
+
+use smartfw_core::config::PolicyConfig;
+
+use super::*;
+use crate::{
+    health::Health,
+    inbox::{Inbox, inbox},
+    logs::{Limits, LogPaths},
+};
+
+/// A driver at work, and the ends of the ways that it uses.
+struct Case {
+    inbox: Inbox,
+    failures: Receiver<String>,
+    thread: JoinHandle<()>,
+    _folder: tempfile::TempDir,
+}
+
+impl Case {
+    fn start() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let (vital, failures) = Vital::new();
+        let (counters, health) = (Arc::<Counters>::default(), Arc::<Health>::default());
+        let (inbox, inputs) = inbox(counters.clone());
+        let paths = LogPaths::new(folder.path(), folder.path());
+        let limits = Limits { max_size: 1 << 20, keep: 1 };
+        let (logs, _) = Logs::start(&paths, limits, counters.clone(), health.clone(), &vital).unwrap();
+        let (boot, _) = BootSnapshot::start(folder.path(), Arc::new(|| None), health, &vital).unwrap();
+        let driver = Driver {
+            agent: Agent::new(PolicyConfig::default(), 1, clock::now()),
+            inputs,
+            queue: Arc::default(),
+            backlog: Arc::default(),
+            feed: Arc::new(Feed::new(counters.clone())),
+            followers: broadcast::Sender::new(1),
+            logs,
+            boot,
+            recent: Arc::default(),
+            may_change_kernel: false,
+            counters,
+        };
+        let thread = driver.start(&vital).unwrap();
+        Self { inbox, failures, thread, _folder: folder }
+    }
+}
+
+#[test]
+fn a_dead_driver_is_told_of_and_leaves_nobody_waiting() {
+    let case = Case::start();
+    case.inbox.send(Input::Ask(Box::new(|_, _| panic!("injected"))));
+    assert_eq!(case.failures.recv().unwrap(), "the thread `driver` panicked: injected");
+    case.thread.join().unwrap();
+    assert!(case.inbox.ask(|_, _| ()).is_none());
+}
