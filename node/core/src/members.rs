@@ -135,6 +135,14 @@ pub struct MembersConfig {
     pub seeds: Vec<SocketAddr>,
 }
 
+/// A probe without an answer yet.
+#[derive(Clone, Copy, Debug)]
+struct Probe {
+    node: NodeId,
+    number: u8,
+    sent: Time,
+}
+
 /// The membership's state machine. Call [`poll_effect`](Self::poll_effect) until it is empty after every other call.
 pub struct Members<K> {
     keys: K,
@@ -156,8 +164,10 @@ pub struct Members<K> {
     health: Health,
     /// What foca's settings were made for.
     settings: Settings,
-    /// The probe that is under way: of whom, its number, whether it was answered.
-    probe: Option<(NodeId, u8, bool)>,
+    /// The probe that is under way, unless it was answered.
+    probe: Option<Probe>,
+    /// When a genuine datagram was last heard.
+    heard_at: Time,
     budget: Budget,
     chance: Chance,
     /// When this node was last given up for dead and began a new life.
@@ -196,6 +206,7 @@ impl<K: Keys> Members<K> {
             health: settings.health,
             settings,
             probe: None,
+            heard_at: now,
             budget: Budget::default(),
             chance,
             revived_at: None,
@@ -231,7 +242,7 @@ impl<K: Keys> Members<K> {
     pub fn handle_timeout(&mut self, now: Time) {
         self.wake(now);
         while let Some(timer) = self.timers.pop(now) {
-            self.note_failure(&timer);
+            self.judge_probe(&timer);
             self.with_foca(|foca, runtime| foca.handle_timer(timer, runtime));
             self.settle(now);
         }

@@ -3,6 +3,7 @@
 //! ```text
 //! format 1 | kind 1 | sender 32 | epoch 8 | sequence 8 | to: beginning of the id 8, generation 8 | body | signature 64
 //! introduction:  record | chain (length 2)
+//! reminder:      record of the receiver
 //! news:          generation 8 or record | incarnation 2 | message | updates (count 2)
 //! ```
 //! A third party is named by id and generation; both ends know its record.
@@ -29,6 +30,7 @@ const FORMAT: u8 = 1;
 const INTRODUCTION: u8 = 1;
 const ASKS: u8 = 2;
 const RECORD: u8 = 4;
+const REMINDER: u8 = 8;
 
 /// Whom a datagram is for: so that it is worth nothing to anybody else, nor to a later life of the same.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,6 +64,13 @@ pub(super) fn introduction(keys: &impl Keys, envelope: &Envelope, record: &Recor
     let chain = Some(keys.chain()).filter(|chain| chain.len() <= MAX_CHAIN).unwrap_or_default();
     out.extend_from_slice(&(chain.len() as u16).to_be_bytes());
     out.extend_from_slice(chain);
+    seal(keys, out)
+}
+
+/// Tells a member of a later life of its own, which it has forgotten.
+pub(super) fn reminder(keys: &impl Keys, envelope: &Envelope, record: &Record) -> Vec<u8> {
+    let mut out = begin(envelope, REMINDER);
+    record.put(&mut out);
     seal(keys, out)
 }
 
@@ -128,6 +137,8 @@ pub(super) struct Opened<'a> {
 pub(super) enum Body<'a> {
     /// Who the sender is.
     Introduction { record: Record, chain: &'a [u8], asks: bool },
+    /// Who we are.
+    Reminder(Record),
     /// What foca says there.
     News(Told<'a>),
 }
@@ -155,6 +166,7 @@ impl<'a> Opened<'a> {
             _ if format != FORMAT => return None,
             INTRODUCTION => Body::introduction(reader, false)?,
             kind if kind == INTRODUCTION | ASKS => Body::introduction(reader, true)?,
+            REMINDER => Body::Reminder(Record::read(&mut reader).filter(|_| reader.is_empty())?),
             0 => Body::News(Told { generation: reader.u64()?, record: None, rest: reader }),
             RECORD => {
                 let record = Record::read(&mut reader)?;

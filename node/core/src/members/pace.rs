@@ -16,9 +16,12 @@ const PROBE_PERIOD: Duration = Duration::from_secs(2);
 const PROBE_ROUND_TRIP: Duration = Duration::from_millis(500);
 /// Others that are asked to probe in our place.
 const INDIRECT_PROBES: usize = 3;
-/// Suspicion lasts three probe periods, times the decimal logarithm of the fleet's size, as in memberlist: time enough
+/// Suspicion lasts four probe periods, times the decimal logarithm of the fleet's size, as in memberlist: time enough
 /// to hear of it through gossip and to refute it.
-const SUSPICION_PERIODS: f64 = 3.0;
+const SUSPICION_PERIODS: f64 = 4.0;
+/// News are passed on so often, times the decimal logarithm of the fleet's size. Half as often again as in memberlist:
+/// at a quarter of all datagrams lost a refutation has to get back in time.
+const TRANSMISSIONS: f64 = 6.0;
 /// News are passed on every 200 ms to three members: 300 members hear them within two seconds. Without news nothing
 /// is sent.
 const GOSSIP_EVERY: Duration = Duration::from_millis(200);
@@ -51,7 +54,7 @@ pub(super) const fn is_busy(backlog: usize) -> bool {
 pub(super) fn config(settings: Settings) -> foca::Config {
     let Settings { size, health, busy } = settings;
     let magnitude = libm::log10(size.max(1) as f64 + 1.0);
-    let transmissions = libm::ceil(magnitude * 4.0).clamp(4.0, 32.0) as u8;
+    let transmissions = libm::ceil(magnitude * TRANSMISSIONS).clamp(4.0, 32.0) as u8;
     let suspicion = PROBE_PERIOD.mul_f64(SUSPICION_PERIODS * magnitude.max(1.0)) * health.factor();
     let every = |frequency, members| {
         NonZeroUsize::new(members).map(|num_members| PeriodicParams { frequency, num_members })
@@ -87,9 +90,9 @@ impl Health {
         self.0 = (self.0 + 2).min(WORST);
     }
 
-    /// A probe was not answered: perhaps it is us who hear nothing.
-    pub(super) fn unanswered(&mut self) {
-        self.0 = (self.0 + 1).min(WORST);
+    /// A probe was not answered, and nobody else was heard either: it is us, most likely.
+    pub(super) fn deaf(&mut self) {
+        self.0 = (self.0 + 2).min(WORST);
     }
 
     /// A probe was answered.

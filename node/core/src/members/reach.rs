@@ -17,7 +17,7 @@ pub(super) const MAX_SEEDS: usize = 64;
 /// Those who are only heard of, at once: a fleet of a thousand that begins together. Who brings more is not heard.
 const MAX_RUMOURS: usize = 1024;
 /// How often somebody who is only heard of is asked.
-const RUMOUR_TRIES: u8 = 3;
+const RUMOUR_TRIES: u8 = 6;
 /// How many who are gone are asked at once by a node that knows nobody alive.
 const LONELY: usize = 8;
 /// How often one of those who are gone is asked, in a fleet of up to sixteen; more seldom in larger ones, where there
@@ -73,7 +73,7 @@ impl<K: Keys> Members<K> {
             let identity = Identity(peer.record.clone());
             self.with_foca(|foca, runtime| foca.announce(identity, runtime));
         } else {
-            self.introduce(now, node, true);
+            self.introduce(now, node, true, None);
         }
     }
 
@@ -124,8 +124,10 @@ impl<K: Keys> Members<K> {
             self.rumours.remove(&node);
         } else if self.budget.write(now) {
             rumour.tries += 1;
-            rumour.next = now.after(Duration::from_secs(1 << rumour.tries));
-            let path = Path::Datagram(rumour.record.card.address);
+            rumour.next = now.after(Duration::from_millis(500 << rumour.tries));
+            // Perhaps UDP does not get through.
+            let stream = rumour.tries % 3 == 0;
+            let path = if stream { Path::Stream(node) } else { Path::Datagram(rumour.record.card.address) };
             let to = Addressee::of(&rumour.record);
             self.send_introduction(path, to, true);
         }

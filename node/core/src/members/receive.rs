@@ -25,9 +25,15 @@ impl<K: Keys> Members<K> {
         if matches!(from, Path::Stream(peer) if peer != envelope.sender) {
             return Err(Refused::Forged);
         }
-        let peer = self.peers.get(&envelope.sender);
-        if peer.is_some_and(|peer| !peer.window.is_new(envelope.epoch, envelope.sequence)) {
+        let window = self.peers.get(&envelope.sender).map(|peer| peer.window);
+        if let Some(window) = window.filter(|window| !window.is_new(envelope.epoch, envelope.sequence)) {
+            if envelope.epoch < window.epoch {
+                self.remind(now, from, &opened);
+            }
             return Err(Refused::Replayed);
+        }
+        if let Body::Reminder(record) = &opened.body {
+            return self.reminded(now, record);
         }
         if let Body::Introduction { record, chain, .. } = &opened.body {
             self.acquaint(now, record, chain, &envelope)?;
@@ -38,7 +44,36 @@ impl<K: Keys> Members<K> {
         match opened.body {
             Body::Introduction { record, asks, .. } => self.introduced(now, from, &envelope, record, asks),
             Body::News(told) => self.told(now, from, &envelope, told),
+            Body::Reminder(_) => Ok(()),
         }
+    }
+
+    /// A member speaks out of an earlier life than its last: it has forgotten that one, or somebody repeats old words,
+    /// and then it will not care.
+    fn remind(&mut self, now: Time, from: Path, opened: &Opened<'_>) {
+        if self.check(now, from, opened).is_ok() {
+            self.send_reminder(now, opened.envelope.sender);
+        }
+    }
+
+    /// Our own signature under a later life than this one: it was forgotten, and nobody will hear us before we are
+    /// beyond it. Whoever brings it need not be known.
+    fn reminded(&mut self, now: Time, record: &Record) -> Result<(), Refused> {
+        if record.id != self.me.0.id || record.generation <= self.me.0.generation {
+            return Err(Refused::Misaddressed);
+        }
+        if !self.budget.may_check(now, false) || !record.is_genuine(&self.keys) {
+            self.budget.forged();
+            return Err(Refused::Forged);
+        }
+        self.outlive(record.generation);
+        Ok(())
+    }
+
+    fn outlive(&mut self, generation: u64) {
+        let generation = generation.saturating_add(1);
+        (self.boot, self.sequence) = (generation, 0);
+        self.begin_life(generation, false);
     }
 
     /// For this life of this node; introductions may also be for whoever listens, and for an earlier life.
@@ -90,6 +125,7 @@ impl<K: Keys> Members<K> {
     /// A genuine datagram of a member has arrived.
     fn heard(&mut self, from: Path, envelope: &Envelope) {
         self.stats.received += 1;
+        self.heard_at = self.now;
         let mine = self.me.0.generation;
         let Some(peer) = self.peers.get_mut(&envelope.sender) else { return };
         let known_before = peer.window.epoch != 0;
@@ -127,7 +163,8 @@ impl<K: Keys> Members<K> {
             if let Some(peer) = self.peers.get_mut(&node) {
                 peer.introduced_at = None;
             }
-            self.introduce(now, node, false);
+            let stream = matches!(from, Path::Stream(_)).then_some(from);
+            self.introduce(now, node, false, stream);
         }
         let alone = self.foca.num_members() == 0;
         let was_gone = !self.is_active(&node);
@@ -168,7 +205,7 @@ impl<K: Keys> Members<K> {
         self.heard(from, envelope);
         if envelope.to.generation != self.me.0.generation {
             // It speaks to an earlier life of ours: it shall know of this one.
-            self.introduce(now, node, false);
+            self.introduce(now, node, false, None);
             return Err(Refused::Misaddressed);
         }
         let news = told
@@ -205,11 +242,11 @@ impl<K: Keys> Members<K> {
                 if let Some((_, sent)) = peer.pinged.take_if(|(pinged, _)| *pinged == number) {
                     peer.measured(now.since(sent));
                     self.health.answered();
-                    self.probe = self.probe.take_if(|(probed, ..)| *probed != node);
+                    self.probe.take_if(|probe| probe.node == node);
                 }
             }
             Message::ForwardedAck { probe_number, .. } => {
-                self.probe = self.probe.take_if(|(_, number, _)| *number != probe_number);
+                self.probe.take_if(|probe| probe.number == probe_number);
             }
             _ => {}
         }
@@ -257,7 +294,7 @@ impl<K: Keys> Members<K> {
             return Some(Member::new(self.me.clone(), update.incarnation(), update.state()));
         }
         if record.generation > self.me.0.generation && record.is_genuine(&self.keys) {
-            self.begin_life(record.generation.saturating_add(1), false);
+            self.outlive(record.generation);
             self.settle(now);
         }
         None

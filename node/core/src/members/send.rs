@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 use foca::{Message, OwnedNotification, Timer};
 
 use super::{
-    Keys, Members, MembersEffect, Path,
+    Keys, Members, MembersEffect, Path, Probe,
     datagram::{self, Addressee, Envelope, News},
     peer::{MemberState, Peer},
     record::Identity,
@@ -31,14 +31,15 @@ impl<K: Keys> Members<K> {
         }
     }
 
-    /// Says who we are, and asks for the same where `asks`; at most once a second to a member.
-    pub(super) fn introduce(&mut self, now: Time, node: NodeId, asks: bool) {
+    /// Says who we are, and asks for the same where `asks`; at most once a second to a member. In the `stream` where
+    /// the question came through one.
+    pub(super) fn introduce(&mut self, now: Time, node: NodeId, asks: bool, stream: Option<Path>) {
         let Some(peer) = self.peers.get_mut(&node) else { return };
         if peer.introduced_at.is_some_and(|at| now.since(at) < INTRODUCE_EVERY) || !self.budget.write(now) {
             return;
         }
         peer.introduced_at = Some(now);
-        let (to, path) = (Addressee::of(&peer.record), route(peer, asks));
+        let (to, path) = (Addressee::of(&peer.record), stream.unwrap_or_else(|| route(peer, asks)));
         self.send_introduction(path, to, asks);
     }
 
@@ -48,12 +49,29 @@ impl<K: Keys> Members<K> {
         self.send(path, bytes);
     }
 
-    /// A probe whose time is over was not answered: perhaps because of us.
-    pub(super) fn note_failure(&mut self, timer: &Timer<Identity>) {
-        if matches!(timer, Timer::ProbeRandomMember(_)) {
-            if let Some((_, _, false)) = self.probe.take() {
-                self.health.unanswered();
-            }
+    /// Tells a member of a later life of its own, at most once a second.
+    pub(super) fn send_reminder(&mut self, now: Time, node: NodeId) {
+        let Some(peer) = self.peers.get_mut(&node) else { return };
+        if peer.introduced_at.is_some_and(|at| now.since(at) < INTRODUCE_EVERY) {
+            return;
+        }
+        peer.introduced_at = Some(now);
+        let (record, path) = (peer.record.clone(), route(peer, false));
+        let envelope = self.envelope(Addressee::of(&record));
+        let bytes = datagram::reminder(&self.keys, &envelope, &record);
+        self.send(path, bytes);
+    }
+
+    /// The time of a probe is over. If it was not answered, and nobody else was heard meanwhile, perhaps it is us: then
+    /// the suspicion that follows lasts longer.
+    pub(super) fn judge_probe(&mut self, timer: &Timer<Identity>) {
+        if !matches!(timer, Timer::ProbeRandomMember(_)) {
+            return;
+        }
+        let Some(probe) = self.probe.take() else { return };
+        if self.size > 1 && self.heard_at <= probe.sent {
+            self.health.deaf();
+            self.adapt();
         }
     }
 
@@ -62,11 +80,11 @@ impl<K: Keys> Members<K> {
         let Some(peer) = self.peers.get_mut(&to.0.id) else { return };
         if let Message::Ping(number) = news.header.message {
             peer.pinged = Some((number, now));
-            self.probe = Some((to.0.id, number, false));
+            self.probe = Some(Probe { node: to.0.id, number, sent: now });
         }
         let (knows, asks) = (peer.knows, wants_answer(&news.header.message));
         if knows == 0 {
-            self.introduce(now, to.0.id, false);
+            self.introduce(now, to.0.id, false, None);
         }
         let Some(peer) = self.peers.get_mut(&to.0.id) else { return };
         let path = route(peer, asks);

@@ -45,6 +45,11 @@ impl Notary {
         chain.resize(800, 0);
         Self { me, chain, known: BTreeSet::new(), revoked: BTreeSet::new() }
     }
+
+    /// With a certificate of another cluster.
+    pub(super) fn foreign(me: NodeId) -> Self {
+        Self { chain: b"elsewhere".to_vec(), ..Self::new(me) }
+    }
 }
 
 impl Keys for Notary {
@@ -80,6 +85,8 @@ pub(super) struct Host {
     pub(super) paused_until: Time,
     pub(super) disk: BTreeMap<NodeId, Remembered>,
     pub(super) events: Vec<(Time, MembersEffect)>,
+    /// By how many seconds its clock is wrong.
+    pub(super) clock: i64,
     inbox: Vec<(Path, Vec<u8>)>,
 }
 
@@ -102,6 +109,8 @@ pub(super) struct Net {
     /// Who wants to be woken when.
     wakes: BTreeSet<(Time, usize)>,
     wake_of: Vec<Time>,
+    /// Datagrams that went through streams, and by UDP.
+    pub(super) ways: Option<(u64, u64)>,
 }
 
 pub(super) fn id(index: usize) -> NodeId {
@@ -126,6 +135,25 @@ pub(super) fn config(index: usize, boot: u64, seeds: &[usize]) -> MembersConfig 
     MembersConfig { id: id(index), card, boot, seeds: seeds.iter().map(|seed| address(*seed)).collect() }
 }
 
+impl Host {
+    /// What its clock shows.
+    fn reads(&self, now: Time) -> Time {
+        shifted(now, self.clock)
+    }
+
+    /// When it wants to be woken.
+    fn due(&self) -> Time {
+        shifted(self.members.poll_timeout(), -self.clock).max(self.paused_until)
+    }
+}
+
+fn shifted(time: Time, seconds: i64) -> Time {
+    if time == Time::NEVER {
+        return time;
+    }
+    Time::from_nanos(time.as_nanos().saturating_add_signed(seconds * 1_000_000_000))
+}
+
 impl Net {
     /// `size` nodes that all know the first one's address, and start within a second.
     pub(super) fn new(size: usize, seed: u64) -> Self {
@@ -143,6 +171,7 @@ impl Net {
             by_id: (0..size).map(|index| (id(index), index)).collect(),
             wakes: BTreeSet::new(),
             wake_of: alloc::vec![Time::NEVER; size],
+            ways: Some((0, 0)),
         };
         for index in 0..size {
             let members = net.start(index, 1, &[0]);
@@ -152,6 +181,7 @@ impl Net {
                 paused_until: Time::ZERO,
                 disk: BTreeMap::new(),
                 events: Vec::new(),
+                clock: 0,
                 inbox: Vec::new(),
             });
             net.collect(index);
@@ -216,17 +246,23 @@ impl Net {
 
     /// Delivers bytes to a node, now.
     pub(super) fn inject(&mut self, to: usize, from: Path, bytes: &[u8]) {
-        let now = self.now;
+        let now = self.hosts[to].reads(self.now);
         self.hosts[to].members.handle_datagram(now, from, bytes);
         self.collect(to);
     }
 
     /// Does something with a node, now.
     pub(super) fn with<R>(&mut self, index: usize, work: impl FnOnce(&mut Members<Notary>, Time) -> R) -> R {
-        let now = self.now;
+        let now = self.hosts[index].reads(self.now);
         let result = work(&mut self.hosts[index].members, now);
         self.collect(index);
         result
+    }
+
+    /// A node listens somewhere else.
+    pub(super) fn readdress(&mut self, index: usize, address: SocketAddr) {
+        self.by_address.remove(&self::address(index));
+        self.by_address.insert(address, index);
     }
 
     fn step(&mut self, end: Time) -> bool {
@@ -243,7 +279,6 @@ impl Net {
             return true;
         }
         self.now = self.now.max(due);
-        let now = self.now;
         if !self.hosts[index].up {
             self.wakes.remove(&(due, index));
             return true;
@@ -251,6 +286,7 @@ impl Net {
         // Whoever slept finds its timers first, and only then what has arrived meanwhile.
         self.with(index, |members, now| members.handle_timeout(now));
         for (from, bytes) in core::mem::take(&mut self.hosts[index].inbox) {
+            let now = self.hosts[index].reads(self.now);
             self.hosts[index].members.handle_datagram(now, from, &bytes);
             self.collect(index);
         }
@@ -266,7 +302,7 @@ impl Net {
             host.inbox.push((from, bytes));
             return;
         }
-        let now = self.now;
+        let now = host.reads(self.now);
         host.members.handle_datagram(now, from, &bytes);
         self.collect(to);
     }
@@ -285,7 +321,7 @@ impl Net {
             }
         }
         let host = &self.hosts[from];
-        let due = host.members.poll_timeout().max(host.paused_until);
+        let due = host.due();
         self.wakes.remove(&(self.wake_of[from], from));
         self.wakes.insert((due, from));
         self.wake_of[from] = due;
@@ -308,6 +344,9 @@ impl Net {
             tap.push((from, to, bytes.clone()));
         }
         let stream = matches!(path, Path::Stream(_));
+        if let Some((streams, datagrams)) = &mut self.ways {
+            *if stream { streams } else { datagrams } += 1;
+        }
         let lost = !stream && (!self.udp || self.chance.next() % 1000 < self.loss);
         if self.cut.contains(&(from, to)) || lost {
             return;
