@@ -77,7 +77,7 @@ impl Entry {
 
     /// At most how many bytes it is encoded: runs are cut by it before they are.
     pub fn weight(&self) -> usize {
-        const FRAME: usize = 80;
+        const FRAME: usize = 120;
         FRAME
             + match self {
                 Self::Block(block) => block.reason.len(),
