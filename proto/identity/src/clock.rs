@@ -26,9 +26,3 @@ impl fmt::Debug for Shown {
         fmt::Display::fmt(self, f)
     }
 }
-
-/// What the system's clock says.
-pub(crate) fn system() -> Time {
-    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
-    Time::from_nanos(since.map_or(0, |d| u64::try_from(d.as_nanos()).unwrap_or(u64::MAX)))
-}

@@ -1,9 +1,13 @@
 //! Keys: who somebody is, and what they signed.
 
 use std::fmt;
+use std::sync::Arc;
 
 use ring::rand::{SecureRandom, SystemRandom};
 use ring::signature::{ED25519, Ed25519KeyPair, KeyPair as _, UnparsedPublicKey};
+use rustls::crypto::ring::sign::any_eddsa_type;
+use rustls::sign::SigningKey;
+use rustls_pki_types::PrivatePkcs8KeyDer;
 use smartfw_core::fleet::{NodeId, ORDER_DOMAIN, RUN_DOMAIN};
 use thiserror::Error;
 use zeroize::Zeroizing;
@@ -71,6 +75,7 @@ pub struct Key {
     pair: Ed25519KeyPair,
     public: PublicKey,
     pkcs8: Zeroizing<Vec<u8>>,
+    handshakes: Arc<dyn SigningKey>,
 }
 
 /// A key could not be made or read.
@@ -102,7 +107,9 @@ impl Key {
         let pair = Ed25519KeyPair::from_pkcs8(bytes).map_err(|e| KeyError::Malformed(e.to_string()))?;
         let public = pair.public_key().as_ref().try_into();
         let public = PublicKey(public.map_err(|_| KeyError::Malformed("its public half is short".into()))?);
-        Ok(Self { pair, public, pkcs8: Zeroizing::new(bytes.to_vec()) })
+        let handshakes = any_eddsa_type(&PrivatePkcs8KeyDer::from(bytes));
+        let handshakes = handshakes.map_err(|e| KeyError::Malformed(e.to_string()))?;
+        Ok(Self { pair, public, pkcs8: Zeroizing::new(bytes.to_vec()), handshakes })
     }
 
     /// The private key itself, for [`from_pkcs8`](Self::from_pkcs8).
@@ -118,6 +125,11 @@ impl Key {
     /// Whom it makes its holder.
     pub fn id(&self) -> NodeId {
         self.public.id()
+    }
+
+    /// The same key as TLS handshakes use it.
+    pub(crate) fn handshakes(&self) -> Arc<dyn SigningKey> {
+        self.handshakes.clone()
     }
 
     /// Signs `bytes` for one purpose.

@@ -12,13 +12,17 @@ mod file;
 mod found;
 mod identity;
 mod issue;
+mod judge;
 mod key;
 mod ledger;
 mod name;
 mod pem;
+mod revocation;
+mod revocations;
 mod root;
 mod seal;
 mod signer;
+pub mod tls;
 mod token;
 mod trust;
 
@@ -28,9 +32,14 @@ pub use file::{FILE_BYTES, FileError};
 pub use found::{FoundError, Founded, Founding};
 pub use identity::{Current, Identity, IdentityError, Renewal};
 pub use issue::{BACKDATED, IssueError, LEAF_LIFE, ROOT_LIFE, SIGNER_LIFE, request};
+pub use judge::{Codec, Judge, RunSigner, sign_order};
 pub use key::{Domain, Key, KeyError, PublicKey};
 pub use ledger::{Give, Invitation, Ledger, LedgerError, NAMES, TOKENS};
 pub use name::{BadLabel, LABEL_BYTES, Label, MemberName, Role, Subject, UnknownRole};
+pub use revocation::{
+    Author, REVOCATION_BYTES, REVOCATIONS, REVOCATIONS_EACH, ROOT_REVOCATIONS, Revocation, RevocationError, RevocationSet,
+};
+pub use revocations::Revocations;
 pub use root::{Root, RootError};
 pub use seal::{PASSPHRASE_CHARS, Passphrase, SealError};
 pub use signer::{Joined, Joining, SignError, Signer, TOKEN_LIFE};
