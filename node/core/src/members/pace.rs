@@ -25,8 +25,8 @@ const TRANSMISSIONS: f64 = 6.0;
 /// News are passed on every 200 ms to three members: 300 members hear them within two seconds. Without news nothing
 /// is sent.
 const GOSSIP_EVERY: Duration = Duration::from_millis(200);
-/// And every 50 ms while many come at once: nine members fit into a datagram.
-const GOSSIP_BUSY_EVERY: Duration = Duration::from_millis(50);
+/// And every 100 ms while many come at once: nine members fit into a datagram.
+const GOSSIP_BUSY_EVERY: Duration = Duration::from_millis(100);
 /// So many are many.
 const BUSY: usize = 16;
 /// One member a minute is asked for members, against news that were lost: a datagram, so 25 bytes a second.

@@ -3,6 +3,8 @@
 use alloc::{sync::Arc, vec::Vec};
 use core::time::Duration;
 
+use foca::State;
+
 use super::{Card, Remembered, bytes::Reader, record::Record, window::Window};
 use crate::{Time, class::named, fleet::NodeId};
 
@@ -48,6 +50,9 @@ pub(super) struct Peer {
     pub(super) introduced_at: Option<Time>,
     /// Datagrams that wanted an answer since the last one that came by UDP.
     pub(super) unanswered: u8,
+    /// The strongest news of this life that foca has heard: most of what is passed on has been heard before, and foca
+    /// would search its list for it.
+    heard: Option<(u16, u8)>,
     /// The last probe: its number, and when it was sent.
     pub(super) pinged: Option<(u8, Time)>,
 }
@@ -68,6 +73,7 @@ impl Peer {
             knows: 0,
             introduced_at: None,
             unanswered: 0,
+            heard: None,
             pinged: None,
         }
     }
@@ -104,6 +110,25 @@ impl Peer {
 
     pub(super) const fn is_active(&self) -> bool {
         matches!(self.state, MemberState::Alive | MemberState::Suspect)
+    }
+
+    /// A later life begins.
+    pub(super) fn renew(&mut self, record: Arc<Record>) {
+        (self.record, self.knows, self.introduced_at, self.heard) = (record, 0, None, None);
+    }
+
+    /// Whether these news of its present life are any: a later incarnation, or a worse state (SWIM, section 4.2).
+    pub(super) fn is_news(&mut self, incarnation: u16, state: State) -> bool {
+        let strength = match state {
+            State::Alive => (incarnation, 0),
+            State::Suspect => (incarnation, 1),
+            State::Down => (u16::MAX, 2),
+        };
+        let news = self.heard.is_none_or(|heard| strength > heard);
+        if news {
+            self.heard = Some(strength);
+        }
+        news
     }
 
     /// A datagram that wants an answer is about to be sent: whether it should go through a stream.

@@ -282,9 +282,10 @@ impl<K: Keys> Members<K> {
                 }
             }
         }
-        let peer = self.peers.get(&record.id)?;
+        let peer = self.peers.get_mut(&record.id)?;
         let state = if peer.record.left { State::Down } else { update.state() };
-        Some(Member::new(Identity(peer.record.clone()), update.incarnation(), state))
+        peer.is_news(update.incarnation(), state)
+            .then(|| Member::new(Identity(peer.record.clone()), update.incarnation(), state))
     }
 
     /// What is said of this node: a later life than ours is one that we have forgotten.
@@ -310,7 +311,7 @@ impl<K: Keys> Members<K> {
             _ if !record.is_genuine(&self.keys) => false,
             Some(peer) => {
                 let changed = peer.is_active() && peer.record.card != record.card;
-                (peer.record, peer.knows, peer.introduced_at) = (record, 0, None);
+                peer.renew(record);
                 if changed {
                     self.effects.push_back(MembersEffect::Changed(peer.member()));
                 }

@@ -127,22 +127,24 @@ pub(super) struct Identity(pub(super) Arc<Record>);
 
 impl PartialEq for Identity {
     fn eq(&self, other: &Self) -> bool {
-        (self.0.id, self.0.generation) == (other.0.id, other.0.generation)
+        self.0.generation == other.0.generation && self.0.id == other.0.id
     }
 }
 
 impl Eq for Identity {}
 
 impl foca::Identity for Identity {
-    type Addr = NodeId;
+    /// The first half of the id: foca compares it with every member at every update, and 128 bits are enough to tell
+    /// members apart.
+    type Addr = u128;
 
     /// A new life needs a signature, which foca cannot make: see `Members::revive`.
     fn renew(&self) -> Option<Self> {
         None
     }
 
-    fn addr(&self) -> NodeId {
-        self.0.id
+    fn addr(&self) -> u128 {
+        self.0.id.0.first_chunk().map_or(0, |half| u128::from_be_bytes(*half))
     }
 
     fn win_addr_conflict(&self, adversary: &Self) -> bool {

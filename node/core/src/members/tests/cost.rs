@@ -32,7 +32,8 @@ fn a_dead_member_costs_little() {
     let mut net = Net::formed(5, 51);
     net.hosts[4].up = false;
     net.run(Duration::from_secs(60));
-    let bytes = |net: &Net| net.hosts[0].members.stats().sent_bytes + net.hosts[0].members.stats().sent * HEADERS;
+    let bytes =
+        |net: &Net| net.hosts[0].members.stats().sent_bytes + net.hosts[0].members.stats().sent * HEADERS;
     let before = bytes(&net);
     net.run(Duration::from_secs(300));
     let rate = (bytes(&net) - before) / 300;

@@ -102,7 +102,10 @@ fn what_was_recorded_before_a_restart_is_worth_nothing_after_it() {
         net.inject(0, udp(*from), bytes);
     }
     assert_eq!(net.state(1, 0), state, "the dead do not rise");
-    assert!(net.hosts[0].members.stats().received - received <= 12, "their last words are counted, not believed");
+    assert!(
+        net.hosts[0].members.stats().received - received <= 12,
+        "their last words are counted, not believed"
+    );
 }
 
 #[test]
@@ -176,7 +179,10 @@ fn who_is_called_dead_by_a_liar_comes_back_by_itself() {
     let bytes = liar.says(&to, alloc::vec![foca::Member::down(Identity(victim))]);
     net.inject(0, udp(4), &bytes);
     assert_eq!(net.state(2, 0), Some(MemberState::Dead));
-    assert!(net.until(10, |net| (0..4).all(|at| at == 2 || net.state(2, at) == Some(MemberState::Alive))).is_some());
+    assert!(
+        net.until(10, |net| (0..4).all(|at| at == 2 || net.state(2, at) == Some(MemberState::Alive)))
+            .is_some()
+    );
 }
 
 #[test]

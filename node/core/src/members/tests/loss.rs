@@ -8,8 +8,7 @@ use crate::members::*;
 /// The share of "somebody sees somebody" that is true.
 fn seen(net: &Net) -> f64 {
     let up = net.hosts.iter().filter(|host| host.up).count();
-    let alive: usize =
-        net.hosts.iter().filter(|host| host.up).map(|host| host.members.alive().count()).sum();
+    let alive: usize = net.hosts.iter().filter(|host| host.up).map(|host| host.members.alive().count()).sum();
     alive as f64 / (up * (up - 1)) as f64
 }
 
