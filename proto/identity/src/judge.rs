@@ -231,3 +231,6 @@ impl Chains {
     }
 }
 
+
+#[cfg(test)]
+mod tests;

@@ -162,6 +162,13 @@ impl Ledger {
         Ok(self.read()?.names.get(name).map(|given| given.to))
     }
 
+    /// Many at once, since each change is flushed.
+    #[cfg(test)]
+    pub(crate) fn fill(&self, tokens: impl Iterator<Item = Token>, invitation: Invitation) {
+        let issued = |token: Token| (token.hash(), Issued { invitation: invitation.clone(), used: None });
+        self.change(Time::ZERO, |book| Ok(book.tokens.extend(tokens.map(issued)))).unwrap();
+    }
+
     fn change(
         &self,
         now: Time,

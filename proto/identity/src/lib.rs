@@ -9,6 +9,8 @@
 mod certificate;
 mod clock;
 mod file;
+#[cfg(test)]
+mod fixture;
 mod found;
 mod identity;
 mod issue;

@@ -296,3 +296,6 @@ fn decode<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T, RevocationError>
     let (value, rest) = postcard::take_from_bytes(bytes).map_err(|e| malformed(e.to_string()))?;
     if rest.is_empty() { Ok(value) } else { Err(malformed("bytes follow it".into())) }
 }
+
+#[cfg(test)]
+mod tests;

@@ -302,3 +302,6 @@ fn untaken(name: &Label, holder: Option<NodeId>, joining: NodeId) -> Result<(), 
         _ => Ok(()),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -81,3 +81,6 @@ async fn sweep(revocations: Arc<Revocations>, streams: Arc<OpenStreams>) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

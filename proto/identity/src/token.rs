@@ -72,6 +72,11 @@ impl Token {
         sha256(self.secret.as_slice())
     }
 
+    #[cfg(test)]
+    pub(crate) fn secret_for_tests(&self) -> [u8; SECRET] {
+        *self.secret
+    }
+
     fn to_bytes(&self) -> Zeroizing<Vec<u8>> {
         let expires = self.expires.as_secs().to_be_bytes();
         let mut bytes = Zeroizing::new(Vec::with_capacity(BYTES));

@@ -371,3 +371,6 @@ impl Trust {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
