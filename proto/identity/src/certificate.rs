@@ -12,6 +12,7 @@ use x509_parser::x509::SubjectPublicKeyInfo;
 
 use crate::key::{PublicKey, sha256};
 use crate::name::Subject;
+use crate::pem;
 
 /// The longest certificate and the longest request: ours are about 500 bytes.
 pub const CERTIFICATE_BYTES: usize = 2048;
@@ -71,6 +72,22 @@ impl Certificate {
             authority: constraints.is_some_and(|c| c.value.ca),
             der: CertificateDer::from(der.to_vec()),
         })
+    }
+
+    /// Reads the one certificate in a PEM text: another cluster's root that an operator adds.
+    ///
+    /// # Errors
+    /// When there is not exactly one, or it is none of ours.
+    pub fn from_pem(text: &str) -> Result<Self, CertificateError> {
+        match pem::decode(pem::CERTIFICATE, text.as_bytes()).map_err(malformed)?.as_slice() {
+            [der] => Self::parse(der),
+            other => Err(malformed(format!("{} certificates are in the text instead of one", other.len()))),
+        }
+    }
+
+    /// As PEM text.
+    pub fn to_pem(&self) -> String {
+        pem::encode(pem::CERTIFICATE, &self.der).as_str().to_owned()
     }
 
     /// Its bytes.

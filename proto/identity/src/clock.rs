@@ -26,3 +26,9 @@ impl fmt::Debug for Shown {
         fmt::Display::fmt(self, f)
     }
 }
+
+/// What the system's clock says: for handshakes and open streams only.
+pub(crate) fn system() -> Time {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    Time::from_secs(since.map_or(0, |since| since.as_secs()))
+}

@@ -18,7 +18,9 @@ pub enum FileError {
     #[error("{0} is missing: this node has no identity yet; make a cluster with `cluster init` or join one")]
     Missing(PathBuf),
     /// Others could read or change it.
-    #[error("{path} has mode {mode:o}: others could read it; run `chmod 600 {path}` and consider the key known")]
+    #[error(
+        "{path} has mode {mode:o}: others could read it; run `chmod 600 {path}` and consider the key known"
+    )]
     Loose {
         /// The file.
         path: PathBuf,

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use smartfw_core::Time;
+use smartfw_core::fleet::NodeId;
 use tempfile::TempDir;
 
 use crate::found::{Founded, Founding};
@@ -12,7 +13,9 @@ use crate::issue::request;
 use crate::key::Key;
 use crate::ledger::Invitation;
 use crate::name::{Label, Role};
-use crate::signer::{Joined, Joining};
+use crate::revocations::Revocations;
+use crate::root::Root;
+use crate::signer::{Joined, Joining, Known};
 use crate::token::Token;
 
 pub(crate) const DAY: Duration = Duration::from_secs(86_400);
@@ -21,6 +24,13 @@ pub(crate) struct World {
     pub(crate) dir: TempDir,
     pub(crate) now: Time,
     pub(crate) founded: Founded,
+    pub(crate) revocations: Revocations,
+}
+
+pub(crate) type Holder = dyn Fn(&Label) -> Option<NodeId>;
+
+pub(crate) fn nobody(_: &Label) -> Option<NodeId> {
+    None
 }
 
 pub(crate) fn label(text: &str) -> Label {
@@ -53,7 +63,12 @@ impl World {
         let founding =
             Founding { cluster: &cluster, site: &site, signer: &label("first"), operator: &label("alice") };
         let founded = founding.found(dir.path(), now).unwrap();
-        Self { dir, now, founded }
+        let revocations = Revocations::in_memory(founded.identity.trust().clone());
+        Self { dir, now, founded, revocations }
+    }
+
+    pub(crate) fn known<'a>(&'a self, holder: &'a Holder, root: Option<&'a Root>) -> Known<'a> {
+        Known { holder, revocations: &self.revocations, root }
     }
 
     pub(crate) fn invitation(&self, role: Role) -> Invitation {
@@ -74,8 +89,10 @@ impl World {
         let invitation = Invitation { expires: at.after(DAY), ..self.invitation(role) };
         let token = self.founded.signer.invite(invitation, at).unwrap();
         let joining = Joining { name: &label(name), request: &request(&key).unwrap() };
-        match self.founded.signer.redeem(&token, &joining, |_| None, None, at).unwrap() {
-            Joined::Member(chain) => Identity::new(key, chain, self.founded.identity.trust().clone()).unwrap(),
+        match self.founded.signer.redeem(&token, &joining, self.known(&nobody, None), at).unwrap() {
+            Joined::Member(chain) => {
+                Identity::new(key, chain, self.founded.identity.trust().clone()).unwrap()
+            }
             Joined::Signer(_) => panic!("use `Signer::new`"),
         }
     }

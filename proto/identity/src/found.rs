@@ -60,7 +60,8 @@ impl Founding<'_> {
     pub fn found(&self, folder: &Path, now: Time) -> Result<Founded, FoundError> {
         let root = Root::create(self.cluster, now)?;
         let key = Arc::new(Key::generate().map_err(SignError::from)?);
-        let authority = root.sign_signer(self.site, self.signer, key.public(), now).map_err(SignError::from)?;
+        let authority =
+            root.sign_signer(self.site, self.signer, key.public(), now).map_err(SignError::from)?;
         let (signer, identity) = Signer::new(key, authority, root.certificate().clone(), folder, now)?;
         let key = Arc::new(Key::generate().map_err(SignError::from)?);
         let chain = signer.admit(self.operator, Role::Operator, key.public(), now)?;

@@ -214,8 +214,7 @@ pub(crate) fn load_key(path: &Path, passphrase: Option<&Passphrase>) -> Result<K
 }
 
 pub(crate) fn save_certificates(path: &Path, certificates: &[&Certificate]) -> Result<(), FileError> {
-    let text: String =
-        certificates.iter().map(|c| pem::encode(pem::CERTIFICATE, c.der()).as_str().to_owned()).collect();
+    let text: String = certificates.iter().map(|certificate| certificate.to_pem()).collect();
     file::write(path, text.as_bytes())
 }
 

@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use smartfw_core::fleet::{
-    Entry, NodeId, OperatorOrder, OrderVerifier, RUN_BYTES, RUN_ENTRIES, RunHeader, RunParts, SealError, SignedOrder,
-    SignedRun, Signer, Unverified, VerifiedRun, Verifier,
+    Entry, NodeId, OperatorOrder, OrderVerifier, RUN_BYTES, RUN_ENTRIES, RunHeader, RunParts, SealError,
+    SignedOrder, SignedRun, Signer, Unverified, VerifiedRun, Verifier,
 };
 
 use crate::identity::{Current, Identity};
@@ -230,7 +230,6 @@ impl Chains {
         }
     }
 }
-
 
 #[cfg(test)]
 mod tests;

@@ -43,10 +43,14 @@ pub struct Invitation {
 #[derive(Debug, Error)]
 pub enum LedgerError {
     /// No such token.
-    #[error("this signer never gave out that token, or forgot it: print a new one with `smartfw-cli cluster token`")]
+    #[error(
+        "this signer never gave out that token, or forgot it: print a new one with `smartfw-cli cluster token`"
+    )]
     Unknown,
     /// It was used before.
-    #[error("the token was used already, at {at} by {by}: if that was not you, run `smartfw-cli cluster revoke {by}`; print a new one")]
+    #[error(
+        "the token was used already, at {at} by {by}: if that was not you, run `smartfw-cli cluster revoke {by}`; print a new one"
+    )]
     Used {
         /// When.
         at: Shown,
@@ -57,7 +61,9 @@ pub enum LedgerError {
     #[error("the token expired at {0}: print a new one with `smartfw-cli cluster token`")]
     Expired(Shown),
     /// Another member has the name.
-    #[error("the name {name} is taken by {by}: choose another, or take it over with `cluster token --replace {name}`")]
+    #[error(
+        "the name {name} is taken by {by}: choose another, or take it over with `cluster token --replace {name}`"
+    )]
     Taken {
         /// The name.
         name: Label,
@@ -166,7 +172,11 @@ impl Ledger {
     #[cfg(test)]
     pub(crate) fn fill(&self, tokens: impl Iterator<Item = Token>, invitation: Invitation) {
         let issued = |token: Token| (token.hash(), Issued { invitation: invitation.clone(), used: None });
-        self.change(Time::ZERO, |book| Ok(book.tokens.extend(tokens.map(issued)))).unwrap();
+        let filled = self.change(Time::ZERO, |book| {
+            book.tokens.extend(tokens.map(issued));
+            Ok(())
+        });
+        filled.unwrap();
     }
 
     fn change(
@@ -178,7 +188,8 @@ impl Ledger {
         let mut book = self.read()?;
         book.forget(now);
         change(&mut book)?;
-        let bytes = postcard::to_allocvec(&book).map_err(|e| FileError::malformed(&self.path, "a ledger", e))?;
+        let bytes =
+            postcard::to_allocvec(&book).map_err(|e| FileError::malformed(&self.path, "a ledger", e))?;
         Ok(file::write(&self.path, &bytes)?)
     }
 
@@ -222,7 +233,9 @@ impl Book {
         let issued = self.tokens.get(&token.hash()).ok_or(LedgerError::Unknown)?;
         match issued.used {
             Some((at, by)) => Err(LedgerError::Used { at: Shown(at), by }),
-            None if now >= issued.invitation.expires => Err(LedgerError::Expired(Shown(issued.invitation.expires))),
+            None if now >= issued.invitation.expires => {
+                Err(LedgerError::Expired(Shown(issued.invitation.expires)))
+            }
             None => Ok(&issued.invitation),
         }
     }
@@ -245,5 +258,22 @@ impl Book {
             now.since(over) <= MEMORY
         });
         self.names.retain(|_, given| now <= given.until.after(GRACE));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_a_ledger_or_refused(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+            let dir = tempfile::tempdir().unwrap();
+            let path = dir.path().join("ledger");
+            file::write(&path, &bytes).unwrap();
+            let _ = Ledger::at(path).holder(&Label::default_site());
+        }
     }
 }

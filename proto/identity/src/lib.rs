@@ -4,6 +4,16 @@
 //! This crate makes keys and certificates, lets machines join by one-time tokens, keeps the set of who was expelled,
 //! signs and checks runs and orders, and opens and accepts connections with mutual TLS.
 //!
+//! A folder `<state>/identity/` (0700) holds, each written whole or not at all and with mode 0600:
+//!
+//! | file | what |
+//! |---|---|
+//! | `key.pem` | the private key: PKCS#8, or under a passphrase (Argon2id, ChaCha20-Poly1305) |
+//! | `chain.pem` | our certificate, then our signer's |
+//! | `root.pem` | the root's certificate |
+//! | `authority.pem`, `ledger`, `ledger.lock` | of signers: the right to sign; tokens' hashes and names |
+//! | `revocations` | who was expelled |
+//!
 //! Everything that judges takes the time as an argument; only the TLS handshakes ask the system's clock.
 
 mod certificate;
@@ -39,11 +49,12 @@ pub use key::{Domain, Key, KeyError, PublicKey};
 pub use ledger::{Give, Invitation, Ledger, LedgerError, NAMES, TOKENS};
 pub use name::{BadLabel, LABEL_BYTES, Label, MemberName, Role, Subject, UnknownRole};
 pub use revocation::{
-    Author, REVOCATION_BYTES, REVOCATIONS, REVOCATIONS_EACH, ROOT_REVOCATIONS, Revocation, RevocationError, RevocationSet,
+    Author, REVOCATION_BYTES, REVOCATIONS, REVOCATIONS_EACH, ROOT_REVOCATIONS, Revocation, RevocationError,
+    RevocationSet,
 };
 pub use revocations::Revocations;
 pub use root::{Root, RootError};
 pub use seal::{PASSPHRASE_CHARS, Passphrase, SealError};
-pub use signer::{Joined, Joining, SignError, Signer, TOKEN_LIFE};
+pub use signer::{Joined, Joining, Known, SignError, Signer, TOKEN_LIFE};
 pub use token::{BadToken, Token};
 pub use trust::{Chain, GRACE, Member, Refused, Roles, Standing, Trust};

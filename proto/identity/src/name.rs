@@ -16,7 +16,9 @@ pub struct Label(String);
 
 /// The text is no [`Label`].
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
-#[error("{0:?} cannot be a name: use 1 to 63 of a-z, 0-9, '.', '_' and '-', beginning with a letter or a digit")]
+#[error(
+    "{0:?} cannot be a name: use 1 to 63 of a-z, 0-9, '.', '_' and '-', beginning with a letter or a digit"
+)]
 pub struct BadLabel(String);
 
 impl Label {
@@ -26,7 +28,11 @@ impl Label {
     /// When the text has other characters, is empty or is too long.
     pub fn new(text: &str) -> Result<Self, BadLabel> {
         let small = text.to_ascii_lowercase();
-        if is_label(&small) { Ok(Self(small)) } else { Err(BadLabel(text.chars().take(LABEL_BYTES).collect())) }
+        if is_label(&small) {
+            Ok(Self(small))
+        } else {
+            Err(BadLabel(text.chars().take(LABEL_BYTES).collect()))
+        }
     }
 
     /// The site of a member that was given none.

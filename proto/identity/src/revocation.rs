@@ -108,7 +108,12 @@ impl Revocation {
     ///
     /// # Errors
     /// When the author is no operator, its certificate does not hold now, or the member is an operator.
-    pub fn by_operator(author: &Identity, node: NodeId, role: Role, now: Time) -> Result<Vec<u8>, RevocationError> {
+    pub fn by_operator(
+        author: &Identity,
+        node: NodeId,
+        role: Role,
+        now: Time,
+    ) -> Result<Vec<u8>, RevocationError> {
         if role == Role::Operator {
             return Err(RevocationError::NeedsRoot);
         }
@@ -182,7 +187,9 @@ impl RevocationSet {
         let at = (revocation.author, revocation.node);
         match self.entries.get(&at) {
             // Said twice: all members keep the same one of the two, so that their digests agree.
-            Some(known) if (known.issued, &known.bytes) <= (revocation.issued, &revocation.bytes) => Ok(false),
+            Some(known) if (known.issued, &known.bytes) <= (revocation.issued, &revocation.bytes) => {
+                Ok(false)
+            }
             Some(_) => {
                 self.entries.insert(at, revocation);
                 Ok(false)
@@ -193,7 +200,9 @@ impl RevocationSet {
 
     fn add(&mut self, revocation: Revocation) -> Result<(), RevocationError> {
         match revocation.author {
-            Author::Root if self.by_root.len() >= ROOT_REVOCATIONS => return Err(RevocationError::Full("the root")),
+            Author::Root if self.by_root.len() >= ROOT_REVOCATIONS => {
+                return Err(RevocationError::Full("the root"));
+            }
             Author::Root => {
                 self.by_root.insert(revocation.node);
             }
@@ -251,7 +260,7 @@ impl RevocationSet {
     pub fn check(&self, member: &Member) -> Result<(), Refused> {
         let revoked = [member.id, member.signer].into_iter().find(|id| self.is_revoked(id, member.role));
         match revoked {
-            Some(id) => Err(Refused::Revoked { who: member.name.clone(), id }),
+            Some(id) => Err(Refused::Revoked { who: member.name.clone().into(), id }),
             None => Ok(()),
         }
     }

@@ -3,10 +3,12 @@
 use std::path::{Path, PathBuf};
 use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
+use smartfw_core::fleet::NodeId;
 use tokio::sync::watch;
 
 use crate::file::{self, FileError};
 use crate::key::sha256;
+use crate::name::{MemberName, Role};
 use crate::revocation::{Revocation, RevocationError, RevocationSet};
 use crate::trust::{Member, Refused, Trust};
 
@@ -92,6 +94,18 @@ impl Revocations {
     pub fn check(&self, member: &Member) -> Result<(), Refused> {
         match self.read().as_ref() {
             Ok(set) => set.check(member),
+            Err(why) => Err(Refused::RevocationsUnreadable(why.clone())),
+        }
+    }
+
+    /// Nothing, when the holder of a key is not expelled: before it is given a certificate of this name and role.
+    ///
+    /// # Errors
+    /// When it is, or when nobody knows.
+    pub fn check_key(&self, id: NodeId, role: Role, who: &MemberName) -> Result<(), Refused> {
+        match self.read().as_ref() {
+            Ok(set) if set.is_revoked(&id, role) => Err(Refused::Revoked { who: who.clone().into(), id }),
+            Ok(_) => Ok(()),
             Err(why) => Err(Refused::RevocationsUnreadable(why.clone())),
         }
     }

@@ -68,7 +68,13 @@ impl Root {
     ///
     /// # Errors
     /// When the certificate cannot be made.
-    pub fn sign_signer(&self, site: &Label, name: &Label, key: &PublicKey, now: Time) -> Result<Certificate, IssueError> {
+    pub fn sign_signer(
+        &self,
+        site: &Label,
+        name: &Label,
+        key: &PublicKey,
+        now: Time,
+    ) -> Result<Certificate, IssueError> {
         let name = MemberName { cluster: self.cluster().clone(), site: site.clone(), name: name.clone() };
         let subject = Subject::Member { name, role: Role::Signer };
         issue::authority(&subject, key, (&self.certificate, &self.key), now)

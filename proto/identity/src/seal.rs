@@ -51,7 +51,9 @@ impl std::fmt::Debug for Passphrase {
 #[derive(Debug, Error)]
 pub enum SealError {
     /// The passphrase is too short.
-    #[error("the passphrase is too short: use at least {PASSPHRASE_CHARS} characters, better four random words")]
+    #[error(
+        "the passphrase is too short: use at least {PASSPHRASE_CHARS} characters, better four random words"
+    )]
     Short,
     /// The passphrase is wrong, or the bytes were changed: the two cannot be told apart.
     #[error("the passphrase does not open this key: type it again; if it is right, the file is damaged")]

@@ -15,6 +15,7 @@ use crate::issue::{self, IssueError};
 use crate::key::{Key, KeyError, PublicKey, random};
 use crate::ledger::{Give, Invitation, Ledger, LedgerError};
 use crate::name::{Label, MemberName, Role, Subject};
+use crate::revocations::Revocations;
 use crate::root::Root;
 use crate::token::Token;
 use crate::trust::{Chain, Member, Refused, Standing, Trust};
@@ -45,6 +46,17 @@ pub struct Joining<'a> {
     pub request: &'a [u8],
 }
 
+/// What is known of the cluster when somebody asks to join.
+#[derive(Clone, Copy)]
+pub struct Known<'a> {
+    /// Who has a name, as far as this member knows.
+    pub holder: &'a dyn Fn(&Label) -> Option<NodeId>,
+    /// Who was expelled.
+    pub revocations: &'a Revocations,
+    /// The root, where it is on this machine: needed for signers only.
+    pub root: Option<&'a Root>,
+}
+
 /// What it gets.
 #[derive(Clone, Debug)]
 pub enum Joined {
@@ -61,7 +73,9 @@ pub enum SignError {
     #[error(transparent)]
     Ledger(#[from] LedgerError),
     /// The token is of another signer.
-    #[error("the token was given out by {issuer}, and this is {here}: only the signer that printed a token redeems it")]
+    #[error(
+        "the token was given out by {issuer}, and this is {here}: only the signer that printed a token redeems it"
+    )]
     WrongSigner {
         /// Whose token it is.
         issuer: NodeId,
@@ -81,17 +95,19 @@ pub enum SignError {
         bound: Label,
     },
     /// Only the root makes signers.
-    #[error("only the root makes signers: import the cluster's root on this machine first, then redeem the token again")]
+    #[error(
+        "only the root makes signers: import the cluster's root on this machine first, then redeem the token again"
+    )]
     RootNeeded,
     /// The member that asks is not in good standing.
     #[error(transparent)]
     Refused(#[from] Refused),
     /// It expired.
     #[error("{0} has expired, and the expired cannot renew: let it join again with a new token")]
-    Expired(MemberName),
+    Expired(Box<MemberName>),
     /// It asks for another key.
     #[error("{0} asks for a certificate about another key than its own: a new key needs a new token")]
-    OtherKey(MemberName),
+    OtherKey(Box<MemberName>),
     /// The token would live too long.
     #[error("a token lives at most seven days")]
     TooLong,
@@ -188,17 +204,16 @@ impl Signer {
     }
 
     /// Lets a machine join. Name, role, site and usages are the token's and ours; of the request only the key counts.
-    /// The token is used up on disk before the certificate exists. `holder` says who has a name in the cluster, as far
-    /// as this member knows; `root` is needed for signers only.
+    /// The token is used up on disk before the certificate exists.
     ///
     /// # Errors
-    /// When the token is not good here, the name is taken, or the request does not show that its sender has the key.
+    /// When the token is not good here, the name is taken, the key was revoked, or the request does not show that its
+    /// sender has the key.
     pub fn redeem(
         &self,
         token: &Token,
         joining: &Joining<'_>,
-        holder: impl FnOnce(&Label) -> Option<NodeId>,
-        root: Option<&Root>,
+        known: Known<'_>,
         now: Time,
     ) -> Result<Joined, SignError> {
         self.is_mine(token)?;
@@ -206,27 +221,35 @@ impl Signer {
         let key = requested_key(joining.request)?;
         let name = chosen_name(&invitation, joining.name)?;
         if invitation.replace.is_none() {
-            untaken(name, holder(name), key.id())?;
+            untaken(name, (known.holder)(name), key.id())?;
         }
+        let full = self.full_name(&invitation.site, name);
+        known.revocations.check_key(key.id(), invitation.role, &full)?;
         if invitation.role == Role::Signer {
-            return self.make_signer(token, &invitation.site, name, &key, root, now);
+            return self.make_signer(token, &invitation.site, name, &key, known.root, now);
         }
         let until = now.after(issue::LEAF_LIFE);
         self.ledger.redeem(token, Give { name, to: key.id(), until }, now)?;
-        let full = self.full_name(&invitation.site, name);
         Ok(Joined::Member(self.certify(&full, invitation.role, &key, now)?))
     }
 
     /// Gives a member a new certificate about the same key, name, site and role.
     ///
     /// # Errors
-    /// When it has expired, asks for another key, or its name was given to another.
-    pub fn renew(&self, member: &Member, request: &[u8], now: Time) -> Result<Chain, SignError> {
+    /// When it was revoked or has expired, asks for another key, or its name was given to another.
+    pub fn renew(
+        &self,
+        member: &Member,
+        request: &[u8],
+        revocations: &Revocations,
+        now: Time,
+    ) -> Result<Chain, SignError> {
+        revocations.check(member)?;
         if member.standing(now)? != Standing::Valid {
-            return Err(SignError::Expired(member.name.clone()));
+            return Err(SignError::Expired(member.name.clone().into()));
         }
         if requested_key(request)? != member.key {
-            return Err(SignError::OtherKey(member.name.clone()));
+            return Err(SignError::OtherKey(member.name.clone().into()));
         }
         if member.role == Role::Signer && member.id != self.key.id() {
             return Err(SignError::Refused(Refused::Path("a signer renews itself")));
@@ -236,11 +259,25 @@ impl Signer {
     }
 
     /// Gives a member its first certificate without a token: for the operator that founds the cluster.
-    pub(crate) fn admit(&self, name: &Label, role: Role, key: &PublicKey, now: Time) -> Result<Chain, SignError> {
+    pub(crate) fn admit(
+        &self,
+        name: &Label,
+        role: Role,
+        key: &PublicKey,
+        now: Time,
+    ) -> Result<Chain, SignError> {
         let name = self.full_name(&self.name.site, name);
         let chain = self.certify(&name, role, key, now)?;
         self.give(&self.trust.check(&chain)?, now)?;
         Ok(chain)
+    }
+
+    /// Who has a name, as far as this signer gave it.
+    ///
+    /// # Errors
+    /// When the ledger cannot be read.
+    pub fn holder(&self, name: &Label) -> Result<Option<NodeId>, SignError> {
+        Ok(self.ledger.holder(name)?)
     }
 
     /// Until when its right to sign holds; renewing it needs the root.

@@ -26,6 +26,7 @@ use std::time::Duration;
 
 use tokio::task::JoinHandle;
 
+use crate::clock::system;
 use crate::identity::Current;
 use crate::revocations::Revocations;
 use open::OpenStreams;
@@ -34,6 +35,9 @@ use open::OpenStreams;
 pub const HANDSHAKE: Duration = Duration::from_secs(5);
 /// How long a stranger's connection for joining may stay: one request and one answer.
 pub const JOINING: Duration = Duration::from_secs(30);
+
+/// How often open streams are judged anew by the clock: against a grace of thirty days, this is nothing.
+const AGING: Duration = Duration::from_secs(600);
 
 /// What members speak.
 const MEMBER_ALPN: &[u8] = b"h2";
@@ -50,7 +54,8 @@ pub struct Net {
 }
 
 impl Net {
-    /// Connections of this identity. Streams of whom the set comes to revoke are closed at once.
+    /// Connections of this identity. Streams of whom the set comes to revoke are closed at once,
+    /// and those of members whose grace ends within ten minutes.
     ///
     /// # Panics
     /// Outside a tokio runtime.
@@ -74,11 +79,18 @@ impl Drop for Net {
 
 async fn sweep(revocations: Arc<Revocations>, streams: Arc<OpenStreams>) {
     let mut changes = revocations.changes();
-    while changes.changed().await.is_ok() {
-        // A set that became unreadable keeps what is open: only new connections fail closed.
-        if revocations.unreadable().is_none() {
-            streams.close_where(|member| revocations.check(member).is_err());
+    let mut aging = tokio::time::interval(AGING);
+    loop {
+        tokio::select! {
+            grown = changes.changed() => if grown.is_err() { return },
+            _ = aging.tick() => {}
         }
+        let now = system();
+        // A set that became unreadable keeps what is open: only new connections fail closed.
+        let known = revocations.unreadable().is_none();
+        streams.close_where(|member| {
+            member.standing(now).is_err() || (known && revocations.check(member).is_err())
+        });
     }
 }
 

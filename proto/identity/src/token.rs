@@ -37,7 +37,9 @@ pub struct Token {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub enum BadToken {
     /// It is something else.
-    #[error("this is no token: it should begin with `{PREFIX}`; print a new one with `smartfw-cli cluster token`")]
+    #[error(
+        "this is no token: it should begin with `{PREFIX}`; print a new one with `smartfw-cli cluster token`"
+    )]
     NoToken,
     /// Letters are missing or wrong.
     #[error("the token is incomplete or mistyped: copy it again, all of it")]

@@ -122,7 +122,7 @@ impl Member {
     /// # Errors
     /// When its certificate does not hold yet, or expired longer ago than [`GRACE`].
     pub fn standing(&self, at: Time) -> Result<Standing, Refused> {
-        let who = self.name.clone();
+        let who = self.name.clone().into();
         if at < self.not_before {
             Err(Refused::NotYetValid { who, from: Shown(self.not_before), at: Shown(at) })
         } else if at <= self.not_after {
@@ -143,7 +143,7 @@ impl Member {
             Standing::Valid => Ok(()),
             Standing::Grace => {
                 let (until, at) = (Shown(self.not_after), Shown(at));
-                Err(Refused::Expired { who: self.name.clone(), until, at })
+                Err(Refused::Expired { who: self.name.clone().into(), until, at })
             }
         }
     }
@@ -162,7 +162,9 @@ pub enum Refused {
     #[error("its chain of certificates is none of ours: {0}")]
     Shape(&'static str),
     /// Another cluster's, or forged.
-    #[error("its certificate was not signed under the root of cluster {cluster}: it is of another cluster, or forged")]
+    #[error(
+        "its certificate was not signed under the root of cluster {cluster}: it is of another cluster, or forged"
+    )]
     Foreign {
         /// Our cluster.
         cluster: Label,
@@ -171,20 +173,24 @@ pub enum Refused {
     #[error("its certificate breaks a rule of who may sign what: {0}")]
     Path(&'static str),
     /// Too early.
-    #[error("the certificate of {who} holds from {from} only, and it is {at} here: compare the clocks of both")]
+    #[error(
+        "the certificate of {who} holds from {from} only, and it is {at} here: compare the clocks of both"
+    )]
     NotYetValid {
         /// Whose.
-        who: MemberName,
+        who: Box<MemberName>,
         /// Its beginning.
         from: Shown,
         /// When it was looked at.
         at: Shown,
     },
     /// Too late.
-    #[error("the certificate of {who} expired at {until}, and it is {at} here: let it join again with a new token")]
+    #[error(
+        "the certificate of {who} expired at {until}, and it is {at} here: let it join again with a new token"
+    )]
     Expired {
         /// Whose.
-        who: MemberName,
+        who: Box<MemberName>,
         /// Its end.
         until: Shown,
         /// When it was looked at.
@@ -194,7 +200,7 @@ pub enum Refused {
     #[error("{who} ({id}) was revoked: it needs a new key and a new token to come back")]
     Revoked {
         /// Whose certificate.
-        who: MemberName,
+        who: Box<MemberName>,
         /// The revoked key: the member's own, or its signer's.
         id: NodeId,
     },
@@ -205,7 +211,7 @@ pub enum Refused {
     #[error("{who} is a {role}, and this is for {wanted} only")]
     WrongRole {
         /// Who it is.
-        who: MemberName,
+        who: Box<MemberName>,
         /// Its role.
         role: Role,
         /// Whom this is for.
@@ -215,7 +221,7 @@ pub enum Refused {
     #[error("{who} ({id}) answered where {expected} was expected: the address was given to another member")]
     WrongMember {
         /// Who it is.
-        who: MemberName,
+        who: Box<MemberName>,
         /// Its key.
         id: NodeId,
         /// Who should have been there.
@@ -250,7 +256,7 @@ impl Roles {
         if self.0.contains(&member.role) {
             return Ok(());
         }
-        Err(Refused::WrongRole { who: member.name.clone(), role: member.role, wanted: self })
+        Err(Refused::WrongRole { who: member.name.clone().into(), role: member.role, wanted: self })
     }
 }
 

@@ -1,7 +1,7 @@
 use std::time::Duration;
 
-use smartfw_core::{Class, Time};
 use smartfw_core::fleet::{FleetBlock, OrderKind, Version};
+use smartfw_core::{Class, Time};
 
 use super::*;
 use crate::fixture::{DAY, World, before, noon};
@@ -53,7 +53,15 @@ impl Court {
 }
 
 fn header(origin: &Identity, issued: Time) -> RunHeader {
-    RunHeader { cluster: "prod".into(), site: None, origin: origin.id(), epoch: 1, first: 1, issued, floor: Version::default() }
+    RunHeader {
+        cluster: "prod".into(),
+        site: None,
+        origin: origin.id(),
+        epoch: 1,
+        first: 1,
+        issued,
+        floor: Version::default(),
+    }
 }
 
 fn withdraw() -> Entry {
@@ -121,7 +129,11 @@ fn nobody_speaks_for_another_or_for_another_cluster_or_site() {
     let signed = |header: RunHeader| {
         let bytes = Plain.encode_run(&header, &[withdraw()]).unwrap();
         let signature = node.key().sign(Domain::Run, &bytes);
-        court.judge.verify(&SignedRun { bytes: bytes.into(), signature, certificate: node.chain().to_bytes().into() })
+        court.judge.verify(&SignedRun {
+            bytes: bytes.into(),
+            signature,
+            certificate: node.chain().to_bytes().into(),
+        })
     };
     assert_eq!(signed(header(&other, now)), Err(Unverified::WrongOrigin));
     let cluster = RunHeader { cluster: "test".into(), ..header(&node, now) };
@@ -142,7 +154,11 @@ fn a_run_has_one_to_a_thousand_entries_and_sequences_that_fit() {
     let signed = |header: RunHeader, entries: Vec<Entry>| {
         let bytes = Plain.encode_run(&header, &entries).unwrap();
         let signature = node.key().sign(Domain::Run, &bytes);
-        court.judge.verify(&SignedRun { bytes: bytes.into(), signature, certificate: node.chain().to_bytes().into() })
+        court.judge.verify(&SignedRun {
+            bytes: bytes.into(),
+            signature,
+            certificate: node.chain().to_bytes().into(),
+        })
     };
     let header = header(&node, court.world.now);
     assert!(signed(header.clone(), vec![withdraw(); RUN_ENTRIES]).is_ok());
@@ -172,10 +188,13 @@ fn a_runs_certificate_is_judged_when_the_run_was_issued() {
 #[test]
 fn a_coordinator_carries_orders_and_says_nothing_itself() {
     let court = Court::new();
-    let (coordinator, operator) = (court.world.join(Role::Coordinator, "view"), &court.world.founded.operator);
+    let (coordinator, operator) =
+        (court.world.join(Role::Coordinator, "view"), &court.world.founded.operator);
     let now = court.world.now;
     let order = Entry::Order(court.order(operator));
-    assert!(court.judge.verify(&sealed(&coordinator, header(&coordinator, now), vec![order.clone()])).is_ok());
+    assert!(
+        court.judge.verify(&sealed(&coordinator, header(&coordinator, now), vec![order.clone()])).is_ok()
+    );
     for (who, entries) in [(&coordinator, vec![order.clone(), withdraw()]), (operator, vec![order])] {
         let refused = court.judge.verify(&sealed(who, header(who, now), entries)).unwrap_err();
         assert!(matches!(refused, Unverified::BadCertificate(_)), "{refused}");
@@ -187,7 +206,10 @@ fn a_run_of_the_expelled_is_verified_but_none_of_whom_an_expelled_signer_made() 
     let court = Court::new();
     let node = court.world.join(Role::Node, "web-1");
     court.expel(node.id());
-    assert!(court.judge.verify(&run(&node, court.world.now)).is_ok(), "the log voids it, but for orders that it carries");
+    assert!(
+        court.judge.verify(&run(&node, court.world.now)).is_ok(),
+        "the log voids it, but for orders that it carries"
+    );
     court.expel(court.world.founded.identity.id());
     let refused = court.judge.verify(&run(&node, court.world.now)).unwrap_err();
     assert!(matches!(refused, Unverified::BadCertificate(_)), "{refused}");
@@ -217,7 +239,10 @@ fn an_order_of_another_or_changed_or_out_of_time_is_refused() {
         court.judge.verify_order(&order).unwrap_err()
     };
     assert_eq!(with(&|order| order.signature[0] ^= 1), Unverified::Forged);
-    assert_eq!(with(&|order| order.signature = operator.key().sign(Domain::Run, &order.bytes)), Unverified::Forged);
+    assert_eq!(
+        with(&|order| order.signature = operator.key().sign(Domain::Run, &order.bytes)),
+        Unverified::Forged
+    );
     let by_node = with(&|order| {
         order.signature = node.key().sign(Domain::Order, &order.bytes);
         order.certificate = node.chain().to_bytes().into();

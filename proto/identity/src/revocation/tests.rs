@@ -131,14 +131,21 @@ fn one_operator_cannot_fill_the_set_and_nobody_can_for_the_root() {
         id[..8].copy_from_slice(&(number as u64).to_be_bytes());
         NodeId(id)
     };
-    let like = |revocation: &Revocation, author, number| Revocation { node: numbered(number), author, ..revocation.clone() };
+    let like = |revocation: &Revocation, author, number| Revocation {
+        node: numbered(number),
+        author,
+        ..revocation.clone()
+    };
     let said = world.says(&world.founded.operator, id(1));
     for operator in 0..REVOCATIONS / REVOCATIONS_EACH {
         let author = Author::Operator { id: id(operator as u8), signer: id(200) };
         for number in 0..REVOCATIONS_EACH {
             assert!(set.insert(like(&said, author, number)).unwrap());
         }
-        assert!(matches!(set.insert(like(&said, author, usize::MAX)), Err(RevocationError::Full("this operator"))));
+        assert!(matches!(
+            set.insert(like(&said, author, usize::MAX)),
+            Err(RevocationError::Full("this operator"))
+        ));
     }
     let author = Author::Operator { id: id(100), signer: id(200) };
     assert!(matches!(set.insert(like(&said, author, 0)), Err(RevocationError::Full("all operators"))));
@@ -159,7 +166,10 @@ fn a_set_comes_back_from_disk() {
     let bytes = world.says(&world.founded.operator, node.id()).bytes().to_vec();
     let (new, refused) = kept.insert([bytes.as_slice(), b"rubbish"]).unwrap();
     assert_eq!((new.len(), new[0].node), (1, node.id()));
-    assert!(matches!(refused, Some(RevocationError::Malformed(_))), "what is bad does not keep out what is good");
+    assert!(
+        matches!(refused, Some(RevocationError::Malformed(_))),
+        "what is bad does not keep out what is good"
+    );
     assert!(changes.has_changed().unwrap());
     changes.mark_unchanged();
     assert!(kept.insert([bytes.as_slice()]).unwrap().0.is_empty());

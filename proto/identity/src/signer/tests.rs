@@ -1,9 +1,10 @@
 use rcgen::{BasicConstraints, CertificateParams, IsCa, KeyUsagePurpose, SanType};
 
 use super::*;
-use crate::fixture::{DAY, World, label, noon};
+use crate::fixture::{DAY, World, label, nobody, noon};
 use crate::identity::Renewal;
 use crate::issue::request;
+use crate::revocation::Revocation;
 
 fn key() -> Arc<Key> {
     Arc::new(Key::generate().unwrap())
@@ -23,7 +24,7 @@ impl Newcomer {
 
     fn joins(&self, world: &World, token: &Token) -> Result<Joined, SignError> {
         let joining = Joining { name: &self.name, request: &self.request };
-        world.founded.signer.redeem(token, &joining, |_| None, None, world.now)
+        world.founded.signer.redeem(token, &joining, world.known(&nobody, None), world.now)
     }
 }
 
@@ -86,7 +87,7 @@ fn two_processes_cannot_both_redeem_a_token() {
     Newcomer::new("web-1").joins(&world, &token).unwrap();
     let late = Newcomer::new("web-2");
     let joining = Joining { name: &late.name, request: &late.request };
-    let refused = twin.redeem(&token, &joining, |_| None, None, world.now).unwrap_err();
+    let refused = twin.redeem(&token, &joining, world.known(&nobody, None), world.now).unwrap_err();
     assert!(matches!(refused, SignError::Ledger(LedgerError::Used { .. })));
 }
 
@@ -96,7 +97,7 @@ fn an_expired_token_is_refused() {
     let (newcomer, token) = (Newcomer::new("web-1"), world.token(Role::Node));
     let joining = Joining { name: &newcomer.name, request: &newcomer.request };
     let at = world.now.after(DAY);
-    let refused = world.founded.signer.redeem(&token, &joining, |_| None, None, at).unwrap_err();
+    let refused = world.founded.signer.redeem(&token, &joining, world.known(&nobody, None), at).unwrap_err();
     assert!(matches!(refused, SignError::Ledger(LedgerError::Expired(_))), "{refused}");
     let long = Invitation { expires: world.now.after(TOKEN_LIFE + DAY), ..world.invitation(Role::Node) };
     assert!(matches!(world.founded.signer.invite(long, world.now), Err(SignError::TooLong)));
@@ -109,7 +110,7 @@ fn only_the_signer_that_gave_out_a_token_redeems_it() {
     let (second, newcomer) = (second_signer(&world, elsewhere.path()), Newcomer::new("web-1"));
     let joining = Joining { name: &newcomer.name, request: &newcomer.request };
     let token = world.token(Role::Node);
-    let refused = second.redeem(&token, &joining, |_| None, None, world.now).unwrap_err();
+    let refused = second.redeem(&token, &joining, world.known(&nobody, None), world.now).unwrap_err();
     assert!(matches!(refused, SignError::WrongSigner { .. }), "{refused}");
     let foreign = World::new(noon()).token(Role::Node);
     assert!(matches!(newcomer.joins(&world, &foreign), Err(SignError::WrongCluster)));
@@ -120,7 +121,8 @@ fn second_signer(world: &World, folder: &Path) -> Signer {
     let newcomer = Newcomer::new("second");
     let joining = Joining { name: &newcomer.name, request: &newcomer.request };
     let (first, token) = (&world.founded.signer, world.token(Role::Signer));
-    let joined = first.redeem(&token, &joining, |_| None, Some(&world.founded.root), world.now).unwrap();
+    let joined =
+        first.redeem(&token, &joining, world.known(&nobody, Some(&world.founded.root)), world.now).unwrap();
     let Joined::Signer(authority) = joined else { panic!("no signer") };
     let root = world.founded.root.certificate().clone();
     Signer::new(newcomer.key, authority, root, folder, world.now).unwrap().0
@@ -133,14 +135,16 @@ fn a_second_signer_needs_the_root_and_then_renews_what_the_first_signed() {
     assert!(matches!(newcomer.joins(&world, &token), Err(SignError::RootNeeded)));
     let other_root = World::new(noon()).founded.root;
     let joining = Joining { name: &newcomer.name, request: &newcomer.request };
-    let refused = world.founded.signer.redeem(&token, &joining, |_| None, Some(&other_root), world.now);
+    let refused =
+        world.founded.signer.redeem(&token, &joining, world.known(&nobody, Some(&other_root)), world.now);
     assert!(matches!(refused, Err(SignError::RootNeeded)));
 
     let elsewhere = tempfile::tempdir().unwrap();
     let second = second_signer(&world, elsewhere.path());
     let node = world.join(Role::Node, "web-1");
     let later = world.now.after(DAY * 20);
-    let chain = second.renew(node.member(), &request(node.key()).unwrap(), later).unwrap();
+    let chain =
+        second.renew(node.member(), &request(node.key()).unwrap(), &world.revocations, later).unwrap();
     let renewed = node.renewed(chain).unwrap();
     assert_eq!(renewed.member().not_after, later.after(DAY * 30));
     assert_eq!((renewed.member().id, &renewed.member().name), (node.id(), &node.member().name));
@@ -167,7 +171,8 @@ fn a_request_that_asks_for_more_gets_what_the_token_says() {
 #[test]
 fn a_request_about_anothers_key_is_refused_and_the_token_stays_good() {
     let world = World::new(noon());
-    let (mut thief, victim, token) = (Newcomer::new("web-1"), Newcomer::new("web-2"), world.token(Role::Node));
+    let (mut thief, victim, token) =
+        (Newcomer::new("web-1"), Newcomer::new("web-2"), world.token(Role::Node));
     let mut request = victim.request.clone();
     let signature = request.len() - 1;
     request[signature] ^= 1;
@@ -190,8 +195,10 @@ fn a_taken_name_is_refused_whoever_knows_that_it_is() {
 
     let stranger = Newcomer::new("web-9");
     let joining = Joining { name: &stranger.name, request: &stranger.request };
-    let known = |_: &Label| Some(one.key.id());
-    let refused = world.founded.signer.redeem(&token, &joining, known, None, world.now).unwrap_err();
+    let id = one.key.id();
+    let holder = move |_: &Label| Some(id);
+    let refused =
+        world.founded.signer.redeem(&token, &joining, world.known(&holder, None), world.now).unwrap_err();
     assert!(matches!(refused, SignError::Ledger(LedgerError::Taken { .. })), "the cluster knows it");
     stranger.joins(&world, &token).unwrap();
 }
@@ -205,7 +212,8 @@ fn a_token_to_replace_is_bound_to_the_name() {
     let token = world.founded.signer.invite(invitation, world.now).unwrap();
     assert!(matches!(other.joins(&world, &token), Err(SignError::WrongName { .. })));
     assert_eq!(member(new.joins(&world, &token).unwrap(), &world).name.name, label("web-1"));
-    let refused = world.founded.signer.renew(&replaced, &old.request, world.now).unwrap_err();
+    let refused =
+        world.founded.signer.renew(&replaced, &old.request, &world.revocations, world.now).unwrap_err();
     assert!(matches!(refused, SignError::Ledger(LedgerError::Taken { .. })), "the old one has lost its name");
 }
 
@@ -216,11 +224,20 @@ fn the_expired_and_other_keys_are_not_renewed() {
     let signer = &world.founded.signer;
     let asked = request(node.key()).unwrap();
     let grace = node.member().not_after.after(DAY);
-    assert!(matches!(signer.renew(node.member(), &asked, grace), Err(SignError::Expired(_))));
+    assert!(matches!(
+        signer.renew(node.member(), &asked, &world.revocations, grace),
+        Err(SignError::Expired(_))
+    ));
     let past = node.member().not_after.after(DAY * 40);
-    assert!(matches!(signer.renew(node.member(), &asked, past), Err(SignError::Refused(_))));
+    assert!(matches!(
+        signer.renew(node.member(), &asked, &world.revocations, past),
+        Err(SignError::Refused(_))
+    ));
     let other = request(&key()).unwrap();
-    assert!(matches!(signer.renew(node.member(), &other, world.now), Err(SignError::OtherKey(_))));
+    assert!(matches!(
+        signer.renew(node.member(), &other, &world.revocations, world.now),
+        Err(SignError::OtherKey(_))
+    ));
 }
 
 #[test]
@@ -307,4 +324,19 @@ fn only_the_hash_of_a_token_is_on_disk() {
     let kept = std::fs::read(world.dir.path().join(LEDGER)).unwrap();
     assert!(!kept.windows(16).any(|window| window == secret));
     assert!(kept.windows(32).any(|window| window == token.hash()));
+}
+
+#[test]
+fn the_revoked_are_neither_renewed_nor_let_in_again_with_the_same_key() {
+    let world = World::new(noon());
+    let (newcomer, operator) = (Newcomer::new("web-1"), &world.founded.operator);
+    let joined = member(newcomer.joins(&world, &world.token(Role::Node)).unwrap(), &world);
+    let bytes = Revocation::by_operator(operator, joined.id, Role::Node, world.now).unwrap();
+    world.revocations.insert([bytes.as_slice()]).unwrap();
+    let renewed = world.founded.signer.renew(&joined, &newcomer.request, &world.revocations, world.now);
+    assert!(matches!(renewed, Err(SignError::Refused(Refused::Revoked { .. }))));
+    let token = world.token(Role::Node);
+    let again = newcomer.joins(&world, &token).unwrap_err();
+    assert!(matches!(again, SignError::Refused(Refused::Revoked { .. })), "{again}");
+    Newcomer::new("web-2").joins(&world, &token).unwrap();
 }

@@ -196,7 +196,7 @@ impl Door {
         let config = if joins && self.who.joiners {
             config::join_server(&identity)
         } else {
-            let (trust, revocations) = (identity.trust().clone(), self.revocations.clone());
+            let (trust, revocations) = (identity.trust().clone().into(), self.revocations.clone());
             let rules = Rules::Members { trust, revocations, roles: self.who.roles, expected: None };
             config::server(&identity, rules, finding.clone())
         };
@@ -208,7 +208,12 @@ impl Door {
         self.deliver_member(tls, from, &finding).await.map(|()| None)
     }
 
-    async fn deliver_member(&self, tls: TlsStream<TcpStream>, address: SocketAddr, found: &Finding) -> Result<(), Why> {
+    async fn deliver_member(
+        &self,
+        tls: TlsStream<TcpStream>,
+        address: SocketAddr,
+        found: &Finding,
+    ) -> Result<(), Why> {
         let peer = found.peer().ok_or(Refused::NoCertificate)?;
         let gate = Arc::new(Gate::default());
         let place = self.streams.enter(&peer.member, &gate);
@@ -223,7 +228,8 @@ impl Door {
 
     async fn deliver_stranger(&self, tls: TlsStream<TcpStream>, address: SocketAddr) -> Arc<Gate> {
         let gate = Arc::new(Gate::default());
-        let stream = Stream::new(tls.into(), Stranger { address }, gate.clone()).until(Instant::now() + JOINING);
+        let stream =
+            Stream::new(tls.into(), Stranger { address }, gate.clone()).until(Instant::now() + JOINING);
         if self.joiners.send(Ok(stream)).await.is_ok() {
             self.stats.joiners.fetch_add(1, Ordering::Relaxed);
         }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use rustls::client::{Resumption, ResolvesClientCert};
+use rustls::client::{ResolvesClientCert, Resumption};
 use rustls::crypto::{CryptoProvider, ring};
 use rustls::server::{ClientHello, NoServerSessionStorage, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
@@ -15,7 +15,11 @@ use super::verify::{Finding, Rules, Verifier};
 use super::{JOIN_ALPN, MEMBER_ALPN};
 
 /// For members: both sides show certificates.
-pub(super) fn server(identity: &Identity, rules: Rules, finding: Arc<Finding>) -> Result<ServerConfig, Error> {
+pub(super) fn server(
+    identity: &Identity,
+    rules: Rules,
+    finding: Arc<Finding>,
+) -> Result<ServerConfig, Error> {
     let builder = ServerConfig::builder_with_provider(provider()).with_protocol_versions(&[&TLS13])?;
     let builder = builder.with_client_cert_verifier(verifier(rules, finding));
     let config = builder.with_cert_resolver(Arc::new(Ours(shown(identity, false))));
@@ -29,7 +33,11 @@ pub(super) fn join_server(identity: &Identity) -> Result<ServerConfig, Error> {
     Ok(unresumed(config, JOIN_ALPN))
 }
 
-pub(super) fn client(identity: &Identity, rules: Rules, finding: Arc<Finding>) -> Result<ClientConfig, Error> {
+pub(super) fn client(
+    identity: &Identity,
+    rules: Rules,
+    finding: Arc<Finding>,
+) -> Result<ClientConfig, Error> {
     let builder = ClientConfig::builder_with_provider(provider()).with_protocol_versions(&[&TLS13])?;
     let builder = builder.dangerous().with_custom_certificate_verifier(verifier(rules, finding));
     let config = builder.with_client_cert_resolver(Arc::new(Ours(shown(identity, false))));

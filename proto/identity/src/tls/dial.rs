@@ -46,7 +46,11 @@ impl Expected {
         if same_id && same_name {
             return Ok(());
         }
-        Err(Refused::WrongMember { who: member.name.clone(), id: member.id, expected: self.to_string() })
+        Err(Refused::WrongMember {
+            who: member.name.clone().into(),
+            id: member.id,
+            expected: self.to_string(),
+        })
     }
 }
 
@@ -112,7 +116,7 @@ impl Net {
     pub async fn dial(&self, address: SocketAddr, expected: Expected) -> Result<MemberStream, DialError> {
         let identity = self.current.get();
         let rules = Rules::Members {
-            trust: identity.trust().clone(),
+            trust: identity.trust().clone().into(),
             revocations: self.revocations.clone(),
             roles: Roles::SERVING,
             expected: Some(expected),
@@ -135,7 +139,8 @@ impl Token {
     /// When nobody answers in time, or whoever answers is not that signer.
     pub async fn dial(&self, address: SocketAddr) -> Result<(JoinStream, Peer), DialError> {
         let finding = Arc::new(Finding::default());
-        let config = config::join_client(Rules::issuer_of(self), finding.clone()).map_err(|e| unusable(address, e))?;
+        let config =
+            config::join_client(Rules::issuer_of(self), finding.clone()).map_err(|e| unusable(address, e))?;
         let (tls, first, peer) = greet(address, config, &finding).await?;
         let stream = Stream::new(tls.into(), Stranger { address }, Arc::default());
         Ok((stream.preceded_by(first), peer))
@@ -168,7 +173,8 @@ async fn greet(
     finding: &Finding,
 ) -> Result<(TlsStream<TcpStream>, Vec<u8>, Peer), DialError> {
     let connecting = async {
-        let tcp = TcpStream::connect(address).await.map_err(|source| DialError::Connect { address, source })?;
+        let tcp =
+            TcpStream::connect(address).await.map_err(|source| DialError::Connect { address, source })?;
         let _ = tcp.set_nodelay(true);
         let name = ServerName::IpAddress(address.ip().into());
         let connected = TlsConnector::from(Arc::new(config)).connect(name, tcp).await;
@@ -192,7 +198,9 @@ fn explain(address: SocketAddr, source: io::Error, finding: &Finding) -> DialErr
     }
     match RefusedUs::of(&source) {
         Some(why) => DialError::RefusedUs { address, why },
-        None => DialError::Handshake { address, source: tls_error(&source).map_or(source.kind().into(), wrap) },
+        None => {
+            DialError::Handshake { address, source: tls_error(&source).map_or(source.kind().into(), wrap) }
+        }
     }
 }
 

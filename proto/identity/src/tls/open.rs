@@ -61,10 +61,10 @@ impl OpenStreams {
         let mut table = self.table();
         let same = table.open.iter().filter(|(_, (other, gate))| other.id == member.id && !gate.is_closed());
         let same: Vec<u64> = same.map(|(number, _)| *number).collect();
-        if same.len() >= STREAMS_EACH {
-            if let Some((_, gate)) = table.open.get(&same[0]) {
-                gate.close();
-            }
+        if same.len() >= STREAMS_EACH
+            && let Some((_, gate)) = table.open.get(&same[0])
+        {
+            gate.close();
         }
         let number = table.next;
         table.next += 1;

@@ -21,7 +21,9 @@ pub enum RefusedUs {
     #[error("our certificate is not of its cluster: check the address, or join that cluster")]
     Foreign,
     /// Ours has expired, or one of the clocks is wrong.
-    #[error("our certificate does not hold now: compare the clocks of both; if they agree, join again with a new token")]
+    #[error(
+        "our certificate does not hold now: compare the clocks of both; if they agree, join again with a new token"
+    )]
     Expired,
     /// We were expelled.
     #[error("we were revoked: to come back, this node needs a new key and a new token")]
@@ -30,7 +32,9 @@ pub enum RefusedUs {
     #[error("our role is not one that it lets in here")]
     Denied,
     /// It cannot let anybody in, or speaks another version of TLS.
-    #[error("it could not finish the handshake: look at its health list; it lets nobody in while its revocations cannot be read")]
+    #[error(
+        "it could not finish the handshake: look at its health list; it lets nobody in while its revocations cannot be read"
+    )]
     Unable,
 }
 
@@ -38,7 +42,9 @@ impl RefusedUs {
     pub(super) const fn of_alert(alert: AlertDescription) -> Option<Self> {
         Some(match alert {
             AlertDescription::CertificateRequired => Self::NoCertificate,
-            AlertDescription::BadCertificate | AlertDescription::UnsupportedCertificate => Self::BadCertificate,
+            AlertDescription::BadCertificate | AlertDescription::UnsupportedCertificate => {
+                Self::BadCertificate
+            }
             AlertDescription::UnknownCA | AlertDescription::DecryptError => Self::Foreign,
             AlertDescription::CertificateExpired => Self::Expired,
             AlertDescription::CertificateRevoked => Self::Revoked,

@@ -30,7 +30,7 @@ pub struct Peer {
 #[derive(Debug)]
 pub(super) enum Rules {
     /// Members of our cluster.
-    Members { trust: Trust, revocations: Arc<Revocations>, roles: Roles, expected: Option<Expected> },
+    Members { trust: Box<Trust>, revocations: Arc<Revocations>, roles: Roles, expected: Option<Expected> },
     /// The signer that gave out a token.
     Issuer { root: [u8; 32], signer: NodeId },
 }
@@ -99,7 +99,12 @@ pub(super) struct Verifier {
 }
 
 impl Verifier {
-    fn judge(&self, leaf: &CertificateDer<'_>, rest: &[CertificateDer<'_>], now: UnixTime) -> Result<(), Error> {
+    fn judge(
+        &self,
+        leaf: &CertificateDer<'_>,
+        rest: &[CertificateDer<'_>],
+        now: UnixTime,
+    ) -> Result<(), Error> {
         let ders: Vec<&[u8]> = std::iter::once(leaf).chain(rest).map(|der| der.as_ref()).collect();
         let now = Time::from_secs(now.as_secs());
         let found = self.rules.judge(&ders, now);

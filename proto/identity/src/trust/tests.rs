@@ -32,7 +32,8 @@ impl Keys {
 
     fn leaf(&self, subject: &Subject, role: Role) -> Chain {
         let authority = self.authority();
-        let leaf = issue::leaf(subject, role, self.leaf.public(), (&authority, &self.signer), noon()).unwrap();
+        let leaf =
+            issue::leaf(subject, role, self.leaf.public(), (&authority, &self.signer), noon()).unwrap();
         Chain::new(leaf, authority)
     }
 
@@ -52,7 +53,8 @@ impl Keys {
         params.not_after = params.not_before + DAY;
         params.subject_alt_names = vec![SanType::URI(subject.to_string().try_into().unwrap())];
         params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
-        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth, ExtendedKeyUsagePurpose::ServerAuth];
+        params.extended_key_usages =
+            vec![ExtendedKeyUsagePurpose::ClientAuth, ExtendedKeyUsagePurpose::ServerAuth];
         change(&mut params);
         let issuer = Issuer::from_ca_cert_der(issuer.0.der(), issuer.1).unwrap();
         Certificate::parse(params.signed_by(self.leaf.public(), &issuer).unwrap().der()).unwrap()
@@ -98,7 +100,10 @@ fn every_role_but_signer_may_be_given_by_a_signer() {
 fn a_signer_is_a_member_by_its_own_word_under_its_own_name_only() {
     let mut keys = keys();
     keys.leaf = Key::from_pkcs8(keys.signer.pkcs8()).unwrap();
-    assert_eq!(keys.check(&keys.leaf(&subject("first", Role::Signer), Role::Signer)).unwrap().role, Role::Signer);
+    assert_eq!(
+        keys.check(&keys.leaf(&subject("first", Role::Signer), Role::Signer)).unwrap().role,
+        Role::Signer
+    );
     let other = keys.check(&keys.leaf(&subject("second", Role::Signer), Role::Signer)).unwrap_err();
     assert_eq!(other, Refused::Path("only the root makes signers"));
 }
@@ -122,7 +127,13 @@ fn a_signer_of_ours_speaks_for_our_cluster_only() {
 fn a_member_signs_nobody() {
     let keys = keys();
     let node = keys.leaf(&subject("web-1", Role::Node), Role::Node);
-    let below = issue::leaf(&subject("web-2", Role::Node), Role::Node, keys.leaf.public(), (node.leaf(), &keys.leaf), noon());
+    let below = issue::leaf(
+        &subject("web-2", Role::Node),
+        Role::Node,
+        keys.leaf.public(),
+        (node.leaf(), &keys.leaf),
+        noon(),
+    );
     let chain = Chain::new(below.unwrap(), node.leaf().clone());
     assert!(matches!(keys.check(&chain), Err(Refused::Path(_))));
 
@@ -130,7 +141,13 @@ fn a_member_signs_nobody() {
     let mut keys = keys;
     keys.leaf = Key::from_pkcs8(keys.signer.pkcs8()).unwrap();
     let own = keys.leaf(&subject("first", Role::Signer), Role::Signer);
-    let below = issue::leaf(&subject("web-2", Role::Node), Role::Node, keys.leaf.public(), (own.leaf(), &keys.signer), noon());
+    let below = issue::leaf(
+        &subject("web-2", Role::Node),
+        Role::Node,
+        keys.leaf.public(),
+        (own.leaf(), &keys.signer),
+        noon(),
+    );
     let refused = keys.check(&Chain::new(below.unwrap(), own.leaf().clone())).unwrap_err();
     assert_eq!(refused, Refused::Path("a member's own certificate signs nobody"));
 }
@@ -139,7 +156,8 @@ fn a_member_signs_nobody() {
 fn the_root_signs_no_members_and_a_signer_no_authorities() {
     let keys = keys();
     let root = (keys.root.certificate(), keys.root.key());
-    let direct = issue::leaf(&subject("web-1", Role::Node), Role::Node, keys.leaf.public(), root, noon()).unwrap();
+    let direct =
+        issue::leaf(&subject("web-1", Role::Node), Role::Node, keys.leaf.public(), root, noon()).unwrap();
     let chain = Chain::new(direct, keys.authority());
     assert!(matches!(keys.check(&chain), Err(Refused::Foreign { .. } | Refused::Path(_))));
     let by_root = Chain::new(chain.leaf().clone(), keys.root.certificate().clone());
@@ -152,7 +170,13 @@ fn the_root_signs_no_members_and_a_signer_no_authorities() {
         params.key_usages = vec![KeyUsagePurpose::KeyCertSign];
         params.extended_key_usages.clear();
     });
-    let below = issue::leaf(&subject("web-2", Role::Node), Role::Node, keys.leaf.public(), (&second, &keys.leaf), noon());
+    let below = issue::leaf(
+        &subject("web-2", Role::Node),
+        Role::Node,
+        keys.leaf.public(),
+        (&second, &keys.leaf),
+        noon(),
+    );
     assert!(keys.check(&Chain::new(below.unwrap(), second.clone())).is_err());
     assert_eq!(keys.check(&Chain::new(second, authority)), Err(Refused::Path("an authority is no member")));
 }
