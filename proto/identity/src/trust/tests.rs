@@ -255,6 +255,8 @@ fn only_the_asked_for_roles_are_admitted() {
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
     #[test]
     fn any_bytes_are_a_chain_or_refused(bytes in prop::collection::vec(any::<u8>(), 0..400)) {
         let _ = (Chain::from_bytes(&bytes), Certificate::parse(&bytes), crate::certificate::requested_key(&bytes));

@@ -57,6 +57,8 @@ async fn a_thousand_half_open_handshakes_keep_no_member_out() {
     let mut stream = node.dial(server.address, Expected::default()).await.unwrap();
     assert!(works(&mut stream).await);
     assert!(server.stats.crowded.load(Ordering::Relaxed) >= HALF_OPEN_EACH as u64);
+    let closed = timeout(Duration::from_secs(1), more[0].read(&mut [0; 8])).await;
+    assert!(matches!(closed, Ok(Ok(0) | Err(_))), "the oldest is dropped long before it is too slow");
     assert_eq!(server.stats.members.load(Ordering::Relaxed), 2);
     sleep(HANDSHAKE + Duration::from_millis(500)).await;
     let gone = |count: &std::sync::atomic::AtomicU64| count.load(Ordering::Relaxed);
