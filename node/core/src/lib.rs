@@ -35,6 +35,7 @@ pub mod prefix;
 pub mod protect;
 pub mod record;
 pub mod sensor;
+pub mod sums;
 pub mod time;
 pub mod verdict;
 

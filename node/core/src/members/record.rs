@@ -94,7 +94,7 @@ impl Record {
         let Card { address, name, site, version, expires } = card;
         out.extend_from_slice(&id.0);
         out.extend_from_slice(&generation.to_be_bytes());
-        out.push(u8::from(*left) * LEFT | u8::from(address.is_ipv6()) * V6);
+        out.push((u8::from(*left) * LEFT) | (u8::from(address.is_ipv6()) * V6));
         match address.ip() {
             IpAddr::V4(v4) => out.extend_from_slice(&v4.octets()),
             IpAddr::V6(v6) => out.extend_from_slice(&v6.octets()),

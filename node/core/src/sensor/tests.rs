@@ -13,3 +13,4 @@ mod net_flood;
 mod port_scan;
 mod slow_dos;
 mod view;
+mod weak;
