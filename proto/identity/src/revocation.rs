@@ -176,6 +176,8 @@ pub struct RevocationSet {
     by_root: BTreeSet<NodeId>,
     /// Whom operators expelled, and how many of them said so.
     by_operators: BTreeMap<NodeId, usize>,
+    /// How much each operator said, by operator and signer.
+    said: BTreeMap<(NodeId, NodeId), usize>,
 }
 
 impl RevocationSet {
@@ -208,23 +210,29 @@ impl RevocationSet {
             }
             Author::Operator { id, signer } => {
                 self.has_room(id, signer)?;
-                *self.by_operators.entry(revocation.node).or_default() += 1;
+                self.count(revocation.node, id, signer);
             }
         }
-        let author = revocation.author;
-        self.entries.insert((author, revocation.node), revocation);
+        let (author, node) = (revocation.author, revocation.node);
+        self.entries.insert((author, node), revocation);
         if author == Author::Root {
-            self.drop_void();
+            self.drop_void(node);
         }
         Ok(())
+    }
+
+    fn count(&mut self, node: NodeId, id: NodeId, signer: NodeId) {
+        *self.by_operators.entry(node).or_default() += 1;
+        *self.said.entry((id, signer)).or_default() += 1;
     }
 
     fn has_room(&self, id: NodeId, signer: NodeId) -> Result<(), RevocationError> {
         if self.by_root.contains(&id) || self.by_root.contains(&signer) {
             return Err(RevocationError::Void(id));
         }
-        let of_it = |author: &Author| matches!(author, Author::Operator { id: other, .. } if *other == id);
-        if self.entries.keys().filter(|(author, _)| of_it(author)).count() >= REVOCATIONS_EACH {
+        let any = |byte| NodeId([byte; 32]);
+        let of_it: usize = self.said.range((id, any(0))..=(id, any(u8::MAX))).map(|(_, count)| count).sum();
+        if of_it >= REVOCATIONS_EACH {
             return Err(RevocationError::Full("this operator"));
         }
         if self.entries.len() - self.by_root.len() >= REVOCATIONS {
@@ -233,17 +241,21 @@ impl RevocationSet {
         Ok(())
     }
 
-    /// What an operator said that the root expelled can never count again.
-    fn drop_void(&mut self) {
-        let Self { entries, by_root, by_operators } = self;
-        entries.retain(|(author, _), _| match author {
+    /// What an operator said whom, or whose signer, the root expelled can never count again.
+    fn drop_void(&mut self, expelled: NodeId) {
+        if !self.said.keys().any(|(id, signer)| expelled == *id || expelled == *signer) {
+            return;
+        }
+        self.entries.retain(|(author, _), _| match author {
             Author::Root => true,
-            Author::Operator { id, signer } => !by_root.contains(id) && !by_root.contains(signer),
+            Author::Operator { id, signer } => expelled != *id && expelled != *signer,
         });
-        by_operators.clear();
-        for (author, node) in entries.keys() {
-            if *author != Author::Root {
-                *by_operators.entry(*node).or_default() += 1;
+        self.by_operators.clear();
+        self.said.clear();
+        let left: Vec<_> = self.entries.keys().copied().collect();
+        for (author, node) in left {
+            if let Author::Operator { id, signer } = author {
+                self.count(node, id, signer);
             }
         }
     }
