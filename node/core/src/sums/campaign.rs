@@ -3,6 +3,8 @@
 use alloc::{collections::BTreeMap, vec::Vec};
 use core::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use super::{FAILING_BYTES, MEMORY, NODES, owners::Ring};
 use crate::{Time, fleet::NodeId, sensor::LoginKind};
 
@@ -18,7 +20,7 @@ const ALARM_EVERY: Duration = Duration::from_secs(30);
 const ALARM_LASTS: Duration = Duration::from_secs(90);
 
 /// Sources as marks in a map of 256 places.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Failing(pub [u8; FAILING_BYTES]);
 
 impl Failing {

@@ -3,6 +3,8 @@
 use alloc::vec::Vec;
 use core::{net::IpAddr, time::Duration};
 
+use serde::{Deserialize, Serialize};
+
 use super::campaign::Failing;
 use crate::sensor::LoginKind;
 
@@ -14,7 +16,7 @@ pub const MAX_PROBES: usize = 4;
 pub const FAILING_BYTES: usize = 32;
 
 /// A message between members. Both ends of a stream know who the other is.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum SumsMessage {
     /// To the owners of the sources; at most [`MAX_CONTRIBUTIONS`].
     Weak(Vec<Contribution>),
@@ -25,7 +27,7 @@ pub enum SumsMessage {
 }
 
 /// What one node has seen of one source. It replaces what the same node said of it before.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Contribution {
     /// The address last seen; sources of IPv6 are added up by /64.
     pub address: IpAddr,
