@@ -126,6 +126,7 @@ impl Agent {
             evidence: None,
             level: 1,
             forced,
+            withheld: None,
         };
         self.unconfirmed.remove(&target);
         if forced {
@@ -140,7 +141,8 @@ impl Agent {
         if let Some(wider) = self.blocks.covering(&target).find(|wider| **wider != target) {
             return Err(Refusal::Within { wider: *wider });
         }
-        let ended = self.end_within(now, target);
+        let mut ended = self.end_within(now, target);
+        ended.extend(self.overrule(now, target));
         if ended.is_empty() {
             return Err(Refusal::NotFound);
         }
@@ -291,7 +293,7 @@ impl Agent {
         words.into_iter().for_each(|words| self.outbox.persist(now, Key::Block(target, words)));
     }
 
-    /// Ends every block and every waiting decision within `target`.
+    /// Ends every block that this node decided upon, and every waiting decision, within `target`.
     fn end_within(&mut self, now: Time, target: IpNet) -> Vec<Block> {
         let waiting: Vec<IpNet> =
             self.pending.iter().map(|(net, _)| *net).filter(|net| target.contains(net)).collect();
@@ -299,13 +301,13 @@ impl Agent {
         let targets: Vec<IpNet> = self.blocks.within(&target).copied().collect();
         let mut ended = Vec::new();
         for target in targets {
-            let gone = self.end(now, target, |blocks| blocks.remove_all(&target));
+            let gone = self.end(now, target, |blocks| blocks.remove_local(&target));
             ended.extend(gone.iter().map(|held| held.to_block(target)));
         }
         ended
     }
 
-    fn learn(&mut self, now: Time, lesson: Lesson) {
+    pub(super) fn learn(&mut self, now: Time, lesson: Lesson) {
         let (id, target) = (lesson.id, lesson.target);
         if self.offenders.pardon(&target) {
             self.outbox.persist(now, Key::Offender(target));
@@ -317,11 +319,15 @@ impl Agent {
     }
 
     fn hold_back(&mut self, now: Time, target: IpNet) {
-        let until = now.after(self.config.holdback);
+        self.hold_back_until(now, target, now.after(self.config.holdback));
+    }
+
+    pub(super) fn hold_back_until(&mut self, now: Time, target: IpNet, until: Time) {
         // As many as the allow list: both are made by hand.
         let gone = self.held_back.insert(target, until, self.config.limits.allowed);
         for target in gone.into_iter().chain([target]) {
             self.outbox.persist(now, Key::HeldBack(target));
+            self.rejudge_around(now, &target);
         }
     }
 }
