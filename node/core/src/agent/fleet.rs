@@ -171,6 +171,12 @@ impl Fleet {
         self.trust.nodes().map(Key::Trust).chain(overruled)
     }
 
+    /// How many regular guests, origins and overruled words there are.
+    #[cfg(test)]
+    pub(super) fn sizes(&self) -> (usize, usize, usize) {
+        (self.regulars.len(), self.origins.len(), self.overruled.len())
+    }
+
     /// What a member is called: its name, or the beginning of its key where that is all there is.
     fn label(&self, node: &NodeId) -> String {
         match self.members.get(node) {

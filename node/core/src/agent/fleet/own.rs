@@ -123,7 +123,8 @@ impl Agent {
             return;
         }
         self.fleet.own.insert(target, version);
-        let covered = self.covered(&target, &log.origin, version);
+        let covered =
+            self.covered(&target, &log.origin, version) || self.fleet.canaries.overlapping(&target).is_some();
         let overruled = self.fleet.overruled.get(&(target, speaker)).is_some_and(|over| version <= over.upto);
         let held = self.blocks.get(&target, &self.config.node).is_some();
         match self.expires(now, &block, remaining) {
