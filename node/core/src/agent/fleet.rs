@@ -11,6 +11,7 @@
 
 mod accept;
 mod blocks;
+mod book;
 mod canaries;
 mod orders;
 mod own;
@@ -84,17 +85,25 @@ pub(super) struct Fleet {
     retry_at: Time,
     pub(super) trust: trust::Ledger,
     regulars: Nets<()>,
-    orders: orders::Book,
+    orders: book::Book,
     canaries: canaries::Canaries,
     /// What people on this node ended of what is said.
     overruled: ExpiringMap<(IpNet, Speaker), Overruled>,
     /// Under which versions the fleet knows this node's blocks.
-    own: BTreeMap<IpNet, Version>,
+    own: BTreeMap<IpNet, Known>,
     /// Targets that this node has just taken back.
     withdrawn: ExpiringMap<IpNet, ()>,
     /// When what was not said yet is said.
     unsaid_at: Time,
     counters: Counters,
+}
+
+/// What the fleet knows of a block of this node.
+#[derive(Clone, Copy, Debug)]
+struct Known {
+    version: Version,
+    /// Whether this node has it from the fleet, because its store is new, and has said nothing of it since.
+    returned: bool,
 }
 
 /// What was not taken.
@@ -140,7 +149,7 @@ impl Fleet {
             retry_at: Time::NEVER,
             trust: trust::Ledger::new(),
             regulars: Nets::new(),
-            orders: orders::Book::new(),
+            orders: book::Book::new(),
             canaries: canaries::Canaries::new(),
             overruled: ExpiringMap::new(),
             own: BTreeMap::new(),

@@ -66,7 +66,7 @@ impl Agent {
         let target = prefix::canonical_net(target);
         if log.origin == me {
             // What this node decided ends by its own word alone.
-            if self.fleet.own.get(&target).is_some_and(|version| *version <= upto) {
+            if self.fleet.own.get(&target).is_some_and(|known| known.version <= upto) {
                 self.fleet.own.remove(&target);
             }
             return;
