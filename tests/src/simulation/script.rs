@@ -230,10 +230,9 @@ impl Play {
         self.world.run(Duration::from_secs(1));
         let took = self.world.run_until(self.plan.heals, World::converged);
         if took.is_none() {
-            let digests: Vec<_> = self.world.honest().iter().map(|node| differs(node)).collect();
-            self.world
-                .audit
-                .find(format!("no agreement {:?} after all troubles ended: {digests:?}", self.plan.heals));
+            let differing = self.world.differing();
+            let heals = self.plan.heals;
+            self.world.audit.find(format!("no agreement {heals:?} after all troubles ended: {differing}"));
         }
         let now = self.world.now;
         let (nodes, audit) = (&self.world.nodes, &mut self.world.audit);
@@ -245,11 +244,6 @@ impl Play {
             _ => Err(std::mem::take(&mut self.world.audit.broken)),
         }
     }
-}
-
-fn differs(node: &super::node::Node) -> (u64, usize, usize) {
-    let gossip = node.gossip.as_ref();
-    gossip.map_or((0, 0, 0), |gossip| (gossip.cluster_digest(), gossip.runs(), gossip.waiting()))
 }
 
 /// A block of a target, told apart from all others by its reason.

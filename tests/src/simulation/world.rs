@@ -8,7 +8,7 @@ use std::{
 use prost::Message as _;
 use smartfw_core::{
     Time,
-    fleet::{Entry, NodeId, SignedRun, Verifier},
+    fleet::{Entry, NodeId, SignedRun},
     gossip::{Audience, Effect, Limits, Member, Message, Report, Ticket},
 };
 use smartfw_proto::{convert::Told, wire};
@@ -58,7 +58,8 @@ pub struct World {
     book: Book,
     index: BTreeMap<NodeId, usize>,
     limits: Limits,
-    alive: BTreeSet<usize>,
+    /// Who is alive, in which life, as far as the membership knows.
+    alive: BTreeSet<(usize, u32)>,
     /// Runs whose signature did not hold.
     pub forged: u64,
     /// Events handled.
@@ -178,7 +179,7 @@ impl World {
     pub fn corrupt(&mut self, node: usize, lie: Lie) {
         self.nodes[node].lie = Some(lie);
         self.audit.unsteady(self.nodes[node].id());
-        if lie == Lie::Fork {
+        if matches!(lie, Lie::Fork | Lie::Giant) {
             self.audit.forkers.insert(self.nodes[node].id());
         }
     }
@@ -214,6 +215,24 @@ impl World {
             }
         }
         digests.len() <= 1
+    }
+
+    /// The logs that those who are up and honest hold differently, and who lies how.
+    pub fn differing(&self) -> String {
+        let mut views: BTreeMap<String, BTreeMap<(u64, bool), Vec<usize>>> = BTreeMap::new();
+        for (number, node) in self.nodes.iter().enumerate().filter(|(_, node)| node.lie.is_none()) {
+            for (log, digest, quarantined) in node.gossip.iter().flat_map(smartfw_core::gossip::Gossip::logs)
+            {
+                let name = format!("log of {} for {:?}", self.index[&log.origin], log.site);
+                views.entry(name).or_default().entry((digest, quarantined)).or_default().push(number);
+            }
+        }
+        views.retain(|_, held| {
+            held.len() > 1 || held.values().map(Vec::len).sum::<usize>() < self.nodes.len()
+        });
+        let liars: Vec<_> =
+            self.nodes.iter().enumerate().filter_map(|(n, node)| Some((n, node.lie?))).collect();
+        format!("{views:?}, liars {liars:?}")
     }
 
     /// What each node sent in a second since the last call, over `time`.
@@ -264,15 +283,8 @@ impl World {
         let now = self.nodes[to].now(self.now);
         let sender = self.nodes[from].id();
         let Some(gossip) = &mut self.nodes[to].gossip else { return };
-        let (book, forged) = (&self.book, &mut self.forged);
-        let verified = message.convert(|run| {
-            if gossip.holds(&run) {
-                return None;
-            }
-            let verified = book.verify(&run).ok();
-            *forged += u64::from(verified.is_none());
-            verified
-        });
+        let (verified, refused) = gossip.verify(&self.book, message);
+        self.forged += refused.len() as u64;
         if let Some(message) = verified {
             gossip.handle_message(now, sender, message);
         }
@@ -334,17 +346,17 @@ impl World {
     }
 
     fn members(&mut self) {
-        let alive: BTreeSet<usize> =
-            (0..self.nodes.len()).filter(|node| self.nodes[*node].gossip.is_some()).collect();
-        let fresh: Vec<usize> = alive.difference(&self.alive).copied().collect();
-        let gone = self.alive.difference(&alive).next().is_some();
-        if fresh.is_empty() && !gone {
+        let up = self.nodes.iter().enumerate().filter(|(_, node)| node.gossip.is_some());
+        let alive: BTreeSet<(usize, u32)> = up.map(|(number, node)| (number, node.life)).collect();
+        if alive == self.alive {
             return;
         }
-        let member =
-            |node: &usize| Member { id: self.nodes[*node].id(), site: self.nodes[*node].site.clone() };
+        let member = |(node, _): &(usize, u32)| Member {
+            id: self.nodes[*node].id(),
+            site: self.nodes[*node].site.clone(),
+        };
         let members: Vec<Member> = alive.iter().map(member).collect();
-        for node in &alive {
+        for (node, _) in &alive {
             let now = self.nodes[*node].now(self.now);
             if let Some(gossip) = &mut self.nodes[*node].gossip {
                 gossip.handle_members(now, members.clone());
