@@ -72,7 +72,8 @@ impl Agent {
                 _ => judged,
             };
             self.withhold(target, id, before, after);
-            if let (Some(Withheld::Canary), Some(node)) = (judged, member) {
+            // Whatever else is wrong with it: nobody honest says it.
+            if let Some(node) = member {
                 self.suspect(now, node, &target, since);
             }
         }
