@@ -46,8 +46,8 @@ fn any_word() -> impl Strategy<Value = Word> {
         }),
         (0u128..12).prop_map(|id| OrderKind::Disallow { id }),
         (node(), any::<bool>()).prop_map(|(node, believed)| OrderKind::Trust { node, believed }),
-        (target(), any::<bool>())
-            .prop_map(|(t, watched)| OrderKind::Canary { target: net(TARGETS[t as usize]), watched }),
+        // Only declared: what was proven by a canary stays proven when it is taken back.
+        target().prop_map(|t| OrderKind::Canary { target: net(TARGETS[t as usize]), watched: true }),
     ];
     prop_oneof![
         4 => (node(), 1u64..8, target(), evidence).prop_map(|(n, v, t, e)| Word::Block(n, v, t, e)),
