@@ -6,8 +6,8 @@ use proptest::prelude::*;
 use prost::Message;
 use smartfw_core::{
     Alert, Block, BlockId, BlockState, Class, Detector, Features, IpNet, Origin, Reason, Service, Subject,
-    Time,
-    order::{Allowed, EnforcementState, Mode, Order, Refusal, Withheld},
+    Time, Withheld,
+    order::{Allowed, EnforcementState, Mode, Order, Refusal},
     protect::{Protected, Why},
     verdict::Protocol,
 };
