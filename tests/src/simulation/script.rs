@@ -57,12 +57,12 @@ impl Plan {
     /// A small fleet in a lot of trouble.
     pub const fn small(seed: u64) -> Self {
         let nodes = 3 + (seed % 7) as usize;
-        Self { seed, nodes, steps: 30, trouble: Duration::from_secs(10), heals: Duration::from_secs(5) }
+        Self { seed, nodes, steps: 30, trouble: Duration::from_secs(8), heals: Duration::from_secs(5) }
     }
 
     /// A hundred members in some trouble.
     pub const fn hundred(seed: u64) -> Self {
-        Self { seed, nodes: 100, steps: 40, trouble: Duration::from_secs(8), heals: Duration::from_secs(5) }
+        Self { seed, nodes: 100, steps: 25, trouble: Duration::from_secs(5), heals: Duration::from_secs(5) }
     }
 
     /// Plays it, and says how long the fleet took to agree after all troubles ended.

@@ -27,8 +27,12 @@ fn what_remains_never_rises_for_one_version() {
     let mut node = Node::new(1);
     let run = seal(header(9, 5, 1), [block(1, Some(HOUR))].into());
     node.take(at(10), 8, run.clone(), Duration::from_secs(3000));
+    let bytes = node.gossip.bytes();
     node.take(at(11), 7, run, Duration::ZERO);
     assert_eq!((node.applied.len(), remaining(&node)), (1, 600));
+    assert_eq!((node.gossip.bytes(), node.gossip.counters().repeated), (bytes, 1));
+    node.turn(at(3000));
+    assert_eq!(node.gossip.runs(), 0, "and it ends when it would have");
 }
 
 #[test]

@@ -12,12 +12,11 @@ fn nothing_is_told_before_it_is_on_disk() {
     node.take(at(1), 2, seal(header(2, 5, 1), [block(2, None)].into()), Duration::ZERO);
     assert_eq!(node.applied.len(), 2, "but it is enforced at once");
     let digest = node.gossip.cluster_digest();
+    let epoch = node.gossip.next_version().epoch;
     node.hear(
         at(1),
         2,
-        Message::Pull(
-            [Want { tag: hash::tag(&log(1)), span: Span { epoch: 0, from: 0, to: u64::MAX } }].into(),
-        ),
+        Message::Pull([Want { tag: hash::tag(&log(1)), span: Span { epoch, from: 0, to: u64::MAX } }].into()),
     );
     assert_eq!(node.told().len(), 0);
     node.waits = false;
@@ -37,6 +36,20 @@ fn sequences_are_reserved_on_disk_before_they_are_used() {
     node.waits = false;
     node.turn(at(1));
     assert!(matches!(node.kept[..], [Kept::Reserved(_), Kept::Run { .. }]), "{:?}", node.kept);
+}
+
+#[test]
+fn what_is_beyond_the_reserved_waits_until_more_is_on_disk() {
+    let mut node = Node::new(1);
+    for _ in 0..1500 {
+        node.gossip.append(at(1), Audience::Cluster, block(1, None)).unwrap();
+    }
+    node.waits = true;
+    node.turn(at(1));
+    assert_eq!(node.gossip.next_version().sequence, 1002, "1001 were reserved");
+    node.waits = false;
+    node.turn(at(1));
+    assert_eq!(node.gossip.next_version().sequence, 1501);
 }
 
 #[test]
