@@ -200,7 +200,7 @@ impl Agent {
     /// A member blocks a canary. It lies when it did so after the canary was declared: until then honest members may
     /// have been deceived by forged packets.
     fn suspect(&mut self, now: Time, node: NodeId, target: &IpNet, since: Time) {
-        let declared = self.fleet.canaries.overlapping(target).map(|(_, canary)| canary.born);
+        let declared = self.fleet.canaries.declared(target);
         let lies = declared.is_some_and(|born| since > born.after(TOLERANCE));
         if lies && self.fleet.trust.prove(node, since) {
             self.trust_changed(now, node);

@@ -21,7 +21,7 @@ use super::{
 
 impl Agent {
     /// Takes a block that lives in a log: `Effect::Apply` of the logs, also of this node's own. `remaining` is how long
-    /// it is still to last; `None` for ever.
+    /// it is still to last; `None` for ever. The logs give no earlier word on a target after a later one.
     pub fn handle_fleet_block(
         &mut self,
         now: Time,

@@ -104,9 +104,8 @@ impl Agent {
             OrderKind::Revoke { node } => self.expel(now, node),
             OrderKind::Canary { target, watched } => {
                 let canary = Canary { word: (issued, id), watched, born };
-                if self.fleet.canaries.insert(target, canary) {
-                    self.canary_changed(now, target);
-                }
+                self.fleet.canaries.insert(target, canary);
+                self.canary_changed(now, target);
             }
         }
     }
@@ -236,17 +235,17 @@ impl Agent {
         }
     }
 
-    /// A canary is declared, or is none any more.
-    fn canary_changed(&mut self, now: Time, target: IpNet) {
-        if self.fleet.canaries.overlapping(&target).is_some() {
-            let ours: Vec<IpNet> = self.blocks.overlapping(&target).copied().collect();
-            for target in ours {
-                if self.blocks.get(&target, &self.config.node).is_some_and(Held::automatic) {
-                    self.end_own(now, target);
-                }
+    /// A canary is declared, or is none any more. What counts for nothing on its account agrees with nobody, on whatever
+    /// lies within it.
+    fn canary_changed(&mut self, now: Time, canary: IpNet) {
+        let targets: Vec<IpNet> = self.blocks.overlapping(&canary).copied().collect();
+        let watched = self.fleet.canaries.overlapping(&canary).is_some();
+        for target in targets {
+            if watched && self.blocks.get(&target, &self.config.node).is_some_and(Held::automatic) {
+                self.end_own(now, target);
             }
+            self.rejudge(now, target);
         }
-        self.rejudge_around(now, &target);
     }
 
     /// The last of the words on a canary that are not over.
