@@ -11,3 +11,4 @@ mod top;
 pub use drops::Drops;
 pub use service::{Facts, Reload, Service};
 pub use socket::{ControlSocket, SocketError};
+pub(crate) use status::counted;

@@ -6,18 +6,16 @@ use std::{
     time::{Duration, Instant},
 };
 
-use serde_json::json;
 use smartfw_capture::{CaptureError, Captured, Live, Next, Source as _};
 use smartfw_core::{
     Time,
     config::SensorConfig,
-    sensor::{Sensor, View, WindowReport},
+    sensor::{Sensor, View},
 };
-use smartfw_proto::json;
 
 use super::{Board, Feed, Lifeline, feed::News};
 use crate::{
-    clock,
+    clock::{self, Pace},
     counters::Counters,
     inbox::{Inbox, Input},
     logs::{Line, Logs},
@@ -63,11 +61,20 @@ impl Watching {
         let first = locked(&self.first).take();
         let source = first.map_or_else(|| (self.open)(), Ok).map_err(|error| error.to_string())?;
         let view = View::Host(own_addresses().map_err(|error| error.to_string())?);
-        let sensor =
+        let mut sensor =
             Sensor::new(locked(&self.config).clone(), view, seed().map_err(|error| error.to_string())?);
+        tell_what_is_open(&mut sensor);
         self.board.begin();
         self.inbox.send(Input::SensorRestarted);
-        let mut life = Life { shared: self, source, sensor, lost: 0, shown: Instant::now(), second: 0 };
+        let mut life = Life {
+            shared: self,
+            source,
+            sensor,
+            lost: 0,
+            pace: Pace::default(),
+            shown: Instant::now(),
+            second: 0,
+        };
         while lifeline.beat() {
             life.stride()?;
             #[cfg(debug_assertions)]
@@ -89,6 +96,14 @@ fn injected() {
     std::thread::sleep(Duration::from_secs(8));
 }
 
+/// Without it the middle of a connection is held against nobody, but nobody in it is known either.
+fn tell_what_is_open(sensor: &mut Sensor) {
+    match smartfw_enforce::open_connections() {
+        Ok(open) => open.iter().for_each(|open| sensor.handle_open(clock::now(), open)),
+        Err(error) => tracing::info!(%error, "connections that were open before are not known"),
+    }
+}
+
 /// This host's addresses, until the guard tells of changes.
 fn own_addresses() -> io::Result<Vec<smartfw_core::IpNet>> {
     let addresses = smartfw_host::net::addresses()?;
@@ -108,6 +123,7 @@ struct Life<'a> {
     source: Live,
     sensor: Sensor,
     lost: u64,
+    pace: Pace,
     shown: Instant,
     /// The second that was last told of.
     second: u64,
@@ -127,7 +143,12 @@ impl Life<'_> {
             }
             self.hand_over_verdicts();
         }
-        self.between(clock::now());
+        let now = clock::now();
+        if let Some(by) = self.pace.set_back(now) {
+            // All that the sensor counts would be of the future.
+            return Err(format!("the clock was set back by {by:.0?}"));
+        }
+        self.between(now);
         Ok(())
     }
 
@@ -145,7 +166,7 @@ impl Life<'_> {
         self.hand_over_verdicts();
         while let Some(report) = self.sensor.poll_window() {
             self.shared.board.window(&report);
-            self.shared.logs.write(Line::Traffic(window(&report)));
+            self.shared.logs.write(Line::Traffic(Box::new(report)));
         }
         if now.as_secs() != self.second {
             self.second = now.as_secs();
@@ -177,12 +198,6 @@ impl Life<'_> {
         let names = self.source.interfaces().iter().map(|interface| interface.name().to_owned()).collect();
         *locked(&self.shared.interfaces) = names;
     }
-}
-
-fn window(report: &WindowReport) -> String {
-    let features = json::features(&report.features);
-    let (time, source) = (json::rfc3339(report.at), report.source.to_string());
-    json!({"kind": "window", "time": time, "source": source, "features": features}).to_string()
 }
 
 fn locked<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {

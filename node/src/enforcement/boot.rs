@@ -1,11 +1,9 @@
 //! The snapshot that protects the next boot, kept up to date behind everybody's back.
 
 use std::{
+    mem,
     path::{Path, PathBuf},
-    sync::{
-        Arc,
-        mpsc::{Receiver, RecvTimeoutError, Sender, channel},
-    },
+    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
     thread::JoinHandle,
     time::{Duration, Instant},
 };
@@ -24,6 +22,12 @@ use crate::{
 /// Changes come in bursts: wait this long for the next before writing.
 const DEBOUNCE: Duration = Duration::from_secs(2);
 
+/// How often what the disk refused is tried again.
+const RETRY: Duration = Duration::from_secs(5);
+
+/// How long the thread sleeps when there is nothing to do.
+const IDLE: Duration = Duration::from_secs(3600);
+
 /// Writing takes at most one part in so many of the time: a list of a hundred thousand is written less often.
 const SHARE: u32 = 50;
 
@@ -37,10 +41,8 @@ pub enum Change {
 }
 
 /// The way to the snapshot's thread; when it is dropped the thread writes a last time and ends.
-#[derive(Clone, Debug)]
-pub struct BootSnapshot {
-    changes: Sender<Change>,
-}
+#[derive(Debug)]
+pub struct BootSnapshot(Arc<Slot>);
 
 impl BootSnapshot {
     /// Starts the thread.
@@ -53,60 +55,133 @@ impl BootSnapshot {
         health: Arc<Health>,
         vital: &Vital,
     ) -> std::io::Result<(Self, JoinHandle<()>)> {
-        let (changes, receiver) = channel();
-        let writer = Writer { state_dir: state_dir.to_owned(), desired, health };
-        let thread = vital.spawn("boot", move || writer.run(&receiver))?;
-        Ok((Self { changes }, thread))
+        let slot = Arc::<Slot>::default();
+        let writer =
+            Writer { state_dir: state_dir.to_owned(), desired, health, owed: None, unwritten: false };
+        let way = Self(slot.clone());
+        let thread = vital.spawn("boot", move || writer.run(&slot))?;
+        Ok((way, thread))
     }
 
     /// Something changed.
     pub fn changed(&self, change: Change) {
-        let _ = self.changes.send(change); // after the end nobody needs it
+        self.0.tell(|news| match change {
+            Change::Entries => news.entries = true,
+            Change::State(state, until) => news.state = Some((state, until)),
+        });
     }
+}
+
+impl Drop for BootSnapshot {
+    fn drop(&mut self) {
+        self.0.tell(|news| news.last = true);
+    }
+}
+
+/// What is new: however much changes while the disk hangs, the last switch counts and entries are read anew.
+#[derive(Debug, Default)]
+struct Slot {
+    news: Mutex<News>,
+    changed: Condvar,
+}
+
+/// What is new for the snapshot.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct News {
+    entries: bool,
+    state: Option<(EnforcementState, Option<Time>)>,
+    /// Nothing more will come.
+    last: bool,
+}
+
+impl Slot {
+    fn tell(&self, change: impl FnOnce(&mut News)) {
+        change(&mut self.lock());
+        self.changed.notify_one();
+    }
+
+    /// Waits, at most so long, for something new, and takes it.
+    fn take(&self, patience: Duration) -> News {
+        let nothing = |news: &mut News| *news == News::default();
+        let waited = self.changed.wait_timeout_while(self.lock(), patience, nothing);
+        let (mut news, _) = waited.unwrap_or_else(PoisonError::into_inner);
+        let last = news.last;
+        mem::replace(&mut news, News { last, ..News::default() })
+    }
+
+    fn lock(&self) -> MutexGuard<'_, News> {
+        self.news.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// One at a time: the files that take the old ones' places have fixed names.
+static SAVING: Mutex<()> = Mutex::new(());
+
+/// Writes what the next boot shall load; nothing while enforcement is off: what was last enforced is what shall come
+/// back.
+///
+/// # Errors
+/// When the disk refuses; what was written before is still there then.
+pub fn save_for_boot(state_dir: &Path, desired: &Desired) -> Result<(), EnforceError> {
+    let Some(enforced) = desired() else { return Ok(()) };
+    let _one = SAVING.lock().unwrap_or_else(PoisonError::into_inner);
+    snapshot::save(state_dir, clock::now(), &enforced)
 }
 
 struct Writer {
     state_dir: PathBuf,
     desired: Desired,
     health: Arc<Health>,
+    /// The last switch, if it could not be written down.
+    owed: Option<(EnforcementState, Option<Time>)>,
+    /// Whether the last save failed.
+    unwritten: bool,
 }
 
 impl Writer {
-    fn run(self, changes: &Receiver<Change>) {
+    fn run(mut self, slot: &Slot) {
         let mut pause = DEBOUNCE;
-        while let Ok(change) = changes.recv() {
-            let connected = self.gather(change, changes, pause);
+        loop {
+            let owing = self.owed.is_some() || self.unwritten;
+            let news = slot.take(if owing { RETRY } else { IDLE });
+            // What the disk refused is tried again.
+            if news == News::default() && !owing {
+                continue;
+            }
+            let last = self.gather(news, slot, pause);
             let begun = Instant::now();
-            self.show(self.save());
+            let saved = save_for_boot(&self.state_dir, &self.desired);
+            self.unwritten = saved.is_err();
+            self.show(saved);
             memory::give_back();
             pause = DEBOUNCE.max(begun.elapsed() * SHARE);
-            if !connected {
+            if last {
                 return;
             }
         }
     }
 
-    /// Takes what comes within the pause. Whether more can come.
-    fn gather(&self, first: Change, changes: &Receiver<Change>, pause: Duration) -> bool {
-        let (mut next, deadline) = (first, Instant::now() + pause);
+    /// Takes what comes within the pause. Whether nothing more can come.
+    fn gather(&mut self, mut news: News, slot: &Slot, pause: Duration) -> bool {
+        let deadline = Instant::now() + pause;
         loop {
-            if let Change::State(state, until) = next {
-                self.show(self.switch(state, until));
+            self.owed = news.state.or(self.owed);
+            self.switch_owed();
+            let left = deadline.saturating_duration_since(Instant::now());
+            if news.last || left.is_zero() {
+                return news.last;
             }
-            match changes.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
-                Ok(change) => next = change,
-                Err(RecvTimeoutError::Timeout) => return true,
-                Err(RecvTimeoutError::Disconnected) => return false,
-            }
+            news = slot.take(left);
         }
     }
 
-    fn save(&self) -> Result<(), EnforceError> {
-        match (self.desired)() {
-            // While enforcement is off nothing is desired: what was last enforced is what shall come back.
-            Some(enforced) => snapshot::save(&self.state_dir, clock::now(), &enforced),
-            None => Ok(()),
+    fn switch_owed(&mut self) {
+        let Some((state, until)) = self.owed else { return };
+        let switched = self.switch(state, until);
+        if switched.is_ok() {
+            self.owed = None;
         }
+        self.show(switched);
     }
 
     fn switch(&self, state: EnforcementState, until: Option<Time>) -> Result<(), EnforceError> {
@@ -123,13 +198,54 @@ impl Writer {
 
     fn show(&self, result: Result<(), EnforceError>) {
         match result {
+            // A save that went well says nothing about a switch that did not.
+            Ok(()) if self.owed.is_some() || self.unwritten => {}
             Ok(()) => self.health.clear(Matter::Boot),
             Err(error) => self.health.set(
                 Matter::Boot,
                 Level::Warn,
-                format!("a reboot would bring back older blocks: {error}"),
+                format!("a reboot would bring back what was enforced earlier: {error}"),
                 "make room or repair the permissions of the state folder",
             ),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    #[test]
+    fn whatever_changes_while_the_disk_hangs_is_kept_in_one_place() {
+        let slot = Arc::<Slot>::default();
+        let way = BootSnapshot(slot.clone());
+        (0..1000).for_each(|_| way.changed(Change::Entries));
+        way.changed(Change::State(EnforcementState::Off, None));
+        way.changed(Change::State(EnforcementState::On, None));
+        let state = Some((EnforcementState::On, None));
+        assert_eq!(slot.take(Duration::ZERO), News { entries: true, state, last: false });
+        assert_eq!(slot.take(Duration::ZERO), News::default());
+        drop(way);
+        assert!(slot.take(Duration::ZERO).last);
+    }
+
+    #[test]
+    fn a_switch_that_could_not_be_written_down_shows_until_it_is() {
+        let folder = tempfile::tempdir().unwrap();
+        let (state_dir, health) = (folder.path().to_owned(), Arc::<Health>::default());
+        let desired: Desired = Arc::new(|| None);
+        let mut writer = Writer { state_dir, desired, health: health.clone(), owed: None, unwritten: false };
+        // A file is in the folder's place.
+        fs::write(folder.path().join("boot"), "").unwrap();
+        writer.owed = Some((EnforcementState::Off, None));
+        writer.switch_owed();
+        writer.show(save_for_boot(folder.path(), &writer.desired));
+        assert_eq!(health.list().len(), 1, "a save does not hide it");
+        fs::remove_file(folder.path().join("boot")).unwrap();
+        writer.switch_owed();
+        assert_eq!(health.list().len(), 0);
+        assert_eq!(snapshot::suspension(folder.path()).unwrap(), Some(Suspension::Off));
     }
 }

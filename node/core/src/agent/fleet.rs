@@ -77,8 +77,6 @@ pub(super) struct Fleet {
     me: Option<NodeId>,
     name: String,
     site: String,
-    /// The time of the last input.
-    now: Time,
     members: BTreeMap<NodeId, Label>,
     origins: BTreeMap<NodeId, Source>,
     /// When those who wait for their quota are looked at.
@@ -143,7 +141,6 @@ impl Fleet {
             me: None,
             name: String::new(),
             site: String::new(),
-            now: Time::ZERO,
             members: BTreeMap::new(),
             origins: BTreeMap::new(),
             retry_at: Time::NEVER,
@@ -159,8 +156,9 @@ impl Fleet {
         }
     }
 
-    pub(super) fn clock(&mut self, now: Time) {
-        self.now = now;
+    /// The clock was set back: who waits for a quota is looked at.
+    pub(super) const fn begin_counting_anew(&mut self) {
+        self.retry_at = Time::ZERO;
     }
 
     pub(super) fn next_due(&self) -> Time {

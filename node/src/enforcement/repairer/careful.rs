@@ -7,11 +7,11 @@ use smartfw_core::{
     enforcement::{Change, Enforced},
 };
 use smartfw_enforce::{
-    Applied, Counters, Destroyed, EnforceError, Enforcer, Finding, Installed, Removed, Tally,
+    Applied, Counters, Destroyed, EnforceError, Enforcer, Failed, Finding, Installed, Removed, Tally,
 };
 
 use super::Agreement;
-use crate::inbox::{Inbox, Input};
+use crate::inbox::{Inbox, Input, Refused};
 
 /// How long the worker may take to carry out what was found.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -26,13 +26,16 @@ pub(super) struct Careful {
 }
 
 impl Careful {
-    /// Has the driver look at the targets of `changes` again, and waits until the kernel agrees.
-    fn recheck(&self, changes: &[Change]) {
+    /// Has the driver look at the targets of `changes` again, and waits until the kernel agrees. The kernel's words
+    /// where it does not.
+    fn recheck(&self, changes: &[Change]) -> Option<String> {
         let (done, waiting) = channel();
-        let reply = Box::new(move |_| done.send(()).unwrap_or_default());
+        let reply = Box::new(move |result| done.send(result).unwrap_or_default());
         self.inbox.send(Input::Recheck(changes.to_vec(), reply));
-        if waiting.recv_timeout(PATIENCE).is_err() {
-            tracing::debug!("repairs take long; the next look tells");
+        match waiting.recv_timeout(PATIENCE) {
+            Ok(Err(Refused::Kernel(why))) => Some(why),
+            Ok(Err(Refused::Unstored)) | Err(_) => Some("it takes long".to_owned()),
+            Ok(_) => None,
         }
     }
 }
@@ -56,8 +59,11 @@ impl Enforcer for Careful {
     }
 
     fn apply(&mut self, _: Time, changes: &[Change]) -> Result<Applied, EnforceError> {
-        self.recheck(changes);
-        Ok(Applied { changed: changes.len(), failed: Vec::new() })
+        let refused = self.recheck(changes).zip(changes.first());
+        // How many went in all the same is known to the worker, who counts them.
+        let changed = if refused.is_some() { 0 } else { changes.len() };
+        let failed = refused.map(|(why, change)| Failed { target: change.target(), why });
+        Ok(Applied { changed, failed: failed.into_iter().collect() })
     }
 
     fn replace(&mut self, now: Time, desired: &Enforced) -> Result<Applied, EnforceError> {
@@ -120,5 +126,16 @@ mod tests {
         assert_eq!(changes, [change]);
         reply(Ok(Done::Confirmed));
         assert_eq!(thread.join().unwrap().changed, 1);
+    }
+
+    #[test]
+    fn what_the_kernel_refused_is_no_success() {
+        let (inbox, inputs) = inbox(Arc::default());
+        let change = Change::Unblock("192.0.2.1/32".parse().unwrap());
+        let thread = thread::spawn(move || careful(inbox).apply(Time::ZERO, &[change]).unwrap());
+        let Some(Input::Recheck(_, reply)) = inputs.wait(Time::NEVER) else { panic!("nobody was asked") };
+        reply(Err(Refused::Kernel("full".to_owned())));
+        let applied = thread.join().unwrap();
+        assert_eq!((applied.changed, applied.failed.len()), (0, 1));
     }
 }

@@ -116,7 +116,7 @@ impl Agent {
     fn deferred(&self, target: &IpNet, held: &Held) -> Option<Withheld> {
         let reasons = [
             (self.is_overruled(target, held), Withheld::Unblocked),
-            (self.held_back.until(target).is_some_and(|until| until > self.fleet.now), Withheld::HeldBack),
+            (self.held_back.until(target).is_some_and(|until| until > self.seen), Withheld::HeldBack),
             (self.proxies.overlapping(target).next().is_some(), Withheld::Proxy),
             (self.vetoed(target), Withheld::Regular),
             (self.short_of_quorum(target, held), Withheld::Quorum),

@@ -38,14 +38,14 @@ impl Agent {
         if !self.outbox.say(target, until) {
             // What had to go is found again among what was not said.
             self.fleet.counters.says += 1;
-            self.fleet.unsaid_at = self.fleet.unsaid_at.min(self.fleet.now.after(UNSAID));
+            self.fleet.unsaid_at = self.fleet.unsaid_at.min(self.seen.after(UNSAID));
         }
     }
 
     /// What is said of a target: this node's block as it is now, or that there is none.
     pub(in super::super) fn word(&self, target: IpNet, until: Time) -> (Audience, Entry) {
         let audience = if is_private(&target) { Audience::Site } else { Audience::Cluster };
-        let lasts = |until: Time| (until != Time::NEVER).then(|| until.since(self.fleet.now));
+        let lasts = |until: Time| (until != Time::NEVER).then(|| until.since(self.seen));
         let ours = self.blocks.get(&target, &self.config.node).filter(|held| held.automatic());
         let entry = match ours {
             Some(held) => Entry::Block(FleetBlock {
@@ -154,9 +154,8 @@ impl Agent {
     fn take_back(&mut self, now: Time, target: IpNet, block: FleetBlock, expires: Time) {
         let limits = &self.config.limits;
         let new = self.blocks.get(&target, &self.config.node).is_none();
-        if new && self.blocks.automatic() >= limits.automatic_blocks
-            || new && self.blocks.len() >= limits.blocks
-        {
+        let full = self.blocks.automatic() >= limits.automatic_blocks || self.blocks.len() >= limits.blocks;
+        if new && full {
             self.fleet.counters.blocks += 1;
             return;
         }

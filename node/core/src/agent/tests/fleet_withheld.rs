@@ -137,7 +137,7 @@ fn what_was_found_in_the_kernel_is_the_fleets_again_once_the_fleet_says_so() {
     node.hears(WEB_2, 2, "192.0.2.2");
     let entries: Vec<Entry> = node.agent.entries().collect();
     let mut bare = Node::in_fleet();
-    entries.into_iter().for_each(|entry| bare.agent.adopt(bare.now(), entry));
+    assert!(entries.into_iter().all(|entry| bare.agent.adopt(bare.now(), entry)));
     bare.take();
     bare.hears(WEB_2, 1, "192.0.2.1");
     assert_eq!(bare.agent.block_count(), 2);
