@@ -2,6 +2,7 @@
 //! may carry is checked on the way. What goes out is clipped to the same limits, so that it always comes in.
 
 mod answer;
+mod peer;
 mod report;
 mod request;
 mod scalar;
@@ -12,6 +13,7 @@ mod tests;
 use thiserror::Error;
 
 pub use answer::{answer_from_wire, reloaded_from_wire};
+pub use peer::{Hello, Told, decode_order, decode_run, encode_order, encode_run};
 pub use request::{chunk_from_wire, import_chunks};
 
 /// A message that is not what it should be.
@@ -41,6 +43,9 @@ pub enum Problem {
         /// How long it may be.
         limit: usize,
     },
+    /// It is no message of this kind.
+    #[error("cannot be read")]
+    Unreadable,
     /// It is no address or prefix.
     #[error("is not an address or prefix")]
     NoAddress,

@@ -36,3 +36,18 @@ pub const TOP: usize = 100;
 
 /// Interfaces, models, health entries in a status; keys in the answer to a reload; remedies.
 pub const LISTED: usize = 256;
+
+/// One message between members, bytes: a proof carries two runs with their chains, and nothing else comes near it.
+pub const PEER_MESSAGE: usize = 1 << 20;
+
+/// Spans in one message of vectors, over all its rows.
+pub const PEER_SPANS: usize = 16 << 10;
+
+/// A membership datagram or a contribution within a stream, bytes: one UDP datagram.
+pub const DATAGRAM: usize = 64 << 10;
+
+/// Revocations in one message; more come in several.
+pub const REVOCATIONS: usize = 1000;
+
+/// One revocation, bytes, with the certificate of the operator who signed it.
+pub const REVOCATION: usize = 16 << 10;

@@ -19,6 +19,7 @@ pub mod net;
 pub mod persona;
 pub mod process;
 pub mod proxy;
+pub mod simulation;
 pub mod site;
 pub mod trial;
 pub mod ward;

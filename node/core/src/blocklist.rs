@@ -1,6 +1,10 @@
 //! The block list: at most one entry for a target and an origin; what is enforced is the strongest and longest of
 //! a target's entries that is permitted.
 
+#[cfg(test)]
+mod tests;
+mod words;
+
 use alloc::{
     collections::{BTreeMap, BTreeSet},
     string::ToString,
@@ -10,7 +14,15 @@ use alloc::{
 
 use ipnet::IpNet;
 
-use crate::{Block, BlockId, Class, Detector, Evidence, Origin, Strength, Time, nets::Nets};
+use crate::{
+    Block, BlockId, Class, Detector, Evidence, Origin, Strength, Time, Withheld,
+    fleet::{NodeId, Version},
+    nets::Nets,
+    record::Speaker,
+};
+
+use words::Texts;
+pub(crate) use words::{Said, Words};
 
 /// One origin's block, small because there may be a million: texts are shared.
 #[derive(Clone, Debug, PartialEq)]
@@ -28,19 +40,28 @@ pub(crate) struct Held {
     pub(crate) level: u8,
     /// An operator insisted, although the target is wide or protected.
     pub(crate) forced: bool,
-}
-
-/// Who says so, and why.
-#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Words {
-    pub(crate) origin: alloc::boxed::Box<str>,
-    pub(crate) reason: alloc::boxed::Box<str>,
+    /// Why it is not enforced although it is held: only the fleet's word is ever withheld.
+    pub(crate) withheld: Option<Withheld>,
 }
 
 impl Held {
     /// Whether detection alone made it: a person's word is not bound as strictly.
     pub(crate) fn automatic(&self) -> bool {
         self.detector != Detector::Operator
+    }
+
+    /// The member that says so, and under which version.
+    pub(crate) fn version(&self) -> Option<(NodeId, Version)> {
+        let said = self.words.said.as_ref()?;
+        match said.speaker {
+            Speaker::Member { node, .. } => Some((node, said.version(self.id))),
+            Speaker::Order(_) => None,
+        }
+    }
+
+    /// Whether it is the word of a member of the fleet.
+    pub(crate) fn of_member(&self) -> bool {
+        matches!(self.words.speaker(), Some(Speaker::Member { .. }))
     }
 
     /// What makes one entry win over another of the same target.
@@ -103,6 +124,9 @@ pub(crate) struct BlockList {
     texts: Texts,
     count: usize,
     automatic: usize,
+    /// How many entries members of the fleet have, and how many of all are withheld.
+    members: usize,
+    withheld: usize,
     classes: BTreeMap<Class, usize>,
     /// The targets of forced entries.
     forced: BTreeSet<IpNet>,
@@ -113,9 +137,11 @@ impl BlockList {
         Self {
             nets: Nets::new(),
             deadlines: BTreeSet::new(),
-            texts: Texts { known: BTreeSet::new(), last: None },
+            texts: Texts::new(),
             count: 0,
             automatic: 0,
+            members: 0,
+            withheld: 0,
             classes: BTreeMap::new(),
             forced: BTreeSet::new(),
         }
@@ -123,12 +149,17 @@ impl BlockList {
 
     /// The shared form of an origin and a reason.
     pub(crate) fn words(&mut self, origin: &str, reason: &str) -> Arc<Words> {
-        self.texts.shared(origin, reason)
+        self.texts.shared(origin, reason, None)
     }
 
-    /// Adds an entry; the same origin's earlier one of that target is replaced and returned.
+    /// The same for what the fleet says.
+    pub(crate) fn words_said(&mut self, said: &Arc<Said>, origin: &str, reason: &str) -> Arc<Words> {
+        self.texts.shared(origin, reason, Some(said))
+    }
+
+    /// Adds an entry; the same speaker's earlier one of that target is replaced and returned.
     pub(crate) fn insert(&mut self, target: IpNet, held: Held) -> Option<Held> {
-        let old = self.remove(&target, &held.words.origin);
+        let old = self.retain(&target, |other| !other.words.same_speaker(&held.words)).pop();
         self.tally(&target, &held, true);
         match self.nets.get_mut(&target) {
             None => {
@@ -147,14 +178,28 @@ impl BlockList {
         old
     }
 
-    /// Ends one origin's entry.
+    /// Ends the entry that was decided on this node.
     pub(crate) fn remove(&mut self, target: &IpNet, origin: &str) -> Option<Held> {
-        self.retain(target, |held| *held.words.origin != *origin).pop()
+        self.retain(target, |held| !held.words.is_local(origin)).pop()
     }
 
-    /// Ends every entry of a target.
-    pub(crate) fn remove_all(&mut self, target: &IpNet) -> Vec<Held> {
-        self.retain(target, |_| false)
+    /// Ends every entry of a target that was decided on this node.
+    pub(crate) fn remove_local(&mut self, target: &IpNet) -> Vec<Held> {
+        self.retain(target, |held| held.words.said.is_some())
+    }
+
+    /// Ends the entries of a target with these ids.
+    pub(crate) fn remove_ids(&mut self, target: &IpNet, ids: &[BlockId]) -> Vec<Held> {
+        self.retain(target, |held| !ids.contains(&held.id))
+    }
+
+    /// Withholds an entry, or no longer.
+    pub(crate) fn withhold(&mut self, target: &IpNet, id: BlockId, why: Option<Withheld>) {
+        let Some(slot) = self.nets.get_mut(target) else { return };
+        for held in slot.entries_mut().iter_mut().filter(|held| held.id == id) {
+            self.withheld = self.withheld + usize::from(why.is_some()) - usize::from(held.withheld.is_some());
+            held.withheld = why;
+        }
     }
 
     /// Ends the entries of a target that are over.
@@ -166,7 +211,7 @@ impl BlockList {
     pub(crate) fn extend(&mut self, target: &IpNet, origin: &str, expires: Time) {
         let Some(slot) = self.nets.get_mut(target) else { return };
         let before = slot.deadline();
-        for held in slot.entries_mut().iter_mut().filter(|held| *held.words.origin == *origin) {
+        for held in slot.entries_mut().iter_mut().filter(|held| held.words.is_local(origin)) {
             held.expires = expires;
         }
         let after = slot.deadline();
@@ -184,9 +229,14 @@ impl BlockList {
         self.nets.get(target).map_or(&[], Slot::entries)
     }
 
-    /// One origin's entry of a target.
+    /// The entry of a target that was decided on this node.
     pub(crate) fn get(&self, target: &IpNet, origin: &str) -> Option<&Held> {
-        self.of(target).iter().find(|held| *held.words.origin == *origin)
+        self.of(target).iter().find(|held| held.words.is_local(origin))
+    }
+
+    /// What the fleet's speaker says of a target.
+    pub(crate) fn said(&self, target: &IpNet, speaker: &Speaker) -> Option<&Held> {
+        self.of(target).iter().find(|held| held.words.speaker() == Some(speaker))
     }
 
     /// The strongest, and of those the longest, entry of a target that is permitted.
@@ -234,9 +284,19 @@ impl BlockList {
         self.count
     }
 
-    /// How many of them detection alone made.
+    /// How many of them detection on this node alone made.
     pub(crate) const fn automatic(&self) -> usize {
         self.automatic
+    }
+
+    /// How many of them members of the fleet made.
+    pub(crate) const fn members(&self) -> usize {
+        self.members
+    }
+
+    /// How many of them are withheld.
+    pub(crate) const fn withheld(&self) -> usize {
+        self.withheld
     }
 
     /// How many there are of each class.
@@ -283,103 +343,21 @@ impl BlockList {
         for counter in [&mut self.count, class] {
             *counter = if added { *counter + 1 } else { counter.saturating_sub(1) };
         }
-        if held.automatic() {
-            self.automatic = if added { self.automatic + 1 } else { self.automatic.saturating_sub(1) };
+        let count = |counter: &mut usize| {
+            *counter = if added { *counter + 1 } else { counter.saturating_sub(1) };
+        };
+        match held.words.speaker() {
+            None if held.automatic() => count(&mut self.automatic),
+            Some(Speaker::Member { .. }) => count(&mut self.members),
+            None | Some(Speaker::Order(_)) => {}
+        }
+        if held.withheld.is_some() {
+            count(&mut self.withheld);
         }
         match (held.forced, added) {
             (true, true) => drop(self.forced.insert(*target)),
             (true, false) => drop(self.forced.remove(target)),
             (false, _) => {}
-        }
-    }
-}
-
-/// Origins and reasons, each kept once while many blocks share it.
-#[derive(Clone, Debug)]
-struct Texts {
-    known: BTreeSet<Arc<Words>>,
-    /// The lines of an import follow each other.
-    last: Option<Arc<Words>>,
-}
-
-/// An import has one reason for all its lines, detection has a few alive at a time. When it is full it is emptied:
-/// that costs a copy of each text, nothing else.
-const TEXTS: usize = 1024;
-
-impl Texts {
-    fn shared(&mut self, origin: &str, reason: &str) -> Arc<Words> {
-        let same = |words: &&Arc<Words>| *words.origin == *origin && *words.reason == *reason;
-        if let Some(last) = self.last.as_ref().filter(same) {
-            return Arc::clone(last);
-        }
-        let words = Words { origin: origin.into(), reason: reason.into() };
-        let words = self.known.get(&words).cloned().unwrap_or_else(|| self.learn(words));
-        self.last = Some(Arc::clone(&words));
-        words
-    }
-
-    fn learn(&mut self, words: Words) -> Arc<Words> {
-        if self.known.len() >= TEXTS {
-            self.known.clear();
-        }
-        let words = Arc::new(words);
-        self.known.insert(Arc::clone(&words));
-        words
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use alloc::format;
-
-    use super::*;
-
-    fn held(list: &mut BlockList, origin: &str, strength: Strength, expires: u64) -> Held {
-        Held {
-            id: BlockId(expires),
-            since: Time::ZERO,
-            expires: Time::from_secs(expires),
-            words: list.words(origin, "why"),
-            confidence: 1.0,
-            class: Class::Manual,
-            strength,
-            detector: Detector::Operator,
-            evidence: None,
-            level: 1,
-            forced: false,
-        }
-    }
-
-    #[test]
-    fn a_block_takes_few_bytes() {
-        assert!(size_of::<Held>() <= 48);
-        assert!(size_of::<Slot>() <= 48, "{}", size_of::<Slot>());
-    }
-
-    #[test]
-    fn one_origin_has_one_entry_and_others_keep_theirs() {
-        let (mut list, target) = (BlockList::new(), "192.0.2.1/32".parse().unwrap());
-        for (origin, expires) in [("a", 10), ("b", 20), ("a", 30)] {
-            let held = held(&mut list, origin, Strength::Hard, expires);
-            list.insert(target, held);
-        }
-        assert_eq!(list.len(), 2);
-        assert_eq!(list.strongest(&target, |_| true).unwrap().expires, Time::from_secs(30));
-        assert_eq!(list.strongest(&target, |held| *held.words.origin == *"b").unwrap().id, BlockId(20));
-        assert_eq!(list.next_due(), Time::from_secs(20));
-        list.expire(&target, Time::from_secs(20));
-        assert_eq!((list.len(), list.next_due()), (1, Time::from_secs(30)));
-        list.remove_all(&target);
-        assert_eq!((list.len(), list.next_due(), list.classes()[&Class::Manual]), (0, Time::NEVER, 0));
-    }
-
-    #[test]
-    fn texts_are_shared_and_bounded() {
-        let mut list = BlockList::new();
-        assert!(Arc::ptr_eq(&list.words("a", "x"), &list.words("a", "x")));
-        for n in 0..3 * TEXTS {
-            list.words("a", &format!("{n}"));
-            assert!(list.texts.known.len() <= TEXTS);
         }
     }
 }

@@ -23,6 +23,7 @@ mod table;
 mod tcp;
 mod view;
 mod watch;
+mod weak;
 mod window;
 
 use alloc::{boxed::Box, collections::VecDeque, sync::Arc};
@@ -48,6 +49,8 @@ pub use stats::SensorStats;
 use table::{Generations, Keyed};
 use view::Judged;
 pub use view::View;
+use weak::Attempt;
+pub use weak::{LoginKind, Sign, Weak};
 
 /// The data plane's state machine.
 #[derive(Debug)]
@@ -70,6 +73,9 @@ pub struct Sensor {
     blocked: Blocked,
     verdicts: VecDeque<Verdict>,
     windows: VecDeque<WindowReport>,
+    weak: VecDeque<Weak>,
+    /// Connection attempts that may turn out to have been in vain, oldest first.
+    attempts: VecDeque<Attempt>,
     /// Sources that hold many silent connections, by the time to look at them again.
     watches: VecDeque<(Time, IpAddr)>,
     /// Whether sshd itself reports its logins: then they are not guessed from packets as well.
@@ -132,6 +138,8 @@ impl Sensor {
             blocked: Blocked::new(keyed),
             verdicts: VecDeque::new(),
             windows: VecDeque::new(),
+            weak: VecDeque::new(),
+            attempts: VecDeque::new(),
             watches: VecDeque::new(),
             sshd_speaks: false,
             clients: Stamps::new(),
@@ -172,7 +180,10 @@ impl Sensor {
             return;
         }
         match login.outcome {
-            LoginOutcome::Failed => self.login_failed(source, 1.0, true),
+            LoginOutcome::Failed => {
+                self.login_failed(source, 1.0, true);
+                self.weak(source, Sign::LoginFailed(LoginKind::Ssh));
+            }
             LoginOutcome::Accepted => self.login_succeeded(source),
         }
     }

@@ -3,7 +3,7 @@
 use core::{net::IpAddr, time::Duration};
 
 use super::{
-    Sensor, Sighting,
+    LoginKind, Sensor, Sighting, Sign,
     conversation::{Conversation, Dialect, Ends},
     payload::{self, Reply},
     rules,
@@ -252,6 +252,14 @@ impl Sensor {
         if conversation.state.begin_seen() {
             conversation.failures = conversation.failures.saturating_add(1);
             self.login_failed(seen.remote, 1.0, conversation.state.proven());
+            let kind = match conversation.dialect {
+                Dialect::Ssh => Some(LoginKind::Ssh),
+                Dialect::Http => None,
+                Dialect::Tls | Dialect::Unknown => Some(LoginKind::Other),
+            };
+            if let Some(kind) = kind.filter(|_| conversation.state.proven()) {
+                self.weak(seen.remote, Sign::LoginFailed(kind));
+            }
         }
     }
 
@@ -261,6 +269,9 @@ impl Sensor {
         conversation.failures = 0;
         if let Some(source) = self.source_of(seen) {
             source.failures.add(seen.now, FAILURES_HALF_LIFE, refund);
+        }
+        if conversation.state.proven() {
+            self.weak(seen.remote, Sign::LoginAccepted);
         }
     }
 
@@ -279,6 +290,7 @@ impl Sensor {
         source.failures.add(now, FAILURES_HALF_LIFE, f32::NEG_INFINITY);
         source.worked_at = now;
         self.acquaintances.worked(&self.keyed, now, remote);
+        self.weak(remote, Sign::LoginAccepted);
     }
 
     fn password_sent(&mut self, seen: &Sighting, conversation: &mut Conversation) {

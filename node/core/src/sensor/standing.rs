@@ -83,7 +83,7 @@ impl Acquaintances {
         self.table.remove(keyed.address(address), &address);
     }
 
-    fn is_known(&self, keyed: &Keyed, now: Time, address: IpAddr) -> bool {
+    pub(super) fn is_known(&self, keyed: &Keyed, now: Time, address: IpAddr) -> bool {
         let known = self.table.get(keyed.address(address), &address);
         known.is_some_and(|known| now.since(known.seen) < ACQUAINTANCE)
     }

@@ -33,6 +33,8 @@ pub struct SensorStats {
     pub verdicts_dropped: u64,
     /// Windows that nobody logged in time.
     pub windows_unlogged: u64,
+    /// Signs of weak evidence that nobody took in time.
+    pub weak_dropped: u64,
     pub(super) malformed_by: [u64; Malformed::ALL.len()],
 }
 

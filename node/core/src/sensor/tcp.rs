@@ -3,7 +3,7 @@
 use core::time::Duration;
 
 use super::{
-    Sensor, Sighting,
+    Sensor, Sighting, Sign,
     conversation::{Conversation, Ends},
     rules,
     service::Touch,
@@ -132,6 +132,8 @@ impl Sensor {
         conversation.syn_end = syn_end;
         conversation.state.set_syn_carried(tcp.payload_len > 0);
         self.touch(seen, ends.destination_port, Protocol::Tcp, Touch::Syn);
+        let keyed = self.keyed;
+        self.attempt(seen, ends.destination_port, || ends.id(&keyed));
         let rules = self.rules.clone();
         let Some(source) = self.source_of(seen) else { return };
         source.attempt(seen.now, asked.pair);
@@ -281,6 +283,7 @@ impl Sensor {
                 source.window.add(seen.now, |counts| counts.probes += 1);
                 let finding = rules::port_scan(source, seen.now, &rules.port_scan);
                 self.accuse(seen.remote, finding);
+                self.weak(seen.remote, Sign::Probed { host: seen.local, port, proven: true });
             } else if state.asked() && state.pending() && !state.replied() && age >= rules.slow_dos.min_age {
                 source.starved.add(seen.now, STARVED_HALF_LIFE, 1.0);
                 let finding = rules::slow_dos(source, seen.now, &rules.slow_dos);

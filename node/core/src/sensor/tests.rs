@@ -14,3 +14,4 @@ mod open;
 mod port_scan;
 mod slow_dos;
 mod view;
+mod weak;

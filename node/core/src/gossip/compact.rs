@@ -1,0 +1,95 @@
+//! A log does not grow for ever: what still lives of an old part is said again, and the floor raised above it.
+
+use alloc::vec::Vec;
+use core::time::Duration;
+
+use super::{
+    Audience, Gossip, Now,
+    clock::{end, left, point},
+    message::Report,
+};
+use crate::fleet::{ENTRY_BYTES, Entry, RUN_BYTES, RUN_ENTRIES, Version};
+
+/// Nothing is given up before the log had time to come back from others.
+pub(super) const FIRST: Duration = Duration::from_secs(10 * 60);
+
+/// How often it is looked for.
+const EVERY: Duration = Duration::from_secs(60);
+
+/// A log below this is left as it is.
+const SMALL: usize = 64 << 10;
+
+/// What is said again at once.
+struct Again {
+    entries: Vec<Entry>,
+    /// The first version that lives and is not among them.
+    next: Option<Version>,
+    living: usize,
+    all: usize,
+}
+
+impl Gossip {
+    pub(super) fn compact(&mut self, now: Now) {
+        if now.steady < self.own.compact_at || self.own.epoch() == 0 {
+            return;
+        }
+        self.own.compact_at = now.steady.after(EVERY);
+        for audience in [Audience::Cluster, Audience::Site] {
+            self.compact_log(now, audience);
+        }
+    }
+
+    fn compact_log(&mut self, now: Now, audience: Audience) {
+        let again = self.again(now, audience);
+        let next = self.own.next(audience);
+        let large = self.logs.get(self.own_tag(audience)).is_some_and(|log| log.bytes() >= SMALL);
+        let sparse = again.living * 2 < again.all;
+        let room = self.own.available(audience) >= again.entries.len();
+        if !(large && sparse && room) || again.entries.is_empty() {
+            return self
+                .own
+                .set_floor(audience, again.next.filter(|_| again.entries.is_empty()).unwrap_or_default());
+        }
+        let floor = again.next.unwrap_or(next);
+        match self.sign(now, audience, again.entries, floor) {
+            Ok(run) => {
+                self.own.set_floor(audience, floor);
+                self.say(now, audience, run);
+                self.counters.compacted += 1;
+            }
+            Err(error) => {
+                self.outbox.report(now.steady, 0, Report::CannotSign(alloc::format!("{error}")));
+            }
+        }
+    }
+
+    /// The oldest of our entries that live, as many as a run holds.
+    fn again(&self, now: Now, audience: Audience) -> Again {
+        let mut again = Again { entries: Vec::new(), next: None, living: 0, all: 0 };
+        let Some(log) = self.logs.get(self.own_tag(audience)) else { return again };
+        let mut weight = 0;
+        for (version, entry, born) in
+            log.runs().values().flat_map(|held| held.entries.iter().map(|(v, entry)| (*v, entry, held.born)))
+        {
+            again.all += 1;
+            let until = end(born, entry.lasts());
+            let last = entry
+                .target()
+                .is_none_or(|target| log.top(&target).is_some_and(|top| top.version == version));
+            if version < log.floor() || !last || until <= point(now.steady) {
+                continue;
+            }
+            again.living += 1;
+            weight += entry.weight();
+            if again.next.is_some() {
+                continue;
+            }
+            if again.entries.len() < RUN_ENTRIES && weight <= RUN_BYTES - ENTRY_BYTES {
+                again.entries.push(entry.lasting(left(until, now)));
+            } else {
+                again.next = Some(version);
+            }
+        }
+        again
+    }
+}

@@ -1,0 +1,392 @@
+//! What this member says itself: sequences reserved on disk, entries signed in runs, epochs.
+
+use alloc::{
+    boxed::Box,
+    collections::{BTreeMap, VecDeque},
+    vec::Vec,
+};
+use core::{fmt, time::Duration};
+
+use super::{
+    Audience, Gossip, Now,
+    clock::{left, point},
+    hash,
+    message::{Effect, Kept, Report, Reserved, Ticket},
+    outbox::Then,
+};
+use crate::{
+    Time,
+    fleet::{
+        ENTRY_BYTES, Entry, LogId, NodeId, RUN_BYTES, RUN_ENTRIES, RunHeader, SealError, Signer, VerifiedRun,
+        Version,
+    },
+};
+
+/// Entries that may wait to be signed and written: the largest import, twice.
+pub const PENDING: usize = 200_000;
+
+/// Epochs are milliseconds of a clock, or follow one; no clock of 64-bit nanoseconds reaches this one.
+pub(super) const LAST_EPOCH: u64 = 1 << 48;
+
+/// No origin says so much.
+pub(super) const LAST_SEQUENCE: u64 = 1 << 48;
+
+/// Sequences reserved at once: one write for as many blocks, and as many lost by a restart.
+const RESERVE: u64 = 1000;
+
+/// Two members with one key raise their epochs against each other, but not faster than this.
+const RAISE: Duration = Duration::from_secs(10);
+
+/// When signing failed it is tried again after this.
+const RETRY: Duration = Duration::from_secs(5);
+
+/// Why an entry was not said.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refused {
+    /// Too much waits for the disk.
+    Full {
+        /// How many entries may wait.
+        limit: usize,
+    },
+    /// The entry is longer than one may be.
+    TooLong {
+        /// How many bytes it may have.
+        limit: usize,
+    },
+    /// This member was found to have signed two different runs under one version: it needs a new key.
+    Quarantined,
+}
+
+impl fmt::Display for Refused {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Full { limit } => write!(f, "{limit} entries wait for the disk already"),
+            Self::TooLong { limit } => write!(f, "the entry is longer than {limit} bytes"),
+            Self::Quarantined => f.write_str("this member's key signed two different runs under one version"),
+        }
+    }
+}
+
+impl core::error::Error for Refused {}
+
+pub(super) struct Own {
+    signer: Box<dyn Signer + Send>,
+    epoch: u64,
+    /// The highest epoch of ours that anybody knew.
+    heard: u64,
+    lines: BTreeMap<Audience, Line>,
+    /// What is on disk.
+    reserved: Reserved,
+    /// What is being written.
+    asked: Option<(Ticket, Reserved)>,
+    /// The run being written: until it is, what is said waits to be signed together.
+    writing: Option<Ticket>,
+    due: Time,
+    raised: Option<Time>,
+    raise_at: Time,
+    pub(super) compact_at: Time,
+}
+
+#[derive(Clone, Debug)]
+struct Line {
+    next: u64,
+    pending: VecDeque<Entry>,
+    floor: Version,
+}
+
+impl Line {
+    const fn new(next: u64) -> Self {
+        Self { next, pending: VecDeque::new(), floor: Version { epoch: 0, sequence: 0 } }
+    }
+}
+
+impl Own {
+    pub(super) fn new(signer: Box<dyn Signer + Send>) -> Self {
+        Self {
+            signer,
+            epoch: 0,
+            heard: 0,
+            lines: [Audience::Cluster, Audience::Site].map(|audience| (audience, Line::new(1))).into(),
+            reserved: Reserved::default(),
+            asked: None,
+            writing: None,
+            due: Time::NEVER,
+            raised: None,
+            raise_at: Time::NEVER,
+            compact_at: Time::NEVER,
+        }
+    }
+
+    pub(super) fn restore(&mut self, reserved: Reserved) {
+        if reserved.epoch >= self.reserved.epoch {
+            self.reserved = reserved;
+        }
+    }
+
+    pub(super) fn append(&mut self, now: Now, audience: Audience, entry: Entry) -> Result<(), Refused> {
+        if entry.weight() > ENTRY_BYTES {
+            return Err(Refused::TooLong { limit: ENTRY_BYTES });
+        }
+        if self.lines.values().map(|line| line.pending.len()).sum::<usize>() >= PENDING {
+            return Err(Refused::Full { limit: PENDING });
+        }
+        if let Some(line) = self.lines.get_mut(&audience) {
+            line.pending.push_back(entry);
+        }
+        if self.ready() {
+            self.due = self.due.min(now.steady);
+        }
+        Ok(())
+    }
+
+    /// Whether nothing has to be waited for.
+    const fn ready(&self) -> bool {
+        self.writing.is_none() && self.asked.is_none() && self.epoch > 0
+    }
+
+    pub(super) fn persisted(&mut self, upto: Ticket) {
+        self.writing = self.writing.filter(|ticket| *ticket > upto);
+        self.asked = self.asked.filter(|(ticket, _)| *ticket > upto);
+    }
+
+    pub(super) fn reserved(&mut self, reserved: Reserved) {
+        if reserved.epoch == self.epoch {
+            self.reserved = reserved;
+        }
+    }
+
+    pub(super) fn due(&self) -> Time {
+        self.due.min(self.raise_at)
+    }
+
+    pub(super) const fn epoch(&self) -> u64 {
+        self.epoch
+    }
+
+    /// The version that the next entry gets.
+    pub(super) fn next(&self, audience: Audience) -> Version {
+        Version { epoch: self.epoch, sequence: self.lines.get(&audience).map_or(1, |line| line.next) }
+    }
+
+    pub(super) fn set_floor(&mut self, audience: Audience, floor: Version) {
+        if let Some(line) = self.lines.get_mut(&audience) {
+            line.floor = line.floor.max(floor);
+        }
+    }
+
+    pub(super) fn waiting(&self) -> usize {
+        self.lines.values().map(|line| line.pending.len()).sum()
+    }
+
+    /// How many sequences may be used at once.
+    pub(super) fn available(&self, audience: Audience) -> usize {
+        if self.reserved.epoch != self.epoch {
+            return 0;
+        }
+        let upto = match audience {
+            Audience::Cluster => self.reserved.cluster,
+            Audience::Site => self.reserved.site,
+        };
+        let next = self.next(audience).sequence;
+        usize::try_from((upto + 1).saturating_sub(next)).unwrap_or(usize::MAX)
+    }
+
+    /// The entries of the next run.
+    fn batch(&mut self, audience: Audience) -> Vec<Entry> {
+        let most = self.available(audience).min(RUN_ENTRIES);
+        let Some(line) = self.lines.get_mut(&audience) else { return Vec::new() };
+        let mut batch = Vec::new();
+        let mut weight = 0;
+        while batch.len() < most {
+            let Some(next) = line.pending.front().map(Entry::weight) else { break };
+            if weight + next > RUN_BYTES - ENTRY_BYTES {
+                break;
+            }
+            weight += next;
+            batch.extend(line.pending.pop_front());
+        }
+        batch
+    }
+
+    fn put_back(&mut self, audience: Audience, batch: Vec<Entry>) {
+        let Some(line) = self.lines.get_mut(&audience) else { return };
+        for entry in batch.into_iter().rev() {
+            line.pending.push_front(entry);
+        }
+    }
+
+    /// What has to be reserved so that everything pending can be said.
+    fn needed(&self) -> Option<Reserved> {
+        let want = |audience| {
+            let line = self.lines.get(&audience);
+            let pending = line.map_or(0, |line| line.pending.len()) as u64;
+            (self.available(audience) as u64) < pending.max(1)
+        };
+        if self.asked.is_some() || !(want(Audience::Cluster) || want(Audience::Site)) {
+            return None;
+        }
+        let upto = |audience| {
+            let pending = self.lines.get(&audience).map_or(0, |line| line.pending.len()) as u64;
+            self.next(audience).sequence.saturating_add(pending).saturating_add(RESERVE).min(LAST_SEQUENCE)
+        };
+        Some(Reserved { epoch: self.epoch, cluster: upto(Audience::Cluster), site: upto(Audience::Site) })
+    }
+}
+
+impl Gossip {
+    pub(super) fn own_log(&self, audience: Audience) -> LogId {
+        let site = (audience == Audience::Site).then(|| self.config.site.clone());
+        LogId { origin: self.me, site }
+    }
+
+    pub(super) fn own_tag(&self, audience: Audience) -> u64 {
+        hash::tag(&self.own_log(audience))
+    }
+
+    /// Goes on with the epoch of the store, or begins a new one.
+    pub(super) fn start_epoch(&mut self, now: Now) {
+        let reserved = self.own.reserved;
+        if reserved.epoch == 0 {
+            self.new_epoch(now);
+        } else {
+            self.own.epoch = reserved.epoch;
+            for (audience, used) in [(Audience::Cluster, reserved.cluster), (Audience::Site, reserved.site)] {
+                if let Some(line) = self.own.lines.get_mut(&audience) {
+                    line.next = used.saturating_add(1);
+                }
+            }
+        }
+        self.own.compact_at = now.steady.after(super::compact::FIRST);
+        self.reserve();
+    }
+
+    fn new_epoch(&mut self, now: Now) {
+        let clock = now.wall.as_nanos() / 1_000_000;
+        let epoch = clock.max(self.own.heard).max(self.own.epoch).saturating_add(1);
+        if epoch > LAST_EPOCH {
+            self.outbox.report(now.steady, 0, Report::EpochsUsedUp);
+            return;
+        }
+        self.own.epoch = epoch;
+        self.own.asked = None;
+        for line in self.own.lines.values_mut() {
+            line.next = 1;
+        }
+        self.reserve();
+    }
+
+    fn reserve(&mut self) {
+        if let Some(reserved) = self.own.needed() {
+            let ticket = self.outbox.persist(Kept::Reserved(reserved), Then::Use(reserved));
+            self.own.asked = Some((ticket, reserved));
+        }
+    }
+
+    /// Somebody holds a run of ours: when we have not said it, our epoch is too low.
+    pub(super) fn hear_own(&mut self, now: Now, audience: Audience, last: Version) {
+        self.own.heard = self.own.heard.max(last.epoch);
+        if self.own.epoch > 0 && last >= self.own.next(audience) {
+            let soonest = self.own.raised.map_or(Time::ZERO, |at| at.after(RAISE));
+            self.own.raise_at = soonest.max(now.steady);
+            self.raise(now);
+        }
+    }
+
+    fn raise(&mut self, now: Now) {
+        if now.steady < self.own.raise_at {
+            return;
+        }
+        self.own.raise_at = Time::NEVER;
+        self.own.raised = Some(now.steady);
+        let from = self.own.epoch;
+        for audience in [Audience::Cluster, Audience::Site] {
+            let again = self.said_in(now, audience, from);
+            if let Some(line) = self.own.lines.get_mut(&audience) {
+                line.pending.extend(again);
+            }
+        }
+        self.new_epoch(now);
+        if self.own.epoch > from {
+            self.outbox.push(Effect::Report(Report::EpochRaised { from, to: self.own.epoch }));
+        }
+    }
+
+    /// What we said in an epoch and is not over, in order, to be said again: what an older life of ours said under a
+    /// higher version may have hidden it.
+    fn said_in(&self, now: Now, audience: Audience, epoch: u64) -> Vec<Entry> {
+        let Some(log) = self.logs.get(self.own_tag(audience)) else { return Vec::new() };
+        let runs = log.runs().range(Version { epoch, sequence: 0 }..).filter(|(key, _)| key.epoch == epoch);
+        let entries =
+            runs.flat_map(|(_, held)| held.entries.iter().map(move |(_, entry)| (entry, held.born)));
+        let untils = entries.map(|(entry, born)| (entry, super::clock::end(born, entry.lasts())));
+        let living = untils.filter(|(_, until)| *until > point(now.steady));
+        living.map(|(entry, until)| entry.lasting(left(until, now))).take(PENDING).collect()
+    }
+
+    /// Signs what is pending, unless the disk is still busy with the run before.
+    pub(super) fn seal(&mut self, now: Now) {
+        if now.steady >= self.own.raise_at {
+            self.raise(now);
+        }
+        if self.own.due != Time::NEVER && now.steady < self.own.due {
+            return;
+        }
+        self.own.due = Time::NEVER;
+        if self.own.epoch == 0 || self.own.writing.is_some() {
+            return;
+        }
+        for audience in [Audience::Cluster, Audience::Site] {
+            loop {
+                let batch = self.own.batch(audience);
+                if batch.is_empty() || !self.seal_batch(now, audience, batch) {
+                    break;
+                }
+            }
+        }
+        self.reserve();
+    }
+
+    fn seal_batch(&mut self, now: Now, audience: Audience, batch: Vec<Entry>) -> bool {
+        let floor = self.own.lines.get(&audience).map_or_else(Version::default, |line| line.floor);
+        match self.sign(now, audience, batch.clone(), floor) {
+            Ok(run) => {
+                self.say(now, audience, run);
+                true
+            }
+            Err(error) => {
+                self.own.put_back(audience, batch);
+                self.own.due = now.steady.after(RETRY);
+                self.outbox.report(now.steady, 0, Report::CannotSign(alloc::format!("{error}")));
+                false
+            }
+        }
+    }
+
+    pub(super) fn sign(
+        &mut self,
+        now: Now,
+        audience: Audience,
+        entries: Vec<Entry>,
+        floor: Version,
+    ) -> Result<VerifiedRun, SealError> {
+        let LogId { origin, site } = self.own_log(audience);
+        let Version { epoch, sequence: first } = self.own.next(audience);
+        let cluster = self.config.cluster.clone();
+        let issued = self.clocks.issue(now);
+        self.own.signer.seal(RunHeader { cluster, site, origin, epoch, first, issued, floor }, entries)
+    }
+
+    /// Takes a run of ours into our own log.
+    pub(super) fn say(&mut self, now: Now, audience: Audience, run: VerifiedRun) {
+        if let Some(line) = self.own.lines.get_mut(&audience) {
+            line.next = run.last().saturating_add(1);
+        }
+        self.take_own(now, run);
+        self.own.writing = Some(self.outbox.ticket());
+    }
+
+    /// Who this is.
+    pub const fn id(&self) -> NodeId {
+        self.me
+    }
+}

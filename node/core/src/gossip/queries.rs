@@ -1,0 +1,133 @@
+//! What the logs say now, for those who ask.
+
+use alloc::vec::Vec;
+use core::time::Duration;
+
+use ipnet::IpNet;
+
+use super::{
+    Gossip, Message, Now,
+    clock::{left, point},
+};
+use crate::fleet::{LogId, NodeId, SignedRun, Unverified, VerifiedRun, Verifier, Version};
+
+/// What was counted since the start.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counters {
+    /// Effects on blocks and orders.
+    pub applied: u64,
+    /// Runs that were held already when they came.
+    pub repeated: u64,
+    /// Runs sent without being asked for.
+    pub pushed: u64,
+    /// Runs sent because they were asked for.
+    pub pulled: u64,
+    /// Runs and orders for which there was no room.
+    pub refused: u64,
+    /// Logs found lying.
+    pub quarantined: u64,
+    /// Times that old entries were said again so that the log could be cut.
+    pub compacted: u64,
+    /// Rounds of comparison from which nothing was to be gained.
+    pub vain: u64,
+}
+
+/// The last word of a log on a target.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Listed<'a> {
+    /// Whose log.
+    pub log: &'a LogId,
+    /// Of which target.
+    pub target: IpNet,
+    /// Under which version.
+    pub version: Version,
+    /// How long it is still to live; `None` for ever.
+    pub remaining: Option<Duration>,
+}
+
+impl Gossip {
+    /// What was counted.
+    pub const fn counters(&self) -> Counters {
+        self.counters
+    }
+
+    /// Has a message's runs verified, but for those that are held already: most of what is pushed comes twice. Gives
+    /// the message without the runs that are none, and why they are not; `None` where nothing is left of it.
+    pub fn verify(
+        &self,
+        verifier: &impl Verifier,
+        message: Message<SignedRun>,
+    ) -> (Option<Message<VerifiedRun>>, Vec<Unverified>) {
+        let mut refused = Vec::new();
+        let proof = matches!(message, Message::Proof(_));
+        let message = message.convert(|run| {
+            if !proof && self.logs.holds(&run) {
+                return None;
+            }
+            verifier.verify(&run).map_err(|why| refused.push(why)).ok()
+        });
+        (message, refused)
+    }
+
+    /// The last words of all logs on all targets, blocks and withdrawals, that are not over.
+    pub fn listed(&self, now: Now) -> impl Iterator<Item = Listed<'_>> {
+        let living = move |until| until > point(now.steady);
+        self.logs.iter().flat_map(move |log| {
+            let tops = log.tops().filter(move |(_, top)| living(top.until) && top.version >= log.floor());
+            tops.map(move |(target, top)| Listed {
+                log: &log.id,
+                target: *target,
+                version: top.version,
+                remaining: left(top.until, now),
+            })
+        })
+    }
+
+    /// What an `unblock` of the target covers: the versions of all logs that block it.
+    pub fn covering(&self, now: Now, target: &IpNet) -> impl Iterator<Item = (NodeId, Version)> {
+        let tops = self.logs.iter().filter_map(move |log| Some((log, *log.top(target)?)));
+        let living =
+            tops.filter(move |(log, top)| top.until > point(now.steady) && top.version >= log.floor());
+        living.map(|(log, top)| (log.id.origin, top.version)).take(crate::fleet::COVERED)
+    }
+
+    /// The digest over all that is held: two members of a site with the same digest hold the same.
+    pub fn digest(&self) -> u64 {
+        self.logs.digest(|log| !self.logs.revoked(&log.origin))
+    }
+
+    /// The digest over the logs that every member holds.
+    pub fn cluster_digest(&self) -> u64 {
+        self.logs.digest(|log| log.site.is_none() && !self.logs.revoked(&log.origin))
+    }
+
+    /// The logs held: whose, the digest, and whether its origin was found lying.
+    pub fn logs(&self) -> impl Iterator<Item = (&LogId, u64, bool)> {
+        self.logs.iter().map(|log| (&log.id, log.digest(), log.quarantine.is_some()))
+    }
+
+    /// Bytes charged for all runs that are held.
+    pub const fn bytes(&self) -> usize {
+        self.logs.bytes()
+    }
+
+    /// Runs held of all logs.
+    pub fn runs(&self) -> usize {
+        self.logs.iter().map(|log| log.runs().len()).sum()
+    }
+
+    /// Entries that wait for the disk before they are said.
+    pub fn waiting(&self) -> usize {
+        self.own.waiting()
+    }
+
+    /// The version that the next entry for the cluster gets.
+    pub fn next_version(&self) -> Version {
+        self.own.next(super::Audience::Cluster)
+    }
+
+    /// Members alive, without this one.
+    pub fn members(&self) -> usize {
+        self.peers.members()
+    }
+}

@@ -1,0 +1,221 @@
+//! A run comes in: from this member, from another, or from the store.
+
+use alloc::vec::Vec;
+use core::time::Duration;
+
+use super::{
+    Audience, Gossip, Now,
+    clock::{age, end, left, point},
+    hash,
+    held::Held,
+    log::{Fit, Told},
+    logs::NoRoom,
+    message::{Carried, Effect, Kept, More, Report, Voided},
+    outbox::Then,
+    own::{LAST_EPOCH, LAST_SEQUENCE},
+};
+use crate::fleet::{Entry, LogId, NodeId, VerifiedRun, Version};
+
+/// A floor voids what lies below it only after this: what the origin says again above it may still be on its way.
+const SWEEP: Duration = Duration::from_secs(30);
+
+/// Where a run comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Source {
+    Own,
+    Member { from: NodeId, pulled: bool },
+    Store,
+}
+
+impl Gossip {
+    pub(super) fn take_own(&mut self, now: Now, run: VerifiedRun) {
+        self.take(now, run, point(now.steady), Source::Own);
+    }
+
+    pub(super) fn take_stored(&mut self, now: Now, run: VerifiedRun, age: Duration) {
+        let born = self.clocks.born(now, run.header().issued, age);
+        self.take(now, run, born, Source::Store);
+    }
+
+    /// A member sends runs.
+    pub(super) fn handle_runs(
+        &mut self,
+        now: Now,
+        from: NodeId,
+        runs: Vec<Carried<VerifiedRun>>,
+        answers: Option<More>,
+    ) {
+        let pulled = answers.is_some();
+        let mut seen = Vec::new();
+        for Carried { run, age } in runs {
+            let (tag, key, last) = (hash::tag(&run.header().log()), run.header().version(0), run.last());
+            let born = self.clocks.born(now, run.header().issued, age);
+            self.take(now, run, born, Source::Member { from, pulled });
+            seen.push((tag, key, last));
+        }
+        if let Some(More(more)) = answers {
+            self.pulled(now, from, &seen, more);
+        }
+    }
+
+    fn take(&mut self, now: Now, run: VerifiedRun, born: i64, source: Source) {
+        if let Some(what) = self.nonsense(&run) {
+            if let Source::Member { from, .. } = source {
+                self.outbox.report(now.steady, from.short(), Report::Nonsense { member: from, what });
+            }
+            return;
+        }
+        let log = run.header().log();
+        let (first, last) = (run.header().version(0), run.last());
+        if log.origin == self.me && source != Source::Own {
+            let audience = if log.site.is_some() { Audience::Site } else { Audience::Cluster };
+            self.hear_own_unless_held(now, audience, &log, first, last);
+        }
+        if self.logs.revoked(&log.origin) {
+            return;
+        }
+        let (me, peers) = (self.me, &self.peers);
+        let Some(known) = self.logs.open(&log, |origin| *origin == me || peers.is_member(origin)) else {
+            self.counters.refused += 1;
+            return self.outbox.report(now.steady, 0, Report::Full);
+        };
+        if known.quarantine.is_some() {
+            return;
+        }
+        match known.fit(first, last, run.signed()) {
+            Fit::Held => self.counters.repeated += 1,
+            Fit::Below if source == Source::Store => self.gone(hash::tag(&log), first),
+            Fit::Below => {}
+            Fit::Fork(other) => self.accuse(now, log, (other, run.signed().clone()), source.from()),
+            Fit::New => self.keep(now, &log, run, born, source),
+        }
+    }
+
+    /// What of a run's header no honest origin says, or does not say to us.
+    fn nonsense(&self, run: &VerifiedRun) -> Option<&'static str> {
+        let header = run.header();
+        if header.site.as_ref().is_some_and(|site| *site != self.config.site) {
+            Some("another site's log")
+        } else if header.cluster != self.config.cluster {
+            Some("another cluster's log")
+        } else if header.epoch == 0 || header.epoch > LAST_EPOCH {
+            Some("an epoch beyond all clocks")
+        } else if header.first == 0 || run.last() > LAST_SEQUENCE || run.entries().is_empty() {
+            Some("a sequence beyond all logs")
+        } else if header.floor > header.version(0) {
+            Some("a floor above the run")
+        } else {
+            None
+        }
+    }
+
+    fn hear_own_unless_held(&mut self, now: Now, audience: Audience, log: &LogId, first: Version, last: u64) {
+        let held = self.logs.get(hash::tag(log)).is_some_and(|log| log.runs().contains_key(&first));
+        if !held {
+            self.hear_own(now, audience, Version { sequence: last, ..first });
+        }
+    }
+
+    fn keep(&mut self, now: Now, log: &LogId, run: VerifiedRun, born: i64, source: Source) {
+        let tag = hash::tag(log);
+        let key = run.header().version(0);
+        let held = Held::new(tag, run, born, now, log.origin == self.me);
+        if source != Source::Own
+            && let Err(why) = self.logs.room(tag, held.0.bytes())
+        {
+            self.counters.refused += 1;
+            let report = if why == NoRoom::Log { Report::OverQuota(log.clone()) } else { Report::Full };
+            return self.outbox.report(now.steady, tag, report);
+        }
+        let Some(kept) = self.logs.get_mut(tag) else { return };
+        let (held, entries) = held;
+        let signed = held.signed.clone();
+        let head = kept.head();
+        let (told, rises) = kept.take(key, held);
+        self.logs.taken(tag, key);
+        if let Some(head) = head.filter(|_| rises) {
+            self.logs.ask_again(tag, head);
+        }
+        if rises {
+            let wait = if source == Source::Store { Duration::ZERO } else { SWEEP };
+            self.logs.sweep_at(tag, now.steady.after(wait));
+        }
+        self.orphans.carried(&entries);
+        self.apply(now, log, born, entries, &told);
+        if source == Source::Store {
+            if let Some(log) = self.logs.get_mut(tag) {
+                log.persisted(key);
+            }
+            return;
+        }
+        let kept = Kept::Run { log: log.clone(), version: key, run: signed, age: age(born, now) };
+        let pulled = matches!(source, Source::Member { pulled: true, .. });
+        self.outbox.persist(kept, Then::Tell { tag, key, from: source.from(), pulled });
+    }
+
+    /// Says what the entries of a run mean, each where it is the last word.
+    fn apply(&mut self, now: Now, log: &LogId, born: i64, entries: Vec<Entry>, told: &[Told]) {
+        for (entry, told) in entries.into_iter().zip(told).filter(|(_, told)| told.last) {
+            let remaining = left(end(born, entry.lasts()), now);
+            let lives = remaining != Some(Duration::ZERO);
+            let before = told.replaced.is_some_and(|top| top.until > point(now.steady));
+            let void = |target, why| Effect::Void { log: log.clone(), target, upto: told.version, why };
+            let version = told.version;
+            let effect = match entry {
+                Entry::Block(_) | Entry::Order(_) if lives => {
+                    Effect::Apply { log: log.clone(), version, entry, remaining }
+                }
+                Entry::Block(block) if before => void(block.target, Voided::Superseded),
+                Entry::Withdraw { target, .. } if before => void(target, Voided::Withdrawn),
+                _ => continue,
+            };
+            self.counters.applied += 1;
+            self.outbox.push(effect);
+        }
+    }
+
+    /// Lets go what is over.
+    pub(super) fn expire(&mut self, now: Now) {
+        while let Some((tag, version, held)) = self.logs.expire(now) {
+            self.orphans.dropped(&held);
+            self.gone(tag, version);
+        }
+    }
+
+    /// Voids what lies below floors.
+    pub(super) fn sweep(&mut self, now: Now) {
+        for tag in self.logs.unswept(now.steady) {
+            self.sweep_log(now, tag);
+        }
+    }
+
+    fn sweep_log(&mut self, now: Now, tag: u64) {
+        let Some(log) = self.logs.get_mut(tag) else { return };
+        log.sweep_at = None;
+        let (id, below) = (log.id.clone(), log.below());
+        for (target, top) in log.fall().into_iter().filter(|(_, top)| top.until > point(now.steady)) {
+            self.outbox.push(Effect::Void { log: id.clone(), target, upto: top.version, why: Voided::Floor });
+        }
+        for key in below {
+            if let Some(held) = self.logs.forget(tag, key) {
+                self.orphans.dropped(&held);
+                self.gone(tag, key);
+            }
+        }
+    }
+
+    fn gone(&mut self, tag: u64, version: Version) {
+        if let Some(log) = self.logs.get(tag).map(|log| log.id.clone()) {
+            self.outbox.persist(Kept::Gone { log, version }, Then::Nothing);
+        }
+    }
+}
+
+impl Source {
+    const fn from(self) -> Option<NodeId> {
+        match self {
+            Self::Member { from, .. } => Some(from),
+            Self::Own | Self::Store => None,
+        }
+    }
+}

@@ -1,0 +1,6 @@
+mod fleet;
+
+mod campaign;
+mod decide;
+mod hostile;
+mod owners;
