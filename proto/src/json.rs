@@ -44,7 +44,7 @@ pub fn is_foul(letter: char) -> bool {
             '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
-/// Compact, with every letter that a terminal would obey written as `\uXXXX`: a terminal reads it, too.
+/// Compact, with every letter that a terminal would obey written as its escape: a terminal reads it, too.
 struct Harmless;
 
 impl Formatter for Harmless {
