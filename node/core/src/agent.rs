@@ -6,7 +6,6 @@
 //! then makes kernel and sensor agree with [`Agent::desired`]: what is restored brings no effects of its own.
 
 mod blast;
-mod chance;
 mod effects;
 mod episodes;
 mod fleet;
@@ -54,7 +53,7 @@ use shield::Shield;
 pub struct Agent {
     config: PolicyConfig,
     proxies: Nets<()>,
-    chance: chance::Chance,
+    chance: crate::chance::Chance,
     blocks: BlockList,
     shield: Shield,
     /// The prefixes that the kernel passes now.
@@ -106,7 +105,7 @@ impl Agent {
         let blocks = BlockList::new();
         Self {
             proxies: proxies(&config),
-            chance: chance::Chance::new(seed),
+            chance: crate::chance::Chance::new(seed),
             passing: shield.passing(blocks.forced()),
             blocks,
             shield,

@@ -11,7 +11,6 @@
 //! Digest differs ─▶ Summary ─▶ Vectors ─▶ Pull ─▶ Runs
 //! ```
 
-mod chance;
 mod clock;
 mod compact;
 mod hash;
@@ -95,7 +94,7 @@ pub struct Gossip {
     repair: repair::Repair,
     orphans: proof::Orphans,
     outbox: outbox::Outbox,
-    chance: chance::Chance,
+    chance: crate::chance::Chance,
     counters: Counters,
     beat_at: Time,
 }
@@ -113,7 +112,7 @@ impl Gossip {
             repair: repair::Repair::default(),
             orphans: proof::Orphans::default(),
             outbox: outbox::Outbox::default(),
-            chance: chance::Chance::new(seed ^ me.short()),
+            chance: crate::chance::Chance::new(seed ^ me.short()),
             counters: Counters::default(),
             beat_at: Time::NEVER,
             config,

@@ -18,6 +18,7 @@ pub mod agent;
 pub mod alert;
 pub mod block;
 mod blocklist;
+mod chance;
 pub mod class;
 pub mod config;
 pub mod enforcement;

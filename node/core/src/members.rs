@@ -11,7 +11,6 @@
 //!   no deadline, and its suspicions last longer.
 
 mod bytes;
-mod chance;
 mod codec;
 mod datagram;
 mod face;
@@ -34,8 +33,8 @@ use core::{fmt, net::SocketAddr, time::Duration};
 
 use foca::{AccumulatingRuntime, Foca, NoCustomBroadcast};
 
+use crate::chance::Chance;
 use crate::{Time, fleet::NodeId};
-use chance::Chance;
 use codec::Codec;
 pub use datagram::{MAX_CHAIN, MAX_DATAGRAM};
 pub use face::{Keys, MembersConfig, MembersEffect, Path, Remembered};
@@ -116,9 +115,9 @@ impl<K: Keys> Members<K> {
         let me = Identity(Record::signed(&keys, id, boot, false, &card));
         let settings = Settings { size: 1, ..Settings::default() };
         let config = pace::config(settings);
-        let mut chance = Chance(seed);
+        let mut chance = Chance::new(seed);
         Self {
-            foca: Foca::new(me.clone(), config, Chance(chance.next()), Codec),
+            foca: Foca::new(me.clone(), config, Chance::new(chance.next()), Codec),
             keys,
             boot,
             sequence: 0,

@@ -7,9 +7,10 @@ use alloc::{
 };
 use core::time::Duration;
 
-use super::{FLIGHT, chance::Chance};
+use super::FLIGHT;
 use crate::{
     Time,
+    chance::Chance,
     fleet::{LogId, NodeId},
 };
 

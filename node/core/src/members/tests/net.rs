@@ -13,11 +13,7 @@ use std::format;
 
 use siphasher::sip::SipHasher13;
 
-use crate::{
-    Time,
-    fleet::NodeId,
-    members::{chance::Chance, *},
-};
+use crate::{Time, chance::Chance, fleet::NodeId, members::*};
 
 pub(super) const START: Time = Time::from_secs(1_800_000_000);
 
@@ -162,7 +158,7 @@ impl Net {
             hosts: Vec::new(),
             in_flight: BTreeMap::new(),
             sent: 0,
-            chance: Chance(seed),
+            chance: Chance::new(seed),
             loss: 0,
             cut: BTreeSet::new(),
             udp: true,

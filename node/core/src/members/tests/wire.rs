@@ -90,7 +90,7 @@ fn truncated_and_random_datagrams_are_refused_without_a_panic() {
     net.run(Duration::from_secs(20));
     let heard = net.tap.take().unwrap();
     let before = net.hosts[0].members.stats();
-    let mut chance = Chance(1);
+    let mut chance = Chance::new(1);
     for (_, _, bytes) in heard.iter().take(40) {
         for length in 0..bytes.len() {
             net.inject(0, Path::Datagram(address(1)), &bytes[..length]);
