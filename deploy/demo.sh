@@ -65,7 +65,8 @@ start_web_server() {
 }
 
 start_node() {
-  start "$server" "$programs/smartfw-node" --name demo --state-dir "$work/state" --log-dir "$work/log" \
+  : >"$work/node.toml" # not the host's
+  start "$server" "$programs/smartfw-node" --config "$work/node.toml" --name demo --state-dir "$work/state" --log-dir "$work/log" \
     --socket "$work/node.sock" --interface to-attacker --interface to-client --metrics 127.0.0.1:9470 \
     >"$work/node.out" 2>&1
   wait_for 15 cli status || { cat "$work/node.out" >&2; die "the node did not start"; }
@@ -110,7 +111,7 @@ fi
 say "attacker: no answer within 3 s"
 kill "$scan" 2>/dev/null || true
 sleep 1
-answered=$(grep -c '^200$' "$work/answers") asked=$(wc -l <"$work/answers")
+read -r answered asked < <(awk '$0 == 200 { answered++ } END { print answered + 0, NR }' "$work/answers")
 say "client: $answered of $asked requests answered"
 [ "$answered" = "$asked" ] || die "the innocent client was hurt"
 

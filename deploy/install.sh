@@ -13,20 +13,38 @@ root=$(cd "$(dirname "$0")/.." && pwd)
 
 bin=/usr/local/bin
 units=/etc/systemd/system
+state=/var/lib/smartfw
+# Lies here when the group is one that we made.
+group_is_ours=$state/.group-is-ours
+completions=(
+  "bash /usr/local/share/bash-completion/completions/smartfw-cli"
+  "zsh /usr/local/share/zsh/site-functions/_smartfw-cli"
+  "fish /usr/local/share/fish/vendor_completions.d/smartfw-cli.fish"
+)
 has_systemd() { [ -d /run/systemd/system ]; }
 
 install_all() {
   install_packages build-essential iptables ipset iproute2 || die "the packages above are needed"
   require_rust "$root"
   build_programs "$root"
-  getent group smartfw >/dev/null || groupadd --system smartfw
+  if ! getent group smartfw >/dev/null; then
+    groupadd --system smartfw
+    install -d -m 0750 "$state"
+    : >"$group_is_ours"
+  fi
   install -m 0755 "$programs/smartfw-node" "$programs/smartfw-cli" "$bin/"
   install -d -m 0750 -g smartfw /etc/smartfw /etc/smartfw/node.toml.d
   [ -e /etc/smartfw/node.toml ] || install -m 0640 -g smartfw "$root/deploy/node.toml" /etc/smartfw/node.toml
-  install -d -m 0750 -g smartfw /var/lib/smartfw /var/log/smartfw
-  install -d -m 0755 /usr/local/share/man/man1 /usr/local/share/bash-completion/completions
+  chgrp smartfw /etc/smartfw/node.toml
+  install -d -m 0750 -g smartfw "$state" /var/log/smartfw
+  install -d -m 0755 /usr/local/share/man/man1
   "$bin/smartfw-cli" man >/usr/local/share/man/man1/smartfw-cli.1
-  "$bin/smartfw-cli" completion bash >/usr/local/share/bash-completion/completions/smartfw-cli
+  local entry shell file
+  for entry in "${completions[@]}"; do
+    read -r shell file <<<"$entry"
+    install -d -m 0755 "$(dirname "$file")"
+    "$bin/smartfw-cli" completion "$shell" >"$file"
+  done
   "$bin/smartfw-node" --check
   if has_systemd; then
     install -m 0644 "$root/deploy/smartfw-node.service" "$root/deploy/smartfw-restore.service" "$units/"
@@ -39,24 +57,51 @@ install_all() {
   say "installed. Members of the group smartfw may use smartfw-cli; try: smartfw-cli status"
 }
 
-remove_all() {
+# A node that runs without systemd is named in the lock of its state folder.
+stop_node() {
+  local process
   if has_systemd; then
     systemctl disable --now smartfw-node.service smartfw-restore.service 2>/dev/null || true
   fi
-  [ -x "$bin/smartfw-cli" ] && "$bin/smartfw-cli" disable || true
+  process=$(head -n 1 "$state/lock" 2>/dev/null) || return 0
+  case $(readlink "/proc/${process:-none}/exe") in
+    "$bin/smartfw-node"*) kill "$process" && wait_for 20 test ! -e "/proc/$process/exe" ;;
+  esac
+}
+
+remove_all() {
+  local entry group=''
+  [ ! -e "$group_is_ours" ] || group=ours
+  stop_node || die "the node does not end: nothing was removed"
+  if [ -x "$bin/smartfw-cli" ]; then
+    "$bin/smartfw-cli" disable || die "the rules remain in the kernel: nothing was removed, but the node is stopped"
+  fi
   rm -f "$units/smartfw-node.service" "$units/smartfw-restore.service"
   if has_systemd; then systemctl daemon-reload; fi
-  rm -f "$bin/smartfw-node" "$bin/smartfw-cli" /usr/local/share/man/man1/smartfw-cli.1 \
-    /usr/local/share/bash-completion/completions/smartfw-cli
+  rm -f "$bin/smartfw-node" "$bin/smartfw-cli" /usr/local/share/man/man1/smartfw-cli.1
+  for entry in "${completions[@]}"; do rm -f "${entry#* }"; done
   rm -rf /run/smartfw
   if [ "${1:-}" = --purge ]; then
-    rm -rf /etc/smartfw /var/lib/smartfw /var/log/smartfw
-    getent group smartfw >/dev/null && groupdel smartfw
+    rm -rf /etc/smartfw "$state" /var/log/smartfw
   else
-    # What `disable` noted down must not switch off a later installation.
-    rm -f /var/lib/smartfw/rescue.jsonl
-    say "kept: /etc/smartfw, /var/lib/smartfw, /var/log/smartfw (--purge removes them)"
+    keep_data
   fi
+  if [ -n "$group" ] && getent group smartfw >/dev/null; then groupdel smartfw; fi
+}
+
+# What the node remembers and what a person wrote stays; what only stood for this installation goes.
+keep_data() {
+  # What `disable` noted down must not switch off a later installation.
+  rm -f "$state/rescue.jsonl" "$state/rescue.taken.jsonl" "$state/boot/suspended.json" "$group_is_ours"
+  if cmp -s "$root/deploy/node.toml" /etc/smartfw/node.toml; then rm -f /etc/smartfw/node.toml; fi
+  rmdir /etc/smartfw/node.toml.d /etc/smartfw 2>/dev/null || true
+  local kept=() folder
+  for folder in /etc/smartfw "$state" /var/log/smartfw; do
+    [ -d "$folder" ] || continue
+    chgrp -R root "$folder" # the group may be gone in a moment, and its number somebody else's
+    kept+=("$folder")
+  done
+  if [ ${#kept[@]} -gt 0 ]; then say "kept: ${kept[*]} (--purge removes them)"; fi
 }
 
 is_root || die "run it as root"

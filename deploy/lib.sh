@@ -21,30 +21,54 @@ install_packages() {
   apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
 }
 
-# require_rust ROOT: a toolchain that is at least the workspace's rust-version.
+# require_rust ROOT: a toolchain that is at least the workspace's rust-version; how to run it is left in $cargo. Under
+# sudo it is usually the caller's, and they build, so that nothing in the checkout and in their home becomes root's.
 require_rust() {
-  local wanted found
-  # Under sudo the toolchain is usually the caller's.
-  if ! command -v cargo >/dev/null && [ -n "${SUDO_USER:-}" ]; then
-    PATH="$(getent passwd "$SUDO_USER" | cut -d: -f6)/.cargo/bin:$PATH"
-  fi
+  local wanted found='' newest='' home
   wanted=$(sed -n 's/^rust-version *= *"\(.*\)"/\1/p' "$1/Cargo.toml" | head -n 1)
-  command -v cargo >/dev/null || die "Rust is missing. Install Rust $wanted or newer from https://rustup.rs and run this again."
-  found=$(cargo --version | awk '{print $2}')
-  [ "$(printf '%s\n%s\n' "$wanted" "$found" | sort -V | head -n 1)" = "$wanted" ] ||
-    die "Rust $found is too old: $wanted or newer is needed. Run: rustup update stable"
+  if is_root && [ -n "${SUDO_USER:-}" ] && [ "$SUDO_USER" != root ]; then
+    home=$(getent passwd "$SUDO_USER" | cut -d: -f6)
+    if as_caller test -w "$1" && { [ ! -e "$1/target" ] || as_caller test -w "$1/target"; }; then
+      cargo=(as_caller env "HOME=$home" "PATH=$home/.cargo/bin:$PATH" cargo)
+      new_enough "$wanted" && return 0
+    fi
+    cargo=(env "RUSTUP_HOME=$home/.rustup" "PATH=$home/.cargo/bin:$PATH" cargo)
+    new_enough "$wanted" && return 0
+  fi
+  cargo=(cargo)
+  new_enough "$wanted" && return 0
+  [ -n "$newest" ] || die "Rust is missing. Install Rust $wanted or newer from https://rustup.rs and run this again."
+  die "Rust $newest is too old: $wanted or newer is needed. Run: rustup update stable"
+}
+
+as_caller() { runuser -u "$SUDO_USER" -- "$@"; }
+
+# new_enough WANTED: whether $cargo is; its version is left in $found, the best so far in $newest.
+new_enough() {
+  found=$("${cargo[@]}" --version 2>/dev/null | awk '{print $2}') || found=''
+  [ -n "$found" ] || return 1
+  newest=$(printf '%s\n%s\n' "$newest" "$found" | sort -V | tail -n 1)
+  [ "$(printf '%s\n%s\n' "$1" "$found" | sort -V | head -n 1)" = "$1" ]
 }
 
 # build_programs ROOT: the release programs; their folder is left in $programs.
 build_programs() {
   say "building SmartFW (the first time takes some minutes)"
-  cargo build --quiet --release --locked --manifest-path "$1/Cargo.toml" -p smartfw-node -p smartfw-cli
+  "${cargo[@]}" build --quiet --release --locked --manifest-path "$1/Cargo.toml" -p smartfw-node -p smartfw-cli
   programs="${CARGO_TARGET_DIR:-$1/target}/release"
 }
 
-# can_change_firewall: whether this process may change netfilter in its network namespace.
-can_change_firewall() {
-  command -v iptables >/dev/null && iptables -w 5 -t raw -S PREROUTING >/dev/null 2>&1
+# firewall_problem: why this process cannot change netfilter in its network namespace; nothing when it can.
+firewall_problem() {
+  local rights
+  rights=$(awk '/^CapEff:/ { print $2 }' /proc/self/status)
+  if (( (16#$rights >> 12 & 1) == 0 )); then
+    say "this process may not change the firewall (it lacks CAP_NET_ADMIN)"
+  elif ! command -v iptables >/dev/null; then
+    say "iptables is not installed"
+  elif ! iptables -w 5 -t raw -S PREROUTING >/dev/null 2>&1; then
+    say "iptables does not work here ($(iptables -w 5 -t raw -S PREROUTING 2>&1 | head -n 1))"
+  fi
 }
 
 # wait_for SECONDS COMMAND…: until the command succeeds.

@@ -23,18 +23,20 @@ guard() {
     shift
   done
 
+  local problem
   install_packages build-essential iptables ipset iproute2 || true
   require_rust "$root"
   build_programs "$root"
 
-  if ! can_change_firewall; then
-    warn "this process may not change the firewall (it lacks CAP_NET_ADMIN): enforcement is a dry run"
+  problem=$(firewall_problem)
+  if [ -n "$problem" ]; then
+    warn "$problem: enforcement is a dry run"
     enforcer=(--enforcer dry-run)
   fi
   [ -n "$keep" ] || arguments+=(--remove-on-exit)
   mkdir -p "$run/state" "$run/log"
   say "state and logs: $run"
-  say "look at it with: $programs/smartfw-cli --socket $run/node.sock status"
+  say "look at it with: $programs/smartfw-cli --socket $run/node.sock --state-dir $run/state status"
   exec "$programs/smartfw-node" --config "$run/node.toml" --state-dir "$run/state" --log-dir "$run/log" \
     --socket "$run/node.sock" ${enforcer[@]+"${enforcer[@]}"} ${arguments[@]+"${arguments[@]}"}
 }

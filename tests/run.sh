@@ -3,7 +3,7 @@
 #
 #   tests/run.sh          all that this machine can run; as root also in network namespaces
 #   tests/run.sh --quick  without what needs root
-#   tests/run.sh --long   also every attack variant, more random cases and the benches; writes docs/reports/
+#   tests/run.sh --long   also every attack variant, a real systemd, more random cases and the benches; writes docs/reports/
 #
 # What cannot run is listed as skipped, with the reason. Exit code: 0 all passed, 1 something failed, 2 wrong usage.
 set -u
@@ -47,6 +47,7 @@ tools="ip:iproute2 iptables:iptables ipset:ipset nft:nftables conntrack:conntrac
   hping3:hping3 slowhttptest:slowhttptest nginx:nginx vsftpd:vsftpd dnsmasq:dnsmasq-base sshd:openssh-server
   ssh:openssh-client sshpass:sshpass curl:curl ab:apache2-utils wrk:wrk ping:iputils-ping traceroute:traceroute
   rsync:rsync ethtool:ethtool openssl:openssl setpriv:util-linux python3:python3"
+[ "$mode" = long ] && tools+=" debootstrap:debootstrap systemd-nspawn:systemd-container"
 missing_packages() {
   local pair
   for pair in $tools; do
@@ -109,6 +110,8 @@ in_namespaces() {
     suite live cargo run -q -p smartfw-tests --bin live
   fi
   cat "$logs/live.log"
+  [ "$mode" = long ] || return 0
+  suite systemd tests/systemd.sh
 }
 
 report() {

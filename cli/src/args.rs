@@ -1,9 +1,10 @@
 //! What may be typed.
 
-use std::{path::PathBuf, time::Duration};
+use std::{path::PathBuf, sync::OnceLock, time::Duration};
 
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 use ipnet_target::Target;
+use smartfw_config::{NodeConfig, Sources};
 use smartfw_core::{BlockId, Class, IpNet, order::Mode};
 
 use crate::duration::{Span, parse, parse_span};
@@ -35,20 +36,22 @@ pub(crate) struct Global {
         value_name = "FORM"
     )]
     pub(crate) format: Format,
-    /// The daemon's control socket
+    /// The daemon's control socket [default: as configured, else /run/smartfw/node.sock]
     #[arg(
         long,
         global = true,
-        default_value = "/run/smartfw/node.sock",
+        default_value_os_t = configured().socket.clone(),
+        hide_default_value = true,
         env = "SMARTFW_SOCKET",
         value_name = "PATH"
     )]
     pub(crate) socket: PathBuf,
-    /// Where the daemon keeps its state; used when it is dead
+    /// Where the daemon keeps its state; used when it is dead [default: as configured, else /var/lib/smartfw]
     #[arg(
         long,
         global = true,
-        default_value = "/var/lib/smartfw",
+        default_value_os_t = configured().state_dir.clone(),
+        hide_default_value = true,
         env = "SMARTFW_STATE_DIR",
         value_name = "DIR"
     )]
@@ -56,6 +59,15 @@ pub(crate) struct Global {
     /// Colours
     #[arg(long, global = true, value_enum, default_value = "auto", value_name = "WHEN")]
     pub(crate) color: When,
+}
+
+/// Where the daemon of this host is, as far as its configuration can be read: a mistake in it may be why it is dead.
+fn configured() -> &'static NodeConfig {
+    static CONFIG: OnceLock<NodeConfig> = OnceLock::new();
+    CONFIG.get_or_init(|| {
+        let sources = Sources { environment: smartfw_config::environment(), ..Sources::default() };
+        smartfw_config::load_what_is_right(&sources)
+    })
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -97,6 +109,7 @@ pub(crate) enum Command {
     /// Drop a decision that waits
     Reject {
         /// As `pending` shows it
+        #[arg(value_parser = block_id)]
         id: BlockId,
     },
     /// The allow list: who is never dropped
@@ -237,6 +250,7 @@ pub(crate) enum Since {
 #[group(required = true, multiple = false)]
 pub(crate) struct Approve {
     /// As `pending` shows it
+    #[arg(value_parser = block_id)]
     pub(crate) id: Option<BlockId>,
     /// Everything that waits
     #[arg(long)]
@@ -311,6 +325,11 @@ pub(crate) struct Replay {
 fn class(text: &str) -> Result<Class, String> {
     let names = || Class::ALL.iter().map(|class| class.as_str()).collect::<Vec<_>>().join(", ");
     text.parse().map_err(|_| format!("there are: {}", names()))
+}
+
+fn block_id(text: &str) -> Result<BlockId, String> {
+    text.parse()
+        .map_err(|_| "not an id: write it as `smartfw-cli pending` shows it, 16 hexadecimal digits".into())
 }
 
 fn net(text: &str) -> Result<IpNet, String> {

@@ -81,13 +81,15 @@ impl Daemon {
     where
         F: Future<Output = Result<tonic::Response<T>, Status>>,
     {
-        match tokio::time::timeout(self.patience, call(self.client.clone())).await {
-            Ok(answer) => Ok(answer.map_err(|status| self.said(&status))?.into_inner()),
-            Err(_) => {
-                let why = format!("it did not answer within {} s", self.patience.as_secs());
-                Err(Failure::unreachable(&self.socket, &why))
-            }
-        }
+        let answer = self.patiently(call(self.client.clone())).await?;
+        Ok(answer.map_err(|status| self.said(&status))?.into_inner())
+    }
+
+    async fn patiently<T>(&self, wait: impl Future<Output = T>) -> Result<T, Failure> {
+        tokio::time::timeout(self.patience, wait).await.map_err(|_| {
+            let why = format!("it did not answer within {} s", self.patience.as_secs());
+            Failure::unreachable(&self.socket, &why)
+        })
     }
 
     /// An order, and what it did.
@@ -99,6 +101,11 @@ impl Daemon {
 
     /// The next message of a stream; `None` at its end.
     pub(crate) async fn next<T>(&self, stream: &mut Streaming<T>) -> Result<Option<T>, Failure> {
+        self.patiently(self.next_ever(stream)).await?
+    }
+
+    /// As `next`, of a stream on which nothing may come for days.
+    pub(crate) async fn next_ever<T>(&self, stream: &mut Streaming<T>) -> Result<Option<T>, Failure> {
         stream.next().await.transpose().map_err(|status| self.said(&status))
     }
 

@@ -7,32 +7,15 @@ use smartfw_core::Time;
 /// The longest duration that is taken: a hundred years. Longer is `forever`.
 const LONGEST: Duration = Duration::from_secs(100 * 365 * 86_400);
 
-/// Reads `90s`, `10m`, `4h`, `7d`, `2w`, and sums of them (`1h30m`).
+/// Reads what the configuration reads: `90s`, `10m`, `4h`, `7d`, `2w`, sums of them (`1h30m`), and seconds.
 pub(crate) fn parse(text: &str) -> Result<Duration, String> {
-    let explain = || format!("{text:?} is no duration: write 90s, 10m, 4h, 7d or 1h30m");
-    let mut total = Duration::ZERO;
-    let mut rest = text;
-    while !rest.is_empty() {
-        let digits = rest.find(|letter: char| !letter.is_ascii_digit()).ok_or_else(explain)?;
-        let (number, tail) = rest.split_at(digits);
-        let mut letters = tail.chars();
-        let unit = match letters.next() {
-            Some('s') => 1,
-            Some('m') => 60,
-            Some('h') => 3600,
-            Some('d') => 86_400,
-            Some('w') => 7 * 86_400,
-            _ => return Err(explain()),
-        };
-        let seconds =
-            number.parse::<u64>().ok().and_then(|number| number.checked_mul(unit)).ok_or_else(explain)?;
-        total = total.saturating_add(Duration::from_secs(seconds));
-        rest = letters.as_str();
-    }
-    match total {
-        Duration::ZERO => Err(format!("{text:?} is no time at all: write 90s, 10m, 4h, 7d or 1h30m")),
-        total if total > LONGEST => Err(format!("{text:?} is longer than a hundred years: write forever")),
-        total => Ok(total),
+    match smartfw_config::parse_duration(text) {
+        None => Err(format!("{text:?} is no duration: write 90s, 10m, 4h, 7d or 1h30m")),
+        Some(Duration::ZERO) => Err(format!("{text:?} is no time at all: write 90s, 10m, 4h, 7d or 1h30m")),
+        Some(total) if total > LONGEST => {
+            Err(format!("{text:?} is longer than a hundred years: write forever"))
+        }
+        Some(total) => Ok(total),
     }
 }
 
@@ -90,30 +73,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn durations_are_read_as_people_write_them() {
-        let seconds = |text| parse(text).map(|duration| duration.as_secs());
-        assert_eq!(seconds("90s"), Ok(90));
-        assert_eq!(seconds("10m"), Ok(600));
-        assert_eq!(seconds("4h"), Ok(14_400));
-        assert_eq!(seconds("7d"), Ok(604_800));
-        assert_eq!(seconds("1h30m"), Ok(5400));
+    fn durations_are_read_as_in_the_configuration_and_never_none_at_all() {
+        assert_eq!(parse("1h30m"), Ok(Duration::from_secs(5400)));
+        assert_eq!(parse("90"), Ok(Duration::from_secs(90)));
         assert_eq!(parse_span("forever"), Ok(Span(None)));
-    }
-
-    #[test]
-    fn what_is_no_duration_is_refused() {
-        for text in [
-            "",
-            "5",
-            "m",
-            "-5m",
-            "5 m",
-            "0s",
-            "1y",
-            "99999999999999999999s",
-            "18446744073709551615w",
-            "101000w",
-        ] {
+        for text in ["", "0", "0s", "5 m", "soon", "101000w"] {
             assert!(parse(text).is_err(), "{text}");
         }
     }

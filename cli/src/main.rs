@@ -2,7 +2,6 @@
 //!
 //! `args` says what may be typed, `commands` does it, `output` is the only place that prints. A command that needs the
 //! daemon asks it over its Unix socket; those that must work without it go straight to the kernel (`rescue`).
-#![allow(clippy::print_stdout, clippy::print_stderr)] // the one program of the project that talks to a person
 
 mod args;
 mod client;
@@ -32,15 +31,14 @@ fn main() -> ExitCode {
 
 /// Help and version are no mistake; everything else is code 2.
 fn wrong_usage(error: &clap::Error) -> ExitCode {
-    match error.print() {
-        Ok(()) if error.use_stderr() => ExitCode::from(2),
-        _ => ExitCode::SUCCESS,
-    }
+    // Where nobody can be told, the code still tells.
+    let _ = error.print();
+    if error.use_stderr() { ExitCode::from(2) } else { ExitCode::SUCCESS }
 }
 
 fn told(failure: &Failure) -> ExitCode {
     if let Some(line) = failure.line() {
-        eprintln!("smartfw-cli: {}", output::clean(&line));
+        output::complain(&line);
     }
     ExitCode::from(failure.code())
 }

@@ -107,6 +107,11 @@ impl Output {
     }
 }
 
+/// One line on standard error, cleaned. Where it cannot be written nobody can be told, and that is no reason to stop.
+pub(crate) fn complain(text: &str) {
+    let _ = writeln!(io::stderr(), "smartfw-cli: {}", clean(text));
+}
+
 /// How a piece of text is meant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Tone {
@@ -209,21 +214,15 @@ fn terminal_width() -> u16 {
 
 /// `text` without control characters: no terminal does anything else than show it.
 pub(crate) fn clean(text: &str) -> std::borrow::Cow<'_, str> {
-    let foul = |letter: char| letter.is_control() || is_direction(letter);
-    if !text.contains(foul) {
+    if !text.contains(json::is_foul) {
         return text.into();
     }
     let replace = |letter: char| match letter {
         '\t' | '\n' | '\r' => ' ',
-        letter if foul(letter) => '\u{fffd}',
+        letter if json::is_foul(letter) => '\u{fffd}',
         letter => letter,
     };
     text.chars().map(replace).collect::<String>().into()
-}
-
-/// Marks that turn the direction of text: what is shown would not be what is there.
-const fn is_direction(letter: char) -> bool {
-    matches!(letter, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 /// 1234567 as `1,234,567`.

@@ -20,7 +20,7 @@ use smartfw_proto::json::Summary;
 use crate::{
     args::Replay,
     failure::Failure,
-    output::{Output, clean},
+    output::{self, Output},
 };
 use driver::Driver;
 use report::Report;
@@ -74,6 +74,13 @@ fn one(
     }
     let mut summary = driver.summary(&mut source);
     summary.file = Some(report::name(path));
+    if source.truncated() && damaged.is_none() {
+        let file = path.display();
+        let text = format!(
+            "{file} ends in the middle of a packet: what stands before it counts; for the rest, capture it again"
+        );
+        bar.suspend(|| output::complain(&text));
+    }
     summary.truncated = source.truncated() || damaged.is_some();
     summary.elapsed = begun.elapsed();
     Ok(Some(summary))
@@ -114,8 +121,7 @@ fn bar(files: &[PathBuf]) -> ProgressBar {
 }
 
 fn complain(bar: &ProgressBar, error: &CaptureError) {
-    let text = format!("smartfw-cli: {error}");
-    bar.suspend(|| eprintln!("{}", clean(&text)));
+    bar.suspend(|| output::complain(&error.to_string()));
 }
 
 fn add(total: &mut Summary, one: &Summary) {

@@ -1,6 +1,6 @@
 //! The clocks: the core reads none, so the shell reads them for it.
 
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use smartfw_core::Time;
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
@@ -9,6 +9,18 @@ use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 pub fn now() -> Time {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     Time::from_nanos(u64::try_from(since.as_nanos()).unwrap_or(u64::MAX))
+}
+
+/// Notices a clock that is set back.
+#[derive(Debug, Default)]
+pub struct Pace(Time);
+
+impl Pace {
+    /// By how much the clock was set back since the last call: more than a second, or it was not.
+    pub fn set_back(&mut self, now: Time) -> Option<Duration> {
+        let last = std::mem::replace(&mut self.0, now);
+        Some(last.since(now)).filter(|by| *by > Duration::from_secs(1))
+    }
 }
 
 /// `time` as users see it: RFC 3339, UTC, in milliseconds. Empty beyond the year 9999.
@@ -22,6 +34,15 @@ pub fn rfc3339(time: Time) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_clock_that_is_set_back_is_noticed_once() {
+        let mut pace = Pace::default();
+        let set_back: Vec<Option<u64>> = [1000, 1001, 1000, 400, 401]
+            .map(|second| pace.set_back(Time::from_secs(second)).map(|by| by.as_secs()))
+            .into();
+        assert_eq!(set_back, [None, None, None, Some(600), None]);
+    }
 
     #[test]
     fn times_are_shown_in_milliseconds() {

@@ -5,7 +5,7 @@ mod actions;
 mod recent;
 mod waiting;
 
-use std::{ops::ControlFlow, sync::Arc, thread::JoinHandle};
+use std::{mem, ops::ControlFlow, sync::Arc, thread::JoinHandle};
 
 use smartfw_core::{
     Agent, Alert, Effect, IpNet, Record, Sequence, Service, Strength, Time,
@@ -19,15 +19,15 @@ use crate::{
     clock,
     counters::Counters,
     detector::Feed,
-    enforcement::{BootChange, BootSnapshot, Queue, Task},
-    inbox::{Input, Inputs},
+    enforcement::{BootChange, BootSnapshot, Queue, Task, Ticket},
+    inbox::{Input, Inputs, Reply},
     logs::{Line, Logs},
     store::{Backlog, Key, Value, encode, row_key},
     vital::Vital,
 };
 use actions::Actions;
 pub use recent::Recent;
-use waiting::Waiting;
+use waiting::{Order, Waiting};
 
 /// The agent, and everything that it reaches.
 pub struct Driver {
@@ -62,7 +62,7 @@ impl Driver {
     /// When the thread cannot be started.
     pub fn start(self, vital: &Vital) -> std::io::Result<JoinHandle<()>> {
         let (waiting, actions) = (Waiting::default(), Actions::default());
-        let mut running = Running { driver: self, waiting, actions, deciding: None };
+        let mut running = Running { driver: self, waiting, actions, deciding: None, touched: Vec::new() };
         vital.spawn("driver", move || running.run())
     }
 }
@@ -73,6 +73,8 @@ struct Running {
     actions: Actions,
     /// When the packet was seen whose verdict is being handled.
     deciding: Option<Time>,
+    /// The targets that the order being handled changes.
+    touched: Vec<IpNet>,
 }
 
 impl Running {
@@ -91,6 +93,7 @@ impl Running {
     }
 
     fn feed(&mut self, now: Time, input: Input) -> ControlFlow<()> {
+        self.touched.clear();
         let agent = &mut self.driver.agent;
         match input {
             Input::Verdict(verdict) => {
@@ -99,12 +102,13 @@ impl Running {
             }
             Input::Order(order, reply) => {
                 self.actions.order(&order);
+                let before = self.driver.queue.last();
                 match agent.handle_order(now, order) {
                     Ok((done, sequence)) => {
                         self.drain(now);
-                        self.waiting.push(sequence, self.driver.queue.last(), done, reply);
+                        self.wait(sequence, before, done, reply);
                     }
-                    Err(refusal) => reply(Err(refusal)),
+                    Err(refusal) => reply(Err(refusal.into())),
                 }
             }
             Input::Ask(question) => question(agent, now),
@@ -113,12 +117,16 @@ impl Running {
                 agent.handle_persisted(now, upto);
                 self.waiting.persisted(upto);
             }
-            Input::StoreLost => agent.handle_store_lost(now),
-            Input::Enforced { upto, results } => {
+            Input::StoreLost => {
+                agent.handle_store_lost(now);
+                self.drain(now);
+                self.driver.backlog.everything_came();
+            }
+            Input::Enforced { upto, results, trouble } => {
+                self.waiting.enforced(upto, &results, trouble.as_deref());
                 for (target, result) in results {
                     agent.handle_enforced(now, target, result);
                 }
-                self.waiting.enforced(upto);
             }
             Input::Handshakes(clients) => agent.handle_handshakes(now, clients),
             Input::Config(config) => agent.set_config(now, config),
@@ -126,18 +134,28 @@ impl Running {
                 agent.entries().for_each(|entry| self.driver.feed.block(entry.target, Some(entry.strength)));
             }
             Input::Begin(reply) => {
+                let before = self.driver.queue.last();
                 self.switch(self.driver.agent.enforcement());
-                self.waiting.push(Sequence(0), self.driver.queue.last(), Done::Confirmed, reply);
+                self.wait(Sequence(0), before, Done::Confirmed, reply);
             }
             Input::Recheck(changes, reply) => {
-                changes.into_iter().filter_map(|change| current(agent, change)).for_each(|change| {
-                    self.driver.queue.push(Task::Change(change, None));
-                });
-                self.waiting.push(Sequence(0), self.driver.queue.last(), Done::Confirmed, reply);
+                let before = self.driver.queue.last();
+                let changes: Vec<Change> =
+                    changes.into_iter().filter_map(|change| current(agent, change)).collect();
+                self.touched = changes.iter().map(Change::target).collect();
+                self.driver.queue.push_all(changes.into_iter().map(|change| Task::Change(change, None)));
+                self.wait(Sequence(0), before, Done::Confirmed, reply);
             }
             Input::Stop => return ControlFlow::Break(()),
         }
         ControlFlow::Continue(())
+    }
+
+    /// Answers once kernel and disk have what was queued behind `before`.
+    fn wait(&mut self, sequence: Sequence, before: Ticket, done: Done, reply: Reply) {
+        let tickets = (before, self.driver.queue.last());
+        let touched = mem::take(&mut self.touched);
+        self.waiting.push(Order { sequence, tickets, touched, done, reply, refused: None });
     }
 
     /// Hands over what the agent wants done: what goes to the kernel before anything else.
@@ -145,7 +163,10 @@ impl Running {
         let mut batch = Batch::default();
         while let Some(effect) = self.driver.agent.poll_effect() {
             match effect {
-                Effect::Enforce(change) => batch.tasks.push(self.task(change)),
+                Effect::Enforce(change) => {
+                    self.touched.push(change.target());
+                    batch.tasks.push(self.task(change));
+                }
                 Effect::Destroy(target) => batch.tasks.push(Task::Cut(target)),
                 Effect::Enforcement(state) => {
                     self.flush(&mut batch);

@@ -6,7 +6,7 @@ mod queue;
 mod repairer;
 mod worker;
 
-pub use boot::{BootSnapshot, Change as BootChange};
+pub use boot::{BootSnapshot, Change as BootChange, save_for_boot};
 pub use cutter::Cutter;
 pub use queue::{Queue, Task, Ticket};
 pub use repairer::{Agreement, Repairer};

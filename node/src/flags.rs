@@ -7,7 +7,7 @@ use smartfw_config::Sources;
 
 /// Watches this host's traffic, recognises attacks, and drops the attacker in the kernel.
 #[derive(Clone, Debug, Default, Parser)]
-#[command(name = "smartfw-node", version)]
+#[command(name = "smartfw-node", version, args_override_self = true)]
 pub struct Flags {
     /// The configuration [default: /etc/smartfw/node.toml, if it is there]
     #[arg(long, value_name = "FILE")]
@@ -67,12 +67,9 @@ impl Flags {
             ("metrics", "--metrics", metrics),
         ];
         let flags = given.into_iter().filter_map(|(key, flag, value)| Some((key, flag, value.clone()?)));
-        let utf8 = |(name, value): (std::ffi::OsString, std::ffi::OsString)| {
-            Some((name.into_string().ok()?, value.into_string().ok()?))
-        };
         Sources {
             file: self.config.clone(),
-            environment: std::env::vars_os().filter_map(utf8).collect(),
+            environment: smartfw_config::environment(),
             flags: flags.collect(),
         }
     }
@@ -91,5 +88,13 @@ mod tests {
         assert_eq!(config.interfaces, ["a", "b"]);
         assert_eq!((config.policy.node.as_str(), config.metrics), ("n", None));
         assert_eq!(config.enforcer, smartfw_config::EnforcerKind::DryRun);
+    }
+
+    #[test]
+    fn a_flag_given_again_wins_but_interfaces_add_up() {
+        let arguments = "smartfw-node --socket /a --interface a --remove-on-exit --socket /b --interface b --remove-on-exit";
+        let flags = Flags::try_parse_from(arguments.split_whitespace()).unwrap();
+        assert_eq!(flags.socket.as_deref(), Some("/b"));
+        assert_eq!(flags.interface, ["a", "b"]);
     }
 }

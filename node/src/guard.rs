@@ -1,9 +1,10 @@
 //! Who must never be locked out, and what a person did while the daemon was dead: looked at all the time.
 
 use std::{
+    mem,
     path::{Path, PathBuf},
     sync::{
-        Arc,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering::SeqCst},
     },
     thread::{self, JoinHandle},
@@ -101,14 +102,18 @@ fn show(health: &Health, problems: &[String]) {
 pub struct Notes {
     state_dir: PathBuf,
     inbox: Inbox,
+    health: Arc<Health>,
     /// Some are being carried out: until they are stored they would be read again.
     busy: Arc<AtomicBool>,
+    /// Those that were carried out and could not be forgotten, as the first of all.
+    kept: Arc<Mutex<Vec<Note>>>,
 }
 
 impl Notes {
     /// The notes in the state folder.
-    pub fn new(state_dir: &Path, inbox: Inbox) -> Self {
-        Self { state_dir: state_dir.to_owned(), inbox, busy: Arc::default() }
+    pub fn new(state_dir: &Path, inbox: Inbox, health: Arc<Health>) -> Self {
+        let (busy, kept) = Default::default();
+        Self { state_dir: state_dir.to_owned(), inbox, health, busy, kept }
     }
 
     /// Gives the driver what was done; the notes are forgotten once that is on disk.
@@ -118,31 +123,70 @@ impl Notes {
         }
         match rescue::take_notes(&self.state_dir) {
             Ok(taken) if taken.notes.is_empty() => {}
-            Ok(taken) => self.order_all(taken),
-            Err(error) => tracing::debug!(%error, "what was done without the daemon cannot be read"),
+            Ok(taken) => {
+                let kept = self.kept();
+                let done = taken.notes.iter().zip(&*kept).take_while(|(note, kept)| note == kept).count();
+                drop(kept);
+                self.order_all(taken, done);
+            }
+            Err(error) => self.trouble(&format!("cannot be read: {error}")),
         }
     }
 
-    fn order_all(&self, taken: Taken) {
-        tracing::info!(
-            notes = taken.notes.len(),
-            damaged = taken.damaged,
-            "carrying out what was done meanwhile"
-        );
+    /// Carries out all notes but the first `done`, which have been.
+    fn order_all(&self, taken: Taken, done: usize) {
+        let notes = taken.notes.get(done..).unwrap_or_default();
+        if !notes.is_empty() {
+            let (notes, damaged) = (notes.len(), taken.damaged);
+            tracing::info!(notes, damaged, "carrying out what was done meanwhile");
+        }
         self.busy.store(true, SeqCst);
-        let mut orders: Vec<Order> = taken.notes.iter().filter_map(order_of).collect();
-        let Some(last) = orders.pop() else { return self.forget(taken) };
-        orders.into_iter().for_each(|order| self.inbox.send(Input::Order(order, Box::new(|_| ()))));
-        let notes = self.clone();
-        // Refused or not: an unblock of what is not blocked any more is no failure.
-        self.inbox.send(Input::Order(last, Box::new(move |_| notes.forget(taken))));
+        let orders: Vec<Order> = notes.iter().filter_map(order_of).collect();
+        if orders.is_empty() {
+            return self.forget(taken);
+        }
+        let waiting = Arc::new(Mutex::new((orders.len(), Some(taken))));
+        for order in orders {
+            let (notes, waiting) = (self.clone(), waiting.clone());
+            // Refused or not: an unblock of what is not blocked any more is no failure.
+            self.inbox.send(Input::Order(order, Box::new(move |_| notes.answered(&waiting))));
+        }
     }
 
-    fn forget(&self, taken: Taken) {
-        self.busy.store(false, SeqCst);
-        if let Err(error) = taken.done() {
-            tracing::warn!(%error, "notes of a rescue cannot be removed: they will be carried out again");
+    /// One order is answered: with the last one, not only the last one given, all are stored.
+    fn answered(&self, waiting: &Mutex<(usize, Option<Taken>)>) {
+        let mut waiting = waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        waiting.0 -= 1;
+        if waiting.0 == 0 {
+            waiting.1.take().into_iter().for_each(|taken| self.forget(taken));
         }
+    }
+
+    fn forget(&self, mut taken: Taken) {
+        let mut notes = mem::take(&mut taken.notes);
+        let (leaving, stuck) = (taken.leaving, taken.stuck.take());
+        match taken.done().and_then(|()| stuck.map_or(Ok(()), Err)) {
+            Ok(()) => {
+                notes.drain(..leaving);
+                self.health.clear(Matter::Notes);
+            }
+            Err(error) => self.trouble(&format!("cannot be forgotten: {error}")),
+        }
+        *self.kept() = notes;
+        self.busy.store(false, SeqCst);
+    }
+
+    fn trouble(&self, why: &str) {
+        self.health.set(
+            Matter::Notes,
+            Level::Warn,
+            format!("what was done while the daemon was dead {why}; it is carried out anew at every start"),
+            "make the state folder writable",
+        );
+    }
+
+    fn kept(&self) -> MutexGuard<'_, Vec<Note>> {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -168,13 +212,59 @@ const fn switch(state: EnforcementState, resume: Option<Duration>) -> Order {
 
 #[cfg(test)]
 mod tests {
-    use smartfw_core::Time;
+    use smartfw_core::{Time, order::Refusal};
 
     use super::*;
+    use crate::inbox::inbox;
 
     fn note(action: Action, ago: u64, duration: Option<u64>) -> Note {
         let time = Time::from_secs(clock::now().as_secs() - ago);
         Note { time, action, target: Some("192.0.2.1/32".parse().unwrap()), duration, comment: String::new() }
+    }
+
+    #[test]
+    fn what_cannot_be_forgotten_is_carried_out_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let (inbox, inputs) = inbox(Arc::default());
+        let health = Arc::new(Health::default());
+        let notes = Notes::new(folder.path(), inbox, health.clone());
+        let write = |name: &str, content: &str| std::fs::write(folder.path().join(name), content).unwrap();
+        let line = |action| serde_json::to_string(&note(action, 0, None)).unwrap() + "\n";
+        // What is new cannot be moved while something old is there.
+        write("rescue.taken.jsonl", "");
+        write("rescue.jsonl", &line(Action::Unblock));
+        let mut orders = 0;
+        for _ in 0..3 {
+            notes.carry_out();
+            if let Some(Input::Order(Order::Unblock { .. }, reply)) = inputs.wait(Time::ZERO) {
+                orders += 1;
+                reply(Err(Refusal::NotFound.into()));
+            }
+        }
+        assert_eq!(orders, 1);
+        assert!(rescue::take_notes(folder.path()).unwrap().notes.is_empty());
+    }
+
+    #[test]
+    fn notes_are_kept_until_every_one_of_them_is_answered() {
+        let folder = tempfile::tempdir().unwrap();
+        let (inbox, inputs) = inbox(Arc::default());
+        let notes = Notes::new(folder.path(), inbox, Arc::default());
+        let line = |action| serde_json::to_string(&note(action, 0, None)).unwrap() + "\n";
+        let lines = line(Action::Allow) + &line(Action::Unblock);
+        std::fs::write(folder.path().join("rescue.jsonl"), lines).unwrap();
+        notes.carry_out();
+        let reply = || match inputs.wait(Time::ZERO) {
+            Some(Input::Order(_, reply)) => reply,
+            _ => panic!("no order"),
+        };
+        let (allow, unblock) = (reply(), reply());
+        let kept = || rescue::take_notes(folder.path()).unwrap().notes.len();
+        // The last one is refused at once, and the first not yet stored.
+        unblock(Err(Refusal::NotFound.into()));
+        assert_eq!(kept(), 2);
+        allow(Ok(smartfw_core::order::Done::Confirmed));
+        assert_eq!(kept(), 0);
     }
 
     #[test]

@@ -32,6 +32,8 @@ pub enum Matter {
     Logins,
     /// What would be loaded at the next boot.
     Boot,
+    /// What a person did while the daemon was dead.
+    Notes,
     /// The metrics page.
     Metrics,
     /// Tables that are full.

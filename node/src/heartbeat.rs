@@ -6,9 +6,12 @@ use std::{
     io::Write as _,
     os::unix::fs::OpenOptionsExt as _,
     path::{Path, PathBuf},
+    sync::mpsc::{SyncSender, sync_channel},
 };
 
 use serde::Serialize;
+
+use crate::vital::Vital;
 
 /// What the heartbeat says.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -51,6 +54,33 @@ impl Heartbeat {
         let mut file = options.write(true).create(true).truncate(true).mode(0o640).open(&self.unfinished)?;
         file.write_all(&text)?;
         fs::rename(&self.unfinished, &self.path)
+    }
+}
+
+/// The way to the thread that writes the heartbeat: a disk that hangs must not hold up who watches over the detector.
+#[derive(Debug)]
+pub struct Beats(SyncSender<Beat>);
+
+impl Beats {
+    /// Starts the thread; it ends when this is dropped.
+    ///
+    /// # Errors
+    /// When the thread cannot be started.
+    pub fn start(heartbeat: Heartbeat, vital: &Vital) -> io::Result<Self> {
+        let (beats, waiting) = sync_channel::<Beat>(1);
+        vital.spawn("heartbeat", move || {
+            for beat in waiting {
+                if let Err(error) = heartbeat.write(&beat) {
+                    tracing::debug!(%error, "the heartbeat cannot be written");
+                }
+            }
+        })?;
+        Ok(Self(beats))
+    }
+
+    /// Writes it soon. One that comes while the disk hangs is lost: the file must not say then that all is well.
+    pub fn send(&self, beat: Beat) {
+        let _ = self.0.try_send(beat);
     }
 }
 

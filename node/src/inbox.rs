@@ -30,7 +30,22 @@ const VERDICTS: u64 = 4096;
 const LONGEST_SLEEP: Duration = Duration::from_secs(1);
 
 /// Called once what an order decided is in the kernel and on disk.
-pub type Reply = Box<dyn FnOnce(Result<Done, Refusal>) + Send>;
+pub type Reply = Box<dyn FnOnce(Result<Done, Refused>) + Send>;
+
+/// Why an order is not answered with what it did.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Refused {
+    /// It was refused, and nothing was changed.
+    Order(Refusal),
+    /// It is decided and stored, and the kernel did not do it, in its words. It is tried again.
+    Kernel(String),
+}
+
+impl From<Refusal> for Refused {
+    fn from(refusal: Refusal) -> Self {
+        Self::Order(refusal)
+    }
+}
 
 /// A question; it is answered between two inputs.
 pub type Question = Box<dyn FnOnce(&Agent, Time) + Send>;
@@ -55,6 +70,8 @@ pub enum Input {
         upto: Ticket,
         /// Each target that changed, and the kernel's words where it refused.
         results: Vec<(IpNet, Result<(), String>)>,
+        /// Why all of it, or a switch, failed.
+        trouble: Option<String>,
     },
     /// So many clients completed a handshake within the last second.
     Handshakes(u32),

@@ -28,4 +28,6 @@ pub mod metrics;
 pub mod node;
 pub mod notify;
 pub mod store;
+#[cfg(test)]
+mod testing;
 pub mod vital;

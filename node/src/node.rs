@@ -12,6 +12,7 @@ mod signals;
 mod watched;
 
 use std::{
+    io::IsTerminal as _,
     sync::{Arc, atomic::AtomicBool, mpsc},
     thread,
     time::{Duration, Instant},
@@ -19,7 +20,7 @@ use std::{
 
 use anyhow::{Context as _, anyhow};
 use smartfw_config::{EnforcerKind, LogFormat, NodeConfig, Sources};
-use smartfw_enforce::{DryRun, Enforcer};
+use smartfw_enforce::{DryRun, Enforcer, Surplus, snapshot};
 use smartfw_host::{HostConfig, Watcher};
 use smartfw_proto::{limits, wire::control_server::ControlServer};
 
@@ -28,7 +29,7 @@ use crate::{
     control::{ControlSocket, Drops, Facts, Reload, Service},
     detector::Watching,
     driver::Driver,
-    enforcement::{Agreement, BootSnapshot, Cutter, Repairer, Worker},
+    enforcement::{Agreement, BootSnapshot, Cutter, Desired, Repairer, Worker},
     files,
     guard::{Guard, Notes},
     health::{Level, Matter},
@@ -96,7 +97,10 @@ fn start(
 
     let ending = Arc::new(AtomicBool::new(false));
     let mut threads = watch_host(config, &links, watcher, deciding.notes, &ending)?;
-    threads.push(repairer(config, &links, deciding.agreement)?.start(ending.clone(), &links.shared.vital)?);
+    threads.push(
+        repairer(config, &links, deciding.agreement, deciding.surplus)?
+            .start(ending.clone(), &links.shared.vital)?,
+    );
     threads.extend(deciding.threads);
     let watching = Watching::new(config, live, &links);
     let sensor = watching.config.clone();
@@ -111,6 +115,7 @@ fn start(
     Ok(Ending {
         links,
         state_dir,
+        at_boot: deciding.at_boot,
         remove,
         supervisor,
         stop_guard: ending,
@@ -125,6 +130,9 @@ fn start(
 struct Deciding {
     notes: Notes,
     agreement: Agreement,
+    surplus: Surplus,
+    /// What the next boot shall load.
+    at_boot: Desired,
     /// In the order in which they end.
     threads: Vec<thread::JoinHandle<()>>,
 }
@@ -138,12 +146,17 @@ fn decide(
     enforcer: Box<dyn Enforcer>,
 ) -> anyhow::Result<Deciding> {
     let (shared, agreement) = (&links.shared, Agreement::default());
+    let surplus = restored.surplus;
+    // An older snapshot knows more than who could not read what was stored.
+    let at_boot: Desired = if restored.unread { Arc::new(|| None) } else { links.desired() };
     let (boot, boot_thread) =
-        BootSnapshot::start(&config.state_dir, links.desired(), shared.health.clone(), &shared.vital)?;
+        BootSnapshot::start(&config.state_dir, at_boot.clone(), shared.health.clone(), &shared.vital)?;
     let committer = Committer {
         store: restored.store,
         open: restored.open,
+        unread: restored.unread,
         written: 0,
+        damage: 0,
         backlog: links.backlog.clone(),
         told: Box::new(links.inbox.clone()),
         counters: shared.counters.clone(),
@@ -154,7 +167,8 @@ fn decide(
         queue: links.queue.clone(),
         inbox: links.inbox.clone(),
         cutter: cutter(config, shared)?,
-        read_before: restored.enforced,
+        read_before: Some(restored.enforced),
+        surplus,
         agreement: agreement.clone(),
         desired: links.desired(),
         counters: shared.counters.clone(),
@@ -173,20 +187,24 @@ fn decide(
         may_change_kernel: config.enforcer != EnforcerKind::DryRun,
         counters: shared.counters.clone(),
     };
+    if restored.damaged {
+        links.backlog.ask_for_everything();
+        links.inbox.send(Input::StoreLost);
+    }
     let (committer, worker) = (committer.start(&shared.vital)?, worker.start(&shared.vital)?);
     // Before the first change: whoever switched enforcement off meanwhile must not see it come back.
-    let notes = Notes::new(&config.state_dir, links.inbox.clone());
+    let notes = Notes::new(&config.state_dir, links.inbox.clone(), shared.health.clone());
     notes.carry_out();
     let (begun, kernel_agrees) = mpsc::channel();
     links.inbox.send(Input::Begin(Box::new(move |_| begun.send(()).unwrap_or_default())));
     let driver = driver.start(&shared.vital)?;
-    if restored.damaged {
-        links.inbox.send(Input::StoreLost);
-    }
     if kernel_agrees.recv_timeout(FIRST_CHANGES).is_err() {
         tracing::warn!("the kernel does not agree yet; the node starts watching all the same");
+    } else if !restored.unread {
+        // Unnoted, at worst a block is adopted whose record a crash took.
+        let _ = snapshot::note_boot(&config.state_dir);
     }
-    Ok(Deciding { notes, agreement, threads: vec![driver, worker, boot_thread, committer] })
+    Ok(Deciding { notes, agreement, surplus, at_boot, threads: vec![driver, worker, boot_thread, committer] })
 }
 
 /// Starts who watches over the host.
@@ -204,7 +222,12 @@ fn watch_host(
     Ok(logins.into_iter().chain([guard]).collect())
 }
 
-fn repairer(config: &NodeConfig, links: &Links, agreement: Agreement) -> anyhow::Result<Repairer> {
+fn repairer(
+    config: &NodeConfig,
+    links: &Links,
+    agreement: Agreement,
+    surplus: Surplus,
+) -> anyhow::Result<Repairer> {
     let (agreement, enforcer): (_, Box<dyn Enforcer>) = match config.enforcer {
         // A dry run's sets are the worker's own: there is nobody to repair after.
         EnforcerKind::DryRun => (Agreement::default(), Box::new(DryRun::default())),
@@ -213,6 +236,7 @@ fn repairer(config: &NodeConfig, links: &Links, agreement: Agreement) -> anyhow:
     let Shared { counters, health, vital: _ } = links.shared.clone();
     Ok(Repairer {
         enforcer,
+        surplus,
         agreement,
         inbox: links.inbox.clone(),
         desired: links.desired(),
@@ -302,7 +326,10 @@ fn hostname() -> anyhow::Result<String> {
 fn speak(format: LogFormat) {
     let filter = tracing_subscriber::EnvFilter::try_from_env("SMARTFW_LOG")
         .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info,sled=warn"));
-    let builder = tracing_subscriber::fmt().with_writer(std::io::stderr).with_env_filter(filter);
+    // Colours are for a person who looks on, not for a file or the journal.
+    let colours = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+    let builder =
+        tracing_subscriber::fmt().with_writer(std::io::stderr).with_ansi(colours).with_env_filter(filter);
     // A second start in one process (tests) keeps the first one's voice.
     let _ = match format {
         LogFormat::Human => builder.with_target(false).try_init(),

@@ -9,39 +9,25 @@ use std::{
             net::{SocketAddr, UnixDatagram},
         },
     },
-    time::Duration,
 };
 
 /// The way to the service manager.
 #[derive(Debug)]
 pub struct Notifier {
     socket: Option<(UnixDatagram, SocketAddr)>,
-    watchdog: Option<Duration>,
 }
 
 impl Notifier {
-    /// As `NOTIFY_SOCKET`, `WATCHDOG_USEC` and `WATCHDOG_PID` of the environment say.
+    /// As `NOTIFY_SOCKET` of the environment says.
     pub fn from_environment() -> Self {
-        let for_us = env::var("WATCHDOG_PID").ok().is_none_or(|pid| pid == std::process::id().to_string());
-        let usec = env::var("WATCHDOG_USEC").ok().and_then(|usec| usec.parse().ok()).filter(|usec| *usec > 0);
         let address = env::var_os("NOTIFY_SOCKET").and_then(|path| address_of(path.as_bytes()));
         let socket = address.and_then(|address| Some((UnixDatagram::unbound().ok()?, address)));
-        Self { socket, watchdog: usec.filter(|_| for_us).map(Duration::from_micros) }
-    }
-
-    /// How often the manager wants a sign of life: half of what it waits for.
-    pub fn watchdog_interval(&self) -> Option<Duration> {
-        self.watchdog.map(|limit| limit / 2)
+        Self { socket }
     }
 
     /// The node guards.
     pub fn ready(&self, status: &str) {
         self.send(&format!("READY=1\nSTATUS={}", one_line(status)));
-    }
-
-    /// A line for `systemctl status`.
-    pub fn status(&self, status: &str) {
-        self.send(&format!("STATUS={}", one_line(status)));
     }
 
     /// A sign of life.
@@ -100,7 +86,7 @@ mod tests {
         let manager = UnixDatagram::bind(&path).unwrap();
         let socket =
             Some((UnixDatagram::unbound().unwrap(), address_of(path.as_os_str().as_bytes()).unwrap()));
-        let notifier = Notifier { socket, watchdog: None };
+        let notifier = Notifier { socket };
         notifier.ready("guards\neth0");
         let mut buffer = [0; 256];
         let length = manager.recv(&mut buffer).unwrap();
@@ -110,6 +96,6 @@ mod tests {
     #[test]
     fn a_manager_that_is_gone_holds_nobody_up() {
         let socket = Some((UnixDatagram::unbound().unwrap(), address_of(b"/nonexistent/notify").unwrap()));
-        Notifier { socket, watchdog: None }.stopping();
+        Notifier { socket }.stopping();
     }
 }

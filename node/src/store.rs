@@ -6,7 +6,7 @@ mod committer;
 mod lock;
 mod sled;
 
-pub use backlog::Backlog;
+pub use backlog::{Backlog, most_rows};
 pub use codec::{VERSION, decode, encode, row_key};
 pub(crate) use committer::damaged;
 pub use committer::{Committer, MANY_ROWS, OpenStore, Persistence};
@@ -40,6 +40,16 @@ pub enum StoreError {
     /// The disk is full, read-only or gone; what is stored is as it was.
     #[error("the disk refuses: {0}")]
     Unavailable(String),
+    /// Another program wrote it, or another version.
+    #[error(
+        "the cache at {path} cannot be used by this version: {why}; go back to the version that wrote it, or move the folder away: then only what the kernel holds is taken over"
+    )]
+    Foreign {
+        /// The folder.
+        path: std::path::PathBuf,
+        /// What does not fit.
+        why: String,
+    },
     /// What is stored makes no sense.
     #[error("the cache is damaged: {0}")]
     Damaged(String),

@@ -6,7 +6,8 @@ use std::{
     time::Duration,
 };
 
-use serde_json::{Map, Value, json};
+use serde::Serialize as _;
+use serde_json::{Map, Serializer, Value, json, ser::Formatter};
 use smartfw_core::{
     Alert, Block, BlockState, Features, Health, Subject, Time,
     features::NAMES,
@@ -23,8 +24,39 @@ use crate::view::{BlockRow, Explanation, NodeStatus, Pending};
 /// # Errors
 /// When `out` fails.
 pub fn line(out: &mut impl Write, value: &Value) -> io::Result<()> {
-    serde_json::to_writer(&mut *out, value)?;
+    value.serialize(&mut Serializer::with_formatter(&mut *out, Harmless))?;
     out.write_all(b"\n")
+}
+
+/// `value` on one line, without its end.
+pub fn text(value: &Value) -> String {
+    let mut bytes = Vec::new();
+    // A vector takes everything, and a value is text throughout.
+    let _ = value.serialize(&mut Serializer::with_formatter(&mut bytes, Harmless));
+    String::from_utf8(bytes).unwrap_or_default()
+}
+
+/// Whether a terminal would obey this letter rather than show it: control characters, and marks that turn the direction
+/// of text, so that what is shown is not what is there.
+pub fn is_foul(letter: char) -> bool {
+    letter.is_control()
+        || matches!(letter,
+            '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
+/// Compact, with every letter that a terminal would obey written as `\uXXXX`: a terminal reads it, too.
+struct Harmless;
+
+impl Formatter for Harmless {
+    fn write_string_fragment<W: ?Sized + Write>(&mut self, out: &mut W, fragment: &str) -> io::Result<()> {
+        let mut rest = fragment;
+        while let Some((at, letter)) = rest.char_indices().find(|(_, letter)| is_foul(*letter)) {
+            out.write_all(&rest.as_bytes()[..at])?;
+            write!(out, "\\u{:04x}", u32::from(letter))?; // all of them are below U+10000
+            rest = &rest[at + letter.len_utf8()..];
+        }
+        out.write_all(rest.as_bytes())
+    }
 }
 
 /// `2026-01-31T12:00:00.123456Z`.
@@ -35,10 +67,11 @@ pub fn rfc3339(time: Time) -> String {
     format!("{date}T{hour:02}:{minute:02}:{second:02}.{micros:06}Z")
 }
 
-/// Reads an RFC 3339 time of any offset; `None` when it is none, or before 1970.
+/// Reads an RFC 3339 time of any offset; `None` when it is none, or before 1970. After 2554 is never.
 pub fn parse_rfc3339(text: &str) -> Option<Time> {
     let at = OffsetDateTime::parse(text, &Rfc3339).ok()?;
-    u64::try_from(at.unix_timestamp_nanos()).ok().map(Time::from_nanos)
+    let nanos = u128::try_from(at.unix_timestamp_nanos()).ok()?;
+    Some(u64::try_from(nanos).map_or(Time::NEVER, Time::from_nanos))
 }
 
 /// An alert, or an update of its episode.

@@ -4,29 +4,24 @@
 //! `cargo test -p smartfw-tests --test lasting -- --ignored`.
 #![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a test that cannot go on has failed")]
 
+#[path = "lasting/common.rs"]
+mod common;
+
 use std::{
-    fmt::Write as _,
-    fs,
-    net::IpAddr,
-    path::{Path, PathBuf},
-    process::Command,
-    thread,
+    fs, thread,
     time::{Duration, Instant},
 };
 
-use smartfw_tests::{
-    daemon::Guard,
-    kernel::{self, Meter},
-    namespace::Namespace,
-    net::{Host, Side},
-    process::until,
-    ward::{Knocker, Ward, passage, silence, silent},
+use common::{
+    Blocked, ORDER, REPAIR, SmallDisk, addresses, blocked, drops, files, fill, forget, lists, ours, repaired,
+    rules, run,
 };
-
-/// How long a repair may take.
-const REPAIR: Duration = Duration::from_secs(5);
-/// How long an order may take until the kernel does as it says.
-const ORDER: Duration = Duration::from_secs(2);
+use smartfw_tests::{
+    kernel,
+    net::Side,
+    process::until,
+    ward::{Ward, passage, silence, silent},
+};
 
 #[test]
 #[ignore = "needs root"]
@@ -144,6 +139,7 @@ fn a_full_disk_does_not_stop_the_dropping() {
     let _disk = SmallDisk::mount(&state);
     let mut guard = ward.guard().unwrap();
     let Blocked { meter, _knocker, .. } = blocked(&ward, &guard);
+    guard.order(&["allow", "add", "192.0.2.99"]).unwrap();
     let passed = meter.read().unwrap().passed;
     fill(&state);
     // What the store had reserved before may still take a few records: more than those are needed.
@@ -161,10 +157,17 @@ fn a_full_disk_does_not_stop_the_dropping() {
     until("the kernel drops what the disk does not take", REPAIR, || held() == all).unwrap();
     assert_eq!(meter.read().unwrap().passed, passed);
     guard.kill();
+    guard.launch().unwrap();
+    thread::sleep(ORDER);
+    assert_eq!(held(), all, "a restart on a full disk removes nothing");
     fs::remove_file(state.join("filler")).unwrap();
+    // A cache that could not be read is read by a new start.
+    thread::sleep(ORDER);
+    guard.kill();
     guard.launch().unwrap();
     thread::sleep(ORDER);
     assert_eq!(held(), all, "the kernel's entries were adopted");
+    assert!(guard.order(&["-o", "json", "allow", "list"]).unwrap().contains("192.0.2.99"));
     assert_eq!(meter.read().unwrap().passed, passed);
 }
 
@@ -291,119 +294,4 @@ fn disable_removes_every_rule_and_set_and_nothing_else() {
     assert_eq!(rules(server), before);
     let sets = server.command("ipset").args(["list", "-n"]).output().unwrap();
     assert_eq!(String::from_utf8_lossy(&sets.stdout), "others\n");
-}
-
-/// An attacker who knocks in vain.
-struct Blocked<'a> {
-    meter: Meter<'a>,
-    _knocker: Knocker,
-    attacker: Host,
-}
-
-/// Blocks an attacker by order, and waits until nothing of his knocking passes.
-fn blocked<'a>(ward: &'a Ward, guard: &Guard<'_>) -> Blocked<'a> {
-    let attacker = ward.net.host(Side::Attackers).unwrap();
-    let _knocker = Knocker::v4(&attacker).unwrap();
-    let meter = ward.meter(attacker.v4.into()).unwrap();
-    guard.order(&["block", &attacker.v4.to_string(), "--for", "1h"]).unwrap();
-    silence(&meter, ORDER).unwrap();
-    Blocked { meter, _knocker, attacker }
-}
-
-/// Lets somebody do damage to the kernel's tables, and waits for the repair.
-fn repaired(damage: impl FnOnce(&Namespace)) {
-    let ward = Ward::new().unwrap();
-    let guard = ward.guard().unwrap();
-    let Blocked { meter, _knocker, .. } = blocked(&ward, &guard);
-    damage(ward.net.server());
-    println!("repaired after {:?}", silence(&meter, REPAIR).unwrap());
-}
-
-/// A list of addresses that differ from those of every other part.
-fn addresses(from: usize, count: usize) -> String {
-    let mut list = String::new();
-    for i in from..from + count {
-        writeln!(list, "20.{}.{}.{}", i / 65536, i / 256 % 256, i % 256).unwrap();
-    }
-    list
-}
-
-fn drops(ward: &Ward, host: &Host) -> bool {
-    kernel::drops(ward.net.server(), host.v4.into()).unwrap()
-}
-
-fn lists(guard: &Guard<'_>, address: IpAddr) -> bool {
-    let blocks = guard.json(&["blocks"]).unwrap();
-    blocks.as_array().unwrap().iter().any(|block| block["target"] == format!("{address}/32"))
-}
-
-fn run(server: &Namespace, program: &str, args: &[&str]) {
-    let done = server.command(program).args(args).output().unwrap();
-    assert!(done.status.success(), "{program} {args:?}: {}", String::from_utf8_lossy(&done.stderr));
-}
-
-/// Every iptables rule and policy, without counters.
-fn rules(server: &Namespace) -> String {
-    let mut text = String::new();
-    for program in ["iptables-save", "ip6tables-save", "iptables-legacy-save"] {
-        let done = server.command(program).output().unwrap();
-        let rules = String::from_utf8_lossy(&done.stdout).into_owned();
-        rules.lines().filter(|line| line.starts_with("-A")).for_each(|line| text.extend([line, "\n"]));
-    }
-    text
-}
-
-fn ours(server: &Namespace, mark: &str) -> bool {
-    rules(server).contains(mark)
-}
-
-/// What a reboot does to the kernel's tables.
-fn forget(server: &Namespace) {
-    for program in ["iptables", "ip6tables", "iptables-legacy", "ip6tables-legacy"] {
-        for table in ["raw", "mangle", "filter"] {
-            let _ = server.command(program).args(["-t", table, "-F"]).output();
-            let _ = server.command(program).args(["-t", table, "-X"]).output();
-        }
-    }
-    let sets = server.command("ipset").args(["list", "-n"]).output().unwrap();
-    for set in String::from_utf8_lossy(&sets.stdout).lines() {
-        // The daemon may be faster: then this set is in use again, which is what is asked for.
-        let _ = server.command("ipset").args(["destroy", set]).output();
-    }
-}
-
-fn files(dir: &Path) -> Vec<PathBuf> {
-    let entries = fs::read_dir(dir).unwrap().flatten().map(|entry| entry.path());
-    entries.flat_map(|path| if path.is_dir() { files(&path) } else { vec![path] }).collect()
-}
-
-fn fill(dir: &Path) {
-    let mut size = 1 << 20;
-    let mut text = Vec::new();
-    while size > 0 {
-        let longer = [text.clone(), vec![0_u8; size]].concat();
-        if fs::write(dir.join("filler"), &longer).is_ok() {
-            text = longer;
-        } else {
-            size /= 2;
-        }
-    }
-    let _ = fs::write(dir.join("filler"), text);
-}
-
-/// A file system of a few megabytes.
-struct SmallDisk(PathBuf);
-
-impl SmallDisk {
-    fn mount(at: &Path) -> Self {
-        let done = Command::new("mount").args(["-t", "tmpfs", "-o", "size=16m", "lab"]).arg(at).status();
-        assert!(done.unwrap().success());
-        Self(at.to_owned())
-    }
-}
-
-impl Drop for SmallDisk {
-    fn drop(&mut self) {
-        let _ = Command::new("umount").arg("-l").arg(&self.0).status();
-    }
 }

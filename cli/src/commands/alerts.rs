@@ -12,7 +12,7 @@ use crate::{
     client::{self, Daemon},
     duration::{date, now},
     failure::Failure,
-    output::{Grid, Output},
+    output::{Grid, Output, complain},
     render,
 };
 
@@ -62,11 +62,11 @@ async fn list(daemon: &mut Daemon, output: &mut Output, filter: AlertFilter) -> 
 async fn follow(daemon: &mut Daemon, output: &mut Output, filter: AlertFilter) -> Result<(), Failure> {
     let request = wire::ListAlertsRequest::from(filter);
     let mut stream = daemon.ask(async |mut client| client.follow_alerts(request).await).await?;
-    while let Some(event) = daemon.next(&mut stream).await? {
+    while let Some(event) = daemon.next_ever(&mut stream).await? {
         match AlertEvent::try_from(event)? {
             AlertEvent::Alert(alert) => one(output, &alert)?,
             AlertEvent::Missed(count) => {
-                eprintln!("smartfw-cli: {count} alerts were left out: they came faster than they were read");
+                complain(&format!("{count} alerts were left out: they came faster than they were read"));
             }
         }
         output.flush()?;

@@ -28,7 +28,11 @@ pub(super) fn block(global: &Global, output: &mut Output, args: &Block) -> Resul
     let Answer::Blocked { block, reverts } = answer else { return Err(unexpected()) };
     let now = now();
     match output.format {
-        Format::Json => output.json(&json::block(block.since, &block, 0, 0)),
+        Format::Json => {
+            let mut value = json::block(block.since, &block, 0, 0);
+            value["scope"] = "node".into();
+            output.json(&value)
+        }
         Format::Raw => output.raw(&[block.target.to_string(), block.id.to_string()]),
         Format::Human => {
             output.line(&format!("{}, on this node", render::blocked(&block)))?;

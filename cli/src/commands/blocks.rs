@@ -49,15 +49,16 @@ pub(super) fn export(global: &Global, output: &mut Output) -> Result<(), Failure
 async fn array(daemon: &mut Daemon, output: &mut Output, filter: BlockFilter) -> Result<(), Failure> {
     let all = filter.all;
     let mut first = true;
+    let rows = rows(daemon, filter).await?;
     output.bytes(b"[")?;
-    each(daemon, filter, |row| {
+    let printed = daemon.each(rows, |row: BlockRow| {
         let separator: &[u8] = if first { b"\n" } else { b",\n" };
         first = false;
         output.bytes(separator)?;
         let value = if all { json::block_row_in_full(&row) } else { json::block_row(&row) };
-        output.bytes(value.to_string().as_bytes())
-    })
-    .await?;
+        output.bytes(json::text(&value).as_bytes())
+    });
+    printed.await?;
     output.bytes(if first { b"]\n" } else { b"\n]\n" })
 }
 
@@ -94,7 +95,14 @@ async fn each(
     filter: BlockFilter,
     each: impl FnMut(BlockRow) -> Result<(), Failure>,
 ) -> Result<(), Failure> {
+    let rows = rows(daemon, filter).await?;
+    daemon.each(rows, each).await
+}
+
+async fn rows(
+    daemon: &mut Daemon,
+    filter: BlockFilter,
+) -> Result<tonic::Streaming<wire::BlockChunk>, Failure> {
     let request = wire::ListBlocksRequest::from(filter);
-    let stream = daemon.ask(async |mut client| client.list_blocks(request).await).await?;
-    daemon.each(stream, each).await
+    daemon.ask(async |mut client| client.list_blocks(request).await).await
 }

@@ -63,7 +63,10 @@ pub(super) fn run(global: &Global, output: &mut Output) -> Result<(), Failure> {
         })?,
         Format::Human => human(output, &checks)?,
     }
-    if checks.iter().any(|check| check.level == Level::Fail) { Err(Failure::Silent) } else { Ok(()) }
+    let failed: Vec<_> = checks.iter().filter(|check| check.level == Level::Fail).collect();
+    let Some(first) = failed.first() else { return Ok(()) };
+    let Check { name, what, remedy, .. } = first;
+    Err(Failure::failed(format!("{} checks failed, the first: {name}: {what}; do: {remedy}", failed.len())))
 }
 
 /// Every check, also for `support dump`.

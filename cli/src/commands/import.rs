@@ -1,11 +1,13 @@
 //! `import`: many blocks out of a file. Bad lines are named, the others are imported.
 
 mod format;
+mod input;
 mod pieces;
 
 use std::{
+    collections::VecDeque,
     fs::File,
-    io::{self, BufRead, BufReader, Read},
+    io::{self, BufReader, Read},
     path::Path,
     time::Duration,
 };
@@ -14,7 +16,6 @@ use indicatif::{ProgressBar, ProgressStyle};
 use smartfw_core::order::{BlockOrder, Refusal};
 use smartfw_proto::{
     convert::{answer_from_wire, import_chunks},
-    limits,
     view::Answer,
     wire,
 };
@@ -27,9 +28,10 @@ use crate::{
     client::{self, Daemon},
     duration::now,
     failure::{Failure, remedy},
-    output::{Output, clean, grouped},
+    output::{Output, complain, grouped},
 };
-use format::{Defaults, Entries, Entry};
+use format::{Defaults, Entries};
+use input::Input;
 
 /// Bad lines that are printed; all are counted.
 const SHOWN: u64 = 100;
@@ -47,13 +49,13 @@ pub(super) fn run(global: &Global, output: &mut Output, args: &Import) -> Result
     let entries = Entries::new(BufReader::new(reader), defaults);
     let tally = client::block_on(async {
         let daemon = Daemon::connect(&global.socket).await?;
-        send(daemon, entries, &bar).await
+        send(daemon, Input::read(entries), &bar).await
     });
     bar.finish_and_clear();
     report(output, tally?)
 }
 
-fn open(path: &Path) -> Result<(Box<dyn Read>, Option<u64>), Failure> {
+fn open(path: &Path) -> Result<(Box<dyn Read + Send>, Option<u64>), Failure> {
     if path == Path::new("-") {
         return Ok((Box::new(io::stdin()), None));
     }
@@ -92,69 +94,52 @@ impl Tally {
         self.refused += 1;
         if self.refused <= SHOWN {
             let place = line.map_or_else(String::new, |line| format!("line {line}: "));
-            let text = format!("smartfw-cli: {place}{what}");
-            bar.suspend(|| eprintln!("{}", clean(&text)));
+            bar.suspend(|| complain(&format!("{place}{what}")));
         }
     }
 }
 
 /// Sends chunk by chunk, and reads the answers as they come.
-async fn send(
-    mut daemon: Daemon,
-    mut entries: Entries<impl BufRead>,
-    bar: &ProgressBar,
-) -> Result<Tally, Failure> {
+async fn send(mut daemon: Daemon, mut input: Input, bar: &ProgressBar) -> Result<Tally, Failure> {
     let (sender, receiver) = mpsc::channel(IN_FLIGHT);
-    let chunks = ReceiverStream::new(receiver);
+    let mut sender = Some(sender);
     let mut tally = Tally::default();
+    let mut waiting = VecDeque::new();
     // The service may answer the call only once it has read a chunk: the first one goes before the call does.
-    let mut waiting = std::collections::VecDeque::new();
-    let mut more = true;
-    while more && waiting.len() < IN_FLIGHT {
-        more = next(&mut entries, &sender, &mut waiting, &mut tally, bar).await?;
-    }
+    post(&mut sender, input.chunk(&mut tally, bar).await, &mut waiting).await?;
     if waiting.is_empty() {
-        tally.soft = entries.soft();
-        return Ok(tally);
+        return Ok(input.end(tally));
     }
+    let chunks = ReceiverStream::new(receiver);
     let mut answers = daemon.ask(async |mut client| client.import(chunks).await).await?;
-    while let Some(chunk) = waiting.pop_front() {
-        let answer = daemon.next(&mut answers).await?.ok_or_else(unexpected)?;
-        settle(&mut tally, answer, &chunk, bar)?;
-        bar.set_message(grouped(tally.accepted));
-        while more && waiting.len() < IN_FLIGHT {
-            more = next(&mut entries, &sender, &mut waiting, &mut tally, bar).await?;
+    loop {
+        tokio::select! {
+            chunk = input.chunk(&mut tally, bar), if sender.is_some() && waiting.len() < IN_FLIGHT => {
+                post(&mut sender, chunk, &mut waiting).await?;
+            }
+            answer = daemon.next(&mut answers), if !waiting.is_empty() => {
+                let chunk = waiting.pop_front().unwrap_or_default();
+                settle(&mut tally, answer?.ok_or_else(unexpected)?, &chunk, bar)?;
+                bar.set_message(grouped(tally.accepted));
+            }
+            else => return Ok(input.end(tally)),
         }
     }
-    tally.soft = entries.soft();
-    Ok(tally)
 }
 
-/// Reads one chunk and hands it on; false when there was nothing more to read.
-async fn next(
-    entries: &mut Entries<impl BufRead>,
-    sender: &mpsc::Sender<wire::ImportChunk>,
-    waiting: &mut std::collections::VecDeque<Vec<Numbered>>,
-    tally: &mut Tally,
-    bar: &ProgressBar,
-) -> Result<bool, Failure> {
-    let mut chunk: Vec<Numbered> = Vec::with_capacity(limits::CHUNK);
-    let mut more = true;
-    while chunk.len() < limits::CHUNK {
-        match entries.next() {
-            Some(Ok(Entry { line, order })) => chunk.push((line, order)),
-            Some(Err(bad)) => tally.refuse(Some(bad.line), &bad.what, bar),
-            None => {
-                more = false;
-                break;
-            }
-        }
-    }
-    if let Some(message) = import_chunks(chunk.iter().map(|(_, order)| order.clone()).collect()).next() {
-        waiting.push_back(chunk);
-        sender.send(message).await.map_err(|_| unexpected())?;
-    }
-    Ok(more)
+/// Hands a chunk on; an empty one is the end.
+async fn post(
+    sender: &mut Option<mpsc::Sender<wire::ImportChunk>>,
+    chunk: Vec<Numbered>,
+    waiting: &mut VecDeque<Vec<Numbered>>,
+) -> Result<(), Failure> {
+    let message = import_chunks(chunk.iter().map(|(_, order)| order.clone()).collect()).next();
+    let (Some(message), Some(open)) = (message, sender.as_ref()) else {
+        *sender = None;
+        return Ok(());
+    };
+    waiting.push_back(chunk);
+    open.send(message).await.map_err(|_| unexpected())
 }
 
 /// What became of one chunk. The daemon names refused targets, and the chunk knows their lines.
@@ -193,7 +178,7 @@ fn settle(
 fn report(output: &mut Output, tally: Tally) -> Result<(), Failure> {
     let Tally { accepted, refused, soft } = tally;
     if refused > SHOWN {
-        eprintln!("smartfw-cli: {} more lines were refused", grouped(refused - SHOWN));
+        complain(&format!("{} more lines were refused", grouped(refused - SHOWN)));
     }
     match output.format {
         Format::Json => output.json(&serde_json::json!({"imported": accepted, "refused": refused}))?,

@@ -2,7 +2,7 @@
 
 use std::{fs, path::Path};
 
-use clap::CommandFactory as _;
+use clap::{Command, CommandFactory as _};
 use clap_complete::Shell;
 use clap_mangen::Man;
 
@@ -10,8 +10,16 @@ use crate::{args::Args, failure::Failure, output::Output};
 
 pub(super) fn completion(output: &mut Output, shell: Shell) -> Result<(), Failure> {
     let mut script = Vec::new();
-    clap_complete::generate(shell, &mut Args::command(), "smartfw-cli", &mut script);
+    clap_complete::generate(shell, &mut shown(), "smartfw-cli", &mut script);
     output.bytes(&script)
+}
+
+/// The commands that people type: the others would be completed, too.
+fn shown() -> Command {
+    let all = Args::command();
+    let visible = all.get_subcommands().filter(|command| !command.is_hide_set()).cloned();
+    let args = all.get_arguments().cloned();
+    Command::new("smartfw-cli").version(env!("CARGO_PKG_VERSION")).args(args).subcommands(visible)
 }
 
 /// All pages one after the other, or each into its own file.

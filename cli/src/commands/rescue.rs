@@ -2,13 +2,13 @@
 
 use std::{ffi::OsString, time::Duration};
 
-use smartfw_core::{IpNet, Time};
+use smartfw_core::{IpNet, Time, enforcement::Entry};
 use smartfw_enforce::{
     EnforceError, Options,
     rescue::{self, Disabled, Rescued, Resume, Resumer},
     snapshot::{self, Restored, Suspension},
 };
-use smartfw_proto::wire;
+use smartfw_proto::{json, wire};
 
 use super::targets;
 use crate::{
@@ -16,7 +16,7 @@ use crate::{
     client::{self, Daemon},
     duration::{human, now},
     failure::Failure,
-    output::Output,
+    output::{Output, complain},
     render,
 };
 
@@ -120,18 +120,35 @@ pub(super) fn unblock(
 ) -> Result<(), Failure> {
     need_root("unblock", why)?;
     let ended = told(output, rescue::unblock(&global.state_dir, now(), target)?)?;
-    if ended.is_empty() {
-        return Err(Failure::failed(format!(
-            "{target} is not unblocked: the kernel drops nothing of it; the daemon is dead"
-        )));
-    }
     match output.format {
+        // A daemon that was too slow to say so may have done it, and if not, nothing was left to do.
+        Format::Human if ended.is_empty() => say(output, &format!("Nothing of {target} is dropped.")),
         Format::Human => {
             let names = targets(ended.iter().map(|entry| &entry.target));
             say(output, &format!("No longer dropped: {names}"))
         }
-        _ => ended.iter().try_for_each(|entry| output.raw(&[entry.target.to_string()])),
+        Format::Json => ended.iter().try_for_each(|entry| output.json(&kernel_block(entry, now()))),
+        Format::Raw => ended.iter().try_for_each(|entry| output.raw(&[entry.target.to_string()])),
     }
+}
+
+/// A block as far as the kernel knows it; what only the daemon knows is null.
+fn kernel_block(entry: &Entry, now: Time) -> serde_json::Value {
+    serde_json::json!({
+        "kind": "block",
+        "time": json::rfc3339(now),
+        "id": entry.note.id.to_string(),
+        "target": entry.target.to_string(),
+        "class": entry.note.class.as_str(),
+        "origin": entry.note.origin,
+        "confidence": null,
+        "strength": entry.strength.as_str(),
+        "since": null,
+        "expires": entry.expires.map(json::rfc3339),
+        "level": null,
+        "packets": null,
+        "bytes": null,
+    })
 }
 
 pub(super) fn allow(
@@ -222,10 +239,7 @@ fn of_root(command: &str) -> Result<(), Failure> {
 fn told<T>(output: &mut Output, rescued: Rescued<T>) -> Result<T, Failure> {
     say(output, "The daemon does not answer: done straight in the kernel.")?;
     if let Some(error) = rescued.not_noted {
-        eprintln!(
-            "smartfw-cli: done, but it could not be written down, and the daemon may undo it: {}",
-            crate::output::clean(&error.to_string())
-        );
+        complain(&format!("done, but it could not be written down, and the daemon may undo it: {error}"));
     }
     Ok(rescued.done)
 }
@@ -246,4 +260,25 @@ fn leftovers(output: &mut Output, sets: &[String]) -> Result<(), Failure> {
         return Ok(());
     }
     say(output, &format!("Emptied, but kept because other rules use them: {}", sets.join(", ")))
+}
+
+#[cfg(test)]
+mod tests {
+    use smartfw_core::{BlockId, Class, Strength, enforcement::Note};
+
+    use super::*;
+
+    #[test]
+    fn a_block_of_the_kernels_has_the_keys_of_a_block() {
+        let note = Note { id: BlockId(0xab), class: Class::PortScan, origin: "web-1".into() };
+        let target = "203.0.113.7/32".parse().unwrap();
+        let entry = Entry { target, strength: Strength::Hard, expires: Some(Time::from_secs(60)), note };
+        let value = kernel_block(&entry, Time::ZERO);
+        assert_eq!(value["target"], "203.0.113.7/32");
+        assert_eq!(value["expires"], "1970-01-01T00:01:00.000000Z");
+        let whole = json::block(Time::ZERO, &crate::commands::samples::row().block, 0, 0);
+        for key in whole.as_object().unwrap().keys().filter(|key| *key != "reason") {
+            assert!(value.get(key).is_some(), "{key}");
+        }
+    }
 }

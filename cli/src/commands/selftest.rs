@@ -51,7 +51,13 @@ pub(super) fn run(output: &mut Output) -> Result<(), Failure> {
             Format::Human => output.headline(&format!("{word:<5} {what}: {detail}"), tone)?,
         }
     }
-    if passed { Ok(()) } else { Err(Failure::Silent) }
+    if passed {
+        Ok(())
+    } else {
+        Err(Failure::failed(
+            "this host cannot be shown to detect and drop; smartfw-cli doctor says what is missing",
+        ))
+    }
 }
 
 fn drop_of(

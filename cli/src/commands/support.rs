@@ -5,9 +5,9 @@ mod redact;
 mod tar;
 
 use std::{
-    fs::{File, OpenOptions},
+    fs::{self, File, OpenOptions},
     io::{self, Read, Seek, SeekFrom, Write},
-    net::{Ipv4Addr, SocketAddr, TcpStream},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream},
     os::unix::fs::OpenOptionsExt as _,
     path::{Path, PathBuf},
     time::Duration,
@@ -44,11 +44,10 @@ pub(super) fn run(global: &Global, output: &mut Output, to: Option<PathBuf>) -> 
     let path = to.unwrap_or_else(|| format!("smartfw-support-{seconds}.tar.gz").into());
     let cannot = |error: io::Error| Failure::failed(format!("cannot write {}: {error}", path.display()));
     let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path).map_err(cannot)?;
-    let mut bundle = Bundle::new(GzEncoder::new(file, Compression::default()), seconds);
-    for (name, content) in pieces(global) {
-        bundle.add(&name, content.as_bytes()).map_err(cannot)?;
+    if let Err(error) = write(file, pieces(global), seconds) {
+        let _ = fs::remove_file(&path); // half a bundle helps nobody
+        return Err(cannot(error));
     }
-    bundle.finish().and_then(|gzip| gzip.finish()?.sync_all()).map_err(cannot)?;
     match output.format {
         Format::Human => {
             output.line(&format!(
@@ -62,14 +61,22 @@ pub(super) fn run(global: &Global, output: &mut Output, to: Option<PathBuf>) -> 
     }
 }
 
+fn write(file: File, pieces: Vec<(String, String)>, seconds: u64) -> io::Result<()> {
+    let mut bundle = Bundle::new(GzEncoder::new(file, Compression::default()), seconds);
+    for (name, content) in pieces {
+        bundle.add(&name, content.as_bytes())?;
+    }
+    bundle.finish()?.finish()?.sync_all()
+}
+
 /// What goes in. Nothing that is missing stops the rest: it says so in its place.
 fn pieces(global: &Global) -> Vec<(String, String)> {
-    let config =
-        smartfw_config::load(&Sources { environment: std::env::vars().collect(), ..Sources::default() });
-    let mut secret: Vec<_> = config.as_ref().map(|config| config.policy.allow.clone()).unwrap_or_default();
+    let sources = Sources { environment: smartfw_config::environment(), ..Sources::default() };
+    let config = smartfw_config::load(&sources);
+    let right = smartfw_config::load_what_is_right(&sources);
+    let mut secret = right.policy.allow.clone();
     let asked = client::block_on(ask(global, &mut secret));
     let redactor = Redactor::new(secret);
-    let log_dir = config.as_ref().map_or_else(|_| "/var/log/smartfw".into(), |config| config.log_dir.clone());
     let mut pieces = vec![
         ("version.txt".to_owned(), format!("smartfw-cli {}\n{}", env!("CARGO_PKG_VERSION"), kernel())),
         ("doctor.jsonl".to_owned(), lines(doctor::all(global).iter().map(doctor::to_json))),
@@ -78,13 +85,13 @@ fn pieces(global: &Global) -> Vec<(String, String)> {
             "config.txt".to_owned(),
             config.as_ref().map_or_else(ToString::to_string, |config| format!("{config:#?}\n")),
         ),
-        ("metrics.txt".to_owned(), metrics(config.as_ref().ok().and_then(|config| config.metrics))),
-        ("alerts.log".to_owned(), tail(&log_dir.join("alerts.log"))),
+        ("metrics.txt".to_owned(), metrics(right.metrics)),
+        ("alerts.log".to_owned(), tail(&right.log_dir.join("alerts.log"))),
         ("heartbeat".to_owned(), read(&global.state_dir.join("heartbeat"))),
     ];
     match asked {
         Ok((status, alerts)) => {
-            pieces.push(("status.json".to_owned(), format!("{}\n", json::status(&status))));
+            pieces.push(("status.json".to_owned(), json::text(&json::status(&status)) + "\n"));
             pieces.push(("alerts.jsonl".to_owned(), alerts));
         }
         Err(failure) => pieces.push(("status.json".to_owned(), failure.line().unwrap_or_default())),
@@ -121,7 +128,7 @@ async fn ask(
 }
 
 fn lines(values: impl Iterator<Item = serde_json::Value>) -> String {
-    values.map(|value| format!("{value}\n")).collect()
+    values.map(|value| json::text(&value) + "\n").collect()
 }
 
 fn kernel() -> String {
@@ -166,8 +173,12 @@ fn tail(path: &Path) -> String {
 
 /// The metrics of the daemon on this host, as it serves them.
 fn metrics(address: Option<SocketAddr>) -> String {
-    let fallback = SocketAddr::from((Ipv4Addr::LOCALHOST, 9470));
-    let address = address.filter(|address| address.ip().is_loopback()).unwrap_or(fallback);
+    let Some(mut address) = address else { return "off\n".to_owned() };
+    match address.ip() {
+        IpAddr::V4(any) if any.is_unspecified() => address.set_ip(Ipv4Addr::LOCALHOST.into()),
+        IpAddr::V6(any) if any.is_unspecified() => address.set_ip(Ipv6Addr::LOCALHOST.into()),
+        _ => {}
+    }
     fetch(address).unwrap_or_else(|error| format!("{address}: {error}\n"))
 }
 

@@ -10,7 +10,7 @@ use crate::{
     args::{Format, Global},
     duration::{human, now, relative},
     failure::{Failure, refused},
-    output::{Output, clean},
+    output::{Output, complain},
 };
 
 pub(super) fn enable(global: &Global, output: &mut Output, confirm: Option<Duration>) -> Result<(), Failure> {
@@ -53,8 +53,7 @@ pub(super) fn panic(global: &Global, output: &mut Output, duration: Duration) ->
     changed(output, answer, &text)?;
     // The daemon resumes by itself; the timer sees to it that a daemon which dies meanwhile makes no difference.
     if let Err(failure) = rescue::schedule(global, output, duration) {
-        let why = clean(&failure.line().unwrap_or_default()).into_owned();
-        eprintln!("smartfw-cli: should the daemon die meanwhile, then {why}");
+        complain(&format!("should the daemon die meanwhile, then {}", failure.line().unwrap_or_default()));
     }
     Ok(())
 }

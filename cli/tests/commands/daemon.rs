@@ -44,7 +44,7 @@ pub(crate) struct Script {
     /// The target that an import may not have.
     pub(crate) refuse: Option<IpNet>,
     pub(crate) reload: Option<Result<Reloaded, String>>,
-    /// Every order ends with this.
+    /// Every order, and the list of blocks, ends with this.
     pub(crate) broken: Option<tonic::Code>,
     /// Chunks are longer than they may be.
     pub(crate) hostile: bool,
@@ -89,6 +89,22 @@ impl Daemon {
         let mut child = self.spawn(arguments);
         child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
         child.wait_with_output().unwrap().into()
+    }
+
+    /// The chunks that have come some time after `input`, while its end has not; and how it ended.
+    pub(crate) fn feed_slowly(&self, arguments: &[&str], input: &str) -> (Vec<usize>, Ran) {
+        let mut child = self.spawn(arguments);
+        let mut stdin = child.stdin.take().unwrap();
+        stdin.write_all(input.as_bytes()).unwrap();
+        for _ in 0..100 {
+            std::thread::sleep(Duration::from_millis(100));
+            if !self.chunks().is_empty() {
+                break;
+            }
+        }
+        let chunks = self.chunks();
+        drop(stdin);
+        (chunks, child.wait_with_output().unwrap().into())
     }
 
     /// The lines that it prints, and its memory's peak in KiB.
@@ -280,6 +296,9 @@ impl Control for Service {
         &self,
         _: Request<wire::ListBlocksRequest>,
     ) -> Result<Response<Self::ListBlocksStream>, Status> {
+        if let Some(code) = self.script.broken {
+            return Err(Status::new(code, "the daemon is ending"));
+        }
         if self.script.hostile {
             let rows = vec![row("203.0.113.7/32").into(); limits::CHUNK + 1];
             return Ok(Response::new(stream([wire::BlockChunk { rows }])));

@@ -14,7 +14,7 @@ use tonic::Code;
 
 use crate::{
     daemon::{Daemon, Script},
-    program::without_rights,
+    program::{Ran, without_rights},
 };
 
 const COMMANDS: [&[&str]; 5] = [
@@ -121,4 +121,28 @@ fn the_end_of_a_panic_leaves_off_what_was_switched_off() {
     let daemon = Daemon::start(Script::default());
     let Some(said) = resume(&daemon, "\"off\"") else { return };
     assert!(said.contains("it stays so"), "{said}");
+}
+
+/// Without a daemon, in a network namespace of its own.
+fn apart(state: &Path, arguments: &[&str]) -> Option<Ran> {
+    let mut command = std::process::Command::new("unshare");
+    command.arg("--net").arg(env!("CARGO_BIN_EXE_smartfw-cli"));
+    command.args(["--socket", "/nonexistent/node.sock", "--state-dir"]).arg(state).args(arguments);
+    let ran: Ran = command.output().ok()?.into();
+    if ran.stderr.contains("unshare") {
+        eprintln!("skipped: no network namespace can be had");
+        return None;
+    }
+    Some(ran)
+}
+
+#[test]
+fn an_unblock_of_what_is_not_dropped_has_nothing_left_to_do() {
+    let state = tempfile::tempdir().unwrap();
+    let Some(ran) = apart(state.path(), &["unblock", "203.0.113.7"]) else { return };
+    assert!(ran.worked().contains("Nothing of 203.0.113.7/32 is dropped."));
+    let note = fs::read_to_string(state.path().join("rescue.jsonl")).unwrap();
+    assert!(note.contains("\"unblock\""), "{note}");
+    let Some(ran) = apart(state.path(), &["-o", "json", "unblock", "203.0.113.7"]) else { return };
+    assert_eq!(ran.worked(), "");
 }

@@ -1,6 +1,6 @@
 //! Values that are right alone and wrong together.
 
-use crate::{ConfigError, NodeConfig, Place, layers::Layers};
+use crate::{ConfigError, EnforcerKind, NodeConfig, Place, layers::Layers};
 
 /// Refuses what contradicts itself.
 pub(crate) fn consistent(config: &NodeConfig, layers: &Layers) -> Result<(), ConfigError> {
@@ -10,6 +10,16 @@ pub(crate) fn consistent(config: &NodeConfig, layers: &Layers) -> Result<(), Con
             limits.automatic_blocks <= limits.blocks,
             "limits.automatic_blocks",
             "must not be more than `limits.blocks`",
+        ),
+        (
+            config.enforcer != EnforcerKind::Nftables,
+            "enforcement.enforcer",
+            "cannot be \"nftables\" yet: choose \"iptables\" or \"dry-run\"",
+        ),
+        (
+            config.enforcer != EnforcerKind::Xdp,
+            "enforcement.enforcer",
+            "cannot be \"xdp\" yet: choose \"iptables\" or \"dry-run\"",
         ),
         (config.state_dir != config.log_dir, "log_dir", "must not be the same folder as `state_dir`"),
     ];

@@ -2,7 +2,7 @@
 
 use std::{io, path::PathBuf};
 
-use crate::Place;
+use crate::{Place, raw::shortened};
 
 /// What is wrong with the configuration, where, and what would be right. Nothing was applied.
 #[derive(Debug, thiserror::Error)]
@@ -32,14 +32,14 @@ pub enum ConfigError {
         what: String,
     },
     /// There is no such key.
-    #[error("{place}: unknown key `{key}`{}", .nearest.as_ref().map_or_else(String::new, |key| format!("; did you mean `{key}`?")))]
+    #[error("{place}: unknown key `{}`; did you mean `{nearest}`?", shortened(.key))]
     UnknownKey {
         /// Where.
         place: Place,
         /// The key, dotted.
         key: String,
         /// The known key that looks most like it.
-        nearest: Option<String>,
+        nearest: String,
     },
     /// The value has the wrong type, or is out of range.
     #[error("{place}: `{key}` must be {expected}, not {found}")]

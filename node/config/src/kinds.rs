@@ -4,7 +4,7 @@ use std::{fmt::Display, net::SocketAddr, ops::RangeInclusive, path::PathBuf, str
 
 use smartfw_core::{IpNet, prefix};
 
-use crate::{LoginSource, raw::Raw};
+use crate::{LoginSource, parse_duration, raw::Raw};
 
 /// What a key's value must be.
 pub(crate) trait Kind {
@@ -68,7 +68,7 @@ impl Kind for Span {
     }
     fn parse(&self, raw: &Raw) -> Result<Duration, String> {
         let number = raw.integer().and_then(|number| u64::try_from(number).ok());
-        let secs = number.or_else(|| raw.text().and_then(parse_span));
+        let secs = number.or_else(|| raw.text().and_then(parse_duration).map(|span| span.as_secs()));
         secs.filter(|secs| self.0.contains(secs)).map(Duration::from_secs).ok_or_else(|| raw.to_string())
     }
     fn show(&self, value: &Duration) -> String {
@@ -79,20 +79,6 @@ impl Kind for Span {
 fn span_text(secs: u64) -> String {
     let unit = UNITS.iter().find(|(_, unit)| secs >= *unit && secs.is_multiple_of(*unit));
     unit.map_or_else(|| format!("{secs}s"), |(name, unit)| format!("{}{name}", secs / unit))
-}
-
-/// `1h30m` is 5400.
-fn parse_span(text: &str) -> Option<u64> {
-    let mut rest = text.trim();
-    let mut total = 0_u64;
-    while !rest.is_empty() {
-        let digits = rest.find(|c: char| !c.is_ascii_digit())?;
-        let number: u64 = rest[..digits].parse().ok()?;
-        let (name, secs) = UNITS.iter().find(|(name, _)| rest[digits..].starts_with(name))?;
-        total = total.checked_add(number.checked_mul(*secs)?)?;
-        rest = &rest[digits + name.len()..];
-    }
-    (!text.trim().is_empty()).then_some(total)
 }
 
 /// Exactly four durations, none shorter than the one before.

@@ -2,6 +2,7 @@
 
 use std::{
     collections::BTreeMap,
+    ffi::OsString,
     fs::{self, File},
     io::{self, Read as _},
     path::{Path, PathBuf},
@@ -22,6 +23,13 @@ const MAX_FILE: u64 = 1 << 20;
 
 /// The most drop-ins: each is a file that somebody wrote by hand or a package left.
 const MAX_DROP_INS: usize = 256;
+
+/// This process's environment; what is no text names no key.
+pub fn environment() -> Vec<(String, String)> {
+    let text =
+        |(name, value): (OsString, OsString)| Some((name.into_string().ok()?, value.into_string().ok()?));
+    std::env::vars_os().filter_map(text).collect()
+}
 
 /// Everywhere the configuration may come from, in rising precedence.
 #[derive(Clone, Debug, Default)]

@@ -12,6 +12,7 @@
 
 mod changes;
 mod checks;
+mod duration;
 mod error;
 mod example;
 mod kinds;
@@ -24,9 +25,10 @@ mod schema;
 mod settings;
 
 pub use changes::changed_keys;
+pub use duration::parse_duration;
 pub use error::ConfigError;
 pub use example::example;
-pub use layers::{DEFAULT_FILE, ENVIRONMENT_PREFIX, Sources};
+pub use layers::{DEFAULT_FILE, ENVIRONMENT_PREFIX, Sources, environment};
 pub use place::Place;
 pub use settings::{EnforcerKind, LogFormat, LogSettings, LoginSource, NodeConfig};
 
@@ -44,6 +46,16 @@ pub fn load(sources: &Sources) -> Result<NodeConfig, ConfigError> {
 /// [`ConfigError`]: what is wrong, where, and what would be right.
 pub fn load_file(path: &std::path::Path) -> Result<NodeConfig, ConfigError> {
     interpret(layers::Layers::of_file(path)?)
+}
+
+/// As much of it as can be read; what is wrong or unreadable is the default. For those who must find the daemon's
+/// folders even where it cannot start because of a mistake.
+pub fn load_what_is_right(sources: &Sources) -> NodeConfig {
+    let mut config = NodeConfig::default();
+    if let Ok(layers) = sources.gather() {
+        schema::walk(&mut read::Reader::new(&layers), &mut config);
+    }
+    config
 }
 
 fn interpret(layers: layers::Layers) -> Result<NodeConfig, ConfigError> {

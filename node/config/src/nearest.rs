@@ -1,14 +1,20 @@
 //! The known word that a misspelt one was meant to be.
 
-/// The candidate with the smallest edit distance, if it is small enough to be what was meant.
-pub(crate) fn nearest<'a>(word: &str, candidates: impl Iterator<Item = &'a str>) -> Option<&'a str> {
-    let word: Vec<char> = word.chars().take(LONGEST).collect();
-    let worst = (word.len() / 2).max(2);
-    candidates
-        .map(|candidate| (distance(&word, candidate), candidate))
-        .filter(|(distance, _)| *distance <= worst)
-        .min_by_key(|(distance, _)| *distance)
-        .map(|(_, candidate)| candidate)
+/// The candidate that was most likely meant: one with the same last part, which is a key in the wrong section, else the
+/// one with the smallest edit distance. Empty where there is none at all.
+pub(crate) fn nearest<'a>(word: &str, candidates: impl Iterator<Item = &'a str>) -> &'a str {
+    let letters: Vec<char> = word.chars().take(LONGEST).collect();
+    let score = |candidate: &&str| {
+        let same = last(candidate) == last(word);
+        // Without a section any will do.
+        let compared = if word.contains('.') { candidate } else { last(candidate) };
+        (!same, distance(&letters, compared))
+    };
+    candidates.min_by_key(score).unwrap_or_default()
+}
+
+fn last(key: &str) -> &str {
+    key.rsplit_once('.').map_or(key, |(_, last)| last)
 }
 
 /// Longer words are cut: the distance costs time in proportion to the length, and no key is half as long.
@@ -34,12 +40,26 @@ fn distance(a: &[char], b: &str) -> usize {
 mod tests {
     use super::*;
 
+    const KEYS: [&str; 5] =
+        ["enforcement.mode", "enforcement.soft", "name", "limits.allowed", "enforcement.allow"];
+
     #[test]
     fn a_slip_of_the_finger_finds_its_key() {
-        let keys = ["enforcement.mode", "enforcement.soft", "name"];
-        assert_eq!(nearest("enforcement.mod", keys.into_iter()), Some("enforcement.mode"));
-        assert_eq!(nearest("enforcment.sfot", keys.into_iter()), Some("enforcement.soft"));
-        assert_eq!(nearest("zzzzzzzzzz", keys.into_iter()), None);
+        for (word, meant) in [
+            ("enforcement.mod", "enforcement.mode"),
+            ("enforcment.sfot", "enforcement.soft"),
+            ("sotf", "enforcement.soft"),
+            ("nam", "name"),
+        ] {
+            assert_eq!(nearest(word, KEYS.into_iter()), meant);
+        }
+    }
+
+    #[test]
+    fn a_key_in_the_wrong_section_is_found() {
+        assert_eq!(nearest("mode", KEYS.into_iter()), "enforcement.mode");
+        assert_eq!(nearest("allow", KEYS.into_iter()), "enforcement.allow");
+        assert_eq!(nearest("limits.allow", KEYS.into_iter()), "enforcement.allow");
     }
 
     #[test]

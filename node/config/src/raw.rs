@@ -90,7 +90,7 @@ impl fmt::Display for Raw {
 }
 
 /// At most 60 printable characters: an error message is one line.
-fn shortened(text: &str) -> String {
+pub(crate) fn shortened(text: &str) -> String {
     let clean: String = text.chars().map(|c| if c.is_control() { '?' } else { c }).take(60).collect();
     if clean.len() < text.len() { clean + "…" } else { clean }
 }

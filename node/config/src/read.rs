@@ -27,7 +27,7 @@ impl<'a> Reader<'a> {
             let (expected, found) = ("a table".to_owned(), raw.to_string());
             return Err(ConfigError::WrongValue { place, key, expected, found });
         }
-        let nearest = nearest(&key, self.known.iter().map(String::as_str)).map(str::to_owned);
+        let nearest = nearest(&key, self.known.iter().map(String::as_str)).to_owned();
         Err(ConfigError::UnknownKey { place, key, nearest })
     }
 

@@ -104,7 +104,7 @@ const ENFORCERS: Choice<EnforcerKind> = Choice(&[
 const MODES: Choice<Mode> = Choice(&[("auto", Mode::Auto), ("manual", Mode::Manual)]);
 
 fn enforcement(v: &mut impl Visitor, config: &mut NodeConfig) {
-    let PolicyConfig { mode, ladder, soft, memory, manual, jitter_percent, .. } = &mut config.policy;
+    let PolicyConfig { mode, ladder, soft, memory, jitter_percent, .. } = &mut config.policy;
     v.section("enforcement", "What is done about an attack.");
     v.item(
         "enforcer",
@@ -126,7 +126,6 @@ fn enforcement(v: &mut impl Visitor, config: &mut NodeConfig) {
         soft,
     );
     v.item("memory", "For how long an offender's level is remembered.", Span(1..=YEAR), memory);
-    v.item("manual", "How long a person's block lasts unless they say.", Span(1..=YEAR), manual);
     v.item(
         "jitter_percent",
         "Durations vary by up to this many per cent, so that releases do not come all at once.",

@@ -71,8 +71,8 @@ fn every_kind_of_value_reaches_its_place() {
 #[test]
 fn flags_beat_the_environment_which_beats_drop_ins_which_beat_the_file() {
     let mut case =
-        Case::new("name = \"file\"\n[enforcement]\nmanual = \"1h\"\nsoft = \"10s\"\nforced = \"10s\"");
-    case.drop_in("10-a.toml", "name = \"a\"\n[enforcement]\nmanual = \"2h\"\nforced = \"20s\"");
+        Case::new("name = \"file\"\n[enforcement]\nmemory = \"1h\"\nsoft = \"10s\"\nforced = \"10s\"");
+    case.drop_in("10-a.toml", "name = \"a\"\n[enforcement]\nmemory = \"2w\"\nforced = \"20s\"");
     case.drop_in("20-b.toml", "name = \"b\"");
     case.drop_in("ignored.txt", "nonsense");
     case.environment("SMARTFW_NODE__ENFORCEMENT__MODE", "manual");
@@ -84,7 +84,7 @@ fn flags_beat_the_environment_which_beats_drop_ins_which_beat_the_file() {
     assert_eq!(policy.node, "12345");
     assert_eq!(policy.mode, Mode::Manual);
     assert_eq!(policy.soft, Duration::from_secs(10));
-    assert_eq!(policy.manual, Duration::from_secs(7200));
+    assert_eq!(policy.memory, Duration::from_secs(1_209_600));
     assert_eq!(policy.forced, Duration::from_secs(40));
 }
 
@@ -102,8 +102,12 @@ fn an_unknown_key_names_its_line_and_the_nearest_key() {
     Case::new("[detection.rules.port_scn]\nports = 3").refused(
         "F:2: unknown key `detection.rules.port_scn.ports`; did you mean `detection.rules.port_scan.ports`?",
     );
-    Case::new("zzzzzzzzzzzzzzzzzzzzzzzz = 1").refused("F:1: unknown key `zzzzzzzzzzzzzzzzzzzzzzzz`");
-    Case::new("\n[nonsense]\n").refused("F:2: unknown key `nonsense`");
+    Case::new("mode = \"auto\"").refused("F:1: unknown key `mode`; did you mean `enforcement.mode`?");
+    Case::new("enforcer = \"xdp\"")
+        .refused("F:1: unknown key `enforcer`; did you mean `enforcement.enforcer`?");
+    Case::new("allow = []").refused("F:1: unknown key `allow`; did you mean `enforcement.allow`?");
+    let error = Case::new("\n[nonsense]\n").load().unwrap_err().to_string();
+    assert!(error.contains(":2: unknown key `nonsense`; did you mean `"), "{error}");
 }
 
 #[test]
@@ -123,6 +127,26 @@ fn an_unknown_variable_and_an_unknown_key_in_a_drop_in_name_themselves() {
 fn a_key_quoted_with_a_dot_is_not_two_keys() {
     Case::new("\"enforcement.mode\" = \"auto\"")
         .refused("F:1: unknown key `\"enforcement.mode\"`; did you mean `enforcement.mode`?");
+}
+
+#[test]
+fn a_key_that_a_terminal_would_obey_is_told_harmlessly_and_on_one_line() {
+    let error = Case::new("\"na\\nme\\u001b[31m\" = 1").load().unwrap_err().to_string();
+    assert!(error.contains("unknown key `na?me?[31m`"), "{error:?}");
+}
+
+#[test]
+fn the_folders_are_found_in_a_file_with_mistakes() {
+    let case = Case::new("state_dir = \"/s\"\nsocket = 3\nnonsense = 1");
+    let config = smartfw_config::load_what_is_right(&case.sources);
+    assert_eq!(config.state_dir, PathBuf::from("/s"));
+    assert_eq!(config.socket, NodeConfig::default().socket);
+}
+
+#[test]
+fn an_enforcer_that_cannot_start_is_refused_before_the_start() {
+    Case::new("[enforcement]\nenforcer = \"xdp\"")
+        .refused("F:2: `enforcement.enforcer` cannot be \"xdp\" yet: choose \"iptables\" or \"dry-run\"");
 }
 
 #[test]

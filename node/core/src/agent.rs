@@ -72,6 +72,8 @@ pub struct Agent {
     failures: BTreeMap<IpNet, String>,
     outbox: Outbox,
     counters: Counters,
+    /// The time of the last input.
+    seen: Time,
 }
 
 /// What the agent has counted since it started.
@@ -118,6 +120,7 @@ impl Agent {
             failures: BTreeMap::new(),
             outbox: Outbox::new(),
             counters: Counters::default(),
+            seen: now,
             config,
         }
     }

@@ -44,6 +44,16 @@ pub enum Change {
     Unprotect(IpNet),
 }
 
+impl Change {
+    /// Whom it is about.
+    pub const fn target(&self) -> IpNet {
+        match self {
+            Self::Block(entry) => entry.target,
+            Self::Unblock(net) | Self::Protect(net) | Self::Unprotect(net) => *net,
+        }
+    }
+}
+
 /// Everything that the kernel shall enforce (or does).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Enforced {

@@ -8,6 +8,8 @@ mod conversation;
 mod datagram;
 mod decay;
 mod dialect;
+mod ftp;
+mod open;
 mod payload;
 mod rules;
 mod service;
@@ -36,6 +38,7 @@ use crate::{
 };
 use blocked::Blocked;
 use conversation::{Conversation, ConversationId};
+pub use open::OpenConnection;
 use rules::Finding;
 use service::Services;
 use sighting::Sighting;

@@ -5,6 +5,7 @@ use smartfw_core::{IpNet, prefix};
 use std::{
     collections::BTreeSet,
     net::{IpAddr, Ipv4Addr, Ipv6Addr},
+    ops::AddAssign,
 };
 
 use crate::{
@@ -19,8 +20,11 @@ use crate::{
 
 /// Tracked connections forgotten at once: more than a kernel tracks by default (262,144), 100 bytes each.
 const TRACKED: usize = 300_000;
-/// The kernel's error number for what it was built without.
-const NOT_BUILT: [i32; 2] = [95, 22];
+/// The kernel's error number for what it was built without, and, before Linux 6.0, for a socket of which nothing but a
+/// last packet is awaited.
+const NOT_SUPPORTED: i32 = 95;
+/// The kernel's error numbers where connections are not tracked.
+const NOT_TRACKING: [i32; 2] = [NOT_SUPPORTED, 22];
 
 /// What was closed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -31,6 +35,8 @@ pub struct Destroyed {
     pub tracked: usize,
     /// Whether the kernel cannot destroy sockets (built without `INET_DIAG_DESTROY`): they end by their own time-outs.
     pub sockets_unsupported: bool,
+    /// Sockets and tracked connections that the kernel would not let go; they end by their own time-outs.
+    pub refused: usize,
 }
 
 /// Closes every TCP socket of this network namespace whose remote end is in `target`, and forgets the tracked
@@ -41,9 +47,7 @@ pub struct Destroyed {
 pub fn destroy(target: IpNet, spared: &[IpNet]) -> Result<Destroyed, EnforceError> {
     let target = prefix::canonical_net(target);
     let meant = |end: IpAddr| target.contains(&end) && !spared.iter().any(|net| net.contains(&end));
-    let mut destroyed = destroy_sockets(&target, meant)?;
-    destroyed.tracked = forget(&target, meant)?;
-    Ok(destroyed)
+    both(&target, meant)
 }
 
 /// [`destroy`] for many targets, with one look at sockets and tracked connections: an import of a hundred thousand
@@ -63,13 +67,19 @@ pub fn destroy_all(targets: &[IpNet], spared: &[IpNet]) -> Result<Destroyed, Enf
     let mut destroyed = Destroyed::default();
     for everybody in everybody() {
         if targets.iter().any(|target| everybody.contains(target)) {
-            let Destroyed { sockets, sockets_unsupported, .. } = destroy_sockets(&everybody, meant)?;
-            destroyed.sockets += sockets;
-            destroyed.sockets_unsupported |= sockets_unsupported;
-            destroyed.tracked += forget(&everybody, meant)?;
+            destroyed += both(&everybody, meant)?;
         }
     }
     Ok(destroyed)
+}
+
+impl AddAssign for Destroyed {
+    fn add_assign(&mut self, other: Self) {
+        self.sockets += other.sockets;
+        self.tracked += other.tracked;
+        self.sockets_unsupported |= other.sockets_unsupported;
+        self.refused += other.refused;
+    }
 }
 
 /// All of each family.
@@ -78,37 +88,105 @@ fn everybody() -> impl Iterator<Item = IpNet> {
     unspecified.into_iter().filter_map(|address| IpNet::new(address, 0).ok())
 }
 
-fn destroy_sockets(target: &IpNet, meant: impl Fn(IpAddr) -> bool) -> Result<Destroyed, EnforceError> {
-    let mut sockets = Sockets::open()?;
-    let found: Vec<Found> = sockets.of(target).map_err(failed("looking for sockets"))?;
-    let mut destroyed = Destroyed::default();
-    for socket in found.iter().filter(|socket| meant(socket.remote)) {
-        match sockets.destroy(socket) {
-            Ok(done) => destroyed.sockets += usize::from(done),
-            Err(failure) if NOT_BUILT.contains(&failure.code()) => {
-                return Ok(Destroyed { sockets_unsupported: true, ..destroyed });
-            }
-            Err(failure) => return Err(failed("destroying a socket")(failure)),
-        }
-    }
-    Ok(destroyed)
+/// Sockets and tracked connections. Trouble with the ones keeps nobody from the others.
+fn both(target: &IpNet, meant: impl Fn(IpAddr) -> bool) -> Result<Destroyed, EnforceError> {
+    let sockets = destroy_sockets(target, &meant);
+    let tracked = forget(target, &meant)?;
+    let sockets = sockets?;
+    Ok(Destroyed {
+        sockets: sockets.done,
+        tracked: tracked.done,
+        sockets_unsupported: sockets.all_unsupported(),
+        refused: sockets.refused + sockets.unsupported + tracked.refused + tracked.unsupported,
+    })
 }
 
-fn forget(target: &IpNet, meant: impl Fn(IpAddr) -> bool) -> Result<usize, EnforceError> {
+fn destroy_sockets(target: &IpNet, meant: impl Fn(IpAddr) -> bool) -> Result<Tried, EnforceError> {
+    let mut sockets = Sockets::open()?;
+    let found: Vec<Found> = sockets.of(target).map_err(failed("looking for sockets"))?;
+    let meant = found.iter().filter(|socket| meant(socket.remote));
+    try_all(meant.map(|socket| sockets.destroy(socket))).map_err(failed("destroying a socket"))
+}
+
+fn forget(target: &IpNet, meant: impl Fn(IpAddr) -> bool) -> Result<Tried, EnforceError> {
     let mut conntrack = Conntrack::open()?;
     let found: Vec<Tracked> = match conntrack.of(Family::of(target), TRACKED, meant) {
         // A kernel without connection tracking has nothing to forget.
-        Err(failure) if NOT_BUILT.contains(&failure.code()) => return Ok(0),
+        Err(failure) if NOT_TRACKING.contains(&failure.code()) => return Ok(Tried::default()),
         outcome => outcome.map_err(failed("looking for tracked connections"))?,
     };
-    let mut forgotten = 0;
-    for tracked in &found {
-        let gone = conntrack.delete(tracked).map_err(failed("forgetting a tracked connection"))?;
-        forgotten += usize::from(gone);
+    let outcomes = found.iter().map(|tracked| conntrack.delete(tracked));
+    try_all(outcomes).map_err(failed("forgetting a tracked connection"))
+}
+
+/// What became of many attempts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Tried {
+    done: usize,
+    unsupported: usize,
+    refused: usize,
+}
+
+impl Tried {
+    fn all_unsupported(self) -> bool {
+        self.unsupported > 0 && self.done + self.refused == 0
     }
-    Ok(forgotten)
+}
+
+/// Tries everything: what the kernel refuses of one says nothing about the next, but for missing rights and a broken
+/// conversation. `Ok(false)` is what was gone already.
+fn try_all(outcomes: impl Iterator<Item = Result<bool, Failure>>) -> Result<Tried, Failure> {
+    let mut tried = Tried::default();
+    for outcome in outcomes {
+        match outcome {
+            Ok(done) => tried.done += usize::from(done),
+            Err(Failure::Refused { code: NOT_SUPPORTED, .. }) => tried.unsupported += 1,
+            Err(failure @ (Failure::Socket(_) | Failure::Refused { code: 1 | 13, .. })) => {
+                return Err(failure);
+            }
+            Err(Failure::Refused { .. }) => tried.refused += 1,
+        }
+    }
+    Ok(tried)
 }
 
 fn failed(what: &'static str) -> impl FnOnce(Failure) -> EnforceError {
     move |failure| EnforceError::system(what)(nix::Error::from_raw(failure.code()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused(code: i32) -> Result<bool, Failure> {
+        Err(Failure::Refused { code, request: Vec::new() })
+    }
+
+    #[test]
+    fn what_cannot_be_destroyed_does_not_save_the_others() {
+        let outcomes = [refused(NOT_SUPPORTED), Ok(true), refused(16), Ok(false), Ok(true)];
+        let tried = try_all(outcomes.into_iter()).unwrap();
+        assert_eq!(tried, Tried { done: 2, unsupported: 1, refused: 1 });
+        assert!(!tried.all_unsupported());
+    }
+
+    #[test]
+    fn a_kernel_that_can_destroy_nothing_is_told_from_one_that_refused_some() {
+        assert!(
+            try_all([refused(NOT_SUPPORTED), refused(NOT_SUPPORTED)].into_iter()).unwrap().all_unsupported()
+        );
+        assert!(!try_all([refused(NOT_SUPPORTED), refused(16)].into_iter()).unwrap().all_unsupported());
+        assert!(!Tried::default().all_unsupported());
+    }
+
+    #[test]
+    fn without_the_right_to_it_nothing_is_tried_for_long() {
+        let mut asked = 0;
+        let outcomes = (0..3).map(|_| {
+            asked += 1;
+            refused(1)
+        });
+        assert!(try_all(outcomes).is_err());
+        assert_eq!(asked, 1);
+    }
 }

@@ -81,10 +81,7 @@ pub trait Enforcer: Send {
     fn destroy_all(&mut self, targets: &[IpNet]) -> Result<Destroyed, EnforceError> {
         let mut all = Destroyed::default();
         for target in targets {
-            let Destroyed { sockets, tracked, sockets_unsupported } = self.destroy(*target)?;
-            all.sockets += sockets;
-            all.tracked += tracked;
-            all.sockets_unsupported |= sockets_unsupported;
+            all += self.destroy(*target)?;
         }
         Ok(all)
     }

@@ -12,6 +12,7 @@ pub mod syncookies;
 
 mod command;
 mod comment;
+mod connections;
 mod difference;
 mod dry_run;
 mod enforcer;
@@ -26,6 +27,7 @@ mod scratch;
 mod sets;
 mod watch;
 
+pub use connections::open_connections;
 pub use destroy::Destroyed;
 pub use difference::{Surplus, difference};
 pub use dry_run::DryRun;

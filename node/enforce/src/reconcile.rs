@@ -113,6 +113,11 @@ impl Reconciler {
         self.held += by;
     }
 
+    /// What we wanted may not have gone in: the next look compares, whatever the sets hold.
+    pub fn doubt(&mut self) {
+        self.compared = None;
+    }
+
     fn compare(
         &mut self,
         now: Time,

@@ -128,7 +128,10 @@ fn stop(state: &Path, now: Time) -> Result<Disabled, EnforceError> {
         // An older snapshot will do where the disk is full.
         let _ = snapshot::save(state, now, &enforced);
     }
-    Ok(Disabled { removed: remove_rules()?, left: sets.remove()? })
+    let emptied = sets.empty();
+    let removed = remove_rules()?;
+    emptied?;
+    Ok(Disabled { removed, left: sets.remove()? })
 }
 
 fn refused(mut failed: Vec<crate::Failed>) -> Result<(), EnforceError> {

@@ -23,6 +23,9 @@ use crate::{
 const DIRECTORY: &str = "boot";
 const SETS: &str = "sets.ipset";
 const SUSPENSION: &str = "suspended.json";
+const BOOT: &str = "boot-id";
+/// Where the kernel names the time from one boot to the next.
+const THIS_BOOT: &str = "/proc/sys/kernel/random/boot_id";
 
 /// Why nothing is restored although there is a snapshot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -139,6 +142,27 @@ pub fn suspension(state: &Path) -> Result<Option<Suspension>, EnforceError> {
     Ok(text.and_then(|text| serde_json::from_str(&text).ok()))
 }
 
+/// Whether the host was booted since [`note_boot`], so that the kernel holds what an older snapshot brought back.
+/// False where that is not known.
+pub fn booted_since(state: &Path) -> bool {
+    let noted = files::read(&state.join(DIRECTORY).join(BOOT)).ok().flatten();
+    matches!((noted, this_boot()), (Some(noted), Ok(this)) if noted != this)
+}
+
+/// Notes that the kernel holds no older snapshot any more, until the next boot.
+///
+/// # Errors
+/// When the file cannot be written.
+pub fn note_boot(state: &Path) -> Result<(), EnforceError> {
+    let this = this_boot().map_err(EnforceError::file(THIS_BOOT))?;
+    files::make_directory(&state.join(DIRECTORY))?;
+    files::replace(&state.join(DIRECTORY).join(BOOT), this.as_bytes())
+}
+
+fn this_boot() -> std::io::Result<String> {
+    std::fs::read_to_string(THIS_BOOT)
+}
+
 /// Changes the snapshot, if there is one.
 pub(crate) fn edit(state: &Path, now: Time, change: impl FnOnce(&mut Enforced)) -> Result<(), EnforceError> {
     let mut snapshot = match load(state, now) {
@@ -227,6 +251,16 @@ mod tests {
         lift(state.path()).unwrap();
         suspend(state.path(), Suspension::Panic(NOW)).unwrap();
         assert_eq!(suspension(state.path()).unwrap(), Some(Suspension::Panic(NOW)));
+    }
+
+    #[test]
+    fn a_boot_is_noticed_once_another_was_noted() {
+        let state = tempfile::tempdir().unwrap();
+        assert!(!booted_since(state.path()), "nothing is known");
+        note_boot(state.path()).unwrap();
+        assert!(!booted_since(state.path()));
+        fs::write(state.path().join(DIRECTORY).join(BOOT), "another\n").unwrap();
+        assert!(booted_since(state.path()));
     }
 
     #[test]

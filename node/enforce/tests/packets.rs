@@ -233,7 +233,24 @@ fn a_block_in_the_kernel_ends_by_itself() {
         enforcer.install(&[]).unwrap();
         enforcer.apply(now(), &[Change::Block(entry(PEER[0], Strength::Hard, Some(1)))]).unwrap();
         assert!(!wire.pings(PEER[0], HOST[0]));
-        std::thread::sleep(Duration::from_millis(2500));
+        std::thread::sleep(Duration::from_millis(3500));
         assert!(wire.pings(PEER[0], HOST[0]));
+    });
+}
+
+#[test]
+fn who_is_blocked_again_right_after_a_block_ended_is_counted_anew() {
+    on_a_wire(|wire| {
+        let mut enforcer = open(Backend::Nft);
+        enforcer.install(&[]).unwrap();
+        let blocked = entry(PEER[0], Strength::Hard, Some(1));
+        let ends = blocked.expires.unwrap();
+        enforcer.apply(now(), &[Change::Block(blocked)]).unwrap();
+        assert!(!wire.pings(PEER[0], HOST[0]));
+        // As the daemon ends it, some milliseconds late.
+        std::thread::sleep(ends.since(now()) + Duration::from_millis(20));
+        unblock(&mut enforcer, PEER[0]);
+        block(&mut enforcer, PEER[0], Strength::Hard);
+        assert_eq!(enforcer.counters().unwrap()[&net(PEER[0])], Counters::default());
     });
 }

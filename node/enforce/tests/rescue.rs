@@ -7,6 +7,7 @@ mod common;
 use std::{path::Path, time::Duration};
 
 use common::*;
+use nix::sched::{CloneFlags, unshare};
 use smartfw_core::{Strength, enforcement::Enforced};
 use smartfw_enforce::{
     Backend, Enforcer, Options, Reconciler, preflight,
@@ -236,4 +237,21 @@ fn a_hundred_thousand_blocks_are_restored() {
 #[test]
 fn this_host_passes_its_preflight() {
     on_a_wire(|_| preflight().unwrap());
+}
+
+#[test]
+fn notes_on_a_read_only_file_system_are_given_all_the_same() {
+    on_a_wire(|_| {
+        let state = tempfile::tempdir().unwrap();
+        enforce(Backend::Default);
+        rescue::unblock(state.path(), now(), net(PEER[0])).unwrap();
+        unshare(CloneFlags::CLONE_NEWNS).unwrap();
+        sh("mount --make-rprivate /");
+        let path = state.path().display();
+        sh(&format!("mount --bind {path} {path}"));
+        sh(&format!("mount -o remount,bind,ro {path}"));
+        let taken = take_notes(state.path()).unwrap();
+        assert_eq!((taken.notes.len(), taken.leaving), (1, 0));
+        assert!(taken.stuck.is_some());
+    });
 }

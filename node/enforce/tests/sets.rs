@@ -6,6 +6,7 @@ mod common;
 
 use std::{
     net::{IpAddr, Ipv4Addr},
+    process::{Command, Stdio},
     time::{Duration, Instant},
 };
 
@@ -177,5 +178,27 @@ fn syn_cookies_can_be_switched_on() {
         assert!(!syncookies::enabled().unwrap());
         assert!(syncookies::enable().unwrap());
         assert!(syncookies::enabled().unwrap() && !syncookies::enable().unwrap());
+    });
+}
+
+#[test]
+fn a_set_that_somebody_lists_is_removed_once_he_is_done() {
+    on_a_wire(|_| {
+        let mut enforcer = open(Backend::Default);
+        enforcer.install(&[]).unwrap();
+        let changes: Vec<_> = many(50_000).into_iter().map(Change::Block).collect();
+        enforcer.apply(now(), &changes).unwrap();
+        // Nobody reads what it writes: it waits in the middle of the set.
+        let mut reader =
+            Command::new("ipset").args(["list", "smartfw_hard4"]).stdout(Stdio::piped()).spawn().unwrap();
+        std::thread::sleep(Duration::from_millis(300));
+        let pipe = reader.stdout.take().unwrap();
+        let ends = std::thread::spawn(move || {
+            std::thread::sleep(Duration::from_millis(1700));
+            drop(pipe);
+            reader.wait().unwrap();
+        });
+        assert_eq!(enforcer.remove().unwrap().left, [] as [&str; 0]);
+        ends.join().unwrap();
     });
 }

@@ -44,10 +44,10 @@ pub(crate) fn tail(path: &Path) -> String {
     if read.is_ok() { String::from_utf8_lossy(&bytes).into_owned() } else { String::new() }
 }
 
-/// The files of a folder whose names end so, in order of their names.
-pub(crate) fn files(folder: &Path, suffix: &str) -> Vec<PathBuf> {
+/// The files of a folder whose names are `wanted`, in order of their names.
+pub(crate) fn files(folder: &Path, wanted: impl Fn(&str) -> bool) -> Vec<PathBuf> {
     let Ok(entries) = fs::read_dir(folder) else { return Vec::new() };
-    let named = entries.flatten().filter(|entry| entry.file_name().to_string_lossy().ends_with(suffix));
+    let named = entries.flatten().filter(|entry| wanted(&entry.file_name().to_string_lossy()));
     let mut paths: Vec<PathBuf> = named.map(|entry| entry.path()).take(MAX_FILES).collect();
     paths.sort();
     paths
@@ -91,7 +91,7 @@ mod tests {
     fn more_files_than_the_limit_are_left_alone() {
         let folder = tempfile::tempdir().unwrap();
         (0..300).for_each(|index| fs::write(folder.path().join(format!("{index}.conf")), "").unwrap());
-        assert_eq!(files(folder.path(), ".conf").len(), MAX_FILES);
+        assert_eq!(files(folder.path(), |name| name.ends_with(".conf")).len(), MAX_FILES);
     }
 
     #[test]

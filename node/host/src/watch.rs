@@ -28,6 +28,9 @@ const LEAST: Duration = Duration::from_millis(100);
 /// How often the memory of sessions is written while nobody logs in or out: what a crash may shorten an hour by.
 const SAVE: Duration = Duration::from_secs(60);
 
+/// How the problem begins that the kernel does not say where this host is.
+const NO_PLACE: &str = "addresses and routes cannot be read";
+
 /// Watches who must never be locked out. Belongs to one thread, in the network namespace that it watches.
 pub struct Watcher {
     config: HostConfig,
@@ -126,9 +129,14 @@ impl Watcher {
         let mut different = false;
         if now >= self.due.place {
             (self.due.place, self.due.place_seen) = (now + PLACE, now);
-            if let Ok(place) = Place::look() {
-                self.place = place;
-                different = true;
+            let place = Place::look();
+            self.problems.retain(|problem| !problem.starts_with(NO_PLACE));
+            match place {
+                Ok(place) => {
+                    self.place = place;
+                    different = true;
+                }
+                Err(error) => self.problems.push(format!("{NO_PLACE}: {error}")),
             }
         }
         if now >= self.due.files {

@@ -29,7 +29,7 @@ use crate::{
     detector::Board,
     driver::Recent,
     health::Health,
-    inbox::{Inbox, Input},
+    inbox::{Inbox, Input, Refused},
 };
 
 /// How long an order may wait for kernel and disk before the caller is told that it is carried out but not stored.
@@ -87,7 +87,7 @@ impl Service {
     }
 
     /// Gives the driver an order; the answer comes once kernel and disk have what it decided.
-    pub(super) fn order(&self, order: Order) -> oneshot::Receiver<Result<Done, Refusal>> {
+    pub(super) fn order(&self, order: Order) -> oneshot::Receiver<Result<Done, Refused>> {
         let (answer, receiver) = oneshot::channel();
         self.inbox.send(Input::Order(order, Box::new(move |result| drop(answer.send(result)))));
         receiver
@@ -95,10 +95,14 @@ impl Service {
 
     /// Waits for an order's answer.
     pub(super) async fn answer(
-        receiver: oneshot::Receiver<Result<Done, Refusal>>,
+        receiver: oneshot::Receiver<Result<Done, Refused>>,
     ) -> Result<wire::OrderAnswer, Status> {
         match tokio::time::timeout(PATIENCE, receiver).await {
-            Ok(Ok(result)) => Ok(result.into()),
+            Ok(Ok(Ok(done))) => Ok(Ok::<_, Refusal>(done).into()),
+            Ok(Ok(Err(Refused::Order(refusal)))) => Ok(Err::<Done, _>(refusal).into()),
+            Ok(Ok(Err(Refused::Kernel(why)))) => Err(Status::failed_precondition(format!(
+                "it is decided and stored, but the kernel refused: {why}; it is tried again every two seconds, and smartfw-cli doctor says what is missing"
+            ))),
             Ok(Err(_)) => Err(ending()),
             Err(_) => Err(Status::deadline_exceeded(
                 "it is carried out, but not yet stored: a restart may forget it; smartfw-cli status shows why",

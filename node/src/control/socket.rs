@@ -7,7 +7,6 @@ use std::{
         net::UnixStream as BlockingStream,
     },
     path::{Path, PathBuf},
-    sync::Arc,
     time::Duration,
 };
 
@@ -45,7 +44,7 @@ pub enum SocketError {
 pub struct ControlSocket {
     listener: Option<UnixListener>,
     path: PathBuf,
-    group: Option<Group>,
+    group: String,
 }
 
 impl ControlSocket {
@@ -60,19 +59,18 @@ impl ControlSocket {
             make_folder(folder).map_err(failed)?;
         }
         let listener = UnixListener::bind(path).map_err(failed)?;
-        let group = Group::from_name(group).ok().flatten();
-        if let Some(group) = &group {
+        if let Some(group) = Group::from_name(group).ok().flatten() {
             chown(path, None, Some(group.gid.as_raw())).map_err(failed)?;
         }
         fs::set_permissions(path, fs::Permissions::from_mode(0o660)).map_err(failed)?;
-        Ok(Self { listener: Some(listener), path: path.to_owned(), group })
+        Ok(Self { listener: Some(listener), path: path.to_owned(), group: group.to_owned() })
     }
 
     /// The connections of those who may connect.
     pub fn connections(&mut self) -> ReceiverStream<io::Result<UnixStream>> {
         let (admitted, connections) = mpsc::channel(BACKLOG);
         if let Some(listener) = self.listener.take() {
-            tokio::spawn(accept(listener, Arc::new(self.group.clone()), admitted));
+            tokio::spawn(accept(listener, self.group.clone(), admitted));
         }
         ReceiverStream::new(connections)
     }
@@ -85,18 +83,17 @@ impl Drop for ControlSocket {
     }
 }
 
-async fn accept(
-    listener: UnixListener,
-    group: Arc<Option<Group>>,
-    admitted: mpsc::Sender<io::Result<UnixStream>>,
-) {
+async fn accept(listener: UnixListener, group: String, admitted: mpsc::Sender<io::Result<UnixStream>>) {
     loop {
         let Ok((stream, _)) = listener.accept().await else {
             tokio::time::sleep(Duration::from_millis(100)).await; // out of file descriptors: do not spin
             continue;
         };
         let Ok(peer) = stream.peer_cred() else { continue };
-        if !may_connect(&peer, group.as_ref().as_ref()) {
+        // Who a user is may be asked over the network.
+        let group = group.clone();
+        let may = tokio::task::spawn_blocking(move || may_connect(&peer, &group));
+        if !may.await.unwrap_or(false) {
             tracing::warn!(uid = peer.uid(), "a user who is not in the group was turned away");
             continue;
         }
@@ -108,11 +105,12 @@ async fn accept(
 
 /// Root, the daemon's own user, and the group's members. The socket's mode says the same; this holds also where its
 /// folder was made on a file system without permissions.
-fn may_connect(peer: &UCred, group: Option<&Group>) -> bool {
+fn may_connect(peer: &UCred, group: &str) -> bool {
     if peer.uid() == 0 || Uid::effective().as_raw() == peer.uid() {
         return true;
     }
-    group.is_some_and(|group| {
+    // Members come and go while the daemon runs.
+    Group::from_name(group).ok().flatten().is_some_and(|group| {
         let name = User::from_uid(Uid::from_raw(peer.uid())).ok().flatten().map(|user| user.name);
         group.gid.as_raw() == peer.gid() || name.is_some_and(|name| group.mem.contains(&name))
     })

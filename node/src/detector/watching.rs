@@ -17,7 +17,7 @@ use smartfw_proto::json;
 
 use super::{Board, Feed, Lifeline, feed::News};
 use crate::{
-    clock,
+    clock::{self, Pace},
     counters::Counters,
     inbox::{Inbox, Input},
     logs::{Line, Logs},
@@ -63,11 +63,20 @@ impl Watching {
         let first = locked(&self.first).take();
         let source = first.map_or_else(|| (self.open)(), Ok).map_err(|error| error.to_string())?;
         let view = View::Host(own_addresses().map_err(|error| error.to_string())?);
-        let sensor =
+        let mut sensor =
             Sensor::new(locked(&self.config).clone(), view, seed().map_err(|error| error.to_string())?);
+        tell_what_is_open(&mut sensor);
         self.board.begin();
         self.inbox.send(Input::SensorRestarted);
-        let mut life = Life { shared: self, source, sensor, lost: 0, shown: Instant::now(), second: 0 };
+        let mut life = Life {
+            shared: self,
+            source,
+            sensor,
+            lost: 0,
+            pace: Pace::default(),
+            shown: Instant::now(),
+            second: 0,
+        };
         while lifeline.beat() {
             life.stride()?;
             #[cfg(debug_assertions)]
@@ -89,6 +98,14 @@ fn injected() {
     std::thread::sleep(Duration::from_secs(8));
 }
 
+/// Without it the middle of a connection is held against nobody, but nobody in it is known either.
+fn tell_what_is_open(sensor: &mut Sensor) {
+    match smartfw_enforce::open_connections() {
+        Ok(open) => open.iter().for_each(|open| sensor.handle_open(clock::now(), open)),
+        Err(error) => tracing::info!(%error, "connections that were open before are not known"),
+    }
+}
+
 /// This host's addresses, until the guard tells of changes.
 fn own_addresses() -> io::Result<Vec<smartfw_core::IpNet>> {
     let addresses = smartfw_host::net::addresses()?;
@@ -108,6 +125,7 @@ struct Life<'a> {
     source: Live,
     sensor: Sensor,
     lost: u64,
+    pace: Pace,
     shown: Instant,
     /// The second that was last told of.
     second: u64,
@@ -127,7 +145,12 @@ impl Life<'_> {
             }
             self.hand_over_verdicts();
         }
-        self.between(clock::now());
+        let now = clock::now();
+        if let Some(by) = self.pace.set_back(now) {
+            // All that the sensor counts would be of the future.
+            return Err(format!("the clock was set back by {by:.0?}"));
+        }
+        self.between(now);
         Ok(())
     }
 

@@ -31,7 +31,7 @@ impl Case {
             agent: Agent::new(PolicyConfig::default(), 1, clock::now()),
             inputs,
             queue: Arc::default(),
-            backlog: Arc::default(),
+            backlog: Arc::new(Backlog::new(1000)),
             feed: Arc::new(Feed::new(counters.clone())),
             followers: broadcast::Sender::new(1),
             logs,

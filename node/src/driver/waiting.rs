@@ -1,8 +1,11 @@
 //! People who wait for an answer: they get it once what they ordered is in the kernel and on disk.
 
-use smartfw_core::{Sequence, order::Done};
+use smartfw_core::{IpNet, Sequence, order::Done};
 
-use crate::{enforcement::Ticket, inbox::Reply};
+use crate::{
+    enforcement::Ticket,
+    inbox::{Refused, Reply},
+};
 
 /// Orders carried out by the agent and not yet by kernel and disk. Bounded by the calls that the control service
 /// admits.
@@ -13,17 +16,26 @@ pub(super) struct Waiting {
     enforced: Ticket,
 }
 
-struct Order {
-    sequence: Sequence,
-    ticket: Ticket,
-    done: Done,
-    reply: Reply,
+/// An order that waits for kernel and disk.
+pub(super) struct Order {
+    /// The last of its records.
+    pub(super) sequence: Sequence,
+    /// Behind the first and up to the second are its changes of the kernel.
+    pub(super) tickets: (Ticket, Ticket),
+    /// The targets of those changes.
+    pub(super) touched: Vec<IpNet>,
+    /// What it did.
+    pub(super) done: Done,
+    /// Who waits.
+    pub(super) reply: Reply,
+    /// What the kernel said when it refused some of it.
+    pub(super) refused: Option<String>,
 }
 
 impl Waiting {
     /// Answers once disk and kernel have come so far, which may be now.
-    pub(super) fn push(&mut self, sequence: Sequence, ticket: Ticket, done: Done, reply: Reply) {
-        self.orders.push(Order { sequence, ticket, done, reply });
+    pub(super) fn push(&mut self, order: Order) {
+        self.orders.push(order);
         self.answer();
     }
 
@@ -33,44 +45,88 @@ impl Waiting {
         self.answer();
     }
 
-    /// The kernel has everything up to here.
-    pub(super) fn enforced(&mut self, upto: Ticket) {
+    /// The kernel was given everything up to here, and did this with it.
+    pub(super) fn enforced(
+        &mut self,
+        upto: Ticket,
+        results: &[(IpNet, Result<(), String>)],
+        trouble: Option<&str>,
+    ) {
+        let refused = || results.iter().filter_map(|(target, result)| Some((target, result.as_ref().err()?)));
+        if trouble.is_some() || refused().next().is_some() {
+            for order in &mut self.orders {
+                let (behind, last) = order.tickets;
+                if behind < upto && last > self.enforced && behind < last {
+                    let of_its_own = refused()
+                        .find(|(target, _)| order.touched.contains(target))
+                        .map(|(_, why)| why.as_str());
+                    order.refused = order.refused.take().or(of_its_own.or(trouble).map(str::to_owned));
+                }
+            }
+        }
         self.enforced = self.enforced.max(upto);
         self.answer();
     }
 
     fn answer(&mut self) {
-        let ready = |order: &mut Order| order.sequence <= self.persisted && order.ticket <= self.enforced;
+        let ready = |order: &mut Order| order.sequence <= self.persisted && order.tickets.1 <= self.enforced;
         for order in self.orders.extract_if(.., ready) {
-            (order.reply)(Ok(order.done));
+            (order.reply)(order.refused.map_or(Ok(order.done), |why| Err(Refused::Kernel(why))));
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::sync::mpsc::channel;
+    use std::sync::mpsc::{Receiver, channel};
 
     use super::*;
 
+    fn order(sequence: u64, tickets: (u64, u64)) -> (Order, Receiver<Result<Done, Refused>>) {
+        let (answer, answers) = channel();
+        let order = Order {
+            sequence: Sequence(sequence),
+            tickets: (Ticket(tickets.0), Ticket(tickets.1)),
+            touched: vec!["192.0.2.1/32".parse().unwrap()],
+            done: Done::Confirmed,
+            reply: Box::new(move |result| drop(answer.send(result))),
+            refused: None,
+        };
+        (order, answers)
+    }
+
     #[test]
     fn an_order_is_answered_when_both_disk_and_kernel_have_it() {
-        let (answer, answers) = channel();
         let mut waiting = Waiting::default();
-        let reply = move |result| drop(answer.send(result));
-        waiting.push(Sequence(2), Ticket(5), Done::Confirmed, Box::new(reply));
+        let (order, answers) = order(2, (4, 5));
+        waiting.push(order);
         waiting.persisted(Sequence(2));
-        waiting.enforced(Ticket(4));
+        waiting.enforced(Ticket(4), &[], None);
         assert!(answers.try_recv().is_err());
-        waiting.enforced(Ticket(5));
+        waiting.enforced(Ticket(5), &[], None);
         assert_eq!(answers.try_recv().unwrap(), Ok(Done::Confirmed));
     }
 
     #[test]
     fn an_order_that_changed_nothing_is_answered_at_once() {
-        let (answer, answers) = channel();
-        let reply = move |result| drop(answer.send(result));
-        Waiting::default().push(Sequence(0), Ticket(0), Done::Disallowed, Box::new(reply));
-        assert_eq!(answers.try_recv().unwrap(), Ok(Done::Disallowed));
+        let (order, answers) = order(0, (0, 0));
+        Waiting::default().push(order);
+        assert_eq!(answers.try_recv().unwrap(), Ok(Done::Confirmed));
+    }
+
+    #[test]
+    fn who_waits_for_what_the_kernel_refused_is_told_and_nobody_else() {
+        let mut waiting = Waiting::default();
+        let refused = |target: &str| (target.parse().unwrap(), Err("full".to_owned()));
+        let (before, answered_before) = order(1, (0, 1));
+        let (ours, answers) = order(1, (1, 3));
+        let (idle, answered_idle) = order(1, (3, 3));
+        [before, ours, idle].into_iter().for_each(|order| waiting.push(order));
+        waiting.enforced(Ticket(1), &[refused("192.0.2.2/32")], None);
+        waiting.enforced(Ticket(3), &[refused("192.0.2.1/32")], None);
+        waiting.persisted(Sequence(1));
+        assert_eq!(answered_before.try_recv().unwrap(), Ok(Done::Confirmed));
+        assert_eq!(answers.try_recv().unwrap(), Err(Refused::Kernel("full".to_owned())));
+        assert_eq!(answered_idle.try_recv().unwrap(), Ok(Done::Confirmed));
     }
 }

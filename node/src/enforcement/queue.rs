@@ -4,6 +4,7 @@ use std::{
     collections::VecDeque,
     mem,
     sync::{Condvar, Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
 
 use smartfw_core::{
@@ -102,12 +103,11 @@ impl Queue {
         self.changed.notify_one();
     }
 
-    /// Waits for something to take, and takes everything.
-    pub(crate) fn take(&self) -> Taken {
-        let mut inner = self.lock();
-        while inner.tasks.is_empty() && inner.stop.is_none() {
-            inner = self.changed.wait(inner).unwrap_or_else(PoisonError::into_inner);
-        }
+    /// Waits for something to take, at most so long, and takes everything.
+    pub(crate) fn take(&self, patience: Duration) -> Taken {
+        let nothing = |inner: &mut Inner| inner.tasks.is_empty() && inner.stop.is_none();
+        let waited = self.changed.wait_timeout_while(self.lock(), patience, nothing);
+        let (mut inner, _) = waited.unwrap_or_else(PoisonError::into_inner);
         Taken {
             tasks: mem::take(&mut inner.tasks).into(),
             upto: inner.last,
@@ -134,7 +134,7 @@ mod tests {
     fn tasks_leave_in_the_order_in_which_they_came() {
         let queue = Queue::default();
         (1..=3).for_each(|n| assert!(queue.push(unblock(n)) > Ticket(0)));
-        let taken = queue.take();
+        let taken = queue.take(Duration::ZERO);
         assert_eq!(taken.tasks, [unblock(1), unblock(2), unblock(3)]);
         assert_eq!((taken.upto, queue.len()), (Ticket(3), 0));
     }
@@ -144,7 +144,7 @@ mod tests {
         let queue = Queue::default();
         queue.push(Task::Off);
         (0..=MAX_TASKS as u32).for_each(|n| assert!(queue.push(unblock(n)) > Ticket(0)));
-        let taken = queue.take();
+        let taken = queue.take(Duration::ZERO);
         assert!(taken.overflowed && taken.tasks.len() < 10);
         assert_eq!(taken.tasks[0], Task::Off);
         assert_eq!(taken.upto, Ticket(MAX_TASKS as u64 + 2));

@@ -51,6 +51,8 @@ struct Agreed {
     on: Mutex<bool>,
     /// By how much the worker's changes moved the number of entries since the repairer last asked for it.
     own: Mutex<Shift>,
+    /// Something that was wanted may not have gone in.
+    doubtful: AtomicBool,
 }
 
 impl Agreement {
@@ -76,6 +78,15 @@ impl Agreement {
         done
     }
 
+    /// Something that was wanted may not have gone in: the next look compares every entry.
+    pub(super) fn doubt(&self) {
+        self.0.doubtful.store(true, SeqCst);
+    }
+
+    pub(super) fn doubtful(&self) -> bool {
+        self.0.doubtful.load(SeqCst)
+    }
+
     /// How many entries there are, and by how much own changes moved that since the last look. No change goes in
     /// between the two.
     fn look(&self, enforcer: &mut dyn Enforcer) -> (Result<Tally, EnforceError>, Shift) {
@@ -92,6 +103,8 @@ impl Agreement {
 pub struct Repairer {
     /// An enforcer of its own.
     pub enforcer: Box<dyn Enforcer>,
+    /// What becomes of what the kernel holds besides.
+    pub surplus: Surplus,
     /// Whether to look at all, and what the worker changed.
     pub agreement: Agreement,
     /// Who says how entries shall be.
@@ -110,10 +123,17 @@ impl Repairer {
     /// # Errors
     /// When the thread cannot be started.
     pub fn start(self, ending: Arc<AtomicBool>, vital: &Vital) -> std::io::Result<JoinHandle<()>> {
-        let Self { enforcer, agreement, inbox, desired, counters, health } = self;
+        let Self { enforcer, surplus, agreement, inbox, desired, counters, health } = self;
         let careful = Careful { enforcer, agreement: agreement.clone(), inbox, told: None };
-        let mut running =
-            Running { careful, agreement, desired, counters, health, reconciler: Reconciler::default() };
+        let mut running = Running {
+            careful,
+            surplus,
+            agreement,
+            desired,
+            counters,
+            health,
+            reconciler: Reconciler::default(),
+        };
         vital.spawn("repairer", move || {
             let mut watch = Watch::open().ok();
             while !ending.load(SeqCst) {
@@ -142,6 +162,7 @@ fn wait(watch: &mut Option<Watch>, ending: &AtomicBool) {
 
 struct Running {
     careful: Careful,
+    surplus: Surplus,
     agreement: Agreement,
     desired: Desired,
     counters: Arc<Counters>,
@@ -151,6 +172,9 @@ struct Running {
 
 impl Running {
     fn look(&mut self) {
+        if self.agreement.0.doubtful.swap(false, SeqCst) {
+            self.reconciler.doubt();
+        }
         let (held, own) = self.agreement.look(self.careful.enforcer.as_mut());
         self.reconciler.changed(own);
         self.careful.told = held.ok();
@@ -163,7 +187,7 @@ impl Running {
             })
         };
         let (before, begun) = (self.counters.changes.get(), Instant::now());
-        let result = self.reconciler.step(clock::now(), &mut self.careful, Surplus::Remove, &mut ask);
+        let result = self.reconciler.step(clock::now(), &mut self.careful, self.surplus, &mut ask);
         if begun.elapsed() > LARGE {
             memory::give_back();
         }
@@ -174,9 +198,18 @@ impl Running {
 
     fn show(&self, result: Result<Repair, EnforceError>, changed: u64) {
         match result {
-            Err(error) => trouble(&self.health, &error),
+            Err(error) => {
+                self.agreement.doubt();
+                trouble(&self.health, &error);
+            }
             Ok(repair) => {
-                self.health.clear(Matter::Enforcement);
+                if !repair.failed.is_empty() {
+                    self.agreement.doubt();
+                }
+                // Also what the worker met with meanwhile must be over.
+                if !self.agreement.doubtful() {
+                    self.health.clear(Matter::Enforcement);
+                }
                 self.show_rival(repair.fought);
                 let Repair { findings, added, removed, failed: _, fought: _, withheld: _ } = repair;
                 // More changes than the repair's own: decisions on their way looked like something missing.

@@ -1,6 +1,6 @@
 //! The thread that changes the kernel: what is queued, at once.
 
-use std::{collections::BTreeSet, sync::Arc, thread::JoinHandle};
+use std::{collections::BTreeSet, sync::Arc, thread::JoinHandle, time::Duration};
 
 use smartfw_core::{
     IpNet, Time,
@@ -20,6 +20,12 @@ use crate::{
 /// Refused targets that are remembered, so that the agent hears when the kernel takes them after all.
 const MAX_REFUSED: usize = 1024;
 
+/// How often rules that could not be removed are tried again.
+const RETRY: Duration = Duration::from_secs(2);
+
+/// How long the worker sleeps when there is nothing to do.
+const IDLE: Duration = Duration::from_secs(60);
+
 /// What the kernel shall hold now; `None` while enforcement is off or the agent has ended.
 pub type Desired = Arc<dyn Fn() -> Option<Enforced> + Send + Sync>;
 
@@ -33,6 +39,8 @@ pub struct Worker {
     pub inbox: Inbox,
     /// What the kernel held when the daemon started, if that was a moment ago.
     pub read_before: Option<Enforced>,
+    /// What becomes of what the kernel holds besides.
+    pub surplus: Surplus,
     /// What the repairer has to know.
     pub agreement: Agreement,
     /// Who destroys connections.
@@ -51,7 +59,7 @@ impl Worker {
     /// # Errors
     /// When the thread cannot be started.
     pub fn start(self, vital: &Vital) -> std::io::Result<JoinHandle<()>> {
-        let mut running = Running { worker: self, refused: BTreeSet::new() };
+        let mut running = Running { worker: self, refused: BTreeSet::new(), still_on: false, trouble: None };
         vital.spawn("enforcer", move || running.run())
     }
 }
@@ -59,18 +67,26 @@ impl Worker {
 struct Running {
     worker: Worker,
     refused: BTreeSet<IpNet>,
+    /// Rules could not be removed although enforcement is off.
+    still_on: bool,
+    /// Why a switch, or all of several changes, failed since the driver last heard of it.
+    trouble: Option<String>,
 }
 
 impl Running {
     fn run(&mut self) {
         loop {
-            let Taken { tasks, upto, overflowed, stop } = self.worker.queue.take();
+            let patience = if self.still_on { RETRY } else { IDLE };
+            let Taken { tasks, upto, overflowed, stop } = self.worker.queue.take(patience);
+            if self.still_on && tasks.is_empty() {
+                self.remove();
+            }
             let results = self.carry_out(tasks);
             if overflowed {
                 self.worker.counters.enforcement_overflows.add(1);
                 self.load_desired();
             }
-            self.worker.inbox.send(Input::Enforced { upto, results });
+            self.worker.inbox.send(Input::Enforced { upto, results, trouble: self.trouble.take() });
             self.worker.counters.changes_waiting.set(self.worker.queue.len() as u64);
             if let Some(remove) = stop {
                 return self.leave(remove);
@@ -128,7 +144,7 @@ impl Running {
         self.worker.counters.changes.add(applied.changed as u64);
         self.worker.counters.changes_failed.add(applied.failed.len() as u64);
         if !self.refused.is_empty() {
-            let taken = changes.iter().map(target_of).filter(|target| self.refused.remove(target));
+            let taken = changes.iter().map(Change::target).filter(|target| self.refused.remove(target));
             results.extend(taken.map(|target| (target, Ok(()))));
         }
         for failed in applied.failed {
@@ -142,11 +158,18 @@ impl Running {
         error: &EnforceError,
         results: &mut Vec<(IpNet, Result<(), String>)>,
     ) {
-        trouble(&self.worker.health, error);
+        self.fail(error);
         self.worker.counters.changes_failed.add(changes.len() as u64);
         for change in changes.iter().take(MAX_REFUSED) {
-            self.refuse(target_of(change), error.to_string(), results);
+            self.refuse(change.target(), error.to_string(), results);
         }
+    }
+
+    /// What was wanted may not have gone in: it shows, who waits hears of it, and the repairer looks after it.
+    fn fail(&mut self, error: &EnforceError) {
+        self.trouble = Some(error.to_string());
+        self.worker.agreement.doubt();
+        trouble(&self.worker.health, error);
     }
 
     fn refuse(&mut self, target: IpNet, why: String, results: &mut Vec<(IpNet, Result<(), String>)>) {
@@ -160,9 +183,10 @@ impl Running {
         let agreement = self.worker.agreement.clone();
         let mut on = agreement.switch();
         *on = true;
+        self.still_on = false;
         match self.bring_about(enforced) {
             Ok(()) => self.worker.health.clear(Matter::Enforcement),
-            Err(error) => trouble(&self.worker.health, &error),
+            Err(error) => self.fail(&error),
         }
     }
 
@@ -175,7 +199,7 @@ impl Running {
         let now = clock::now();
         // At the start the kernel was read a moment ago; what changed since, the repairer finds.
         let actual = self.worker.read_before.take().map_or_else(|| enforcer.enforced(now), Ok)?;
-        let applied = enforcer.apply(now, &difference(desired, &actual, now, Surplus::Remove))?;
+        let applied = enforcer.apply(now, &difference(desired, &actual, now, self.worker.surplus))?;
         tracing::info!(hooks = ?installed.hooks, changed = applied.changed, "the kernel enforces");
         Ok(())
     }
@@ -184,7 +208,10 @@ impl Running {
         let agreement = self.worker.agreement.clone();
         let mut on = agreement.switch();
         *on = false;
-        match self.worker.enforcer.remove() {
+        self.worker.read_before = None;
+        let removed = self.worker.enforcer.remove();
+        self.still_on = removed.is_err();
+        match removed {
             Ok(removed) if removed.left.is_empty() => self.worker.health.clear(Matter::Enforcement),
             Ok(removed) => self.worker.health.set(
                 Matter::Enforcement,
@@ -195,12 +222,12 @@ impl Running {
                 ),
                 "remove the rules that use them",
             ),
-            Err(error) => trouble(&self.worker.health, &error),
+            Err(error) => self.fail(&error),
         }
     }
 
     fn leave(&mut self, remove: bool) {
-        if remove {
+        if remove || self.still_on {
             self.remove();
         }
     }
@@ -212,9 +239,5 @@ impl Running {
     }
 }
 
-fn target_of(change: &Change) -> IpNet {
-    match change {
-        Change::Block(entry) => entry.target,
-        Change::Unblock(net) | Change::Protect(net) | Change::Unprotect(net) => *net,
-    }
-}
+#[cfg(test)]
+mod tests;

@@ -58,7 +58,11 @@ impl RotatingFile {
             self.rotate()?;
         }
         let (file, size) = self.opened()?;
-        file.write_all(lines)?;
+        if let Err(error) = file.write_all(lines) {
+            // Half a line is worse than none; what cannot be cut off stays.
+            let _ = file.set_len(*size);
+            return Err(error);
+        }
         *size += lines.len() as u64;
         Ok(())
     }
@@ -77,10 +81,13 @@ impl RotatingFile {
     fn rotate(&mut self) -> io::Result<()> {
         self.open = None;
         if self.limits.keep > 0 {
+            // First what a full disk refuses: nothing was moved then.
+            let newest = self.numbered(1).with_extension("tmp");
+            compress(&self.path, &newest).inspect_err(|_| drop(fs::remove_file(&newest)))?;
             for number in (1..self.limits.keep).rev() {
                 rename_if_there(&self.numbered(number), &self.numbered(number + 1))?;
             }
-            compress(&self.path, &self.numbered(1))?;
+            fs::rename(newest, self.numbered(1))?;
         }
         fs::remove_file(&self.path)
     }
@@ -100,12 +107,10 @@ fn rename_if_there(from: &Path, to: &Path) -> io::Result<()> {
 }
 
 fn compress(from: &Path, to: &Path) -> io::Result<()> {
-    let unfinished = to.with_extension("tmp");
-    let target = OpenOptions::new().write(true).create(true).truncate(true).mode(MODE).open(&unfinished)?;
+    let target = OpenOptions::new().write(true).create(true).truncate(true).mode(MODE).open(to)?;
     let mut encoder = GzEncoder::new(target, Compression::fast());
     io::copy(&mut File::open(from)?, &mut encoder)?;
-    encoder.finish()?.sync_all()?;
-    fs::rename(unfinished, to)
+    encoder.finish()?.sync_all()
 }
 
 #[cfg(test)]
@@ -132,6 +137,22 @@ mod tests {
         assert_eq!(unzipped(&folder.path().join("a.log.1.gz")), "three 3\n");
         assert_eq!(unzipped(&folder.path().join("a.log.2.gz")), "two two\n");
         assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o640);
+    }
+
+    #[test]
+    fn what_cannot_be_compressed_costs_no_older_log() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.log");
+        let mut log = RotatingFile::new(path.clone(), Limits { max_size: 4, keep: 2 });
+        for line in ["one\n", "two\n", "333\n"] {
+            log.append(line.as_bytes()).unwrap();
+        }
+        // A folder is in the way.
+        fs::create_dir(folder.path().join("a.log.1.tmp")).unwrap();
+        (0..3).for_each(|_| assert!(log.append(b"444\n").is_err()));
+        assert_eq!(unzipped(&folder.path().join("a.log.1.gz")), "two\n");
+        assert_eq!(unzipped(&folder.path().join("a.log.2.gz")), "one\n");
+        assert_eq!(fs::read_to_string(&path).unwrap(), "333\n");
     }
 
     #[test]

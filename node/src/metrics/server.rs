@@ -74,7 +74,11 @@ async fn answer(
     page: Arc<dyn Fn() -> String + Send + Sync>,
 ) -> Result<Response<Full<Bytes>>, Infallible> {
     let (status, text) = match (request.method(), request.uri().path()) {
-        (&Method::GET, "/metrics") => (StatusCode::OK, page()),
+        (&Method::GET, "/metrics") => match tokio::task::spawn_blocking(move || page()).await {
+            // It asks the driver and the kernel.
+            Ok(text) => (StatusCode::OK, text),
+            Err(_) => (StatusCode::INTERNAL_SERVER_ERROR, "the page failed\n".to_owned()),
+        },
         (&Method::GET, _) => (StatusCode::NOT_FOUND, "metrics are at /metrics\n".to_owned()),
         _ => (StatusCode::METHOD_NOT_ALLOWED, String::new()),
     };

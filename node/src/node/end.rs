@@ -10,18 +10,24 @@ use std::{
     time::Duration,
 };
 
-use smartfw_enforce::snapshot;
-
 use super::{join, parts::Links};
-use crate::{clock, control::Reload, detector::Supervisor, inbox::Input, store::DirLock};
+use crate::{
+    control::Reload,
+    detector::Supervisor,
+    enforcement::{Desired, save_for_boot},
+    inbox::Input,
+    store::DirLock,
+};
 
-/// How long a thread may take to end; systemd waits for 90 s.
+/// How long a thread may take to end. None does, unless disk or kernel hang; the service manager has patience for a few.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Everything that has to be ended.
 pub(super) struct Ending {
     pub(super) links: Links,
     pub(super) state_dir: PathBuf,
+    /// What the next boot shall load.
+    pub(super) at_boot: Desired,
     /// Whether the kernel shall forget everything.
     pub(super) remove: bool,
     pub(super) supervisor: Supervisor,
@@ -36,21 +42,31 @@ pub(super) struct Ending {
 impl Ending {
     /// Ends everything: first who brings news, then who decides, then who carries out.
     pub(super) fn end(self) {
-        let Self { links, state_dir, remove, supervisor, stop_guard, server, threads, reload, _lock } = self;
+        let Self {
+            links,
+            state_dir,
+            at_boot,
+            remove,
+            supervisor,
+            stop_guard,
+            server,
+            threads,
+            reload,
+            _lock,
+        } = self;
         server.abort();
         stop_guard.store(true, SeqCst);
         supervisor.stop();
-        if let Some(enforced) = links.desired()()
-            && let Err(error) = snapshot::save(&state_dir, clock::now(), &enforced)
-        {
+        if let Err(error) = save_for_boot(&state_dir, &at_boot) {
             tracing::warn!(%error, "a reboot would bring back older blocks");
         }
         links.inbox.send(Input::Stop);
-        links.queue.stop(remove);
         for thread in threads {
-            if thread.thread().name() == Some("store") {
-                // The driver has ended: no more records come.
-                links.backlog.close();
+            match thread.thread().name() {
+                // The driver has ended: no more changes and records come.
+                Some("enforcer") => links.queue.stop(remove),
+                Some("store") => links.backlog.close(),
+                _ => {}
             }
             join(thread, PATIENCE);
         }

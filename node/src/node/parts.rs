@@ -18,7 +18,7 @@ use crate::{
     health::Health,
     inbox::{Inbox, Inputs, inbox},
     logs::{Limits, LogPaths, Logs},
-    store::Backlog,
+    store::{Backlog, most_rows},
     vital::Vital,
 };
 
@@ -67,7 +67,7 @@ impl Links {
             shared,
             inbox,
             queue: Arc::default(),
-            backlog: Arc::default(),
+            backlog: Arc::new(Backlog::new(most_rows(&config.policy.limits))),
             board: Arc::default(),
             recent: Arc::default(),
             alerts: broadcast::Sender::new(FOLLOWED),

@@ -7,7 +7,7 @@ use smartfw_core::config::SensorConfig;
 use smartfw_proto::view::Reloaded;
 
 use super::parts::Links;
-use crate::{control::Reload, inbox::Input, logs::Limits};
+use crate::{control::Reload, inbox::Input, logs::Limits, store::most_rows};
 
 /// Keys beginning so are taken over while the node runs; all others need a restart.
 const AT_ONCE: [&str; 4] = ["enforcement.", "detection.rules.", "limits.", "logs."];
@@ -32,6 +32,7 @@ pub(super) fn reloader(
     sensor: &Arc<Mutex<SensorConfig>>,
 ) -> Reload {
     let (sources, sensor, running) = (sources.clone(), sensor.clone(), Mutex::new(config.clone()));
+    let backlog = links.backlog.clone();
     let (inbox, feed, logs) = (links.inbox.clone(), links.feed.clone(), links.logs.clone());
     Arc::new(move || {
         let mut running = running.lock().unwrap_or_else(PoisonError::into_inner);
@@ -42,6 +43,7 @@ pub(super) fn reloader(
         let (applied, restart) = changed_keys(&running, &new).into_iter().partition(|key| at_once(key));
         // The name is part of what was already said.
         new.policy.node.clone_from(&running.policy.node);
+        backlog.set_most(most_rows(&new.policy.limits));
         inbox.send(Input::Config(new.policy.clone()));
         (*sensor.lock().unwrap_or_else(PoisonError::into_inner)).clone_from(&new.sensor);
         feed.config(new.sensor.clone());

@@ -14,7 +14,7 @@ use crate::{
     clock,
     detector::{Board, Event, Job, Supervisor, Watching},
     health::{Level, Matter},
-    heartbeat::{Beat, Heartbeat},
+    heartbeat::{Beat, Beats, Heartbeat},
     notify::Notifier,
 };
 
@@ -50,7 +50,7 @@ impl Watching {
     }
 }
 
-/// A restart is shown for so long at least, or nobody would see it.
+/// A restart is shown for so long at least, or nobody would see it, and nobody is told before that all is well.
 const SHOWN: Duration = Duration::from_secs(3);
 
 /// Who is told how the detector is.
@@ -72,19 +72,17 @@ impl Watcher {
 
     /// Starts the detector and watches over it.
     pub(super) fn start(mut self, watching: Watching) -> std::io::Result<Supervisor> {
-        let heartbeat = Heartbeat::new(&self.state_dir);
+        let beats = Beats::start(Heartbeat::new(&self.state_dir), &self.shared.vital)?;
         let job: Job = Arc::new(move |lifeline| watching.live(lifeline));
-        Supervisor::start("detector", job, move |event| self.hear(&heartbeat, event))
+        Supervisor::start("detector", job, move |event| self.hear(&beats, event))
     }
 
-    fn hear(&mut self, heartbeat: &Heartbeat, event: Event) {
+    fn hear(&mut self, beats: &Beats, event: Event) {
         match event {
-            Event::Tick(silent) if silent < LIVELY => {
-                self.beat(heartbeat, silent);
-                if self.restarted.is_none_or(|at| at.elapsed() > SHOWN) {
-                    self.shared.health.clear(Matter::Detector);
-                }
+            Event::Tick(silent) if self.lives(silent) => {
                 self.notifier.alive();
+                self.shared.health.clear(Matter::Detector);
+                beats.send(self.beat(silent));
             }
             Event::Tick(_) => {}
             Event::Restarted { why } => {
@@ -101,19 +99,40 @@ impl Watcher {
         }
     }
 
-    fn beat(&self, heartbeat: &Heartbeat, silent: Duration) {
+    /// A detector that dies again and again beats at every start: it lives once it has lived for a while.
+    fn lives(&self, silent: Duration) -> bool {
+        silent < LIVELY && self.restarted.is_none_or(|at| at.elapsed() > SHOWN)
+    }
+
+    fn beat(&self, silent: Duration) -> Beat {
         let (seen, counters) = (self.board.seen(), &self.shared.counters);
         let at = clock::now().as_nanos().saturating_sub(u64::try_from(silent.as_nanos()).unwrap_or(0));
-        let beat = Beat {
+        Beat {
             time: clock::rfc3339(smartfw_core::Time::from_nanos(at)),
             packets: seen.packets,
             lost: counters.lost.get(),
             sources: seen.sources,
             verdicts: counters.verdicts.iter().map(|(_, count)| count).sum(),
             restarts: counters.detector_restarts.get(),
-        };
-        if let Err(error) = heartbeat.write(&beat) {
-            tracing::debug!(%error, "the heartbeat cannot be written");
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::vital::Vital;
+
+    #[test]
+    fn a_detector_that_dies_at_every_start_gives_no_sign_of_life() {
+        let shared = Shared { vital: Vital::new().0, counters: Arc::default(), health: Arc::default() };
+        let (state_dir, board) = (PathBuf::new(), Arc::default());
+        let notifier = Arc::new(Notifier::from_environment());
+        let mut watcher = Watcher { state_dir, board, shared, notifier, restarted: None };
+        assert!(watcher.lives(Duration::ZERO) && !watcher.lives(LIVELY));
+        watcher.restarted = Some(Instant::now());
+        assert!(!watcher.lives(Duration::ZERO));
+        watcher.restarted = Instant::now().checked_sub(SHOWN * 2);
+        assert!(watcher.lives(Duration::ZERO));
     }
 }

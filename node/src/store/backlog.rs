@@ -7,15 +7,28 @@ use std::{
     time::Duration,
 };
 
+use smartfw_core::config::PolicyLimits;
+
 use super::{Key, Value};
 
-/// Distinct rows that may wait: more than the block list holds. When even that is full (the disk has refused for very
-/// long), everything is dropped and written anew from the agent once there is space.
-const MAX_ROWS: usize = 1_300_000;
+/// Lessons, switches, and what else is few.
+const FEW: usize = 2000;
+
+/// Distinct rows that may wait: twice as many as there are records, because what ended is a row too. When even that is
+/// full (the disk has refused for very long), everything is dropped, and an empty store is begun and filled from the
+/// agent once there is space.
+pub fn most_rows(limits: &PolicyLimits) -> usize {
+    let PolicyLimits { blocks, automatic_blocks: _, pending, allowed, alerts, offenders } = *limits;
+    // As many targets may be held back as allowed.
+    [blocks, pending, allowed, allowed, alerts, offenders, FEW]
+        .into_iter()
+        .fold(0, usize::saturating_add)
+        .saturating_mul(2)
+}
 
 /// Rows on their way to the disk. Of several values for a key only the last is kept, so a full disk costs no more
 /// memory than the state itself.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Backlog {
     inner: Mutex<Inner>,
     changed: Condvar,
@@ -24,8 +37,13 @@ pub struct Backlog {
 #[derive(Debug, Default)]
 struct Inner {
     rows: BTreeMap<Key, Value>,
+    most: usize,
     upto: u64,
     overflowed: bool,
+    /// How often everything was asked for and has not come.
+    owed: u32,
+    /// Everything came: that is worth a commit though no row may wait.
+    answered: bool,
     closed: bool,
 }
 
@@ -34,15 +52,27 @@ struct Inner {
 pub(crate) struct Taken {
     /// The rows.
     pub(crate) rows: BTreeMap<Key, Value>,
-    /// All up to this sequence are among them or were before.
+    /// All up to this sequence are among them or were before, if they are complete.
     pub(crate) upto: u64,
-    /// Rows were dropped: everything has to be written anew.
+    /// Whether no row is missing: none was dropped, or all have come anew.
+    pub(crate) complete: bool,
+    /// Rows were dropped: the store is out of date, and everything has to be written anew.
     pub(crate) overflowed: bool,
     /// Nothing more will come.
     pub(crate) closed: bool,
 }
 
 impl Backlog {
+    /// A backlog of at most so many distinct rows.
+    pub fn new(most: usize) -> Self {
+        Self { inner: Mutex::new(Inner { most, ..Inner::default() }), changed: Condvar::new() }
+    }
+
+    /// From now on so many distinct rows may wait.
+    pub fn set_most(&self, most: usize) {
+        self.lock().most = most;
+    }
+
     /// Adds a row; `sequence` rises from call to call.
     pub fn push(&self, sequence: u64, key: Key, value: Value) {
         self.push_all(sequence, [(key, value)]);
@@ -54,11 +84,24 @@ impl Backlog {
         inner.upto = inner.upto.max(sequence);
         for (key, value) in rows {
             inner.rows.insert(key, value);
-            if inner.rows.len() > MAX_ROWS {
+            if inner.rows.len() > inner.most {
                 inner.rows.clear();
                 inner.overflowed = true;
             }
         }
+        self.changed.notify_one();
+    }
+
+    /// What is stored is gone or out of date: until everything has come anew, nothing is complete.
+    pub fn ask_for_everything(&self) {
+        self.lock().owed += 1;
+    }
+
+    /// Everything that was asked for was pushed.
+    pub fn everything_came(&self) {
+        let mut inner = self.lock();
+        inner.owed = inner.owed.saturating_sub(1);
+        inner.answered = true;
         self.changed.notify_one();
     }
 
@@ -81,11 +124,19 @@ impl Backlog {
     /// Waits for rows and takes all of them.
     pub(crate) fn take(&self) -> Taken {
         let mut inner = self.lock();
-        while inner.rows.is_empty() && !inner.closed && !inner.overflowed {
+        while inner.rows.is_empty() && !inner.closed && !inner.overflowed && !inner.answered {
             inner = self.changed.wait(inner).unwrap_or_else(PoisonError::into_inner);
         }
+        inner.answered = false;
         let overflowed = mem::take(&mut inner.overflowed);
-        Taken { rows: mem::take(&mut inner.rows), upto: inner.upto, overflowed, closed: inner.closed }
+        let complete = !overflowed && inner.owed == 0;
+        Taken {
+            rows: mem::take(&mut inner.rows),
+            upto: inner.upto,
+            complete,
+            overflowed,
+            closed: inner.closed,
+        }
     }
 
     /// Puts back what could not be written; newer values win.
@@ -95,6 +146,7 @@ impl Backlog {
             inner.rows.entry(key).or_insert(value);
         }
         inner.overflowed |= taken.overflowed;
+        inner.answered |= taken.complete;
     }
 
     /// Waits, at most so long, for the end. Whether it has come.
@@ -115,7 +167,7 @@ mod tests {
 
     #[test]
     fn the_newest_value_of_a_key_wins_also_over_what_was_put_back() {
-        let backlog = Backlog::default();
+        let backlog = Backlog::new(10);
         backlog.push(1, b"a".to_vec(), Some(b"1".to_vec()));
         backlog.push(2, b"a".to_vec(), Some(b"2".to_vec()));
         let taken = backlog.take();
@@ -128,12 +180,31 @@ mod tests {
 
     #[test]
     fn a_full_backlog_asks_for_everything_anew() {
-        let backlog = Backlog::default();
-        for n in 0..=MAX_ROWS as u64 {
+        let backlog = Backlog::new(10);
+        for n in 0..=10_u64 {
             backlog.push(n, n.to_be_bytes().to_vec(), None);
         }
         let taken = backlog.take();
-        assert!(taken.overflowed && taken.rows.is_empty());
+        assert!(taken.overflowed && !taken.complete && taken.rows.is_empty());
         assert!(!backlog.wait_closed(Duration::ZERO));
+    }
+
+    #[test]
+    fn everything_that_there_may_be_fits() {
+        let limits = PolicyLimits::default();
+        assert!(most_rows(&limits) > 2 * limits.blocks);
+    }
+
+    #[test]
+    fn nothing_is_complete_until_everything_came_as_often_as_it_was_asked_for() {
+        let backlog = Backlog::new(10);
+        backlog.ask_for_everything();
+        backlog.ask_for_everything();
+        backlog.push(1, b"a".to_vec(), None);
+        assert!(!backlog.take().complete);
+        backlog.everything_came();
+        assert!(!backlog.take().complete);
+        backlog.everything_came();
+        assert!(backlog.take().complete, "also without a row");
     }
 }

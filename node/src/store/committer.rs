@@ -18,6 +18,9 @@ use crate::{
 /// How often a disk that refuses is tried again.
 const RETRY: Duration = Duration::from_secs(1);
 
+/// A store that was damaged so often while it was written, although it could be opened each time, is given up.
+const DAMAGE: usize = 3;
+
 /// After so many rows, written or read, the store is closed as soon as nothing waits, and opened again for the next: sled
 /// keeps memory for what it has seen until it is closed.
 pub const MANY_ROWS: usize = 50_000;
@@ -39,8 +42,12 @@ pub struct Committer {
     pub store: Option<Box<dyn Store>>,
     /// How to open it again. Also says what was set aside as damaged.
     pub open: OpenStore,
+    /// Whether what was stored could not be read at the start: then nothing is written over it.
+    pub unread: bool,
     /// Rows written since it was opened.
     pub written: usize,
+    /// How often it was found to be damaged since the last commit.
+    pub damage: usize,
     /// What is to be written.
     pub backlog: Arc<Backlog>,
     /// Who is told.
@@ -57,45 +64,76 @@ impl Committer {
     /// # Errors
     /// When the thread cannot be started.
     pub fn start(mut self, vital: &Vital) -> std::io::Result<JoinHandle<()>> {
-        vital.spawn("store", move || while self.step() {})
+        let told = vital.clone();
+        vital.spawn("store", move || {
+            if self.unread && self.wait_until_readable() {
+                return told.failed("what is stored can be read again".to_owned());
+            }
+            while !self.unread && self.step() {}
+        })
     }
 
-    /// One group commit. Whether to go on.
-    fn step(&mut self) -> bool {
-        let taken = self.backlog.take();
-        let (closed, upto) = (taken.closed, taken.upto);
-        let rows: Vec<(Key, Value)> = taken.rows.into_iter().collect();
-        match self.write(&rows) {
-            Ok(()) => {
-                self.succeeded(upto, rows.len(), taken.overflowed);
-                !closed
+    /// Waits until what is stored can be read; false when the end comes first.
+    fn wait_until_readable(&mut self) -> bool {
+        loop {
+            let read = (self.open)(false).and_then(|(mut store, _)| store.load(&mut |_, _| ()));
+            match read {
+                // What is damaged is set aside at the next start.
+                Ok(()) | Err(StoreError::Damaged(_)) => return true,
+                Err(error) => tracing::debug!(%error, "what is stored cannot be read yet"),
             }
-            Err(error) => {
-                self.failed(&error);
-                let rows = rows.into_iter().collect();
-                self.backlog.put_back(Taken { rows, upto, overflowed: taken.overflowed, closed });
-                if !closed {
-                    self.backlog.wait_closed(RETRY);
-                }
-                !closed
+            if self.backlog.wait_closed(RETRY) {
+                return false;
             }
         }
     }
 
-    fn write(&mut self, rows: &[(Key, Value)]) -> Result<(), StoreError> {
+    /// One group commit. Whether to go on.
+    fn step(&mut self) -> bool {
+        let Taken { rows, upto, mut complete, mut overflowed, closed } = self.backlog.take();
+        let rows: Vec<(Key, Value)> = rows.into_iter().collect();
+        match self.write(&rows, &mut overflowed, &mut complete) {
+            Ok(()) => self.succeeded(upto, rows.len(), complete),
+            Err(error) => {
+                self.failed(&error);
+                let rows = rows.into_iter().collect();
+                self.backlog.put_back(Taken { rows, upto, complete, overflowed, closed });
+                if !closed {
+                    self.backlog.wait_closed(RETRY);
+                }
+            }
+        }
+        !closed
+    }
+
+    fn write(
+        &mut self,
+        rows: &[(Key, Value)],
+        overflowed: &mut bool,
+        complete: &mut bool,
+    ) -> Result<(), StoreError> {
+        if *overflowed {
+            self.close();
+        }
         if self.store.is_none() {
-            let (store, set_aside) = (self.open)(false)?;
+            let anew = *overflowed || self.damage >= DAMAGE;
+            let (store, set_aside) = (self.open)(anew)?;
             self.store = Some(store);
-            if let Some(what) = set_aside {
-                damaged(&self.health, &what);
+            if let Some(what) = &set_aside {
+                damaged(&self.health, what);
+            }
+            if anew || set_aside.is_some() {
+                (*overflowed, *complete, self.damage) = (false, false, 0);
+                self.backlog.ask_for_everything();
                 self.told.lost();
             }
         }
         self.store.as_mut().map_or(Ok(()), |store| store.commit(rows))
     }
 
-    fn succeeded(&mut self, upto: u64, rows: usize, overflowed: bool) {
+    fn succeeded(&mut self, upto: u64, rows: usize, complete: bool) {
         self.counters.records.add(rows as u64);
+        self.damage = 0;
         self.written += rows;
         if self.written > MANY_ROWS && self.backlog.is_empty() {
             self.written = 0;
@@ -103,9 +141,7 @@ impl Committer {
             memory::give_back();
         }
         self.health.clear(Matter::Disk);
-        if overflowed {
-            self.told.lost();
-        } else {
+        if complete {
             self.told.persisted(upto);
         }
     }
@@ -113,6 +149,7 @@ impl Committer {
     /// After a failed write sled believes neither itself nor the disk: it is opened anew.
     fn failed(&mut self, error: &StoreError) {
         self.counters.commits_failed.add(1);
+        self.damage += usize::from(matches!(error, StoreError::Damaged(_)));
         self.health.set(
             Matter::Disk,
             Level::Error,
@@ -135,7 +172,7 @@ pub(crate) fn damaged(health: &Health, what: &str) {
     health.set(
         Matter::Cache,
         Level::Warn,
-        format!("the cache was damaged and set aside: {what}; blocks were taken over from the kernel"),
+        format!("the cache was damaged or out of date and set aside: {what}; what is known is stored anew"),
         "look at the disk; delete the folder cache.damaged-* in the state folder when it is no longer needed",
     );
 }
@@ -194,6 +231,38 @@ mod tests {
     }
 
     #[test]
+    fn after_an_overflow_an_empty_store_is_filled_and_nothing_acknowledged_before() {
+        let case = Case::start();
+        case.backlog.push(1, b"ended".to_vec(), Some(b"1".to_vec()));
+        case.told_within("persisted 1");
+        case.disk.full.store(true, SeqCst);
+        case.backlog.set_most(2);
+        // The deletion is among the rows that are dropped.
+        case.backlog.push(2, b"ended".to_vec(), None);
+        wait_for(|| !case.health.list().is_empty());
+        (3..7).for_each(|n| case.backlog.push(n, vec![n as u8], Some(vec![])));
+        case.disk.full.store(false, SeqCst);
+        case.told_within("lost");
+        wait_for(|| case.backlog.is_empty());
+        assert!(case.told.lock().unwrap().iter().all(|word| word == "lost" || word == "persisted 1"));
+        case.backlog.push_all(8, [(b"kept".to_vec(), Some(b"1".to_vec()))]);
+        case.backlog.everything_came();
+        case.told_within("persisted 8");
+        let rows = case.disk.rows.lock().unwrap();
+        assert!(rows.iter().all(|(key, _)| key != b"ended"), "what ended does not come back");
+    }
+
+    #[test]
+    fn a_store_that_is_damaged_again_and_again_is_given_up() {
+        let case = Case::start();
+        case.disk.damaged.store(true, SeqCst);
+        case.backlog.push(1, b"a".to_vec(), Some(b"1".to_vec()));
+        case.told_within("lost");
+        case.backlog.everything_came();
+        case.told_within("persisted 1");
+    }
+
+    #[test]
     fn closing_writes_what_is_left() {
         let mut case = Case::start();
         case.backlog.push(1, b"a".to_vec(), Some(b"1".to_vec()));
@@ -205,6 +274,7 @@ mod tests {
     #[derive(Default)]
     struct Disk {
         full: AtomicBool,
+        damaged: AtomicBool,
         opened: AtomicUsize,
         rows: Mutex<Vec<(Key, Value)>>,
     }
@@ -218,6 +288,9 @@ mod tests {
         fn commit(&mut self, rows: &[(Key, Value)]) -> Result<(), StoreError> {
             if self.0.full.load(SeqCst) {
                 return Err(StoreError::Unavailable("full".to_owned()));
+            }
+            if self.0.damaged.load(SeqCst) {
+                return Err(StoreError::Damaged("torn".to_owned()));
             }
             self.0.rows.lock().unwrap().extend_from_slice(rows);
             Ok(())
@@ -245,16 +318,22 @@ mod tests {
 
     impl Case {
         fn start() -> Self {
-            let (disk, backlog) = (Arc::<Disk>::default(), Arc::<Backlog>::default());
+            let (disk, backlog) = (Arc::<Disk>::default(), Arc::new(Backlog::new(2 * MANY_ROWS)));
             let (told, health) = (Arc::<Mutex<Vec<String>>>::default(), Arc::<Health>::default());
             let store = disk.clone();
             let committer = Committer {
                 store: None,
-                open: Box::new(move |_| {
+                open: Box::new(move |anew| {
                     store.opened.fetch_add(1, SeqCst);
+                    if anew {
+                        store.rows.lock().unwrap().clear();
+                        store.damaged.store(false, SeqCst);
+                    }
                     Ok((Box::new(FakeStore(store.clone())), None))
                 }),
+                unread: false,
                 written: 0,
+                damage: 0,
                 backlog: backlog.clone(),
                 told: Box::new(Ear(told.clone())),
                 counters: Arc::default(),

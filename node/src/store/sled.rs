@@ -19,6 +19,9 @@ const CACHE: u64 = 4 << 20;
 /// until the store is closed; with this 25 MB, in the same time.
 const SEGMENT: usize = 128 << 10;
 
+/// Damaged stores that are kept for whoever looks into the matter.
+const KEPT: usize = 2;
+
 /// Rows that sled takes at once: larger batches take longer and save nothing.
 const BATCH: usize = 1000;
 
@@ -45,7 +48,7 @@ impl SledStore {
     /// one begun.
     ///
     /// # Errors
-    /// When the disk refuses, or the folder belongs to somebody else.
+    /// When the disk refuses, or the folder or what is in it belongs to somebody else.
     pub fn open(path: &Path, anew: bool) -> Result<Opened, StoreError> {
         let what = match if anew { Err(damaged_inside()) } else { Self::try_open(path) } {
             Ok(store) => return Ok(Opened { store, set_aside: None }),
@@ -65,6 +68,7 @@ impl SledStore {
             .flush_every_ms(None);
         guarded(|| config.open()).map(|db| Self { db }).map_err(|error| match error {
             StoreError::Forbidden { why, .. } => StoreError::Forbidden { path: path.to_owned(), why },
+            StoreError::Foreign { why, .. } => StoreError::Foreign { path: path.to_owned(), why },
             error => error,
         })
     }
@@ -119,24 +123,25 @@ fn guarded<T>(work: impl FnOnce() -> ::sled::Result<T>) -> Result<T, StoreError>
     }
 }
 
+/// Only what speaks of the content itself is damage: whatever else the system says (a full disk, a lock that somebody
+/// holds for a moment, too many open files) passes, and the cache is as it was. sled often keeps no more of an error
+/// than its kind.
 fn sorted(error: ::sled::Error) -> StoreError {
+    use io::ErrorKind::{AlreadyExists, InvalidData, NotADirectory, PermissionDenied, UnexpectedEof};
+    let path = PathBuf::new();
     match error {
-        ::sled::Error::Io(error) if error.kind() == io::ErrorKind::PermissionDenied => {
-            StoreError::Forbidden { path: PathBuf::new(), why: error.to_string() }
-        }
-        ::sled::Error::Io(error) if unavailable(&error) => StoreError::Unavailable(error.to_string()),
+        // Settings that make no sense look to sled like its own first versions, which we never used.
+        ::sled::Error::Unsupported(why) if why.contains("earlier than") => StoreError::Damaged(why),
+        ::sled::Error::Unsupported(why) => StoreError::Foreign { path, why },
+        ::sled::Error::Io(error) => match error.kind() {
+            PermissionDenied => StoreError::Forbidden { path, why: error.to_string() },
+            NotADirectory | AlreadyExists | InvalidData | UnexpectedEof => {
+                StoreError::Damaged(error.to_string())
+            }
+            _ => StoreError::Unavailable(error.to_string()),
+        },
         error => StoreError::Damaged(error.to_string()),
     }
-}
-
-/// Whether the disk refuses, whatever is on it.
-fn unavailable(error: &io::Error) -> bool {
-    const EIO: i32 = 5;
-    const ENOSPC: i32 = 28;
-    const EROFS: i32 = 30;
-    const EDQUOT: i32 = 122;
-    matches!(error.raw_os_error(), Some(EIO | ENOSPC | EROFS | EDQUOT))
-        || matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::WouldBlock)
 }
 
 fn set_aside(path: &Path) -> Result<PathBuf, StoreError> {
@@ -144,7 +149,26 @@ fn set_aside(path: &Path) -> Result<PathBuf, StoreError> {
     name.push(format!(".damaged-{}", clock::now().as_nanos()));
     let aside = PathBuf::from(name);
     fs::rename(path, &aside).map_err(|error| StoreError::Unavailable(error.to_string()))?;
+    forget_older(path);
     Ok(aside)
+}
+
+/// A disk that damages again and again must not be filled with what it damaged.
+fn forget_older(path: &Path) {
+    let (Some(folder), Some(name)) = (path.parent(), path.file_name().and_then(|name| name.to_str())) else {
+        return;
+    };
+    let prefix = format!("{name}.damaged-");
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path());
+    let of_ours = |path: &PathBuf| {
+        path.file_name().and_then(|name| name.to_str()).is_some_and(|name| name.starts_with(&prefix))
+    };
+    let mut aside: Vec<PathBuf> = entries.filter(of_ours).collect();
+    aside.sort();
+    for old in aside.iter().rev().skip(KEPT) {
+        // What cannot be removed is in nobody's way but the disk's.
+        let _ = fs::remove_dir_all(old).or_else(|_| fs::remove_file(old));
+    }
 }
 
 #[cfg(test)]
@@ -186,6 +210,36 @@ mod tests {
             drop(opened.store);
             assert_eq!(all(&path), []);
         }
+    }
+
+    #[test]
+    fn only_the_last_damaged_stores_are_kept() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("cache");
+        (0..KEPT + 2).for_each(|_| drop(SledStore::open(&path, path.exists()).unwrap()));
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1 + KEPT);
+    }
+
+    #[test]
+    fn a_store_that_somebody_holds_for_a_moment_is_not_damaged() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("cache");
+        let store = SledStore::open(&path, false).unwrap().store;
+        let error = SledStore::open(&path, false).unwrap_err();
+        assert!(matches!(error, StoreError::Unavailable(_)), "{error}");
+        drop(store);
+        assert!(SledStore::open(&path, false).unwrap().set_aside.is_none());
+    }
+
+    #[test]
+    fn a_store_of_another_make_is_refused_and_left_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("cache");
+        drop(Config::new().path(&path).segment_size(2 * SEGMENT).open().unwrap());
+        let error = SledStore::open(&path, false).unwrap_err();
+        assert!(matches!(error, StoreError::Foreign { .. }), "{error}");
+        assert!(error.to_string().contains(path.to_str().unwrap()), "{error}");
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
     }
 
     fn damage_every_file(path: &Path) {

@@ -65,6 +65,13 @@ impl Place {
         run("ip", &all)
     }
 
+    /// Runs a program inside; whether it succeeded.
+    pub fn try_inside(&self, program: &str, arguments: &[&str]) -> bool {
+        let mut command = Command::new("ip");
+        command.args(["netns", "exec", &self.namespace, program]).args(arguments);
+        command.output().unwrap().status.success()
+    }
+
     /// The node's command line, with everything in the folder.
     pub fn command(&self, extra: &[&str]) -> Command {
         self.command_by(&[], extra)
@@ -89,7 +96,7 @@ impl Place {
     pub async fn start_by(&self, by: &[&str], extra: &[&str]) -> Node {
         let stderr = fs::File::create(self.path("stderr")).unwrap();
         let child = self.command_by(by, extra).stdout(Stdio::null()).stderr(stderr).spawn().unwrap();
-        let mut node = Node { child, client: None };
+        let mut node = Node { child, client: None, stderr: self.path("stderr") };
         let begun = Instant::now();
         while node.client.is_none() {
             assert!(
@@ -145,6 +152,7 @@ impl Drop for Place {
 pub struct Node {
     child: Child,
     client: Option<ControlClient<Channel>>,
+    stderr: PathBuf,
 }
 
 impl Node {
@@ -190,6 +198,14 @@ impl Node {
 
     pub fn signal(&self, name: &str) {
         run("kill", &["-s", name, &self.child.id().to_string()]);
+    }
+
+    /// Waits until it ends with an error that says so.
+    pub async fn ends_by_itself(mut self, why: &str) {
+        wait_for("the end", || self.child.try_wait().unwrap().is_some()).await;
+        assert_eq!(self.child.wait().unwrap().code(), Some(1));
+        let said = fs::read_to_string(&self.stderr).unwrap();
+        assert!(said.contains(why), "{said}");
     }
 
     /// Ends it as a service manager does, and demands success.

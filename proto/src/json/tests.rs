@@ -192,3 +192,15 @@ fn a_line_is_one_line_whatever_the_text_holds() {
     assert_eq!(out.iter().filter(|&&byte| byte == b'\n').count(), 1);
     assert!(!out.contains(&0x1b));
 }
+
+#[test]
+fn json_obeys_no_letter_that_a_terminal_would() {
+    let evil = "a\u{9b}31m\u{7f}\u{202e}\u{1b}b\u{2069}ü";
+    let value = json!({"reason": evil});
+    let expected = "{\"reason\":\"a\\u009b31m\\u007f\\u202e\\u001bb\\u2069ü\"}";
+    assert_eq!(text(&value), expected);
+    assert_eq!(serde_json::from_str::<Value>(&text(&value)).unwrap(), value);
+    let mut bytes = Vec::new();
+    line(&mut bytes, &value).unwrap();
+    assert_eq!(String::from_utf8(bytes).unwrap(), format!("{expected}\n"));
+}

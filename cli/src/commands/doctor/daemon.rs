@@ -74,7 +74,8 @@ pub(super) fn loss(packets: u64, lost: u64) -> Check {
     let all = packets.saturating_add(lost);
     let share = if all == 0 { 0 } else { (u128::from(lost) * 10_000 / u128::from(all)) as u64 };
     let what = format!("{lost} of {all} packets lost");
-    let remedy = "raise capture.buffer in the configuration, or watch fewer interfaces";
+    let remedy =
+        "watch fewer interfaces (`interfaces` in the configuration), or give the host more processor time";
     match share {
         share if share >= LOSS.1 => Check::fail(NAME, what, remedy),
         share if share >= LOSS.0 => Check::warn(NAME, what, remedy),

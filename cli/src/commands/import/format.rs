@@ -7,7 +7,7 @@ use smartfw_core::{Class, Strength, Time, order::BlockOrder, prefix::parse_targe
 use smartfw_proto::{json::parse_rfc3339, limits};
 
 use super::pieces::Pieces;
-use crate::duration::{Span, parse_span};
+use crate::duration::parse_span;
 
 /// A block out of a file, and the line that it stands on.
 #[derive(Debug, PartialEq)]
@@ -61,7 +61,7 @@ impl<R: BufRead> Entries<R> {
 
     /// `None` for a line that says nothing: empty, a comment, a heading; and for a soft block.
     fn entry(&mut self, text: &str) -> Option<Result<BlockOrder, String>> {
-        let text = text.trim_start_matches('\u{feff}').trim();
+        let text = text.trim();
         match text.chars().next() {
             None | Some('#' | ';') => None,
             Some('{') => self.object(text.trim_end_matches(',')).transpose(),
@@ -88,7 +88,7 @@ impl<R: BufRead> Entries<R> {
             (Some(expires), _) => self.until(expires)?,
             (None, Some(Value::Number(seconds))) => {
                 let seconds = seconds.as_u64().ok_or("`duration` is not a number of seconds")?;
-                Some(std::time::Duration::from_secs(seconds))
+                parse_span(&seconds.to_string())?.0
             }
             (None, Some(Value::String(text))) => parse_span(text)?.0,
             (None, Some(_)) => return Err("`duration` is not a number of seconds".to_owned()),
@@ -101,6 +101,9 @@ impl<R: BufRead> Entries<R> {
 
     fn until(&self, expires: &str) -> Result<Option<std::time::Duration>, String> {
         let at = parse_rfc3339(expires).ok_or("`expires` is not an RFC 3339 time")?;
+        if at == Time::NEVER {
+            return Ok(None);
+        }
         super::remaining(at, self.defaults.now).map(Some).ok_or_else(|| "it has ended already".to_owned())
     }
 
@@ -133,7 +136,7 @@ impl<R: BufRead> Entries<R> {
         let duration = match (field(columns.expires), field(columns.duration)) {
             (Some("null" | "never" | "forever"), _) => None,
             (Some(expires), _) => self.until(expires)?,
-            (None, Some(duration)) => seconds_or_span(duration)?.0,
+            (None, Some(duration)) => parse_span(duration)?.0,
             (None, None) => self.defaults.duration,
         };
         self.order(target, duration, field(columns.reason), field(columns.class))
@@ -177,14 +180,6 @@ impl<R: BufRead> Iterator for Entries<R> {
                 Some(Err(what)) => return Some(Err(Bad { line, what })),
             }
         }
-    }
-}
-
-/// `600` is seconds; else as people write it.
-fn seconds_or_span(text: &str) -> Result<Span, String> {
-    match text.parse::<u64>() {
-        Ok(0) | Err(_) => parse_span(text),
-        Ok(seconds) => Ok(Span(Some(std::time::Duration::from_secs(seconds)))),
     }
 }
 

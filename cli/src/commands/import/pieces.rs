@@ -6,6 +6,9 @@ use std::io::{BufRead, Read};
 /// The longest line or element, bytes: a JSON object with a full reason takes two thousand.
 pub(super) const PIECE: usize = 64 * 1024;
 
+/// With what some editors begin a file.
+const BOM: &[u8] = "\u{feff}".as_bytes();
+
 /// A piece, or what is wrong with it.
 pub(super) type Piece = Result<String, String>;
 
@@ -34,8 +37,11 @@ impl<R: BufRead> Pieces<R> {
         if array { self.element() } else { self.line() }
     }
 
-    /// Passes over blanks; true when an array begins.
+    /// Passes over a byte order mark and blanks; true when an array begins.
     fn begin(&mut self) -> Option<bool> {
+        if self.reader.fill_buf().is_ok_and(|bytes| bytes.starts_with(BOM)) {
+            self.reader.consume(BOM.len());
+        }
         while let Some(byte) = self.peek() {
             match byte {
                 b'[' => {

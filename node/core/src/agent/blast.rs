@@ -7,7 +7,7 @@ use core::time::Duration;
 
 use ipnet::IpNet;
 
-use crate::{Class, Time, config::BlastLimits, policy::Veto};
+use crate::{Class, Evidence, Time, Verdict, config::BlastLimits, policy::Veto};
 
 /// The span that blocks are counted over, and the span of normal times that a collapse is measured against.
 const MINUTE: Duration = Duration::from_secs(60);
@@ -26,7 +26,7 @@ const COLLAPSE: f32 = 0.1;
 #[derive(Clone, Debug, Default)]
 pub(super) struct Blast {
     /// New automatic blocks of the last minute: at most the limit of each class.
-    made: BTreeMap<Class, VecDeque<(Time, IpNet)>>,
+    made: BTreeMap<Class, VecDeque<Made>>,
     /// Those of sources that had connections open.
     established: VecDeque<Time>,
     /// Clients that completed a handshake, second by second, over the last minute.
@@ -35,6 +35,15 @@ pub(super) struct Blast {
     fallback: BTreeMap<Class, Time>,
     /// When each bound was last reached.
     reached: BTreeMap<Veto, Time>,
+}
+
+/// An automatic block.
+#[derive(Clone, Copy, Debug)]
+struct Made {
+    at: Time,
+    target: IpNet,
+    /// Whether it completed handshakes, and so was one of the clients.
+    client: bool,
 }
 
 impl Blast {
@@ -65,10 +74,11 @@ impl Blast {
         Err(veto)
     }
 
-    /// Counts a block that was made.
-    pub(super) fn made(&mut self, now: Time, class: Class, target: IpNet, established: bool) {
-        self.made.entry(class).or_default().push_back((now, target));
-        if established {
+    /// Counts a block that was made on the word of `verdict`.
+    pub(super) fn made(&mut self, now: Time, target: IpNet, verdict: &Verdict) {
+        let client = verdict.evidence == Some(Evidence::Handshake);
+        self.made.entry(verdict.class).or_default().push_back(Made { at: now, target, client });
+        if verdict.standing.established {
             self.established.push_back(now);
         }
     }
@@ -94,7 +104,7 @@ impl Blast {
         for class in blamed.into_keys() {
             self.fallback.insert(class, until);
             let made = self.made.remove(&class).unwrap_or_default();
-            withdrawn.extend(made.into_iter().map(|(_, target)| (class, target)));
+            withdrawn.extend(made.into_iter().map(|made| (class, made.target)));
         }
         withdrawn
     }
@@ -106,9 +116,8 @@ impl Blast {
 
     /// The classes with blocks young enough to be blamed, and when the first of those was made.
     fn blamed(&self, now: Time) -> BTreeMap<Class, Time> {
-        let young = |made: &VecDeque<(Time, IpNet)>| {
-            made.iter().map(|(at, _)| *at).find(|at| now.since(*at) <= BLAME)
-        };
+        let young =
+            |made: &VecDeque<Made>| made.iter().map(|made| made.at).find(|at| now.since(*at) <= BLAME);
         self.made.iter().filter_map(|(class, made)| Some((*class, young(made)?))).collect()
     }
 
@@ -121,15 +130,22 @@ impl Blast {
             (count > 0).then(|| sum as f32 / count as f32)
         };
         let (Some(before), Some(after)) = (mean(false), mean(true)) else { return false };
-        let blocked: usize = self.made.values().map(VecDeque::len).sum();
-        let expected = before - blocked as f32;
+        let expected = before - self.blocked(since);
         expected >= FEWEST_CLIENTS && after < expected * COLLAPSE
+    }
+
+    /// How many of the mean clients before `since` were blocked ones: each for as long as it could still be one.
+    fn blocked(&self, since: Time) -> f32 {
+        let seconds = |until: Time| self.clients.iter().filter(|(at, _)| *at <= until).count() as f32;
+        let all = seconds(since);
+        let clients = self.made.values().flatten().filter(|made| made.client);
+        clients.map(|made| seconds(made.at.min(since)) / all).sum()
     }
 
     fn forget(&mut self, now: Time) {
         let old = |at: &Time| now.since(*at) >= MINUTE;
         for made in self.made.values_mut() {
-            while made.front().is_some_and(|(at, _)| old(at)) {
+            while made.front().is_some_and(|made| old(&made.at)) {
                 made.pop_front();
             }
         }
@@ -152,6 +168,10 @@ mod tests {
         IpNet::from(core::net::IpAddr::from([192, 0, 2, n]))
     }
 
+    fn flood() -> Verdict {
+        crate::agent::tests::verdict("192.0.2.1", Class::HttpFlood, Some(Evidence::Handshake))
+    }
+
     /// Twenty clients a second for a minute, then blocks, then `after` clients a second for five seconds.
     fn withdrawn(before: u32, blocks: u8, after: u32) -> Vec<(Class, IpNet)> {
         let mut blast = Blast::default();
@@ -159,7 +179,7 @@ mod tests {
             assert!(blast.clients(Time::from_secs(second), before).is_empty());
         }
         for n in 0..blocks {
-            blast.made(Time::from_secs(59), Class::HttpFlood, target(n), false);
+            blast.made(Time::from_secs(59), target(n), &flood());
         }
         (60..65).flat_map(|second| blast.clients(Time::from_secs(second), after)).collect()
     }
@@ -173,10 +193,35 @@ mod tests {
     }
 
     #[test]
+    fn blocks_that_cost_no_client_explain_no_collapse() {
+        let mut blast = Blast::default();
+        (0..60).for_each(|second| drop(blast.clients(Time::from_secs(second), 20)));
+        let forged = crate::agent::tests::verdict("192.0.2.1", Class::PortScan, Some(Evidence::Spoofable));
+        (0..30).for_each(|n| blast.made(Time::from_secs(59), target(n), &forged));
+        // These were gone for most of the time that counts as normal.
+        (30..60).for_each(|n| blast.made(Time::from_secs(5), target(n), &flood()));
+        blast.made(Time::from_secs(59), target(99), &flood());
+        let gone: Vec<_> = (60..64).flat_map(|second| blast.clients(Time::from_secs(second), 0)).collect();
+        assert!(gone.contains(&(Class::HttpFlood, target(99))));
+    }
+
+    #[test]
+    fn attackers_that_were_blocked_one_after_the_other_are_no_collapse() {
+        let mut blast = Blast::default();
+        for second in 0..64 {
+            let left = 58u32.saturating_sub(second);
+            assert!(blast.clients(Time::from_secs(second.into()), left).is_empty());
+            if left > 0 {
+                blast.made(Time::from_secs(second.into()), target(second as u8), &flood());
+            }
+        }
+    }
+
+    #[test]
     fn a_class_that_cut_off_the_clients_only_reports_for_ten_minutes() {
         let mut blast = Blast::default();
         (0..60).for_each(|second| drop(blast.clients(Time::from_secs(second), 50)));
-        blast.made(Time::from_secs(59), Class::HttpFlood, target(1), false);
+        blast.made(Time::from_secs(59), target(1), &flood());
         (60..65).for_each(|second| drop(blast.clients(Time::from_secs(second), 0)));
         let limits = BlastLimits::default();
         let admit = |blast: &mut Blast, at, class| blast.admit(Time::from_secs(at), class, false, &limits);

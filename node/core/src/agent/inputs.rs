@@ -2,12 +2,16 @@
 //! did, a new configuration.
 
 use alloc::{collections::BTreeSet, string::String, vec::Vec};
+use core::time::Duration;
 
 use ipnet::IpNet;
 
-use crate::{Time, config::PolicyConfig, prefix, protect::ProtectedSet, record::Sequence};
+use crate::{Strength, Time, config::PolicyConfig, prefix, protect::ProtectedSet, record::Sequence};
 
-use super::{Agent, TEXT, clip, effects::Key, proxies};
+use super::{Agent, TEXT, blast::Blast, clip, effects::Key, episodes::Episodes, proxies, rollup::Rollup};
+
+/// A clock that goes back by more was set back. By less, it only orders threads differently.
+const STEP: Duration = Duration::from_secs(1);
 
 /// Failed targets that are remembered: enough to see what is wrong.
 pub(super) const FAILURES: usize = 64;
@@ -31,6 +35,10 @@ impl Agent {
     /// Lets time pass: blocks, allowances and queued decisions end, switches go back, episodes close. Every other
     /// input does so first; it costs nothing when nothing is due.
     pub fn handle_timeout(&mut self, now: Time) {
+        if now.after(STEP) < self.seen {
+            self.begin_counting_anew();
+        }
+        self.seen = now;
         if self.poll_timeout() > now {
             return;
         }
@@ -108,8 +116,11 @@ impl Agent {
         let node = self.config.node.clone();
         for (class, target) in self.blast.clients(now, clients) {
             let ours = self.blocks.get(&target, &node);
-            if ours.is_some_and(|held| held.automatic() && held.class == class) {
-                self.end(now, target, |blocks| blocks.remove(&target, &node).into_iter().collect());
+            let ours = ours.filter(|held| held.automatic() && held.class == class);
+            let Some((strength, level)) = ours.map(|held| (held.strength, held.level)) else { continue };
+            self.end(now, target, |blocks| blocks.remove(&target, &node).into_iter().collect());
+            if strength == Strength::Hard && self.offenders.sink(now, &target, level) {
+                self.outbox.persist(now, Key::Offender(target));
             }
         }
     }
@@ -129,6 +140,14 @@ impl Agent {
         }
         self.proxies = proxies(&config);
         self.config = config;
+    }
+
+    /// The clock was set back: what counts within a span of time would count for ever, or never end. What is blocked
+    /// and what is stored keep their ends, which are the clock's.
+    fn begin_counting_anew(&mut self) {
+        self.blast = Blast::default();
+        self.episodes = Episodes::new();
+        self.rollup = Rollup::new();
     }
 
     fn switches_due(&mut self, now: Time) {

@@ -51,6 +51,20 @@ impl Offenders {
         gone
     }
 
+    /// A hard block of this level was a mistake: it counts no more. Whether it did.
+    pub(super) fn sink(&mut self, now: Time, target: &IpNet, level: u8) -> bool {
+        let Some(offender) = self.0.get_mut(target).filter(|offender| offender.level == level) else {
+            return false;
+        };
+        offender.level = level.saturating_sub(1);
+        if offender.level == 0 {
+            offender.until = now.after(UNPROVEN);
+            let until = offender.until;
+            self.0.postpone(target, until);
+        }
+        true
+    }
+
     /// Adds a line to a target's time line; gives the target that had to go.
     pub(super) fn note(
         &mut self,

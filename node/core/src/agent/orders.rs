@@ -140,8 +140,9 @@ impl Agent {
         if let Some(wider) = self.blocks.covering(&target).find(|wider| **wider != target) {
             return Err(Refusal::Within { wider: *wider });
         }
+        let waiting = self.dequeue_within(now, target);
         let ended = self.end_within(now, target);
-        if ended.is_empty() {
+        if ended.is_empty() && waiting == 0 {
             return Err(Refusal::NotFound);
         }
         for block in ended.iter().filter(|block| false_positive && block.detector != Detector::Operator) {
@@ -167,6 +168,7 @@ impl Agent {
         if self.shield.allowed(&target).is_none() && self.shield.allowed_len() >= limit {
             return Err(Refusal::Full { limit });
         }
+        self.dequeue_within(now, target);
         let ended = self.end_within(now, target);
         let expires = duration.map(|duration| now.after(duration));
         let allowed = Allowed { target, since: now, expires, comment: clip(comment, TEXT) };
@@ -291,11 +293,15 @@ impl Agent {
         words.into_iter().for_each(|words| self.outbox.persist(now, Key::Block(target, words)));
     }
 
-    /// Ends every block and every waiting decision within `target`.
-    fn end_within(&mut self, now: Time, target: IpNet) -> Vec<Block> {
+    /// Drops every waiting decision within `target`; says how many.
+    fn dequeue_within(&mut self, now: Time, target: IpNet) -> usize {
         let waiting: Vec<IpNet> =
             self.pending.iter().map(|(net, _)| *net).filter(|net| target.contains(net)).collect();
-        waiting.iter().for_each(|net| drop(self.dequeue(now, net)));
+        waiting.iter().filter(|net| self.dequeue(now, net).is_some()).count()
+    }
+
+    /// Ends every block within `target`.
+    fn end_within(&mut self, now: Time, target: IpNet) -> Vec<Block> {
         let targets: Vec<IpNet> = self.blocks.within(&target).copied().collect();
         let mut ended = Vec::new();
         for target in targets {

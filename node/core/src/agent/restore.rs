@@ -69,14 +69,16 @@ impl Agent {
     }
 
     /// Takes an entry that the kernel holds and no record explains: it stays dropped. An entry of a target that has
-    /// a block, or that is over, or that is everybody, is none to adopt.
-    pub fn adopt(&mut self, now: Time, entry: Entry) {
+    /// a block, or that is over, or that is everybody, is none to adopt. False when there is no room for it.
+    pub fn adopt(&mut self, now: Time, entry: Entry) -> bool {
         let Entry { target, strength, expires, note } = entry;
         let target = prefix::canonical_net(target);
         let known = !self.blocks.of(&target).is_empty();
-        let full = self.blocks.len() >= self.config.limits.blocks;
-        if known || full || target.prefix_len() == 0 || expires.is_some_and(|at| at <= now) {
-            return;
+        if known || target.prefix_len() == 0 || expires.is_some_and(|at| at <= now) {
+            return true;
+        }
+        if self.blocks.len() >= self.config.limits.blocks {
+            return false;
         }
         let words = self.blocks.words(&clip(note.origin, TEXT), ADOPTED);
         let (detector, evidence) = match (note.class, strength) {
@@ -100,6 +102,7 @@ impl Agent {
         };
         self.blocks.insert(target, held);
         self.outbox.persist(now, Key::Block(target, words));
+        true
     }
 
     fn restore_block(&mut self, now: Time, stored: StoredBlock) {

@@ -201,7 +201,7 @@ fn net(text: &str) -> IpNet {
     crate::prefix::parse_target(text).unwrap()
 }
 
-fn verdict(source: &str, class: Class, evidence: Option<Evidence>) -> Verdict {
+pub(super) fn verdict(source: &str, class: Class, evidence: Option<Evidence>) -> Verdict {
     Verdict {
         at: Time::from_secs(START),
         subject: Subject::Source(source.parse::<IpAddr>().unwrap()),

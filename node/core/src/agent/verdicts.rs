@@ -99,7 +99,7 @@ impl Agent {
         self.changing(target, |blocks| blocks.insert(target, held));
         self.outbox.persist(now, Key::Block(target, words));
         *self.counters.made.entry(verdict.class).or_default() += 1;
-        self.blast.made(now, verdict.class, target, verdict.standing.established);
+        self.blast.made(now, target, verdict);
         block
     }
 
@@ -211,6 +211,9 @@ impl Agent {
             self.blast.reached(now, Veto::QueueFull);
             return self.refuse(Veto::QueueFull, &Circumstances::default());
         }
+        // A wider target of the same episode is a decision of its own.
+        let taken = self.pending.iter().any(|(_, pending)| pending.id == id);
+        let id = if taken { self.chance.id() } else { id };
         let (id, since) = waiting.map_or((id, now), |(id, since, _)| (id, since));
         let until = now.after(PENDING);
         let pending = Pending { id, since, until, target, strength, verdict: verdict.clone() };

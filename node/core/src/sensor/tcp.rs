@@ -16,8 +16,6 @@ use crate::{
     verdict::{Protocol, Service, Standing},
 };
 
-/// FTP servers connect from this port to where a client told them to.
-const FTP_DATA: u16 = 20;
 /// A handshake that carries nothing and ends sooner than this was a probe.
 const PROBE: Duration = Duration::from_secs(5);
 /// A connection that lasted this long did its work, though it is not over.
@@ -37,7 +35,9 @@ impl Sensor {
         }
         let id = ends.id(&self.keyed);
         let known = self.conversations.get(id, &id).cloned();
-        let Some(mut conversation) = self.begun_or_continued(known, &ends, tcp) else { return };
+        let Some(mut conversation) = self.begun_or_continued(known, &ends, tcp) else {
+            return self.reset_nothing(packet, judged, tcp);
+        };
         match self.sighting_in(packet, judged, &ends, &conversation) {
             Some(seen) if seen.from_remote => {
                 self.tcp_asked(&seen, &ends, tcp, &mut conversation);
@@ -221,6 +221,17 @@ impl Sensor {
         self.accuse(seen.remote, flood);
     }
 
+    /// A RST to nothing: what we sent would have made a conversation, so that it answers nobody. It asks for no port.
+    fn reset_nothing(&mut self, packet: &Packet<'_>, judged: Judged, tcp: &Tcp<'_>) {
+        let Some(seen) = self.sighting(packet, judged, tcp.destination_port) else { return };
+        self.count(&seen, true);
+        let rules = self.rules.clone();
+        let Some(source) = self.source_of(&seen).filter(|_| seen.from_remote) else { return };
+        source.window.add(seen.now, |counts| counts.stray = counts.stray.saturating_add(seen.segments));
+        let flood = rules::stray_flood(source, seen.now, &rules.net_flood);
+        self.accuse(seen.remote, flood);
+    }
+
     /// Whether the answer is the responder's own: we sent it ourselves, or it came from an interface that is trusted.
     /// Whatever else we forward could have been forged by the one whom it would prove.
     fn vouches(&self, judged: Judged, seen: &Sighting) -> bool {
@@ -316,35 +327,6 @@ impl Sensor {
         let subject = Subject::Destination { service: flood.service, sources_seen: flood.sources.into() };
         let features = Features { packets_per_second: flood.packets_per_second, ..Features::default() };
         self.report(rules::distributed(&flood).verdict(seen.now, subject, features, Standing::default()));
-    }
-
-    /// An FTP server connects where its client told it to (RFC 959, PORT). What it finds there, it finds for the
-    /// client: a bounce scan is the client's, and proven by the session that carries the orders.
-    fn is_ftp_errand(&mut self, ends: &Ends, tcp: &Tcp<'_>) -> bool {
-        let (server, client, answer) = match (ends.source_port, ends.destination_port) {
-            (FTP_DATA, _) => (ends.source, ends.destination, false),
-            (_, FTP_DATA) => (ends.destination, ends.source, true),
-            _ => return false,
-        };
-        let (now, keyed, rule) = (self.now, self.keyed, self.rules.port_scan.clone());
-        let port = if answer { ends.source_port } else { ends.destination_port };
-        let hash = keyed.address(client);
-        let Some(source) = self.proven.get_mut(hash, &client) else { return false };
-        if source.ftp_server != Some(server) {
-            return false;
-        }
-        let asked = Asked::new(&keyed, client, port);
-        if answer && tcp.flags.is_syn_ack() {
-            source.tcp.clear(asked);
-            source.slow.clear(asked);
-        } else if !answer && tcp.flags.is_syn() {
-            source.window.add(now, |counts| counts.probes += 1);
-            source.slow.mark(now, asked);
-            source.tcp.mark(now, asked);
-            let finding = rules::port_scan(source, now, &rule);
-            self.accuse(client, finding);
-        }
-        true
     }
 
     /// Our own connections are held against nobody; but when we scan others, somebody here should know.

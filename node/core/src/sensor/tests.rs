@@ -10,6 +10,7 @@ mod http_flood;
 mod limits;
 mod login;
 mod net_flood;
+mod open;
 mod port_scan;
 mod slow_dos;
 mod view;

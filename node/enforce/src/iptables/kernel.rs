@@ -26,7 +26,12 @@ const IN_USE: i32 = 4100;
 const ABSENT: i32 = 2;
 /// How often a set is tried again that rules used a moment ago: nf_tables lets go of them a little later.
 const ATTEMPTS: u32 = 100;
+/// How often one is tried again that no rule uses: somebody lists it, perhaps we ourselves.
+const PATIENCE: u32 = 1000;
 const PAUSE: Duration = Duration::from_millis(10);
+/// The kernel forgets so many seconds later than who decides, who so deletes what is still there: an element that has
+/// timed out hands its counters on to the next block of its target, until the kernel tidies up.
+const GRACE: u32 = 1;
 
 /// The sets of one network namespace.
 pub(crate) struct KernelSets {
@@ -74,6 +79,20 @@ impl KernelSets {
             self.ipset.create(name, set.family, 0).map_err(failed("making", name))?;
         }
         Ok(())
+    }
+
+    /// Drops nobody any more, whatever becomes of the rules.
+    pub(crate) fn empty(&mut self) -> Result<(), EnforceError> {
+        let mut outcome = Ok(());
+        for set in Set::all().filter(|set| set.role != Role::Pass) {
+            match self.ipset.flush(set.name()) {
+                Err(failure) if failure.code() != ABSENT => {
+                    outcome = Err(failed("emptying", set.name())(failure))
+                }
+                _ => {}
+            }
+        }
+        outcome
     }
 
     /// Destroys every set of ours; those that foreign rules use are emptied and named.
@@ -139,6 +158,8 @@ impl KernelSets {
     /// See [`crate::Enforcer::apply`].
     pub(crate) fn apply(&mut self, now: Time, changes: &[Change]) -> Result<Applied, EnforceError> {
         let mut plan = plan(now, changes);
+        let ending = plan.add.values_mut().flatten().filter(|element| element.timeout != 0);
+        ending.for_each(|element| element.timeout = (element.timeout + GRACE).min(LONGEST as u32));
         let mut applied = Applied { changed: plan.ended, failed: Vec::new() };
         for (set, elements) in &plan.add {
             let refused = self.update(*set, Operation::Add, elements)?;
@@ -247,6 +268,10 @@ impl KernelSets {
         self.ipset.list(set.name(), each).map_err(failed("reading", set.name()))
     }
 
+    fn unreferenced(&mut self, name: &str) -> bool {
+        matches!(self.ipset.header(name), Ok(Some(header)) if header.references == 0)
+    }
+
     /// Destroys a set, if it is there, once the rules that used it have let go.
     fn destroy(&mut self, name: &str) -> Result<(), EnforceError> {
         let mut attempts = 0;
@@ -254,7 +279,10 @@ impl KernelSets {
             match self.ipset.destroy(name) {
                 Ok(()) => return Ok(()),
                 Err(failure) if failure.code() == ABSENT => return Ok(()),
-                Err(failure) if failure.code() == IN_USE && attempts < ATTEMPTS => {
+                Err(failure)
+                    if failure.code() == IN_USE
+                        && (attempts < ATTEMPTS || attempts < PATIENCE && self.unreferenced(name)) =>
+                {
                     attempts += 1;
                     std::thread::sleep(PAUSE);
                 }

@@ -95,7 +95,10 @@ impl Enforcer for Iptables {
 
     fn remove(&mut self) -> Result<Removed, EnforceError> {
         self.seen = None;
+        // Whatever keeps the rules from going, they drop nobody.
+        let emptied = self.sets.empty();
         remove_rules()?;
+        emptied?;
         Ok(Removed { left: self.sets.remove()? })
     }
 
@@ -259,7 +262,7 @@ pub(crate) fn restore_file(family: Family) -> String {
 
 /// Removes our rules and chains from one engine, if its programs are installed.
 fn clean(backend: Backend) -> Result<Vec<String>, EnforceError> {
-    let mut removed = Vec::new();
+    let (mut removed, mut failure) = (Vec::new(), None);
     let families = Family::ALL.into_iter().filter(|family| *family == Family::V4 || has_ipv6());
     for tool in families.filter_map(|family| tool_of(family, backend)) {
         let tables = match backend {
@@ -272,11 +275,12 @@ fn clean(backend: Backend) -> Result<Vec<String>, EnforceError> {
                 Ok(false) => {}
                 // A table that this tool cannot read holds nothing that it wrote.
                 Err(error) if tool::unusable(&error) && tool.list(table).is_err() => {}
-                Err(error) => return Err(error),
+                // The other tables are still worth cleaning.
+                Err(error) => failure = Some(error),
             }
         }
     }
-    Ok(removed)
+    failure.map_or(Ok(removed), Err)
 }
 
 /// The programs of one engine. Old systems have one engine only, the old one, behind the plain names.

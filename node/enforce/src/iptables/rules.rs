@@ -79,6 +79,9 @@ impl Place {
             rules.push(consult(Role::Hard, family, "DROP"));
         }
         if self.soft {
+            if family == Family::V4 {
+                rules.push(TOO_BIG.to_owned());
+            }
             // A flood of pings is one answered conversation: for ICMP only what answers us is spared.
             let asked = format!("-p {} -m conntrack --ctdir ORIGINAL", icmp(family));
             rules.push(format!("{asked} {}", consult(Role::Soft, family, "DROP")));
@@ -91,6 +94,9 @@ impl Place {
 
 /// ICMPv6 without which IPv6 does not work: packet too big, and neighbour discovery.
 const VITAL: [u8; 6] = [2, 133, 134, 135, 136, 137];
+
+/// A router's word that a packet of an open connection was too big (for IPv6 it is vital).
+const TOO_BIG: &str = "-p icmp -m icmp --icmp-type 3/4 -m conntrack --ctstate RELATED -j RETURN";
 
 /// ICMP, as iptables prints it.
 const fn icmp(family: Family) -> &'static str {
@@ -124,6 +130,17 @@ mod tests {
         assert_eq!(shape(&[Table::Mangle]), [(Table::Raw, true, false), (Table::Filter, false, true)]);
         assert_eq!(shape(&[Table::Raw, Table::Mangle]), [(Table::Filter, true, true)]);
         assert_eq!(shape(&Table::ALL), []);
+    }
+
+    #[test]
+    fn that_a_packet_was_too_big_is_heard_before_soft_drops_and_not_before_hard_ones() {
+        for place in places(|_| true).into_iter().chain(places(|table| table == Table::Filter)) {
+            let rules = place.rules(Family::V4);
+            let at = |what: &str| rules.iter().position(|rule| rule.contains(what));
+            assert_eq!(at("--icmp-type 3/4").is_some(), place.soft);
+            assert!(!place.soft || at("--icmp-type 3/4") < at("smartfw_soft4"), "{rules:?}");
+            assert!(!(place.soft && place.hard) || at("smartfw_hard4") < at("--icmp-type 3/4"));
+        }
     }
 
     #[test]

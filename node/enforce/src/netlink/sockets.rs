@@ -1,6 +1,6 @@
 //! TCP sockets by their remote end, by sock_diag: found, and destroyed.
 
-use std::net::IpAddr;
+use std::{collections::BTreeSet, net::IpAddr};
 
 use nix::sys::socket::SockProtocol;
 use smartfw_core::{IpNet, prefix};
@@ -16,6 +16,8 @@ const DESTROY: u16 = 21;
 const TCP: u8 = 6;
 /// Every state that has a remote end: all but TIME_WAIT (6), CLOSE (7) and LISTEN (10).
 const STATES: u32 = 1 << 1 | 1 << 2 | 1 << 3 | 1 << 4 | 1 << 5 | 1 << 8 | 1 << 9 | 1 << 11;
+const ESTABLISHED: u32 = 1 << 1;
+const LISTENING: u32 = 1 << 10;
 /// The attribute that holds the kernel's filter, and its one operation: "the remote end is within".
 const FILTER: u16 = 1;
 const REMOTE_WITHIN: u8 = 8;
@@ -23,6 +25,9 @@ const REMOTE_WITHIN: u8 = 8;
 const FAMILY: usize = 0;
 const IDENTITY: std::ops::Range<usize> = 4..52;
 /// Within the identity.
+const LOCAL_PORT: usize = 0;
+const REMOTE_PORT: usize = 2;
+const LOCAL: usize = 4;
 const REMOTE: usize = 20;
 
 /// A socket as the kernel names it.
@@ -30,8 +35,12 @@ const REMOTE: usize = 20;
 pub(crate) struct Found {
     family: u8,
     identity: [u8; 48],
+    /// Its local address and port.
+    pub(crate) local: (IpAddr, u16),
     /// Its remote end; a mapped address as what it maps.
     pub(crate) remote: IpAddr,
+    /// The port there.
+    pub(crate) remote_port: u16,
 }
 
 /// A conversation about the sockets of one network namespace.
@@ -55,6 +64,20 @@ impl Sockets {
         Ok(found)
     }
 
+    /// The established connections, and the local ports on which somebody listens; of each at most `limit`.
+    pub(crate) fn open_connections(&mut self, limit: usize) -> Result<(Vec<Found>, BTreeSet<u16>), Failure> {
+        let (mut open, mut listening) = (Vec::new(), BTreeSet::new());
+        for family in Family::ALL {
+            self.socket.request(dump(family, ESTABLISHED), |answer| {
+                open.extend(read(answer.payload).filter(|_| open.len() < limit));
+            })?;
+            self.socket.request(dump(family, LISTENING), |answer| {
+                listening.extend(read(answer.payload).map(|socket| socket.local.1));
+            })?;
+        }
+        Ok((open, listening))
+    }
+
     /// Destroys a socket: its program sees an error, its peer a reset. False when it was gone already.
     pub(crate) fn destroy(&mut self, found: &Found) -> Result<bool, Failure> {
         let mut message = Message::new(DESTROY, REQUEST | ACK);
@@ -69,9 +92,14 @@ impl Sockets {
 }
 
 fn query(family: Family, target: &IpNet) -> Message {
-    let mut message = Message::new(BY_FAMILY, REQUEST | DUMP);
-    message.raw(&[family.number(), TCP, 0, 0]).raw(&STATES.to_ne_bytes()).raw(&[0; 48]);
+    let mut message = dump(family, STATES);
     message.attribute(FILTER, &filter(target));
+    message
+}
+
+fn dump(family: Family, states: u32) -> Message {
+    let mut message = Message::new(BY_FAMILY, REQUEST | DUMP);
+    message.raw(&[family.number(), TCP, 0, 0]).raw(&states.to_ne_bytes()).raw(&[0; 48]);
     message
 }
 
@@ -94,13 +122,16 @@ fn filter(target: &IpNet) -> Vec<u8> {
 fn read(payload: &[u8]) -> Option<Found> {
     let identity: [u8; 48] = payload.get(IDENTITY)?.try_into().ok()?;
     let family = *payload.get(FAMILY)?;
-    let remote: [u8; 16] = identity[REMOTE..REMOTE + 16].try_into().ok()?;
-    let remote = if family == Family::V4.number() {
-        IpAddr::from([remote[0], remote[1], remote[2], remote[3]])
-    } else {
-        prefix::canonical(IpAddr::from(remote))
+    let address = |at: usize| {
+        let octets: [u8; 16] = identity[at..at + 16].try_into().ok()?;
+        Some(match family == Family::V4.number() {
+            true => IpAddr::from([octets[0], octets[1], octets[2], octets[3]]),
+            false => prefix::canonical(IpAddr::from(octets)),
+        })
     };
-    Some(Found { family, identity, remote })
+    let port = |at: usize| u16::from_be_bytes([identity[at], identity[at + 1]]);
+    let (local, remote) = ((address(LOCAL)?, port(LOCAL_PORT)), address(REMOTE)?);
+    Some(Found { family, identity, local, remote, remote_port: port(REMOTE_PORT) })
 }
 
 #[cfg(test)]

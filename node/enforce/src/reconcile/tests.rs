@@ -191,3 +191,15 @@ fn a_clock_set_back_does_not_stop_the_repairs() {
     kernel.apply(after(0), &[Change::Unblock("203.0.113.2/32".parse().unwrap())]).unwrap();
     assert_eq!(look(&mut reconciler, &mut kernel, 0, 3).added, 1);
 }
+
+#[test]
+fn a_doubt_is_looked_into_though_the_number_of_entries_is_right() {
+    let (mut reconciler, mut kernel) = (Reconciler::default(), Fragile::default());
+    look(&mut reconciler, &mut kernel, 0, 3);
+    kernel.apply(after(0), &[Change::Unblock("203.0.113.2/32".parse().unwrap())]).unwrap();
+    let held = kernel.tally().unwrap();
+    reconciler.held = held;
+    assert_eq!(look(&mut reconciler, &mut kernel, 2, 3).added, 0);
+    reconciler.doubt();
+    assert_eq!(look(&mut reconciler, &mut kernel, 4, 3).added, 1);
+}

@@ -1,7 +1,7 @@
 //! What was done while the daemon was dead, for its return.
 
 use std::{
-    fs,
+    fs, io,
     path::{Path, PathBuf},
 };
 
@@ -56,34 +56,46 @@ pub struct Taken {
     pub notes: Vec<Note>,
     /// Lines that could not be read.
     pub damaged: usize,
+    /// How many of the notes, from the first on, [`Taken::done`] forgets; the others are given again.
+    pub leaving: usize,
+    /// Why the others cannot be moved to where they can be forgotten.
+    pub stuck: Option<EnforceError>,
     path: PathBuf,
 }
 
-/// Takes over all notes. Until [`Taken::done`] says that they have been acted on, they are given again.
+/// Takes over all notes. Until [`Taken::done`] says that they have been acted on, they are given again: those that a
+/// read-only file system keeps where they are for ever, and in the same order.
 ///
 /// # Errors
-/// When the files cannot be read or written.
+/// When the files cannot be read.
 pub fn take_notes(state: &Path) -> Result<Taken, EnforceError> {
     let (path, fresh) = (state.join(TAKEN), state.join(FILE));
-    let before = files::read(&path)?.unwrap_or_default();
-    let after = files::read(&fresh)?.unwrap_or_default();
-    if !after.is_empty() {
-        files::replace(&path, (before.clone() + &after).as_bytes())?;
-        files::remove(&fresh)?;
-    }
-    let lines: Vec<&str> = before.lines().chain(after.lines()).filter(|line| !line.is_empty()).collect();
-    let mut notes: Vec<Note> = lines.iter().filter_map(|line| serde_json::from_str(line).ok()).collect();
-    let damaged = lines.len() - notes.len();
-    // A crash between taking over and removing gives the same notes twice.
-    notes.dedup();
-    Ok(Taken { notes, damaged, path })
+    // Renamed as a whole, so that no note falls between reading and removing. What cannot be moved is acted on all the
+    // same, as is what comes while others are being acted on.
+    let moved = if path.exists() { Ok(()) } else { fs::rename(&fresh, &path) };
+    let stuck = moved.err().filter(|error| error.kind() != io::ErrorKind::NotFound);
+    let stuck = stuck.map(EnforceError::file(&fresh));
+    let (mut notes, damaged) = read(&path)?;
+    let (others, damaged_others) = read(&fresh)?;
+    let leaving = notes.len();
+    notes.extend(others);
+    Ok(Taken { notes, damaged: damaged + damaged_others, leaving, stuck, path })
+}
+
+/// The notes in a file, and how many lines are none.
+fn read(path: &Path) -> Result<(Vec<Note>, usize), EnforceError> {
+    let text = files::read(path)?.unwrap_or_default();
+    let lines = || text.lines().filter(|line| !line.is_empty());
+    let notes: Vec<Note> = lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
+    let damaged = lines().count() - notes.len();
+    Ok((notes, damaged))
 }
 
 impl Taken {
-    /// They have been acted on and persisted: forget them.
+    /// They have been acted on and persisted: forget the first [`Taken::leaving`] of them.
     ///
     /// # Errors
-    /// When the file cannot be removed; they are given again at the next start then.
+    /// When the file cannot be removed; they are given again then.
     pub fn done(self) -> Result<(), EnforceError> {
         files::remove(&self.path)
     }
@@ -124,6 +136,10 @@ mod tests {
         write(state.path(), &note(2)).unwrap();
         let taken = take_notes(state.path()).unwrap();
         assert_eq!(taken.notes, [note(1), note(2)]);
+        taken.done().unwrap();
+        // What came while others were acted on is given again.
+        let taken = take_notes(state.path()).unwrap();
+        assert_eq!(taken.notes, [note(2)]);
         taken.done().unwrap();
         assert_eq!(take_notes(state.path()).unwrap().notes, []);
     }

@@ -67,7 +67,7 @@ pub struct DefaultRoute {
 /// When the kernel does not answer.
 pub fn links() -> io::Result<Vec<Link>> {
     let mut links = Vec::new();
-    netlink::dump(libc::RTM_GETLINK, 16, |message| links.extend(link(message)))?;
+    netlink::dump(libc::RTM_GETLINK, 16, 0, |message| links.extend(link(message)))?;
     Ok(links)
 }
 
@@ -77,7 +77,7 @@ pub fn links() -> io::Result<Vec<Link>> {
 /// When the kernel does not answer.
 pub fn addresses() -> io::Result<Vec<Address>> {
     let mut addresses = Vec::new();
-    netlink::dump(libc::RTM_GETADDR, 8, |message| addresses.extend(address(message)))?;
+    netlink::dump(libc::RTM_GETADDR, 8, 0, |message| addresses.extend(address(message)))?;
     Ok(addresses)
 }
 
@@ -87,7 +87,10 @@ pub fn addresses() -> io::Result<Vec<Address>> {
 /// When the kernel does not answer.
 pub fn default_routes() -> io::Result<Vec<DefaultRoute>> {
     let mut routes = Vec::new();
-    netlink::dump(libc::RTM_GETROUTE, 12, |message| default_route(message, &mut routes))?;
+    // One family's full table must not hide the other's default route.
+    for family in [libc::AF_INET, libc::AF_INET6] {
+        netlink::dump(libc::RTM_GETROUTE, 12, family, |message| default_route(message, &mut routes))?;
+    }
     Ok(routes)
 }
 

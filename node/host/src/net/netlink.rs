@@ -24,14 +24,22 @@ pub(super) struct Message<'a> {
 
 /// Asks for everything of one kind and gives `each` the answers, up to [`MAX_MESSAGES`].
 ///
-/// `header` is the length of the fixed part of such a message (`ifinfomsg`, `ifaddrmsg`, `rtmsg`), sent as zeros.
-pub(super) fn dump(request: u16, header: usize, mut each: impl FnMut(&Message<'_>)) -> io::Result<()> {
+/// `header` is the length of the fixed part of such a message (`ifinfomsg`, `ifaddrmsg`, `rtmsg`), sent as zeros behind
+/// the family (0: all) that it begins with.
+pub(super) fn dump(
+    request: u16,
+    header: usize,
+    family: i32,
+    mut each: impl FnMut(&Message<'_>),
+) -> io::Result<()> {
     let mut socket = sys::netlink_socket(0, false)?;
     sys::set_receive_timeout(&socket, PATIENCE)?;
     let mut message = Vec::with_capacity(HEADER + header);
     message.extend(((HEADER + header) as u32).to_ne_bytes());
     message.extend(request.to_ne_bytes());
     message.extend(((libc::NLM_F_REQUEST | libc::NLM_F_DUMP) as u16).to_ne_bytes());
+    message.resize(HEADER, 0);
+    message.push(family as u8);
     message.resize(HEADER + header, 0);
     socket.write_all(&message)?;
     let mut buffer = vec![0; BUFFER];

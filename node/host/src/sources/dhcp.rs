@@ -21,14 +21,14 @@ pub(crate) fn servers(root: &Path) -> Vec<IpAddr> {
     const BINARY: [&str; 3] = ["var/lib/dhcpcd", "var/lib/dhcpcd5", "run/dhcpcd"];
     let mut found = Vec::new();
     for (folder, suffix) in TEXT {
-        for file in read::files(&root.join(folder), suffix) {
+        for file in read::files(&root.join(folder), |name| name.ends_with(suffix)) {
             let text = read::tail(&file);
             found.extend(identifiers(&text));
             found.extend(read::values(&text, "SERVER_ADDRESS").filter_map(read::address));
         }
     }
     for folder in BINARY {
-        let leases = read::files(&root.join(folder), ".lease");
+        let leases = read::files(&root.join(folder), |name| name.ends_with(".lease"));
         found.extend(leases.iter().filter_map(|file| server_of_message(&read::bytes(file))));
     }
     found.retain(|address| !address.is_unspecified());

@@ -36,7 +36,7 @@ fn upstreams(root: &Path) -> Vec<(IpAddr, &'static str)> {
     let mut found: Vec<_> = LISTS.into_iter().flat_map(|file| named_in(root, file, nameservers)).collect();
     found.extend(FILES.into_iter().flat_map(|file| named_in(root, file, forwards)));
     for (folder, suffix) in FORWARDS {
-        for file in read::files(&root.join(folder), suffix) {
+        for file in read::files(&root.join(folder), |name| name.ends_with(suffix)) {
             found.extend(forwards(&read::text(&file)).into_iter().map(|address| (address, folder)));
         }
     }

@@ -37,12 +37,12 @@ fn configured(root: &Path) -> Vec<IpAddr> {
     ];
     let mut found = Vec::new();
     for (folder, suffix) in VALUES {
-        for file in read::files(&root.join(folder), suffix) {
+        for file in read::files(&root.join(folder), |name| name.ends_with(suffix)) {
             found.extend(read::values(&read::text(&file), "NTP").filter_map(read::address));
         }
     }
     for (folder, suffix) in SERVERS {
-        for file in read::files(&root.join(folder), suffix) {
+        for file in read::files(&root.join(folder), |name| name.ends_with(suffix)) {
             found.extend(named(&read::text(&file)));
         }
     }

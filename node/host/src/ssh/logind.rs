@@ -7,7 +7,8 @@ use crate::read;
 
 /// The SSH sessions of logind.
 pub(crate) fn sessions(root: &Path) -> Vec<Session> {
-    let files = read::files(&root.join("run/systemd/sessions"), "");
+    // Beside each session is a pipe.
+    let files = read::files(&root.join("run/systemd/sessions"), |name| !name.ends_with(".ref"));
     files.iter().filter_map(|file| session(&read::text(file))).collect()
 }
 
@@ -33,6 +34,18 @@ mod tests {
         let expected = Session { address: "192.0.2.7".parse().unwrap(), user: "root".into() };
         assert_eq!(session(SSH), Some(expected));
         assert_eq!(session(&SSH.replace("=active", "=closing")), None);
+    }
+
+    #[test]
+    fn pipes_push_no_session_out() {
+        let root = tempfile::tempdir().unwrap();
+        let folder = root.path().join("run/systemd/sessions");
+        std::fs::create_dir_all(&folder).unwrap();
+        for number in 0..200 {
+            std::fs::write(folder.join(format!("{number}.ref")), "").unwrap();
+            std::fs::write(folder.join(number.to_string()), SSH).unwrap();
+        }
+        assert_eq!(sessions(root.path()).len(), 200);
     }
 
     #[test]

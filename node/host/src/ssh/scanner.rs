@@ -1,7 +1,7 @@
 //! Authenticated sessions out of the processes of sshd.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
     net::IpAddr,
     path::{Path, PathBuf},
 };
@@ -15,7 +15,7 @@ use super::{
 
 /// After so many looks a process that was not sshd is taken not to become it (a listener is forked before it is sshd).
 const LOOKS: u8 = 4;
-/// Scans after which all that is remembered of processes is forgotten: numbers are used again.
+/// Scans after which all that is remembered of processes is forgotten: a number may be used again within one scan.
 const FORGET: u32 = 64;
 /// Looks for a session's connection before it is taken to have none (it may come by way of a pipe).
 const TRIES: u8 = 4;
@@ -92,7 +92,11 @@ impl Scanner {
             self.looks.clear();
         }
         let mut found = Vec::new();
-        for pid in process::all(&self.proc) {
+        let pids = process::all(&self.proc);
+        let alive: HashSet<u32> = pids.iter().copied().collect();
+        // Numbers are used again: what ended says nothing about who comes.
+        self.looks.retain(|pid, _| alive.contains(pid));
+        for pid in pids {
             if self.looks.get(&pid).is_some_and(|looks| *looks >= LOOKS) {
                 continue;
             }
@@ -257,6 +261,24 @@ mod tests {
         };
         sockets.keep(row, &BTreeSet::from([7]));
         assert_eq!(sockets.connection(&login(&[7, 8])), None);
+    }
+
+    #[test]
+    fn a_number_that_is_used_again_is_looked_at_again() {
+        let root = tempfile::tempdir().unwrap();
+        let process = root.path().join("proc/7");
+        let become_program = |name: &str| {
+            std::fs::create_dir_all(&process).unwrap();
+            let stat = format!("7 ({name}) S 1 7 7 0 -1 0 0 0 0 0 0 0 0 0 20 0 1 0 5 0 0");
+            std::fs::write(process.join("stat"), stat).unwrap();
+        };
+        let mut scanner = Scanner::new(root.path());
+        become_program("sleep");
+        (0..=LOOKS).for_each(|_| assert!(scanner.candidates().is_empty()));
+        std::fs::remove_dir_all(&process).unwrap();
+        assert!(scanner.candidates().is_empty());
+        become_program("sshd");
+        assert_eq!(scanner.candidates(), [7]);
     }
 
     #[test]

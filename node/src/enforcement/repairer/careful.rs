@@ -7,11 +7,11 @@ use smartfw_core::{
     enforcement::{Change, Enforced},
 };
 use smartfw_enforce::{
-    Applied, Counters, Destroyed, EnforceError, Enforcer, Finding, Installed, Removed, Tally,
+    Applied, Counters, Destroyed, EnforceError, Enforcer, Failed, Finding, Installed, Removed, Tally,
 };
 
 use super::Agreement;
-use crate::inbox::{Inbox, Input};
+use crate::inbox::{Inbox, Input, Refused};
 
 /// How long the worker may take to carry out what was found.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -26,13 +26,16 @@ pub(super) struct Careful {
 }
 
 impl Careful {
-    /// Has the driver look at the targets of `changes` again, and waits until the kernel agrees.
-    fn recheck(&self, changes: &[Change]) {
+    /// Has the driver look at the targets of `changes` again, and waits until the kernel agrees. The kernel's words
+    /// where it does not.
+    fn recheck(&self, changes: &[Change]) -> Option<String> {
         let (done, waiting) = channel();
-        let reply = Box::new(move |_| done.send(()).unwrap_or_default());
+        let reply = Box::new(move |result| done.send(result).unwrap_or_default());
         self.inbox.send(Input::Recheck(changes.to_vec(), reply));
-        if waiting.recv_timeout(PATIENCE).is_err() {
-            tracing::debug!("repairs take long; the next look tells");
+        match waiting.recv_timeout(PATIENCE) {
+            Ok(Err(Refused::Kernel(why))) => Some(why),
+            Ok(_) => None,
+            Err(_) => Some("it takes long".to_owned()),
         }
     }
 }
@@ -56,8 +59,9 @@ impl Enforcer for Careful {
     }
 
     fn apply(&mut self, _: Time, changes: &[Change]) -> Result<Applied, EnforceError> {
-        self.recheck(changes);
-        Ok(Applied { changed: changes.len(), failed: Vec::new() })
+        let refused = self.recheck(changes).zip(changes.first());
+        let failed = refused.map(|(why, change)| Failed { target: change.target(), why });
+        Ok(Applied { changed: changes.len(), failed: failed.into_iter().collect() })
     }
 
     fn replace(&mut self, now: Time, desired: &Enforced) -> Result<Applied, EnforceError> {

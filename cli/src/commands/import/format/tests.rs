@@ -148,3 +148,23 @@ fn bytes_that_are_no_text_are_bad() {
     let (good, bad) = lines(b"203.0.113.7\n\xff\xfe\n203.0.113.8");
     assert_eq!((good.len(), bad), (2, vec![2]));
 }
+
+#[test]
+fn no_time_at_all_is_refused_in_every_form() {
+    for text in ["{\"target\":\"203.0.113.7\",\"duration\":0}", "203.0.113.7,0"] {
+        assert!(read(text)[0].is_err(), "{text}");
+    }
+}
+
+#[test]
+fn a_byte_order_mark_hides_nothing() {
+    for text in ["\u{feff}[{\"target\":\"203.0.113.7\"}]", "\u{feff}203.0.113.7\n"] {
+        assert_eq!(lines(text), (vec![(1, "203.0.113.7/32".to_owned())], vec![]), "{text}");
+    }
+}
+
+#[test]
+fn an_end_beyond_all_time_is_none() {
+    let order = order("{\"target\":\"203.0.113.7\",\"expires\":\"9999-12-31T23:59:59Z\"}");
+    assert_eq!(order.duration, None);
+}

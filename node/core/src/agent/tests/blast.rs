@@ -91,4 +91,22 @@ fn blocks_that_cut_off_everybody_are_withdrawn() {
     assert!(node.agent.health(node.now()).iter().any(|health| health.what == Veto::Collapse.text()));
     let action = node.judge("192.0.2.77", Class::HttpFlood, Some(Evidence::Handshake));
     assert_eq!(action, Some(Action::Report));
+    node.proven("192.0.2.1");
+    assert!(node.left("192.0.2.1").unwrap() <= 330, "what was withdrawn is no offence");
+}
+
+#[test]
+fn after_the_clock_was_set_back_counting_begins_anew() {
+    let mut node = Node::with(|config| config.blast.blocks_per_minute = 1);
+    node.second = 1_000_000;
+    node.proven("192.0.2.1");
+    assert_eq!(node.proven("192.0.2.2"), Some(Action::Report), "as many as there may be");
+    node.second = 0;
+    assert_eq!(node.proven("192.0.2.3"), Some(Action::Block), "the minute of another time is over");
+    let told = node.reports.len();
+    for _ in 0..3 {
+        node.pass(61);
+        node.verdict(verdict("192.0.2.2", Class::BruteForce, None));
+    }
+    assert!(node.reports.len() >= told + 3, "an offence that goes on is told of again");
 }

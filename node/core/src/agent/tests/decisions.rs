@@ -265,6 +265,28 @@ fn a_rejected_decision_is_a_lesson_and_does_not_come_back_at_once() {
 }
 
 #[test]
+fn each_waiting_decision_has_an_id_of_its_own() {
+    let mut node = Node::with(|config| config.mode = Mode::Manual);
+    node.judge("2001:db8::1", Class::BruteForce, Some(Evidence::Spoofable));
+    for host in [2, 3, 1] {
+        node.proven(&alloc::format!("2001:db8::{host}"));
+    }
+    let ids: alloc::collections::BTreeSet<_> = node.agent.pending().map(|pending| pending.id).collect();
+    assert_eq!(node.agent.pending().count(), 4, "three addresses and their network");
+    assert_eq!(ids.len(), 4);
+}
+
+#[test]
+fn who_is_unblocked_while_the_decision_waits_is_left_in_peace() {
+    let mut node = Node::with(|config| config.mode = Mode::Manual);
+    node.proven("192.0.2.1");
+    assert_eq!(node.unblock("192.0.2.1"), Ok(Done::Unblocked(Vec::new())));
+    assert_eq!(node.agent.pending().count(), 0);
+    assert_ne!(node.proven("192.0.2.1"), Some(Action::Pending), "it is held back");
+    assert_eq!(node.unblock("192.0.2.1"), Err(Refusal::NotFound));
+}
+
+#[test]
 fn the_queue_is_bounded_and_says_so() {
     let mut node = Node::with(|config| {
         config.mode = Mode::Manual;

@@ -201,3 +201,17 @@ fn a_flood_of_one_source_is_not_called_distributed() {
     (0..3000).for_each(|number| syn(&mut lab, ATTACKER, number));
     assert!(lab.verdicts().iter().all(|verdict| matches!(verdict.subject, Subject::Source(ATTACKER))));
 }
+
+#[test]
+fn a_flood_of_resets_to_nothing_is_one_but_answers_are_none() {
+    let mut lab = Lab::new();
+    for number in 0..1100 {
+        let (ours, theirs) = (1024 + number, 6881);
+        lab.says(&ip(SERVER, CLIENT, TCP, &tcp((ours, theirs), (1, 0), SYN, b"")));
+        lab.hears(&ip(CLIENT, SERVER, TCP, &tcp((theirs, ours), (0, 2), RST | ACK, b"")));
+    }
+    // Asking one host for a thousand ports is ours to explain.
+    assert!(lab.verdicts().iter().all(|verdict| verdict.class == Class::Botnet));
+    (0..1010).for_each(|_| lab.hears(&ip(ATTACKER, SERVER, TCP, &tcp((9, 80), (1, 0), RST, b""))));
+    lab.accuses(ATTACKER, Class::NetFlood, "net_flood.stray", Evidence::Spoofable);
+}
