@@ -65,6 +65,7 @@ pub(crate) fn state(state: &BlockState) -> String {
         BlockState::Shadowed => "another is stronger".to_owned(),
         BlockState::Suspended(by) => format!("suspended: {} ({})", by.why, by.net),
         BlockState::Off => "enforcement is off".to_owned(),
+        BlockState::Withheld(why) => format!("not followed: {}", why.text()),
     }
 }
 

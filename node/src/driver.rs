@@ -179,6 +179,8 @@ impl Running {
                 Effect::Report(alert) => self.report(alert),
                 Effect::Forget(target, strength) => batch.forget.push((target, strength)),
                 Effect::ProtectService(service) => self.protect(service),
+                // Only a member of a fleet says anything.
+                Effect::Say(..) => {}
             }
         }
         self.flush(&mut batch);

@@ -137,10 +137,14 @@ pub fn block_row_in_full(row: &BlockRow) -> Value {
         BlockState::Shadowed => ("shadowed", None),
         BlockState::Suspended(by) => ("suspended", Some(protected(by))),
         BlockState::Off => ("off", None),
+        BlockState::Withheld(_) => ("withheld", None),
     };
     if let Value::Object(object) = &mut value {
         object.insert("state".into(), state.into());
         object.insert("suspended_by".into(), suspended.into());
+        if let BlockState::Withheld(why) = &row.state {
+            object.insert("withheld_because".into(), why.as_str().into());
+        }
         object.insert("forced".into(), row.forced.into());
         object.insert("reverts".into(), row.reverts.map(rfc3339).into());
     }

@@ -105,6 +105,9 @@ fn class_words(class: Class) -> String {
 fn held(explanation: &Explanation) -> String {
     let protected = explanation.blocks.iter().find_map(|row| match &row.state {
         BlockState::Suspended(by) => Some(format!("{} is protected: {}.", by.net, by.why)),
+        BlockState::Withheld(why) => {
+            Some(format!("{} blocks it, and this node does not: {}.", row.block.origin, why.text()))
+        }
         _ => None,
     });
     match explanation.enforcement {

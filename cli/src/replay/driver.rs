@@ -142,6 +142,7 @@ impl Driver {
                 Effect::Enforce(_)
                 | Effect::Enforcement(_)
                 | Effect::Destroy(_)
+                | Effect::Say(..)
                 | Effect::ProtectService(_) => {}
             }
         }

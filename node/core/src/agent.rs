@@ -9,6 +9,7 @@ mod blast;
 mod chance;
 mod effects;
 mod episodes;
+mod fleet;
 mod heldback;
 mod history;
 mod inputs;
@@ -45,6 +46,7 @@ use crate::{
 
 pub use effects::Effect;
 use effects::{Key, Outbox};
+pub use fleet::{FleetMember, OrderListed, OriginListed, REGULARS, is_private};
 use shield::Shield;
 
 /// The control plane of one node.
@@ -68,6 +70,7 @@ pub struct Agent {
     switches: switches::Switches,
     history: history::History,
     lessons: history::Lessons,
+    fleet: fleet::Fleet,
     /// Targets that the kernel would not take, with its words.
     failures: BTreeMap<IpNet, String>,
     outbox: Outbox,
@@ -117,6 +120,7 @@ impl Agent {
             switches: switches::Switches::new(config.mode),
             history: history::History::default(),
             lessons: history::Lessons::default(),
+            fleet: fleet::Fleet::new(),
             failures: BTreeMap::new(),
             outbox: Outbox::new(),
             counters: Counters::default(),
@@ -137,7 +141,7 @@ impl Agent {
 
     /// The entry that is enforced for exactly `target`.
     fn in_force(&self, target: &IpNet) -> Option<&Held> {
-        self.blocks.strongest(target, |held| self.shield.permits(target, held))
+        self.blocks.strongest(target, |held| held.withheld.is_none() && self.shield.permits(target, held))
     }
 
     /// Changes the entries of a target, and the kernel where that changes what is enforced.
@@ -159,10 +163,17 @@ impl Agent {
     fn end(&mut self, now: Time, target: IpNet, gone: impl FnOnce(&mut BlockList) -> Vec<Held>) -> Vec<Held> {
         let ended = self.changing(target, gone);
         for held in &ended {
-            self.outbox.persist(now, Key::Block(target, held.words.clone()));
+            self.fleet_ended(now, target, held);
+            // The logs keep what the fleet says.
+            if held.words.said.is_none() {
+                self.outbox.persist(now, Key::Block(target, held.words.clone()));
+            }
             if held.forced {
                 self.unconfirmed.remove(&target);
             }
+        }
+        if ended.iter().any(Held::of_member) {
+            self.rejudge(now, target);
         }
         if self.blocks.of(&target).is_empty() {
             self.failures.remove(&target);

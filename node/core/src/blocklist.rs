@@ -10,7 +10,12 @@ use alloc::{
 
 use ipnet::IpNet;
 
-use crate::{Block, BlockId, Class, Detector, Evidence, Origin, Strength, Time, nets::Nets};
+use crate::{
+    Block, BlockId, Class, Detector, Evidence, Origin, Strength, Time, Withheld,
+    fleet::{NodeId, Version},
+    nets::Nets,
+    record::Speaker,
+};
 
 /// One origin's block, small because there may be a million: texts are shared.
 #[derive(Clone, Debug, PartialEq)]
@@ -28,19 +33,93 @@ pub(crate) struct Held {
     pub(crate) level: u8,
     /// An operator insisted, although the target is wide or protected.
     pub(crate) forced: bool,
+    /// Why it is not enforced although it is held: only the fleet's word is ever withheld.
+    pub(crate) withheld: Option<Withheld>,
 }
 
 /// Who says so, and why.
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Words {
+    /// Empty where a member of the fleet says so: its name may change.
     pub(crate) origin: alloc::boxed::Box<str>,
     pub(crate) reason: alloc::boxed::Box<str>,
+    /// `None` for what was decided on this node.
+    pub(crate) said: Option<Arc<Said>>,
+}
+
+/// Whose word of the fleet it is.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Said {
+    pub(crate) speaker: Speaker,
+    /// Of the version, where a member says so; the sequence is in the block's id.
+    pub(crate) epoch: u64,
+    /// An operator insisted on the width.
+    pub(crate) force: bool,
+}
+
+impl Said {
+    /// The id of what a member says under a sequence: another for every origin, log and epoch, and the sequence can be
+    /// had back.
+    pub(crate) fn id(&self, sequence: u64) -> BlockId {
+        BlockId(sequence.wrapping_add(self.salt()))
+    }
+
+    /// The number under which a member said what has this id.
+    pub(crate) fn version(&self, id: BlockId) -> Version {
+        Version { epoch: self.epoch, sequence: id.0.wrapping_sub(self.salt()) }
+    }
+
+    fn salt(&self) -> u64 {
+        let Speaker::Member { node, site } = &self.speaker else { return 0 };
+        let words = node
+            .0
+            .chunks_exact(8)
+            .map(|chunk| chunk.iter().fold(0u64, |word, byte| word << 8 | u64::from(*byte)));
+        words.chain([self.epoch, u64::from(*site)]).fold(0, |salt: u64, word| {
+            let mixed = (salt ^ word).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+            (mixed ^ (mixed >> 29)).wrapping_mul(0xBF58_476D_1CE4_E5B9)
+        })
+    }
+}
+
+impl Words {
+    /// Whether the same log, the same order or the same node says both: the later word takes the place of the earlier.
+    fn same_speaker(&self, other: &Self) -> bool {
+        match (&self.said, &other.said) {
+            (None, None) => self.origin == other.origin,
+            (Some(one), Some(other)) => one.speaker == other.speaker,
+            _ => false,
+        }
+    }
+
+    fn is_local(&self, origin: &str) -> bool {
+        self.said.is_none() && *self.origin == *origin
+    }
+
+    /// Whose word of the fleet it is.
+    pub(crate) fn speaker(&self) -> Option<&Speaker> {
+        self.said.as_ref().map(|said| &said.speaker)
+    }
 }
 
 impl Held {
     /// Whether detection alone made it: a person's word is not bound as strictly.
     pub(crate) fn automatic(&self) -> bool {
         self.detector != Detector::Operator
+    }
+
+    /// The member that says so, and under which version.
+    pub(crate) fn version(&self) -> Option<(NodeId, Version)> {
+        let said = self.words.said.as_ref()?;
+        match said.speaker {
+            Speaker::Member { node, .. } => Some((node, said.version(self.id))),
+            Speaker::Order(_) => None,
+        }
+    }
+
+    /// Whether it is the word of a member of the fleet.
+    pub(crate) fn of_member(&self) -> bool {
+        matches!(self.words.speaker(), Some(Speaker::Member { .. }))
     }
 
     /// What makes one entry win over another of the same target.
@@ -103,6 +182,9 @@ pub(crate) struct BlockList {
     texts: Texts,
     count: usize,
     automatic: usize,
+    /// How many entries members of the fleet have, and how many of all are withheld.
+    members: usize,
+    withheld: usize,
     classes: BTreeMap<Class, usize>,
     /// The targets of forced entries.
     forced: BTreeSet<IpNet>,
@@ -116,6 +198,8 @@ impl BlockList {
             texts: Texts { known: BTreeSet::new(), last: None },
             count: 0,
             automatic: 0,
+            members: 0,
+            withheld: 0,
             classes: BTreeMap::new(),
             forced: BTreeSet::new(),
         }
@@ -123,12 +207,17 @@ impl BlockList {
 
     /// The shared form of an origin and a reason.
     pub(crate) fn words(&mut self, origin: &str, reason: &str) -> Arc<Words> {
-        self.texts.shared(origin, reason)
+        self.texts.shared(origin, reason, None)
     }
 
-    /// Adds an entry; the same origin's earlier one of that target is replaced and returned.
+    /// The same for what the fleet says.
+    pub(crate) fn words_said(&mut self, said: &Arc<Said>, origin: &str, reason: &str) -> Arc<Words> {
+        self.texts.shared(origin, reason, Some(said))
+    }
+
+    /// Adds an entry; the same speaker's earlier one of that target is replaced and returned.
     pub(crate) fn insert(&mut self, target: IpNet, held: Held) -> Option<Held> {
-        let old = self.remove(&target, &held.words.origin);
+        let old = self.retain(&target, |other| !other.words.same_speaker(&held.words)).pop();
         self.tally(&target, &held, true);
         match self.nets.get_mut(&target) {
             None => {
@@ -147,14 +236,28 @@ impl BlockList {
         old
     }
 
-    /// Ends one origin's entry.
+    /// Ends the entry that was decided on this node.
     pub(crate) fn remove(&mut self, target: &IpNet, origin: &str) -> Option<Held> {
-        self.retain(target, |held| *held.words.origin != *origin).pop()
+        self.retain(target, |held| !held.words.is_local(origin)).pop()
     }
 
-    /// Ends every entry of a target.
-    pub(crate) fn remove_all(&mut self, target: &IpNet) -> Vec<Held> {
-        self.retain(target, |_| false)
+    /// Ends every entry of a target that was decided on this node.
+    pub(crate) fn remove_local(&mut self, target: &IpNet) -> Vec<Held> {
+        self.retain(target, |held| held.words.said.is_some())
+    }
+
+    /// Ends the entries of a target with these ids.
+    pub(crate) fn remove_ids(&mut self, target: &IpNet, ids: &[BlockId]) -> Vec<Held> {
+        self.retain(target, |held| !ids.contains(&held.id))
+    }
+
+    /// Withholds an entry, or no longer.
+    pub(crate) fn withhold(&mut self, target: &IpNet, id: BlockId, why: Option<Withheld>) {
+        let Some(slot) = self.nets.get_mut(target) else { return };
+        for held in slot.entries_mut().iter_mut().filter(|held| held.id == id) {
+            self.withheld = self.withheld + usize::from(why.is_some()) - usize::from(held.withheld.is_some());
+            held.withheld = why;
+        }
     }
 
     /// Ends the entries of a target that are over.
@@ -166,7 +269,7 @@ impl BlockList {
     pub(crate) fn extend(&mut self, target: &IpNet, origin: &str, expires: Time) {
         let Some(slot) = self.nets.get_mut(target) else { return };
         let before = slot.deadline();
-        for held in slot.entries_mut().iter_mut().filter(|held| *held.words.origin == *origin) {
+        for held in slot.entries_mut().iter_mut().filter(|held| held.words.is_local(origin)) {
             held.expires = expires;
         }
         let after = slot.deadline();
@@ -184,9 +287,14 @@ impl BlockList {
         self.nets.get(target).map_or(&[], Slot::entries)
     }
 
-    /// One origin's entry of a target.
+    /// The entry of a target that was decided on this node.
     pub(crate) fn get(&self, target: &IpNet, origin: &str) -> Option<&Held> {
-        self.of(target).iter().find(|held| *held.words.origin == *origin)
+        self.of(target).iter().find(|held| held.words.is_local(origin))
+    }
+
+    /// What the fleet's speaker says of a target.
+    pub(crate) fn said(&self, target: &IpNet, speaker: &Speaker) -> Option<&Held> {
+        self.of(target).iter().find(|held| held.words.speaker() == Some(speaker))
     }
 
     /// The strongest, and of those the longest, entry of a target that is permitted.
@@ -234,9 +342,19 @@ impl BlockList {
         self.count
     }
 
-    /// How many of them detection alone made.
+    /// How many of them detection on this node alone made.
     pub(crate) const fn automatic(&self) -> usize {
         self.automatic
+    }
+
+    /// How many of them members of the fleet made.
+    pub(crate) const fn members(&self) -> usize {
+        self.members
+    }
+
+    /// How many of them are withheld.
+    pub(crate) const fn withheld(&self) -> usize {
+        self.withheld
     }
 
     /// How many there are of each class.
@@ -283,8 +401,16 @@ impl BlockList {
         for counter in [&mut self.count, class] {
             *counter = if added { *counter + 1 } else { counter.saturating_sub(1) };
         }
-        if held.automatic() {
-            self.automatic = if added { self.automatic + 1 } else { self.automatic.saturating_sub(1) };
+        let count = |counter: &mut usize| {
+            *counter = if added { *counter + 1 } else { counter.saturating_sub(1) };
+        };
+        match held.words.speaker() {
+            None if held.automatic() => count(&mut self.automatic),
+            Some(Speaker::Member { .. }) => count(&mut self.members),
+            None | Some(Speaker::Order(_)) => {}
+        }
+        if held.withheld.is_some() {
+            count(&mut self.withheld);
         }
         match (held.forced, added) {
             (true, true) => drop(self.forced.insert(*target)),
@@ -307,12 +433,14 @@ struct Texts {
 const TEXTS: usize = 1024;
 
 impl Texts {
-    fn shared(&mut self, origin: &str, reason: &str) -> Arc<Words> {
-        let same = |words: &&Arc<Words>| *words.origin == *origin && *words.reason == *reason;
+    fn shared(&mut self, origin: &str, reason: &str, said: Option<&Arc<Said>>) -> Arc<Words> {
+        let same = |words: &&Arc<Words>| {
+            *words.origin == *origin && *words.reason == *reason && words.said.as_ref() == said
+        };
         if let Some(last) = self.last.as_ref().filter(same) {
             return Arc::clone(last);
         }
-        let words = Words { origin: origin.into(), reason: reason.into() };
+        let words = Words { origin: origin.into(), reason: reason.into(), said: said.cloned() };
         let words = self.known.get(&words).cloned().unwrap_or_else(|| self.learn(words));
         self.last = Some(Arc::clone(&words));
         words
@@ -347,6 +475,7 @@ mod tests {
             evidence: None,
             level: 1,
             forced: false,
+            withheld: None,
         }
     }
 
@@ -369,7 +498,7 @@ mod tests {
         assert_eq!(list.next_due(), Time::from_secs(20));
         list.expire(&target, Time::from_secs(20));
         assert_eq!((list.len(), list.next_due()), (1, Time::from_secs(30)));
-        list.remove_all(&target);
+        list.remove_local(&target);
         assert_eq!((list.len(), list.next_due(), list.classes()[&Class::Manual]), (0, Time::NEVER, 0));
     }
 

@@ -201,6 +201,8 @@ pub struct PolicyConfig {
     pub proxies: Vec<IpNet>,
     /// The operator's allow list from the configuration file.
     pub allow: Vec<IpNet>,
+    /// What is made of what the fleet says.
+    pub fleet: FleetPolicy,
     /// How much may be remembered.
     pub limits: PolicyLimits,
 }
@@ -222,6 +224,7 @@ impl Default for PolicyConfig {
             blast: BlastLimits::default(),
             proxies: Vec::new(),
             allow: Vec::new(),
+            fleet: FleetPolicy::default(),
             limits: PolicyLimits::default(),
         }
     }
@@ -241,6 +244,26 @@ pub struct BlastLimits {
 impl Default for BlastLimits {
     fn default() -> Self {
         Self { blocks_per_minute: 600, established_per_minute: 60, flow_share: 200 }
+    }
+}
+
+/// What is made of the blocks of other members.
+#[derive(Clone, Debug, PartialEq)]
+pub struct FleetPolicy {
+    /// An origin whose trust is below this, per cent, is shown and not enforced.
+    pub trust: u8,
+    /// New blocks of one origin that are enforced within a minute; what is more waits for its turn.
+    pub blocks_per_minute: u32,
+    /// Blocks older than a minute that are enforced of one origin within an hour besides: what a node finds when it
+    /// joins, comes back, or a partition heals.
+    pub backlog_per_hour: u32,
+    /// So many origins must agree before a soft block, one of a prefix, or one longer than a day is enforced.
+    pub quorum: u8,
+}
+
+impl Default for FleetPolicy {
+    fn default() -> Self {
+        Self { trust: 50, blocks_per_minute: 600, backlog_per_hour: 10_000, quorum: 1 }
     }
 }
 

@@ -37,6 +37,66 @@ pub enum BlockState {
     Suspended(Protected),
     /// Enforcement is switched off.
     Off,
+    /// The fleet says so, and this node does not follow.
+    Withheld(Withheld),
+}
+
+named! {
+    /// Why this node does not enforce what the fleet says.
+    Withheld {
+        /// The prefix is wider than is sane, or than any order may be.
+        TooWide = "too_wide",
+        /// A member speaks as if it were an operator.
+        NotAnOperator = "not_an_operator",
+        /// A private address means another host elsewhere.
+        Private = "private",
+        /// The origin's own host is the offender: its targets are not to blame.
+        Outbound = "outbound",
+        /// An anomaly alone never blocks.
+        Isolation = "isolation",
+        /// Nothing proves whose packets these were.
+        NoEvidence = "no_evidence",
+        /// An operator has declared the address to be one that no honest member blocks.
+        Canary = "canary",
+        /// The origin is not believed.
+        Distrusted = "distrusted",
+        /// A person on this node ended it here.
+        Unblocked = "unblocked",
+        /// A person unblocked the target a short time ago.
+        HeldBack = "held_back",
+        /// It is a configured proxy.
+        Proxy = "proxy",
+        /// It is a regular guest of this node, and fewer than two origins prove its offence.
+        Regular = "regular",
+        /// Fewer origins say so than are asked for.
+        Quorum = "quorum",
+        /// Its origin has said much in a short time: its turn comes.
+        Quota = "quota",
+    }
+}
+
+impl Withheld {
+    /// The same for a human being.
+    pub const fn text(self) -> &'static str {
+        match self {
+            Self::TooWide => "the prefix is too wide",
+            Self::NotAnOperator => "a member claims to be an operator: only an operator's key orders",
+            Self::Private => {
+                "a private address means another host elsewhere: it is blocked only within its site"
+            }
+            Self::Outbound => "the origin's own host is the offender: its targets are not blocked",
+            Self::Isolation => "an anomaly alone is reported, never blocked",
+            Self::NoEvidence => "nothing proves whose packets these were",
+            Self::Canary => "a canary: no honest member blocks it",
+            Self::Distrusted => "its origin is not believed",
+            Self::Unblocked => "a person ended it on this node",
+            Self::HeldBack => "a person unblocked the target a short time ago",
+            Self::Proxy => "a configured proxy: others speak through it",
+            Self::Regular => "a regular guest of this node, and fewer than two origins prove the offence",
+            Self::Quorum => "fewer origins say so than this node asks for",
+            Self::Quota => "its origin blocks more in a minute than is taken at once: it is delayed",
+        }
+    }
 }
 
 /// Everything known about an address.

@@ -43,7 +43,7 @@ pub use agent::{Agent, Counters, Effect};
 pub use alert::{Action, Alert};
 pub use block::{Block, BlockId, Origin};
 pub use class::{Class, Detector, Evidence, Strength};
-pub use explain::{BlockState, Explanation, Listed, Outcome};
+pub use explain::{BlockState, Explanation, Listed, Outcome, Withheld};
 pub use features::Features;
 pub use health::{Health, HealthLevel};
 pub use ipnet::IpNet;

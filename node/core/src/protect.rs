@@ -55,6 +55,8 @@ named! {
         Member = "cluster member",
         /// The coordinator.
         Coordinator = "coordinator",
+        /// An operator has declared it to be an address that no honest member blocks.
+        Canary = "canary",
     }
 }
 

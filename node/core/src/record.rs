@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     Action, Alert, Block, BlockId, Class, Detector, Evidence, Features, Origin, Strength, Time, Verdict,
     class::named,
+    fleet::{NodeId, Version},
     order::{Allowed, EnforcementState, Mode},
 };
 
@@ -70,6 +71,19 @@ pub enum Record {
     Lesson(Lesson),
     /// A lesson left the bounded list.
     LessonGone(BlockId),
+    /// How far a member's blocks are believed.
+    Trust(Trust),
+    /// Nothing is held against a member, nor for it.
+    TrustGone(NodeId),
+    /// A person on this node ended what the fleet says of a target.
+    Overruled(Overruled),
+    /// It is over.
+    OverruledGone {
+        /// The target.
+        target: IpNet,
+        /// Who had said so.
+        speaker: Speaker,
+    },
 }
 
 named! {
@@ -91,6 +105,10 @@ named! {
         Alerts = "alerts",
         /// People's corrections.
         Lessons = "lessons",
+        /// How far members are believed.
+        Trust = "trust",
+        /// What of the fleet's word people on this node ended.
+        Overruled = "overruled",
     }
 }
 
@@ -106,6 +124,8 @@ impl Record {
             Self::Enforcement(_) | Self::Mode { .. } => Tree::Switches,
             Self::Alert(_) | Self::AlertGone(_) => Tree::Alerts,
             Self::Lesson(_) | Self::LessonGone(_) => Tree::Lessons,
+            Self::Trust(_) | Self::TrustGone(_) => Tree::Trust,
+            Self::Overruled(_) | Self::OverruledGone { .. } => Tree::Overruled,
         }
     }
 
@@ -126,6 +146,10 @@ impl Record {
             | Self::AlertGone(id)
             | Self::Lesson(Lesson { id, .. })
             | Self::LessonGone(id) => id.0.to_be_bytes().to_vec(),
+            Self::Trust(Trust { node, .. }) | Self::TrustGone(node) => node.0.to_vec(),
+            Self::Overruled(Overruled { target, speaker, .. }) | Self::OverruledGone { target, speaker } => {
+                overruled_key(target, speaker)
+            }
             Self::Enforcement(_) => b"enforcement".to_vec(),
             Self::Mode { .. } => b"mode".to_vec(),
         }
@@ -142,6 +166,8 @@ impl Record {
                 | Self::HeldBackGone(_)
                 | Self::AlertGone(_)
                 | Self::LessonGone(_)
+                | Self::TrustGone(_)
+                | Self::OverruledGone { .. }
         )
     }
 }
@@ -149,6 +175,18 @@ impl Record {
 fn block_key(target: &IpNet, origin: &Origin) -> Vec<u8> {
     let mut key = net_key(target);
     key.extend_from_slice(origin.0.as_bytes());
+    key
+}
+
+fn overruled_key(target: &IpNet, speaker: &Speaker) -> Vec<u8> {
+    let mut key = net_key(target);
+    match speaker {
+        Speaker::Member { node, site } => {
+            key.extend_from_slice(&node.0);
+            key.push(u8::from(*site));
+        }
+        Speaker::Order(id) => key.extend_from_slice(&id.to_be_bytes()),
+    }
     key
 }
 
@@ -253,6 +291,46 @@ pub struct Lesson {
     pub detector: Detector,
     /// The window that misled, where it is still known.
     pub features: Option<Features>,
+}
+
+/// Who says something in the fleet: for one target, what the same speaker says later replaces what it said before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum Speaker {
+    /// A member's detection.
+    Member {
+        /// The member.
+        node: NodeId,
+        /// Whether it says so to its site alone.
+        site: bool,
+    },
+    /// An operator, by the order of this id.
+    Order(u128),
+}
+
+/// What operators have said for and against a member.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Trust {
+    /// The member.
+    pub node: NodeId,
+    /// The orders that called its blocks mistakes, with the times when they were signed; the latest, bounded.
+    pub blames: Vec<(Time, u128)>,
+    /// Since when it is proven to block what no honest member blocks.
+    pub proof: Option<Time>,
+    /// The last order that said whether to believe it: signed when, which, and what.
+    pub word: Option<(Time, u128, bool)>,
+}
+
+/// What of the fleet's word a person on this node ended, here alone.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Overruled {
+    /// The target.
+    pub target: IpNet,
+    /// Who had said so.
+    pub speaker: Speaker,
+    /// Up to which version, where a member had.
+    pub upto: Version,
+    /// How long it has to be remembered.
+    pub until: Time,
 }
 
 #[cfg(test)]

@@ -26,6 +26,8 @@ const fn table(tree: Tree) -> u8 {
         Tree::Switches => 6,
         Tree::Alerts => 7,
         Tree::Lessons => 8,
+        Tree::Trust => 9,
+        Tree::Overruled => 10,
     }
 }
 

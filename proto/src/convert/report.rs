@@ -101,6 +101,7 @@ impl From<BlockState> for wire::block_row::State {
             BlockState::Shadowed => Self::Shadowed(wire::Shadowed {}),
             BlockState::Suspended(protected) => Self::Suspended(protected.into()),
             BlockState::Off => Self::Off(wire::Off {}),
+            BlockState::Withheld(why) => Self::Withheld(wire::Withheld::from(why).into()),
         }
     }
 }
@@ -114,6 +115,7 @@ impl TryFrom<wire::block_row::State> for BlockState {
             State::Shadowed(wire::Shadowed {}) => Self::Shadowed,
             State::Suspended(protected) => Self::Suspended(protected.try_into()?),
             State::Off(wire::Off {}) => Self::Off,
+            State::Withheld(why) => Self::Withheld(name("row.withheld", why)?),
         })
     }
 }

@@ -3,7 +3,8 @@
 use std::{net::IpAddr, time::Duration};
 
 use smartfw_core::{
-    Action, Class, Detector, Evidence, Features, HealthLevel, IpNet, Outcome, Strength, Time, features,
+    Action, Class, Detector, Evidence, Features, HealthLevel, IpNet, Outcome, Strength, Time, Withheld,
+    features,
     order::{EnforcementState, Mode},
     prefix,
     protect::Why,
@@ -67,6 +68,24 @@ mirror!(Why {
     Loopback => Loopback, Unspecified => UnspecifiedAddress, LinkLocal => LinkLocal, Multicast => Multicast,
     Broadcast => Broadcast, Own => Own, Gateway => Gateway, Resolver => Resolver, Dhcp => Dhcp, Ntp => Ntp,
     SshSession => SshSession, AllowList => AllowList, Member => Member, Coordinator => Coordinator,
+    Canary => Canary,
+});
+
+mirror!(Withheld {
+    TooWide,
+    NotAnOperator,
+    Private,
+    Outbound,
+    Isolation,
+    NoEvidence,
+    Canary,
+    Distrusted,
+    Unblocked,
+    HeldBack,
+    Proxy,
+    Regular,
+    Quorum,
+    Quota,
 });
 
 impl From<Coordinator> for wire::Coordinator {

@@ -7,7 +7,7 @@ use prost::Message;
 use smartfw_core::{
     Alert, Block, BlockId, BlockState, Class, Detector, Features, IpNet, Origin, Reason, Service, Subject,
     Time,
-    order::{Allowed, EnforcementState, Mode, Order, Refusal},
+    order::{Allowed, EnforcementState, Mode, Order, Refusal, Withheld},
     protect::{Protected, Why},
     verdict::Protocol,
 };
@@ -47,6 +47,9 @@ fn every_message_survives_the_wire() {
     let suspended = BlockState::Suspended(protected(Why::Gateway));
     for state in [suspended, BlockState::Shadowed, BlockState::Off] {
         survives!(BlockRow, BlockRow { state, ..row() });
+    }
+    for why in Withheld::ALL {
+        survives!(BlockRow, BlockRow { state: BlockState::Withheld(*why), ..row() });
     }
     survives!(Alert, alert(source()));
     let service = Service { address: "2001:db8::1".parse().unwrap(), port: 443, protocol: Protocol::Udp };

@@ -9,7 +9,10 @@ use crate::{
     Alert, BlockId, Service, Strength, Time,
     blocklist::Words,
     enforcement::Change,
+    fleet::{Entry, NodeId},
+    gossip::Audience,
     order::EnforcementState,
+    record::Speaker,
     record::{Record, Sequence},
 };
 
@@ -29,6 +32,8 @@ pub enum Effect {
     Destroy(IpNet),
     /// Tell the sensor what is dropped of the target now: `Sensor::handle_block`.
     Forget(IpNet, Option<Strength>),
+    /// Say this to the fleet: `Gossip::append`. What it rests on is on the disk.
+    Say(Audience, Entry),
     /// A flood of forged sources on this service: see to it that `tcp_syncookies` is on.
     ProtectService(Service),
 }
@@ -45,7 +50,12 @@ pub(super) enum Key {
     Mode,
     Alert(BlockId),
     Lesson(BlockId),
+    Trust(NodeId),
+    Overruled(IpNet, Speaker),
 }
+
+/// Words to the fleet that wait for the disk: as many as detection may have blocks.
+pub(super) const SAYS: usize = 100_000;
 
 /// What follows from a change that was taken: small, because an import of a million brings two million.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -79,6 +89,8 @@ pub(super) struct Outbox {
     pub(super) followups: VecDeque<Followup>,
     records: VecDeque<(Sequence, Key)>,
     reports: VecDeque<(Sequence, Alert)>,
+    /// Targets of which the fleet is to be told, and until when what is taken back would have lasted.
+    says: VecDeque<(Sequence, IpNet, Time)>,
     /// The last number given to a record.
     last: Sequence,
     /// The disk has all records up to this one.
@@ -97,6 +109,7 @@ impl Outbox {
             followups: VecDeque::new(),
             records: VecDeque::new(),
             reports: VecDeque::new(),
+            says: VecDeque::new(),
             last: Sequence(0),
             persisted: Sequence(0),
             owed_since: None,
@@ -121,6 +134,12 @@ impl Outbox {
         self.reports.push_back((self.last, alert));
     }
 
+    /// Queues a word to the fleet behind the records made so far; `false` when the oldest had to go for it.
+    pub(super) fn say(&mut self, target: IpNet, until: Time) -> bool {
+        self.says.push_back((self.last, target, until));
+        self.says.len() <= SAYS || self.says.pop_front().is_none()
+    }
+
     pub(super) fn persisted(&mut self, now: Time, upto: Sequence) {
         self.persisted = self.persisted.max(upto.min(self.last));
         self.owed_since = (self.persisted < self.last).then_some(now);
@@ -136,6 +155,14 @@ impl Outbox {
             return None;
         }
         self.reports.pop_front().map(|(_, alert)| alert)
+    }
+
+    pub(super) fn next_say(&mut self) -> Option<(IpNet, Time)> {
+        let (sequence, ..) = self.says.front()?;
+        if *sequence > self.persisted {
+            return None;
+        }
+        self.says.pop_front().map(|(_, target, until)| (target, until))
     }
 
     pub(super) const fn last(&self) -> Sequence {

@@ -28,6 +28,7 @@ impl Agent {
             self.episodes.next_due(),
             self.rollup.next_due(),
             self.switches.next_due(),
+            self.fleet.next_due(),
         ];
         due.into_iter().min().unwrap_or(Time::NEVER)
     }
@@ -39,6 +40,7 @@ impl Agent {
             self.begin_counting_anew();
         }
         self.seen = now;
+        self.fleet.clock(now);
         if self.poll_timeout() > now {
             return;
         }
@@ -51,6 +53,7 @@ impl Agent {
         }
         while let Some(target) = self.held_back.pop_due(now) {
             self.outbox.persist(now, Key::HeldBack(target));
+            self.rejudge_around(now, &target);
         }
         while let Some((_, pending)) = self.pending.pop_due(now) {
             self.outbox.persist(now, Key::Pending(pending.id));
@@ -62,6 +65,7 @@ impl Agent {
             last_word.into_iter().for_each(|alert| self.publish(now, alert));
         }
         self.rollup.forget(now);
+        self.fleet_due(now);
     }
 
     /// Takes what the host protects now: its own addresses, gateways, resolvers, authenticated sessions. What every
@@ -85,7 +89,9 @@ impl Agent {
         let blocks = self
             .blocks
             .iter()
-            .flat_map(|(target, entries)| entries.iter().map(|held| Key::Block(*target, held.words.clone())));
+            .flat_map(|(target, entries)| entries.iter().map(|held| (*target, held)))
+            .filter(|(_, held)| held.words.said.is_none())
+            .map(|(target, held)| Key::Block(target, held.words.clone()));
         let mut keys: Vec<Key> = blocks.collect();
         keys.extend(self.shield.operators().map(|allowed| Key::Allowed(allowed.target)));
         keys.extend(self.pending.iter().map(|(_, pending)| Key::Pending(pending.id)));
@@ -94,6 +100,7 @@ impl Agent {
         keys.extend([Key::Enforcement, Key::Mode]);
         keys.extend(self.history.iter().map(|alert| Key::Alert(alert.id)));
         keys.extend(self.lessons.iter().map(|lesson| Key::Lesson(lesson.id)));
+        keys.extend(self.fleet.keys());
         keys.into_iter().for_each(|key| self.outbox.persist(now, key));
     }
 
@@ -140,6 +147,7 @@ impl Agent {
         }
         self.proxies = proxies(&config);
         self.config = config;
+        self.rejudge_all(now);
     }
 
     /// The clock was set back: what counts within a span of time would count for ever, or never end. What is blocked

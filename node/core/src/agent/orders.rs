@@ -126,6 +126,7 @@ impl Agent {
             evidence: None,
             level: 1,
             forced,
+            withheld: None,
         };
         self.unconfirmed.remove(&target);
         if forced {
@@ -141,7 +142,8 @@ impl Agent {
             return Err(Refusal::Within { wider: *wider });
         }
         let waiting = self.dequeue_within(now, target);
-        let ended = self.end_within(now, target);
+        let mut ended = self.end_within(now, target);
+        ended.extend(self.overrule(now, target));
         if ended.is_empty() && waiting == 0 {
             return Err(Refusal::NotFound);
         }
@@ -300,18 +302,18 @@ impl Agent {
         waiting.iter().filter(|net| self.dequeue(now, net).is_some()).count()
     }
 
-    /// Ends every block within `target`.
+    /// Ends every block that this node decided upon within `target`.
     fn end_within(&mut self, now: Time, target: IpNet) -> Vec<Block> {
         let targets: Vec<IpNet> = self.blocks.within(&target).copied().collect();
         let mut ended = Vec::new();
         for target in targets {
-            let gone = self.end(now, target, |blocks| blocks.remove_all(&target));
+            let gone = self.end(now, target, |blocks| blocks.remove_local(&target));
             ended.extend(gone.iter().map(|held| held.to_block(target)));
         }
         ended
     }
 
-    fn learn(&mut self, now: Time, lesson: Lesson) {
+    pub(super) fn learn(&mut self, now: Time, lesson: Lesson) {
         let (id, target) = (lesson.id, lesson.target);
         if self.offenders.pardon(&target) {
             self.outbox.persist(now, Key::Offender(target));
@@ -323,11 +325,15 @@ impl Agent {
     }
 
     fn hold_back(&mut self, now: Time, target: IpNet) {
-        let until = now.after(self.config.holdback);
+        self.hold_back_until(now, target, now.after(self.config.holdback));
+    }
+
+    pub(super) fn hold_back_until(&mut self, now: Time, target: IpNet, until: Time) {
         // As many as the allow list: both are made by hand.
         let gone = self.held_back.insert(target, until, self.config.limits.allowed);
         for target in gone.into_iter().chain([target]) {
             self.outbox.persist(now, Key::HeldBack(target));
+            self.rejudge_around(now, &target);
         }
     }
 }

@@ -130,11 +130,14 @@ impl Agent {
         list.extend(self.unenforced());
         list.extend(self.unkept(now));
         list.extend(self.full());
+        list.extend(self.fleet_health());
         list
     }
 
     pub(super) fn listed(&self, target: IpNet, held: &Held) -> Listed {
-        let state = if !self.shield.permits(&target, held) {
+        let state = if let Some(why) = held.withheld {
+            BlockState::Withheld(why)
+        } else if !self.shield.permits(&target, held) {
             self.shield.overlapping(&target).map_or(BlockState::Shadowed, BlockState::Suspended)
         } else if self.in_force(&target).is_some_and(|first| first.id != held.id) {
             BlockState::Shadowed
@@ -144,8 +147,9 @@ impl Agent {
             BlockState::Off
         };
         let unconfirmed = held.forced && self.unconfirmed.contains_key(&target);
+        let origin = crate::Origin(self.origin_of(held));
         Listed {
-            block: held.to_block(target),
+            block: crate::Block { origin, ..held.to_block(target) },
             state,
             forced: held.forced,
             reverts: unconfirmed.then_some(held.expires),
@@ -206,6 +210,6 @@ fn bound(veto: Veto) -> Health {
     health(HealthLevel::Error, String::from(veto.text()), remedy)
 }
 
-fn health(level: HealthLevel, what: String, remedy: &str) -> Health {
+pub(super) fn health(level: HealthLevel, what: String, remedy: &str) -> Health {
     Health { level, what, remedy: remedy.into() }
 }

@@ -57,6 +57,8 @@ impl Agent {
                 let gone = self.lessons.push(lesson);
                 gone.into_iter().for_each(|id| self.outbox.persist(now, Key::Lesson(id)));
             }
+            Record::Trust(trust) => self.fleet.trust.restore(trust),
+            Record::Overruled(overruled) => self.restore_overruled(now, overruled),
             // A store removes these keys; one that keeps such a record all the same changes nothing.
             Record::BlockGone { .. }
             | Record::AllowedGone(_)
@@ -64,7 +66,9 @@ impl Agent {
             | Record::OffenderGone(_)
             | Record::HeldBackGone(_)
             | Record::AlertGone(_)
-            | Record::LessonGone(_) => {}
+            | Record::LessonGone(_)
+            | Record::TrustGone(_)
+            | Record::OverruledGone { .. } => {}
         }
     }
 
@@ -73,6 +77,9 @@ impl Agent {
     pub fn adopt(&mut self, now: Time, entry: Entry) -> bool {
         let Entry { target, strength, expires, note } = entry;
         let target = prefix::canonical_net(target);
+        if self.enforced_before(&target, note.id) {
+            return true;
+        }
         let known = !self.blocks.of(&target).is_empty();
         if known || target.prefix_len() == 0 || expires.is_some_and(|at| at <= now) {
             return true;
@@ -99,6 +106,7 @@ impl Agent {
             evidence,
             level: 1,
             forced: false,
+            withheld: None,
         };
         self.blocks.insert(target, held);
         self.outbox.persist(now, Key::Block(target, words));
@@ -136,5 +144,6 @@ fn as_held(block: Block, forced: bool, words: Arc<Words>) -> Held {
         evidence: block.evidence,
         level: block.level,
         forced,
+        withheld: None,
     }
 }

@@ -19,22 +19,47 @@ pub(super) const CONFIGURED: &str = "configuration file";
 /// The protected prefixes and the allow list.
 #[derive(Clone, Debug)]
 pub(super) struct Shield {
+    /// What every host protects, the members of the fleet, and what this host observed.
     observed: Nets<Protected>,
+    host: ProtectedSet,
+    members: Vec<Protected>,
     allowed: Nets<Allowed>,
     configured: Nets<Allowed>,
+    /// What operators allow for the whole fleet.
+    ordered: Nets<Allowed>,
     /// When operators' entries end.
     ends: BTreeSet<(Time, IpNet)>,
 }
 
 impl Shield {
     pub(super) fn new() -> Self {
-        let observed = with_every_host(ProtectedSet::default());
-        Self { observed, allowed: Nets::new(), configured: Nets::new(), ends: BTreeSet::new() }
+        Self {
+            observed: together(&[], &ProtectedSet::default()),
+            host: ProtectedSet::default(),
+            members: Vec::new(),
+            allowed: Nets::new(),
+            configured: Nets::new(),
+            ordered: Nets::new(),
+            ends: BTreeSet::new(),
+        }
     }
 
     /// Takes what the host observed; what every host protects stays.
     pub(super) fn observe(&mut self, protected: ProtectedSet) {
-        self.observed = with_every_host(protected);
+        self.observed = together(&self.members, &protected);
+        self.host = protected;
+    }
+
+    /// Takes the members of the fleet.
+    pub(super) fn admit(&mut self, members: Vec<Protected>) {
+        self.observed = together(&members, &self.host);
+        self.members = members;
+    }
+
+    /// Takes what operators allow of exactly `target` for the whole fleet; `None` for nothing.
+    pub(super) fn order(&mut self, target: IpNet, allowed: Option<Allowed>) {
+        self.ordered.remove(&target);
+        allowed.into_iter().for_each(|allowed| drop(self.ordered.insert(target, allowed)));
     }
 
     /// Takes loopback for addresses like others, until the host is observed.
@@ -84,6 +109,7 @@ impl Shield {
     pub(super) fn allowed_overlapping(&self, target: &IpNet) -> Option<&Allowed> {
         self.allowed
             .overlapping(target)
+            .chain(self.ordered.overlapping(target))
             .chain(self.configured.overlapping(target))
             .next()
             .map(|(_, entry)| entry)
@@ -91,7 +117,12 @@ impl Shield {
 
     /// The allow list's entry that holds all of `target`: not even a forced block is carried out.
     pub(super) fn allowed_covering(&self, target: &IpNet) -> Option<&Allowed> {
-        self.allowed.covering(target).chain(self.configured.covering(target)).next().map(|(_, entry)| entry)
+        self.allowed
+            .covering(target)
+            .chain(self.ordered.covering(target))
+            .chain(self.configured.covering(target))
+            .next()
+            .map(|(_, entry)| entry)
     }
 
     /// Whether the kernel may be asked to drop `target` on this entry's word. Detection yields to every overlap. A
@@ -120,9 +151,12 @@ impl Shield {
 
     /// The prefixes in which the protected set would differ.
     pub(super) fn difference(&self, protected: &ProtectedSet) -> Vec<IpNet> {
-        let keys = |nets: &Nets<Protected>| nets.iter().map(|(net, _)| *net).collect::<BTreeSet<_>>();
-        let (old, new) = (keys(&self.observed), keys(&with_every_host(protected.clone())));
-        old.symmetric_difference(&new).copied().collect()
+        difference(&self.observed, &together(&self.members, protected))
+    }
+
+    /// The prefixes in which it would differ with these members.
+    pub(super) fn difference_of(&self, members: &[Protected]) -> Vec<IpNet> {
+        difference(&self.observed, &together(members, &self.host))
     }
 
     /// An operator's entry of the allow list.
@@ -140,9 +174,9 @@ impl Shield {
         self.allowed.len()
     }
 
-    /// The whole allow list, operators' entries first.
+    /// The whole allow list: this node's operators' entries, the fleet's, the configuration's.
     pub(super) fn list(&self) -> impl Iterator<Item = &Allowed> {
-        self.allowed.iter().chain(self.configured.iter()).map(|(_, entry)| entry)
+        self.allowed.iter().chain(self.ordered.iter()).chain(self.configured.iter()).map(|(_, entry)| entry)
     }
 
     /// The operators' entries.
@@ -172,13 +206,18 @@ fn pass_around(net: IpNet, lifting: &Nets<()>, passing: &mut BTreeSet<IpNet>) {
     }
 }
 
-fn with_every_host(protected: ProtectedSet) -> Nets<Protected> {
+fn together(members: &[Protected], host: &ProtectedSet) -> Nets<Protected> {
     let mut nets = Nets::new();
     // A more telling reason of the host itself replaces the general one.
-    for entry in ProtectedSet::of_every_host().iter().chain(protected.iter()) {
+    for entry in ProtectedSet::of_every_host().iter().chain(members).chain(host.iter()) {
         nets.insert(entry.net, entry.clone());
     }
     nets
+}
+
+fn difference(old: &Nets<Protected>, new: &Nets<Protected>) -> Vec<IpNet> {
+    let keys = |nets: &Nets<Protected>| nets.iter().map(|(net, _)| *net).collect::<BTreeSet<_>>();
+    keys(old).symmetric_difference(&keys(new)).copied().collect()
 }
 
 pub(super) fn as_protected(allowed: &Allowed) -> Protected {

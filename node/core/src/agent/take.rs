@@ -1,7 +1,7 @@
 //! Effects as the driver takes them: what they say is looked up at that moment, so that the queues stay small and the
 //! latest word wins.
 
-use alloc::string::ToString;
+use alloc::string::{String, ToString};
 
 use ipnet::IpNet;
 
@@ -30,12 +30,17 @@ impl Agent {
                 let (sequence, key) = self.outbox.next_record()?;
                 Some(Effect::Persist(sequence, self.record(key)))
             })
+            .or_else(|| {
+                let (target, until) = self.outbox.next_say()?;
+                let (audience, entry) = self.word(target, until);
+                Some(Effect::Say(audience, entry))
+            })
             .or_else(|| self.outbox.next_report().map(Effect::Report))
     }
 
     /// The kernel's entry for exactly `target`.
     pub(super) fn entry(&self, target: &IpNet) -> Option<Entry> {
-        self.in_force(target).map(|held| as_entry(*target, held))
+        self.in_force(target).map(|held| as_entry(*target, held, self.origin_of(held)))
     }
 
     fn next_change(&mut self) -> Option<Change> {
@@ -92,6 +97,10 @@ impl Agent {
             },
             Key::Alert(id) => self.history.get(id).cloned().map_or(Record::AlertGone(id), Record::Alert),
             Key::Lesson(id) => self.lessons.get(id).cloned().map_or(Record::LessonGone(id), Record::Lesson),
+            Key::Trust(node) => self.fleet.trust.record(&node).map_or(Record::TrustGone(node), Record::Trust),
+            Key::Overruled(target, speaker) => self
+                .overruled_record(target, speaker)
+                .map_or(Record::OverruledGone { target, speaker }, Record::Overruled),
         }
     }
 
@@ -109,11 +118,11 @@ impl Agent {
 }
 
 /// The kernel's view of a block.
-pub(super) fn as_entry(target: IpNet, held: &Held) -> Entry {
+fn as_entry(target: IpNet, held: &Held, origin: String) -> Entry {
     Entry {
         target,
         strength: held.strength,
         expires: (held.expires != Time::NEVER).then_some(held.expires),
-        note: Note { id: held.id, class: held.class, origin: held.words.origin.to_string() },
+        note: Note { id: held.id, class: held.class, origin },
     }
 }

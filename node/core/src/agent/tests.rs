@@ -3,6 +3,11 @@
 mod blast;
 mod decisions;
 mod effects;
+mod fleet;
+mod fleet_limits;
+mod fleet_orders;
+mod fleet_own;
+mod fleet_random;
 mod orders;
 mod protection;
 mod random;
@@ -33,6 +38,8 @@ struct Node {
     kernel: Enforced,
     store: BTreeMap<(Tree, Vec<u8>), Record>,
     reports: Vec<Alert>,
+    /// What was said to the fleet.
+    says: Vec<(crate::gossip::Audience, crate::fleet::Entry)>,
     log: Vec<Effect>,
     second: u64,
     /// Whether the disk works.
@@ -49,8 +56,8 @@ impl Node {
         change(&mut config);
         let agent = Agent::new(config, 42, Time::from_secs(START));
         let kernel = agent.desired();
-        let (store, reports, log) = Default::default();
-        Self { agent, kernel, store, reports, log, second: 0, disk: true }
+        let (store, reports, says, log) = Default::default();
+        Self { agent, kernel, store, reports, says, log, second: 0, disk: true }
     }
 
     fn now(&self) -> Time {
@@ -85,6 +92,7 @@ impl Node {
                         self.keep(record);
                     }
                     Effect::Report(alert) => self.reports.push(alert),
+                    Effect::Say(audience, entry) => self.says.push((audience, entry)),
                     Effect::Destroy(_) | Effect::Forget(..) | Effect::ProtectService(_) => {}
                 }
             }
@@ -193,7 +201,8 @@ impl Node {
         self.store.values().rev().for_each(|record| agent.restore(self.now(), record.clone()));
         let kernel = agent.desired();
         let (store, second) = (self.store.clone(), self.second);
-        Self { agent, kernel, store, reports: Vec::new(), log: Vec::new(), second, disk: true }
+        let (reports, says, log) = Default::default();
+        Self { agent, kernel, store, reports, says, log, second, disk: true }
     }
 }
 

@@ -94,10 +94,12 @@ impl Agent {
             evidence: verdict.evidence,
             level,
             forced: false,
+            withheld: None,
         };
         let block = held.to_block(target);
         self.changing(target, |blocks| blocks.insert(target, held));
         self.outbox.persist(now, Key::Block(target, words));
+        self.tell(target, expires);
         *self.counters.made.entry(verdict.class).or_default() += 1;
         self.blast.made(now, target, verdict);
         block
@@ -140,7 +142,7 @@ impl Agent {
 
     fn circumstances(&self, target: &IpNet) -> Circumstances {
         Circumstances {
-            protected: self.shield.overlapping(target),
+            protected: self.shield.overlapping(target).or_else(|| self.fleet.canary_protecting(target)),
             off: !self.switches.on(),
             held_back: self.held_back.until(target).is_some(),
             proxy: self.proxies.overlapping(target).next().map(|(net, ())| *net),
@@ -184,6 +186,7 @@ impl Agent {
         }
         self.changing(target, |blocks| blocks.extend(&target, &node, now.after(soft)));
         self.outbox.persist(now, Key::Block(target, words));
+        self.tell(target, now.after(soft));
     }
 
     /// The whole /64, when enough of its addresses have offended and nobody in it is protected, excused or a proxy.

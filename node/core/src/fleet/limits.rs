@@ -20,3 +20,7 @@ pub const TEXT_BYTES: usize = 256;
 
 /// Versions that one `unblock` may name: what one target can have, times the members that may have said it.
 pub const COVERED: usize = 200;
+
+/// Targets that one order may block: with the longest certificate chain and IPv6 it still fits into [`ENTRY_BYTES`], and
+/// an import of 100,000 needs 391 signatures.
+pub const ORDER_TARGETS: usize = 256;

@@ -25,17 +25,17 @@ pub struct OperatorOrder {
 /// What an operator may order.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum OrderKind {
-    /// Drop a target.
+    /// Drop targets.
     Block {
-        /// The target.
-        target: IpNet,
+        /// The targets; at most [`ORDER_TARGETS`](super::ORDER_TARGETS).
+        targets: Vec<IpNet>,
         /// For how long; `None` for ever.
         duration: Option<Duration>,
         /// What for.
         class: Class,
         /// Why, in the operator's words; at most [`TEXT_BYTES`](super::TEXT_BYTES).
         reason: String,
-        /// Also where it is wide or protected, but never another node's own addresses, gateway or sessions.
+        /// Also where a target is wide, but never what a node protects.
         force: bool,
     },
     /// Never drop a target.

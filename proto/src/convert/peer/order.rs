@@ -3,7 +3,7 @@
 use prost::Message;
 use smartfw_core::{
     Time,
-    fleet::{COVERED, ENTRY_BYTES, NodeId, OperatorOrder, OrderKind, TEXT_BYTES, Version},
+    fleet::{COVERED, ENTRY_BYTES, NodeId, ORDER_TARGETS, OperatorOrder, OrderKind, TEXT_BYTES, Version},
 };
 use wire::order_body::Order;
 
@@ -54,21 +54,24 @@ pub fn decode_order(encoded: &[u8]) -> Result<OperatorOrder> {
 
 fn kind_to_wire(kind: &OrderKind) -> Result<Order> {
     Ok(match kind.clone() {
-        OrderKind::Block { target, duration, class, reason, force } => Order::Block(wire::OperatorBlock {
-            target: Some(target.into()),
-            duration: duration.map(nanos),
-            class: wire::Class::from(class).into(),
-            reason: text("order.reason", TEXT_BYTES, reason)?,
-            force,
-        }),
+        OrderKind::Block { targets, duration, class, reason, force } => {
+            within("order.targets", targets.len(), ORDER_TARGETS)?;
+            Order::Block(wire::OperatorBlock {
+                targets: targets.into_iter().map(wire::Prefix::from).collect(),
+                duration: duration.map(nanos),
+                class: wire::Class::from(class).into(),
+                reason: text("order.reason", TEXT_BYTES, reason)?,
+                force,
+            })
+        }
         OrderKind::Allow { target, duration, comment } => Order::Allow(wire::OperatorAllow {
             target: Some(target.into()),
             duration: duration.map(nanos),
             comment: text("order.comment", TEXT_BYTES, comment)?,
         }),
         OrderKind::Unblock { target, covers, orders, hold, false_positive } => {
-            within("order.covers", covers.len())?;
-            within("order.orders", orders.len())?;
+            within("order.covers", covers.len(), COVERED)?;
+            within("order.orders", orders.len(), COVERED)?;
             let covered = |(origin, version): (NodeId, Version)| wire::Covered {
                 origin: origin.0.to_vec(),
                 version: Some(version.into()),
@@ -94,9 +97,11 @@ fn kind_to_wire(kind: &OrderKind) -> Result<Order> {
 
 fn kind(order: Order) -> Result<OrderKind> {
     Ok(match order {
-        Order::Block(wire::OperatorBlock { target: net, duration, class, reason, force }) => {
+        Order::Block(wire::OperatorBlock { targets, duration, class, reason, force }) => {
+            within("order.targets", targets.len(), ORDER_TARGETS)?;
+            let net = |net| target("order.targets", Some(net));
             OrderKind::Block {
-                target: target("order.target", net)?,
+                targets: targets.into_iter().map(net).collect::<Result<_>>()?,
                 duration: durations(duration),
                 class: name("order.class", class)?,
                 reason: text("order.reason", TEXT_BYTES, reason)?,
@@ -122,8 +127,8 @@ fn kind(order: Order) -> Result<OrderKind> {
 
 fn unblock(unblock: wire::OperatorUnblock) -> Result<OrderKind> {
     let wire::OperatorUnblock { target: net, covers, orders, hold, false_positive } = unblock;
-    within("order.covers", covers.len())?;
-    within("order.orders", orders.len())?;
+    within("order.covers", covers.len(), COVERED)?;
+    within("order.orders", orders.len(), COVERED)?;
     let covered = |wire::Covered { origin, version: at }| {
         Ok((node("order.covers.origin", &origin)?, version("order.covers.version", at)?))
     };
@@ -139,7 +144,7 @@ fn unblock(unblock: wire::OperatorUnblock) -> Result<OrderKind> {
     })
 }
 
-fn within(field: &'static str, length: usize) -> Result<()> {
-    let problem = Problem::TooLong { length, limit: COVERED };
-    if length > COVERED { Err(ConvertError::new(field, problem)) } else { Ok(()) }
+fn within(field: &'static str, length: usize, limit: usize) -> Result<()> {
+    let problem = Problem::TooLong { length, limit };
+    if length > limit { Err(ConvertError::new(field, problem)) } else { Ok(()) }
 }

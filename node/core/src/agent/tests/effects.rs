@@ -7,7 +7,7 @@ fn stage(effect: &Effect) -> u8 {
         Effect::Enforcement(_) | Effect::Enforce(_) => 0,
         Effect::Destroy(_) | Effect::Forget(..) | Effect::ProtectService(_) => 1,
         Effect::Persist(..) => 2,
-        Effect::Report(_) => 3,
+        Effect::Report(_) | Effect::Say(..) => 3,
     }
 }
 

@@ -1,0 +1,273 @@
+//! What this node makes of what the fleet says.
+//!
+//! The logs (`gossip`) say who speaks, under which version and how long it is still to last; here it is decided what
+//! of that is enforced. A member's key speaks for that member alone: its blocks arrive under the log of its own
+//! signature ([`Agent::handle_fleet_block`]), and there is no way for it to end another's, or to allow; operators'
+//! orders arrive verified ([`Agent::handle_fleet_order`]).
+//!
+//! What is held and not enforced has its reason beside it ([`Withheld`](crate::Withheld)). Every reason but the quota is
+//! a function of what is known now, so that the order in which it became known makes no difference; it is judged
+//! anew whenever something that it rests on changes.
+
+mod accept;
+mod blocks;
+mod canaries;
+mod orders;
+mod own;
+mod people;
+mod queries;
+mod quota;
+mod trust;
+
+use alloc::{
+    collections::{BTreeMap, BTreeSet},
+    format,
+    string::{String, ToString},
+    sync::Arc,
+    vec::Vec,
+};
+use core::{net::IpAddr, time::Duration};
+
+use ipnet::IpNet;
+
+use crate::{
+    Time,
+    blocklist::Said,
+    fleet::{NodeId, Version},
+    nets::{ExpiringMap, Nets},
+    prefix,
+    protect::{Protected, Why},
+    record::{Overruled, Speaker},
+};
+
+use super::{Agent, TEXT, clip, effects::Key};
+
+pub use accept::is_private;
+pub use queries::{OrderListed, OriginListed};
+
+/// Members whose names and addresses are known: as many as membership knows.
+const MEMBERS: usize = crate::members::MAX_MEMBERS;
+/// Origins that have blocks here: those of the living members and as many that left.
+const ORIGINS: usize = 2 * MEMBERS;
+/// Regular guests that are known at once: more would be a service for the whole Internet, whose guests the quorum guards.
+pub const REGULARS: usize = 4096;
+/// Before what was not said yet is said: the logs need a moment to tell what was.
+const UNSAID: Duration = Duration::from_secs(10);
+/// What the logs still tell of a block that was taken back, for as long as a disk may take.
+const WITHDRAWN: Duration = Duration::from_secs(600);
+
+/// A member of the fleet, as membership knows it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FleetMember {
+    /// Who.
+    pub id: NodeId,
+    /// Its name: a label, which others may have too.
+    pub name: String,
+    /// Its site.
+    pub site: String,
+    /// Where it is: nobody blocks it there.
+    pub address: IpAddr,
+}
+
+/// The fleet, as this node's control plane knows it.
+#[derive(Clone, Debug)]
+pub(super) struct Fleet {
+    /// Who this is; `None` outside of a fleet, where all else is empty.
+    me: Option<NodeId>,
+    name: String,
+    site: String,
+    /// The time of the last input.
+    now: Time,
+    members: BTreeMap<NodeId, Label>,
+    origins: BTreeMap<NodeId, Source>,
+    /// When those who wait for their quota are looked at.
+    retry_at: Time,
+    pub(super) trust: trust::Ledger,
+    regulars: Nets<()>,
+    orders: orders::Book,
+    canaries: canaries::Canaries,
+    /// What people on this node ended of what is said.
+    overruled: ExpiringMap<(IpNet, Speaker), Overruled>,
+    /// Under which versions the fleet knows this node's blocks.
+    own: BTreeMap<IpNet, Version>,
+    /// Targets that this node has just taken back.
+    withdrawn: ExpiringMap<IpNet, ()>,
+    /// When what was not said yet is said.
+    unsaid_at: Time,
+    counters: Counters,
+}
+
+/// What was not taken.
+#[derive(Clone, Copy, Debug, Default)]
+struct Counters {
+    /// Blocks for which there was no room.
+    blocks: u64,
+    /// Orders for which there was no room, or that nobody may give.
+    orders: u64,
+    /// Members for whom there was no room.
+    members: usize,
+    /// Words to the fleet that the disk did not keep in time.
+    says: u64,
+}
+
+/// What a member is called.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Label {
+    shown: String,
+    site: String,
+}
+
+/// A member that has blocks here.
+#[derive(Clone, Debug, Default)]
+struct Source {
+    blocks: usize,
+    quota: quota::Quota,
+    /// Targets that wait for the quota.
+    waiting: BTreeSet<IpNet>,
+    /// The shared name of its words.
+    said: Option<Arc<Said>>,
+}
+
+impl Fleet {
+    pub(super) const fn new() -> Self {
+        Self {
+            me: None,
+            name: String::new(),
+            site: String::new(),
+            now: Time::ZERO,
+            members: BTreeMap::new(),
+            origins: BTreeMap::new(),
+            retry_at: Time::NEVER,
+            trust: trust::Ledger::new(),
+            regulars: Nets::new(),
+            orders: orders::Book::new(),
+            canaries: canaries::Canaries::new(),
+            overruled: ExpiringMap::new(),
+            own: BTreeMap::new(),
+            withdrawn: ExpiringMap::new(),
+            unsaid_at: Time::NEVER,
+            counters: Counters { blocks: 0, orders: 0, members: 0, says: 0 },
+        }
+    }
+
+    pub(super) fn clock(&mut self, now: Time) {
+        self.now = now;
+    }
+
+    pub(super) fn next_due(&self) -> Time {
+        let due = [
+            self.retry_at,
+            self.unsaid_at,
+            self.orders.next_due(),
+            self.overruled.next_due(),
+            self.withdrawn.next_due(),
+        ];
+        due.into_iter().min().unwrap_or(Time::NEVER)
+    }
+
+    /// The records that a store has to have of it.
+    pub(super) fn keys(&self) -> impl Iterator<Item = Key> {
+        let overruled = self.overruled.iter().map(|((target, speaker), _)| Key::Overruled(*target, *speaker));
+        self.trust.nodes().map(Key::Trust).chain(overruled)
+    }
+
+    /// How many regular guests, origins and overruled words there are.
+    #[cfg(test)]
+    pub(super) fn sizes(&self) -> (usize, usize, usize) {
+        (self.regulars.len(), self.origins.len(), self.overruled.len())
+    }
+
+    /// What a member is called: its name, or the beginning of its key where that is all there is.
+    fn label(&self, node: &NodeId) -> String {
+        match self.members.get(node) {
+            _ if self.me == Some(*node) => self.name.clone(),
+            Some(label) => label.shown.clone(),
+            None => node.to_string(),
+        }
+    }
+}
+
+impl Agent {
+    /// This node is a member of a fleet from now on, as `me`, named `name`, at `site`. Its own blocks that the fleet
+    /// does not know are said in ten seconds, when the logs have told what it does know.
+    pub fn join_fleet(&mut self, now: Time, me: NodeId, name: String, site: String) {
+        self.handle_timeout(now);
+        (self.fleet.me, self.fleet.name, self.fleet.site) = (Some(me), clip(name, TEXT), clip(site, TEXT));
+        self.fleet.unsaid_at = now.after(UNSAID);
+    }
+
+    /// Takes who is in the fleet, without this node: their addresses are protected, and what they say is shown under
+    /// their names. Beyond 4096 they are counted and shown.
+    pub fn handle_members(&mut self, now: Time, mut members: Vec<FleetMember>) {
+        self.handle_timeout(now);
+        members.retain(|member| self.fleet.me != Some(member.id));
+        self.fleet.counters.members = members.len().saturating_sub(MEMBERS);
+        members.truncate(MEMBERS);
+        self.fleet.members = labels(&self.fleet.name, &members);
+        let protected = |member: &FleetMember| Protected {
+            net: prefix::host(member.address),
+            why: Why::Member,
+            detail: self.fleet.label(&member.id),
+        };
+        let protected: Vec<Protected> = members.iter().map(protected).collect();
+        let changed = self.shield.difference_of(&protected);
+        self.reshield(&changed, |shield| shield.admit(protected));
+    }
+
+    /// Takes the sources with long handshake traffic here that nobody suspects; told every ten seconds. At most
+    /// [`REGULARS`], the most faithful first.
+    pub fn handle_regulars(&mut self, now: Time, regulars: Vec<IpAddr>) {
+        self.handle_timeout(now);
+        let nets = |regulars: &Nets<()>| regulars.iter().map(|(net, ())| *net).collect::<BTreeSet<_>>();
+        let mut new = Nets::new();
+        for address in regulars.into_iter().take(REGULARS) {
+            new.insert(prefix::host(address), ());
+        }
+        let changed: Vec<IpNet> =
+            nets(&self.fleet.regulars).symmetric_difference(&nets(&new)).copied().collect();
+        self.fleet.regulars = new;
+        changed.iter().for_each(|net| self.rejudge_around(now, net));
+    }
+
+    /// Lets time pass.
+    pub(super) fn fleet_due(&mut self, now: Time) {
+        if self.fleet.next_due() > now {
+            return;
+        }
+        self.orders_due(now);
+        while let Some(((target, speaker), _)) = self.fleet.overruled.pop_due(now) {
+            self.outbox.persist(now, Key::Overruled(target, speaker));
+            self.rejudge(now, target);
+        }
+        while self.fleet.withdrawn.pop_due(now).is_some() {}
+        self.retry(now);
+        if self.fleet.unsaid_at <= now {
+            self.fleet.unsaid_at = Time::NEVER;
+            self.say_unsaid();
+        }
+    }
+}
+
+/// A name for each member that no other has.
+fn labels(own: &str, members: &[FleetMember]) -> BTreeMap<NodeId, Label> {
+    let mut named: BTreeMap<&str, usize> = BTreeMap::from([(own, 1)]);
+    members.iter().for_each(|member| *named.entry(member.name.as_str()).or_default() += 1);
+    let mut taken: BTreeSet<String> = BTreeSet::from([String::from(own)]);
+    let mut labels = BTreeMap::new();
+    let label =
+        |member: &FleetMember, shown| (member.id, Label { shown, site: clip(member.site.clone(), TEXT) });
+    let alone = |member: &&FleetMember| named.get(member.name.as_str()) == Some(&1);
+    for member in members.iter().filter(alone) {
+        let shown = clip(member.name.clone(), TEXT);
+        taken.insert(shown.clone());
+        labels.extend([label(member, shown)]);
+    }
+    for member in members.iter().filter(|member| !alone(member)) {
+        let name = clip(member.name.clone(), TEXT);
+        let short = format!("{name} ({})", member.id);
+        let shown = if taken.contains(&short) { format!("{name} ({:#})", member.id) } else { short };
+        taken.insert(shown.clone());
+        labels.extend([label(member, shown)]);
+    }
+    labels
+}

@@ -1,0 +1,54 @@
+//! Addresses that no honest member blocks: who does is a liar.
+
+use ipnet::IpNet;
+
+use crate::{Time, nets::Nets};
+
+/// Canaries, with those that were taken back: each is one address that an operator keeps an eye on.
+pub(super) const CANARIES: usize = 1000;
+
+#[derive(Clone, Debug)]
+pub(super) struct Canaries(Nets<Canary>);
+
+/// The last word on an address.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Canary {
+    /// When it was signed, and by which order.
+    pub(super) word: (Time, u128),
+    pub(super) watched: bool,
+    /// When it was signed, by this node's clock.
+    pub(super) born: Time,
+}
+
+impl Canaries {
+    pub(super) const fn new() -> Self {
+        Self(Nets::new())
+    }
+
+    /// Whether there is room for a word on this target.
+    pub(super) fn room(&self, target: &IpNet) -> bool {
+        self.0.get(target).is_some() || self.0.len() < CANARIES
+    }
+
+    /// Takes a word; says whether it is the last one.
+    pub(super) fn insert(&mut self, target: IpNet, canary: Canary) -> bool {
+        if self.0.get(&target).is_some_and(|old| old.word >= canary.word) {
+            return false;
+        }
+        self.0.insert(target, canary);
+        true
+    }
+
+    pub(super) fn remove(&mut self, target: &IpNet) {
+        self.0.remove(target);
+    }
+
+    /// The canary that shares an address with `target`.
+    pub(super) fn overlapping(&self, target: &IpNet) -> Option<(&IpNet, &Canary)> {
+        self.0.overlapping(target).find(|(_, canary)| canary.watched)
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.0.len()
+    }
+}
