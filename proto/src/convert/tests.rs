@@ -6,8 +6,8 @@ use proptest::prelude::*;
 use prost::Message;
 use smartfw_core::{
     Alert, Block, BlockId, BlockState, Class, Detector, Features, IpNet, Origin, Reason, Service, Subject,
-    Time,
-    order::{Allowed, EnforcementState, Mode, Order, Refusal, Withheld},
+    Time, Withheld,
+    order::{Allowed, EnforcementState, Mode, Order, Refusal},
     protect::{Protected, Why},
     verdict::Protocol,
 };
@@ -398,7 +398,7 @@ fn what_is_asked_of_a_cluster_has_limits() {
         wire::CheckTargetsRequest { targets: vec![wire::Prefix::default(); limits::CHUNK + 1], force: false };
     assert_eq!(<(Vec<IpNet>, bool)>::try_from(asked).unwrap_err().field, "check.targets");
     let redeem = wire::RedeemRequest { request: vec![0; limits::CERTIFICATE + 1], ..Default::default() };
-    assert_eq!(crate::convert::Redeeming::try_from(redeem).unwrap_err().field, "redeem.request");
+    assert_eq!(Redeeming::try_from(redeem).unwrap_err().field, "redeem.request");
 }
 
 #[test]
