@@ -344,7 +344,7 @@ fn the_revoked_are_neither_renewed_nor_let_in_again_with_the_same_key() {
 #[test]
 fn a_token_for_another_role_is_told_apart_and_not_used_up() {
     let world = World::new(noon());
-    let (newcomer, token) = (Newcomer::new("alice"), world.token(Role::Operator));
+    let (newcomer, token) = (Newcomer::new("bob"), world.token(Role::Operator));
     let as_node =
         Joining { name: &newcomer.name, request: &newcomer.request, roles: &[Role::Node, Role::Signer] };
     let refused =
