@@ -3,32 +3,60 @@
 //! Every admission and every refusal of somebody who had a real token is a line in the log, with who it was and where
 //! it came from. Who has none is told so and leaves no trace: strangers must not fill the log.
 
+mod renewing;
 mod vault;
 
-use std::{net::SocketAddr, path::PathBuf, sync::Arc};
+use std::{
+    future::Future,
+    io,
+    net::SocketAddr,
+    path::PathBuf,
+    pin::Pin,
+    sync::{Arc, OnceLock},
+};
 
 use smartfw_core::{Time, fleet::NodeId, members::MemberState};
 use smartfw_identity::{
     Current, Joined, Joining, Known, Label, LedgerError, Revocations, Role, SignError, Signer, Token,
-    tls::{PeerInfo, Stranger},
+    tls::{JoinStream, PeerInfo, Stranger},
 };
 use smartfw_proto::{
     convert::{Certificates, Redeemed, Redeeming},
     limits,
-    wire::{self, join_server::Join, renewal_server::Renewal},
+    wire::{
+        self,
+        join_server::{Join, JoinServer},
+        renewal_server::{Renewal, RenewalServer},
+    },
 };
-use tonic::{Request, Response, Status};
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::{Request, Response, Status, service::Routes};
 
-use super::{FleetHandle, MemberView};
+use super::{
+    FleetHandle, MemberView,
+    beside::{Beside, BesideOf, Opened},
+};
 use crate::clock;
 
 pub use vault::Vault;
+
+/// Calls at once on a stranger's connection: it has one thing to ask.
+const CALLS: usize = 2;
+
+/// The desk as it stands beside the streams, and the renewing of our own certificate. `fleet` is set once there is one:
+/// the network that the desk stands in is a part of it.
+pub fn beside(fleet: Arc<OnceLock<FleetHandle>>, vault: Vault) -> BesideOf {
+    Box::new(move |Opened { current, revocations, folder }| {
+        let (current, revocations, folder) = (current.clone(), revocations.clone(), folder.clone());
+        Arc::new(Desk { fleet: fleet.clone(), current, revocations, folder, vault: vault.clone() })
+    })
+}
 
 /// The desk.
 #[derive(Clone)]
 pub struct Desk {
     /// Who has which name.
-    pub fleet: FleetHandle,
+    pub fleet: Arc<OnceLock<FleetHandle>>,
     /// Who we are.
     pub current: Current,
     /// Who was expelled.
@@ -56,7 +84,7 @@ impl Join for Desk {
     ) -> Result<Response<wire::RedeemAnswer>, Status> {
         let from = request.extensions().get::<Stranger>().map(|stranger| stranger.address);
         let asked = read(request.into_inner().try_into()?, from)?;
-        let members = self.fleet.members().await.map_err(|why| Status::unavailable(why.to_string()))?;
+        let members = self.members().await?;
         let seeds = seeds(&members);
         let desk = self.clone();
         let given = tokio::task::spawn_blocking(move || desk.admit(&asked, &members));
@@ -98,7 +126,43 @@ impl Renewal for Desk {
     }
 }
 
+impl Beside for Desk {
+    fn members(&self) -> Routes {
+        if self.welcomes() { Routes::new(RenewalServer::new(self.clone())) } else { Routes::default() }
+    }
+
+    fn welcomes(&self) -> bool {
+        Signer::is_at(&self.folder)
+    }
+
+    fn joiners(
+        &self,
+        strangers: ReceiverStream<io::Result<JoinStream>>,
+    ) -> Pin<Box<dyn Future<Output = ()> + Send>> {
+        let desk = self.clone();
+        Box::pin(async move {
+            let renewing = renewing::forever(desk.clone());
+            if !desk.welcomes() {
+                return renewing.await;
+            }
+            let server = tonic::transport::Server::builder()
+                .concurrency_limit_per_connection(CALLS)
+                .add_service(JoinServer::new(desk).max_decoding_message_size(limits::PEER_MESSAGE))
+                .serve_with_incoming(strangers);
+            let (served, ()) = tokio::join!(server, renewing);
+            if let Err(why) = served {
+                tracing::error!(%why, "nobody can join any more: restart the node");
+            }
+        })
+    }
+}
+
 impl Desk {
+    async fn members(&self) -> Result<Vec<MemberView>, Status> {
+        let fleet = self.fleet.get().ok_or_else(|| Status::unavailable("the signer is starting"))?;
+        fleet.members().await.map_err(|why| Status::unavailable(why.to_string()))
+    }
+
     fn admit(&self, asked: &Asked, members: &[MemberView]) -> Result<(Certificates, Time), Status> {
         let now = clock::now();
         let signer = self.signer(now)?;
