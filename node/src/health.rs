@@ -42,6 +42,10 @@ pub enum Matter {
     Routing,
     /// The configuration.
     Configuration,
+    /// This node's part in its fleet.
+    Fleet,
+    /// What it says to the fleet, and the fleet to it.
+    FleetLog,
 }
 
 /// The health list: threads write to it, `status` reads it.

@@ -13,7 +13,7 @@ mod watched;
 
 use std::{
     io::IsTerminal as _,
-    sync::{Arc, atomic::AtomicBool, mpsc},
+    sync::{Arc, Mutex, atomic::AtomicBool, mpsc},
     thread,
     time::{Duration, Instant},
 };
@@ -31,6 +31,7 @@ use crate::{
     driver::Driver,
     enforcement::{Agreement, BootSnapshot, Cutter, Desired, Repairer, Worker},
     files,
+    fleet::{Control, FleetHandle, beside},
     guard::{Guard, Notes},
     health::{Level, Matter},
     inbox::{Input, Inputs},
@@ -90,7 +91,8 @@ fn start(
     let watcher = watcher(config)?;
 
     let (links, inputs) = Links::new(config, vital)?;
-    let mut restored = restore::restore(config, &mut *enforcer, &links.shared)?;
+    let fleet = Arc::new(control(config, &links));
+    let mut restored = restore::restore(config, &mut *enforcer, &fleet, &links.shared)?;
     // Who must not be locked out is known before anything is enforced.
     restored.agent.handle_protected(clock::now(), watcher.observed().protected.clone());
     let deciding = decide(config, &links, restored, inputs, enforcer)?;
@@ -102,6 +104,10 @@ fn start(
             .start(ending.clone(), &links.shared.vital)?,
     );
     threads.extend(deciding.threads);
+    if let Err(error) = fleet.begin() {
+        let what = format!("this node does not talk to its cluster: {error}");
+        crate::fleet::trouble(&links.shared.health, what, "see to it, then restart the node");
+    }
     let watching = Watching::new(config, live, &links);
     let sensor = watching.config.clone();
     let watcher = watched::Watcher::new(config, &links, notifier);
@@ -110,7 +116,8 @@ fn start(
     let reload = reload::reloader(config, sources, &links, &sensor);
     let drops = Arc::new(Drops::new(parts::enforcer(config.enforcer)?));
     serve_metrics(config, shown::Shown { links: links.clone(), drops: drops.clone() });
-    let server = serve(config, &links, drops, reload.clone(), started, socket);
+    let handle = FleetHandle::new(links.inbox.clone(), fleet.clone());
+    let server = serve(config, &links, drops, (reload.clone(), handle), started, socket);
     let state_dir = config.state_dir.clone();
     Ok(Ending {
         links,
@@ -120,10 +127,24 @@ fn start(
         supervisor,
         stop_guard: ending,
         server,
+        fleet,
         threads,
         reload,
         _lock: lock,
     })
+}
+
+/// What opens and closes this node's part in a fleet.
+fn control(config: &NodeConfig, links: &Links) -> Control {
+    Control {
+        state_dir: config.state_dir.clone(),
+        listen: config.listen,
+        inbox: links.inbox.clone(),
+        counters: links.shared.counters.clone(),
+        health: links.shared.health.clone(),
+        beside: Box::new(|_| Arc::new(beside::Nothing)),
+        state: Mutex::default(),
+    }
 }
 
 /// Who decides and who carries out, at work.
@@ -176,6 +197,7 @@ fn decide(
     };
     let driver = Driver {
         agent: restored.agent,
+        brain: restored.brain,
         inputs,
         queue: links.queue.clone(),
         backlog: links.backlog.clone(),
@@ -250,7 +272,7 @@ fn serve(
     config: &NodeConfig,
     links: &Links,
     drops: Arc<Drops>,
-    reload: Reload,
+    (reload, fleet): (Reload, FleetHandle),
     started: Instant,
     mut socket: ControlSocket,
 ) -> tokio::task::JoinHandle<()> {
@@ -270,6 +292,7 @@ fn serve(
         drops,
         facts,
         reload,
+        fleet,
     };
     let connections = socket.connections();
     let server = tonic::transport::Server::builder()

@@ -14,6 +14,8 @@ pub(super) async fn of(service: &Service) -> Result<NodeStatus, Status> {
     health.extend(counted(&service.counters, &seen));
     let lost = service.counters.lost.get();
     let interfaces = facts.interfaces.lock().map_or_else(|_| Vec::new(), |names| names.clone());
+    let fleet = service.fleet.status().await;
+    let (alive, known) = fleet.as_ref().map_or((0, 0), |fleet| (fleet.peers_alive, fleet.peers_known));
     let ask = move |agent: &smartfw_core::Agent, now: smartfw_core::Time| {
         health.extend(agent.health(now));
         health.sort_by_key(|entry| std::cmp::Reverse(entry.level));
@@ -31,9 +33,9 @@ pub(super) async fn of(service: &Service) -> Result<NodeStatus, Status> {
             blocked: agent.block_count() as u64,
             alerts: agent.alerts().count() as u64,
             pending: agent.pending().count() as u64,
-            cluster: None,
-            peers_alive: 0,
-            peers_known: 0,
+            cluster: fleet.map(|fleet| fleet.cluster),
+            peers_alive: alive as u32,
+            peers_known: known as u32,
             coordinator: Coordinator::None,
             models: Vec::new(),
             health,

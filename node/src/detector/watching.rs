@@ -17,8 +17,10 @@ use smartfw_proto::json;
 
 use super::{Board, Feed, Lifeline, feed::News};
 use crate::{
+    chance::seed,
     clock::{self, Pace},
     counters::Counters,
+    fleet,
     inbox::{Inbox, Input},
     logs::{Line, Logs},
 };
@@ -112,14 +114,6 @@ fn own_addresses() -> io::Result<Vec<smartfw_core::IpNet>> {
     Ok(addresses.iter().map(|address| smartfw_core::prefix::host(address.net.addr())).collect())
 }
 
-/// Sixty-four bits that nobody outside can know.
-fn seed() -> io::Result<u64> {
-    use std::io::Read as _;
-    let mut bytes = [0; 8];
-    std::fs::File::open("/dev/urandom")?.read_exact(&mut bytes)?;
-    Ok(u64::from_ne_bytes(bytes))
-}
-
 struct Life<'a> {
     shared: &'a Watching,
     source: Live,
@@ -160,12 +154,27 @@ impl Life<'_> {
         }
     }
 
+    /// What only the fleet together can judge; nobody asks for it outside of one.
+    fn hand_over_weak(&mut self, now: Time) {
+        if !self.shared.counters.fleet.takes_part.is_on() {
+            return;
+        }
+        let mut signs = Vec::new();
+        while let Some(sign) = self.sensor.poll_weak(now) {
+            signs.push(sign);
+        }
+        if !signs.is_empty() {
+            self.shared.inbox.send(Input::Fleet(fleet::Input::Weak(signs)));
+        }
+    }
+
     fn between(&mut self, now: Time) {
         if let Some(news) = self.shared.feed.take() {
             self.hear(now, news);
         }
         self.sensor.handle_timeout(now);
         self.hand_over_verdicts();
+        self.hand_over_weak(now);
         while let Some(report) = self.sensor.poll_window() {
             self.shared.board.window(&report);
             self.shared.logs.write(Line::Traffic(window(&report)));

@@ -29,6 +29,7 @@ impl Case {
         let (boot, _) = BootSnapshot::start(folder.path(), Arc::new(|| None), health, &vital).unwrap();
         let driver = Driver {
             agent: Agent::new(PolicyConfig::default(), 1, clock::now()),
+            brain: None,
             inputs,
             queue: Arc::default(),
             backlog: Arc::new(Backlog::new(1000)),

@@ -1,12 +1,6 @@
 //! The fleet, for those who ask and order from outside the driver's thread: the control service above all.
 
-use std::{
-    collections::BTreeMap,
-    net::SocketAddr,
-    path::PathBuf,
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use smartfw_core::{
     Agent, Class, IpNet, Time,
@@ -136,6 +130,11 @@ pub enum FleetRefused {
 }
 
 impl FleetHandle {
+    /// The handle of what `control` opens and the driver behind `inbox` holds.
+    pub const fn new(inbox: Inbox, control: Arc<Control>) -> Self {
+        Self { inbox, control }
+    }
+
     /// What this node takes part in; `None` without a cluster.
     pub async fn status(&self) -> Option<FleetStatus> {
         let links = self.control.connected();
@@ -205,8 +204,16 @@ impl FleetHandle {
         let (control, inbox) = (self.control.clone(), self.inbox.clone());
         let opened = tokio::task::spawn_blocking(move || control.open(Some(&reach)));
         let opening = opened.await.map_err(|_| FleetRefused::Ending)??;
+        // The driver hears of it before anything of the network.
         inbox.send(Input::Fleet(super::Input::Enter(Box::new(opening), reply)));
-        waited(LONG, answer).await?
+        let entered = waited(LONG, answer).await.and_then(|entered| entered);
+        if let Err(refused) = entered {
+            self.control.close(false)?;
+            return Err(refused);
+        }
+        let control = self.control.clone();
+        let begun = tokio::task::spawn_blocking(move || control.begin()).await;
+        begun.map_err(|_| FleetRefused::Ending)?.map_err(|error| FleetRefused::System(error.to_string()))
     }
 
     /// Says good-bye and takes part no more. The identity is put aside; what is blocked stays blocked until it ends.

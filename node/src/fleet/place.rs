@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 pub const FOLDER: &str = "identity";
 const REACH: &str = "reach.json";
 /// Addresses to ask for members: a person types them.
-pub const SEEDS: usize = 64;
+pub(super) const SEEDS: usize = 64;
 /// Bytes of the file: 64 addresses and some.
 const LONGEST: u64 = 16 << 10;
 
@@ -21,7 +21,7 @@ const LONGEST: u64 = 16 << 10;
 pub struct Reach {
     /// Where others reach this member; `None`: the address that leads to them, with the port that is listened on.
     pub advertise: Option<SocketAddr>,
-    /// Addresses to ask for members while none are remembered; at most [`SEEDS`].
+    /// Addresses to ask for members while none are remembered; at most 64.
     pub seeds: Vec<SocketAddr>,
 }
 
