@@ -13,6 +13,7 @@ mod codec;
 mod control;
 mod dial;
 mod handle;
+pub mod joining;
 mod keys;
 mod links;
 mod network;

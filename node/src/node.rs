@@ -13,7 +13,7 @@ mod watched;
 
 use std::{
     io::IsTerminal as _,
-    sync::{Arc, Mutex, atomic::AtomicBool, mpsc},
+    sync::{Arc, Mutex, Weak, atomic::AtomicBool, mpsc},
     thread,
     time::{Duration, Instant},
 };
@@ -22,16 +22,22 @@ use anyhow::{Context as _, anyhow};
 use smartfw_config::{EnforcerKind, LogFormat, NodeConfig, Sources};
 use smartfw_enforce::{DryRun, Enforcer, Surplus, snapshot};
 use smartfw_host::{HostConfig, Watcher};
-use smartfw_proto::{limits, wire::control_server::ControlServer};
+use smartfw_proto::{
+    limits,
+    wire::{cluster_server::ClusterServer, control_server::ControlServer},
+};
 
 use crate::{
     clock,
-    control::{ControlSocket, Drops, Facts, Reload, Service},
+    control::{ClusterService, ControlSocket, Drops, Facts, Reload, Service},
     detector::Watching,
     driver::Driver,
     enforcement::{Agreement, BootSnapshot, Cutter, Desired, Repairer, Worker},
     files,
-    fleet::{Control, FleetHandle, beside},
+    fleet::{
+        Control, FleetHandle,
+        joining::{self, Vault},
+    },
     guard::{Guard, Notes},
     health::{Level, Matter},
     inbox::{Input, Inputs},
@@ -91,7 +97,8 @@ fn start(
     let watcher = watcher(config)?;
 
     let (links, inputs) = Links::new(config, vital)?;
-    let fleet = Arc::new(control(config, &links));
+    let vault = Vault::default();
+    let fleet = Arc::new_cyclic(|fleet| control(config, &links, (fleet.clone(), vault.clone())));
     let mut restored = restore::restore(config, &mut *enforcer, &fleet, &links.shared)?;
     // Who must not be locked out is known before anything is enforced.
     restored.agent.handle_protected(clock::now(), watcher.observed().protected.clone());
@@ -117,7 +124,7 @@ fn start(
     let drops = Arc::new(Drops::new(parts::enforcer(config.enforcer)?));
     serve_metrics(config, shown::Shown { links: links.clone(), drops: drops.clone() });
     let handle = FleetHandle::new(links.inbox.clone(), fleet.clone());
-    let server = serve(config, &links, drops, (reload.clone(), handle), started, socket);
+    let server = serve(config, &links, drops, (reload.clone(), handle, vault), started, socket);
     let state_dir = config.state_dir.clone();
     Ok(Ending {
         links,
@@ -135,14 +142,14 @@ fn start(
 }
 
 /// What opens and closes this node's part in a fleet.
-fn control(config: &NodeConfig, links: &Links) -> Control {
+fn control(config: &NodeConfig, links: &Links, (fleet, vault): (Weak<Control>, Vault)) -> Control {
     Control {
         state_dir: config.state_dir.clone(),
         listen: config.listen,
         inbox: links.inbox.clone(),
         counters: links.shared.counters.clone(),
         health: links.shared.health.clone(),
-        beside: Box::new(|_| Arc::new(beside::Nothing)),
+        beside: joining::beside(links.inbox.clone(), fleet, vault),
         state: Mutex::default(),
     }
 }
@@ -272,7 +279,7 @@ fn serve(
     config: &NodeConfig,
     links: &Links,
     drops: Arc<Drops>,
-    (reload, fleet): (Reload, FleetHandle),
+    (reload, fleet, vault): (Reload, FleetHandle, Vault),
     started: Instant,
     mut socket: ControlSocket,
 ) -> tokio::task::JoinHandle<()> {
@@ -294,10 +301,12 @@ fn serve(
         reload,
         fleet,
     };
+    let cluster = ClusterService { service: service.clone(), vault };
     let connections = socket.connections();
     let server = tonic::transport::Server::builder()
         .concurrency_limit_per_connection(CALLS)
         .add_service(ControlServer::new(service).max_decoding_message_size(limits::MESSAGE))
+        .add_service(ClusterServer::new(cluster).max_decoding_message_size(limits::MESSAGE))
         .serve_with_incoming(connections);
     let vital = links.shared.vital.clone();
     tokio::spawn(async move {

@@ -14,15 +14,13 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, transport::server::UdsConnectInfo};
 
 use super::service::Service;
-use crate::fleet::{FleetHandle, FleetRefused, joining::Vault};
+use crate::fleet::{FleetRefused, joining::Vault};
 
 /// The service.
 #[derive(Clone)]
 pub struct ClusterService {
     /// The node.
     pub service: Service,
-    /// Its part in the fleet.
-    pub fleet: FleetHandle,
     /// Where the root is while signers are made.
     pub vault: Vault,
 }
@@ -41,7 +39,7 @@ impl Cluster for ClusterService {
     ) -> Result<Response<wire::FoundAnswer>, Status> {
         of_root(&request, "make a cluster")?;
         let founding = Founding::try_from(request.into_inner())?;
-        let founded = membership::found(&self.fleet, &self.service.facts.node, founding).await?;
+        let founded = membership::found(&self.service.fleet, &self.service.facts.node, founding).await?;
         Ok(Response::new(founded.into()))
     }
 
@@ -51,7 +49,7 @@ impl Cluster for ClusterService {
     ) -> Result<Response<wire::InviteAnswer>, Status> {
         of_root(&request, "give out tokens")?;
         let invite = Invite::try_from(request.into_inner())?;
-        let invited = membership::invite(&self.fleet, &self.vault, invite).await?;
+        let invited = membership::invite(&self.service.fleet, &self.vault, invite).await?;
         Ok(Response::new(invited.into()))
     }
 
@@ -61,7 +59,7 @@ impl Cluster for ClusterService {
     ) -> Result<Response<wire::EnterAnswer>, Status> {
         of_root(&request, "join a cluster")?;
         let entering = Entering::try_from(request.into_inner())?;
-        let entered = membership::enter(&self.fleet, &self.service.facts.node, entering).await?;
+        let entered = membership::enter(&self.service.fleet, &self.service.facts.node, entering).await?;
         Ok(Response::new(entered.into()))
     }
 
@@ -70,7 +68,7 @@ impl Cluster for ClusterService {
         request: Request<wire::LeaveRequest>,
     ) -> Result<Response<wire::LeaveAnswer>, Status> {
         of_root(&request, "leave the cluster")?;
-        let cluster = membership::leave(&self.fleet, request.into_inner().force).await?;
+        let cluster = membership::leave(&self.service.fleet, request.into_inner().force).await?;
         self.vault.clear();
         Ok(Response::new(wire::LeaveAnswer { cluster }))
     }
@@ -91,7 +89,7 @@ impl Cluster for ClusterService {
         if origin.as_ref().is_some_and(|name| name.len() > limits::NAME) {
             return Err(Status::invalid_argument("the origin's name is too long"));
         }
-        Ok(Response::new(lists::blocks(self.fleet.clone(), origin)))
+        Ok(Response::new(lists::blocks(self.service.fleet.clone(), origin)))
     }
 
     async fn list_orders(
@@ -124,8 +122,8 @@ impl Cluster for ClusterService {
 
     async fn give(&self, request: Request<wire::GiveRequest>) -> Result<Response<wire::GiveAnswer>, Status> {
         let given = Given::try_from(request.into_inner())?;
-        orders::give(&self.fleet, given.orders).await?;
-        let members = self.fleet.status().await.map_or(1, |status| status.peers_alive + 1);
+        orders::give(&self.service.fleet, given.orders).await?;
+        let members = self.service.fleet.status().await.map_or(1, |status| status.peers_alive + 1);
         Ok(Response::new(wire::GiveAnswer { members: members.try_into().unwrap_or(u32::MAX) }))
     }
 
@@ -135,8 +133,8 @@ impl Cluster for ClusterService {
     ) -> Result<Response<wire::RevokeAnswer>, Status> {
         let Given { orders, revocations } = Given::try_from(request.into_inner())?;
         // Who is expelled is kept out at once; that its word is void may follow.
-        let expelled = self.fleet.revoke(revocations).await.map_err(|why| refusal(&why))?;
-        orders::give(&self.fleet, orders).await?;
+        let expelled = self.service.fleet.revoke(revocations).await.map_err(|why| refusal(&why))?;
+        orders::give(&self.service.fleet, orders).await?;
         Ok(Response::new(wire::RevokeAnswer { expelled: expelled.len().try_into().unwrap_or(u32::MAX) }))
     }
 }

@@ -12,7 +12,7 @@ use std::{
     net::SocketAddr,
     path::PathBuf,
     pin::Pin,
-    sync::{Arc, OnceLock},
+    sync::{Arc, Weak},
 };
 
 use smartfw_core::{Time, fleet::NodeId, members::MemberState};
@@ -33,30 +33,32 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, service::Routes};
 
 use super::{
-    FleetHandle, MemberView,
+    Control, FleetHandle, MemberView,
     beside::{Beside, BesideOf, Opened},
 };
-use crate::clock;
+use crate::{clock, inbox::Inbox};
 
 pub use vault::Vault;
 
 /// Calls at once on a stranger's connection: it has one thing to ask.
 const CALLS: usize = 2;
 
-/// The desk as it stands beside the streams, and the renewing of our own certificate. `fleet` is set once there is one:
-/// the network that the desk stands in is a part of it.
-pub fn beside(fleet: Arc<OnceLock<FleetHandle>>, vault: Vault) -> BesideOf {
+/// The desk as it stands beside the streams of a network of `control`'s, and the renewing of our own certificate.
+pub fn beside(inbox: Inbox, control: Weak<Control>, vault: Vault) -> BesideOf {
     Box::new(move |Opened { current, revocations, folder }| {
         let (current, revocations, folder) = (current.clone(), revocations.clone(), folder.clone());
-        Arc::new(Desk { fleet: fleet.clone(), current, revocations, folder, vault: vault.clone() })
+        let (inbox, control, vault) = (inbox.clone(), control.clone(), vault.clone());
+        Arc::new(Desk { inbox, control, current, revocations, folder, vault })
     })
 }
 
 /// The desk.
 #[derive(Clone)]
 pub struct Desk {
-    /// Who has which name.
-    pub fleet: Arc<OnceLock<FleetHandle>>,
+    /// The way to who knows who has which name.
+    pub inbox: Inbox,
+    /// What the network that the desk stands in is a part of.
+    pub control: Weak<Control>,
     /// Who we are.
     pub current: Current,
     /// Who was expelled.
@@ -159,8 +161,11 @@ impl Beside for Desk {
 
 impl Desk {
     async fn members(&self) -> Result<Vec<MemberView>, Status> {
-        let fleet = self.fleet.get().ok_or_else(|| Status::unavailable("the signer is starting"))?;
-        fleet.members().await.map_err(|why| Status::unavailable(why.to_string()))
+        let control = self.control.upgrade().ok_or_else(|| Status::unavailable("the signer is ending"))?;
+        FleetHandle::new(self.inbox.clone(), control)
+            .members()
+            .await
+            .map_err(|why| Status::unavailable(why.to_string()))
     }
 
     fn admit(&self, asked: &Asked, members: &[MemberView]) -> Result<(Certificates, Time), Status> {

@@ -24,7 +24,7 @@ const WAITING: usize = 4;
 
 /// The members, this node first; without a cluster this node.
 pub(super) async fn nodes(cluster: &ClusterService) -> Result<Vec<ClusterNode>, Status> {
-    let members = cluster.fleet.members().await.map_err(|why| refusal(&why))?;
+    let members = cluster.service.fleet.members().await.map_err(|why| refusal(&why))?;
     if members.is_empty() {
         return Ok(vec![alone(&cluster.service).await?]);
     }

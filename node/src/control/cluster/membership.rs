@@ -12,8 +12,8 @@ use std::{
 
 use smartfw_core::{Time, members::MemberState};
 use smartfw_identity::{
-    Admitted, FoundError, Founding as Found, Identity, Invitation, JoinError, Label, Passphrase,
-    Revocations, Role, Root, Signer, Token, Wish, join, tls::DialError,
+    Admitted, FoundError, Founding as Found, Identity, Invitation, JoinError, Label, Passphrase, Revocations,
+    Role, Root, Signer, Token, Wish, join, tls::DialError,
 };
 use smartfw_proto::view::{Entered, Entering, Founded, Founding, Invite, Invited, OperatorKey};
 use tonic::Status;
@@ -142,7 +142,9 @@ pub(super) async fn enter(fleet: &FleetHandle, node: &str, entering: Entering) -
     .await?;
     fleet.enter(Reach { advertise, seeds: members }).await.map_err(|why| {
         // The token is used up, and what it gave is kept.
-        wrong(format!("the certificate is here, but the node cannot take part: {why}; mend that and restart it"))
+        wrong(format!(
+            "the certificate is here, but the node cannot take part: {why}; mend that and restart it"
+        ))
     })?;
     let known = fleet.members().await.map_or(1, |members| members.len());
     tracing::info!(cluster = %member.name.cluster, id = %member.id, "audit: this node joined a cluster");
@@ -168,7 +170,9 @@ async fn ask(
         let wish = Wish { name, roles: &[Role::Node, Role::Signer], folder };
         match join(*address, token, wish, clock::now()).await {
             Ok(admitted) => return Ok((admitted, *address)),
-            Err(why @ JoinError::Dial(DialError::Connect { .. } | DialError::Slow { .. })) => last = wrong(why),
+            Err(why @ JoinError::Dial(DialError::Connect { .. } | DialError::Slow { .. })) => {
+                last = wrong(why)
+            }
             Err(why) => return Err(wrong(why)),
         }
     }
@@ -262,13 +266,16 @@ fn reachable(text: &str) -> Result<SocketAddr, Status> {
     let address: SocketAddr =
         text.parse().map_err(|_| wrong(format!("{text:?} is no ADDR:PORT, like 10.0.0.11:7470")))?;
     if address.ip().is_unspecified() || address.ip().is_multicast() || address.port() == 0 {
-        return Err(wrong(format!("{address} is not where a peer can reach this node: name one of its addresses")));
+        return Err(wrong(format!(
+            "{address} is not where a peer can reach this node: name one of its addresses"
+        )));
     }
     Ok(address)
 }
 
 async fn resolved(text: &str) -> Result<Vec<SocketAddr>, Status> {
-    let cannot = |why: String| wrong(format!("cannot find {text:?}: {why}; write ADDR:PORT, like 10.0.0.11:7470"));
+    let cannot =
+        |why: String| wrong(format!("cannot find {text:?}: {why}; write ADDR:PORT, like 10.0.0.11:7470"));
     let found = tokio::net::lookup_host(text).await.map_err(|error| cannot(error.to_string()))?;
     let found: Vec<SocketAddr> = found.take(TRIED).collect();
     if found.is_empty() { Err(cannot("it has no address".into())) } else { Ok(found) }
@@ -327,7 +334,9 @@ mod tests {
         let identity = Identity::load(&folder, None).unwrap();
         assert_eq!((identity.id(), identity.member().role), (made.node, Role::Signer));
         assert!(Signer::load(&folder, &identity, clock::now()).is_ok());
-        assert!(Revocations::open(&folder.join(REVOCATIONS), identity.trust().clone()).unreadable().is_none());
+        assert!(
+            Revocations::open(&folder.join(REVOCATIONS), identity.trust().clone()).unreadable().is_none()
+        );
         assert!(Root::import(&made.root, &Passphrase::new("four random words").unwrap()).is_ok());
         let again = make(&folder, &signer, &founding).unwrap_err();
         assert!(again.message().contains("move what is there away"), "{again}");
