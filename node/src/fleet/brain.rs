@@ -187,7 +187,8 @@ impl Brain {
     /// `done`: origins are told, and operators answered.
     pub fn handle_kernel(&mut self, last: enforcement::Ticket, done: enforcement::Ticket, disk: Ticket) {
         let applied = std::mem::take(&mut self.applied);
-        self.confirming.extend(applied.into_iter().map(|((node, site), version)| (last, node, site, version)));
+        self.confirming
+            .extend(applied.into_iter().map(|((node, site), version)| (last, node, site, version)));
         while self.confirming.len() > CONFIRMING {
             self.confirming.pop_front();
         }
@@ -264,7 +265,11 @@ impl Brain {
         let revocations = &self.revocations;
         let known = self.members.keys().members().filter(|member| revocations.check(member).is_err());
         let mut gone: BTreeSet<NodeId> = known.map(|member| member.id).collect();
-        gone.extend(set.iter().map(|revocation| revocation.node).filter(|node| set.is_revoked(node, smartfw_identity::Role::Node)));
+        gone.extend(
+            set.iter()
+                .map(|revocation| revocation.node)
+                .filter(|node| set.is_revoked(node, smartfw_identity::Role::Node)),
+        );
         for node in gone {
             self.expel(now, node);
         }
@@ -289,5 +294,4 @@ impl Brain {
     pub fn now() -> Now {
         Now { steady: clock::steady(), wall: clock::now() }
     }
-
 }

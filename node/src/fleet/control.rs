@@ -234,4 +234,3 @@ fn source(towards: SocketAddr) -> io::Result<IpAddr> {
     socket.connect(towards)?;
     Ok(socket.local_addr()?.ip())
 }
-

@@ -72,7 +72,9 @@ impl Dialler {
         while let Some(Dial { node, address }) = wanted.recv().await {
             if !self.shared.links.is_open(&node) {
                 let dialler = self.clone();
-                tokio::spawn(async move { dialler.dial(address, Expected { id: Some(node), name: None }).await });
+                tokio::spawn(
+                    async move { dialler.dial(address, Expected { id: Some(node), name: None }).await },
+                );
             }
         }
     }

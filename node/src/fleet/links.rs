@@ -137,7 +137,8 @@ fn weight(told: &Told) -> usize {
         + match told {
             Told::Hello(_) => 0,
             Told::Gossip(Message::Runs { runs, .. }) => {
-                let each = |run: &smartfw_core::fleet::SignedRun| run.bytes.len() + run.certificate.len() + SMALL;
+                let each =
+                    |run: &smartfw_core::fleet::SignedRun| run.bytes.len() + run.certificate.len() + SMALL;
                 runs.iter().map(|carried| each(&carried.run)).sum()
             }
             Told::Gossip(Message::Proof(runs)) => runs.0.bytes.len() + runs.1.bytes.len() + (16 << 10),
@@ -153,12 +154,7 @@ fn weight(told: &Told) -> usize {
 }
 
 impl Links {
-    pub(super) fn new(
-        me: NodeId,
-        inbox: Inbox,
-        counters: Arc<Counters>,
-        wanted: mpsc::Sender<Dial>,
-    ) -> Self {
+    pub(super) fn new(me: NodeId, inbox: Inbox, counters: Arc<Counters>, wanted: mpsc::Sender<Dial>) -> Self {
         Self {
             me,
             table: Mutex::default(),
@@ -231,7 +227,9 @@ impl Links {
         self.counters.fleet.streams.set(table.links.len() as u64);
         // Within the lock: nobody hears of a later stream of the same member first.
         self.inbox.send(Input::Fleet(told()));
-        for told in waiting.into_iter().filter(|waiting| waiting.since.elapsed() < WAITS).flat_map(|it| it.told) {
+        for told in
+            waiting.into_iter().filter(|waiting| waiting.since.elapsed() < WAITS).flat_map(|it| it.told)
+        {
             let _ = outbox.send(told);
         }
         Some(number)

@@ -17,12 +17,7 @@ use tokio::{
 };
 
 use super::{
-    Input as FleetInput,
-    beside::Beside,
-    dial::Dialler,
-    links::Dial,
-    service::PeerService,
-    stream::Shared,
+    Input as FleetInput, beside::Beside, dial::Dialler, links::Dial, service::PeerService, stream::Shared,
 };
 use crate::inbox::Input;
 
@@ -81,7 +76,11 @@ impl Network {
             .enable_all()
             .build()?;
         let shared = parts.shared.clone();
-        runtime.block_on(async { serve(parts) })?;
+        {
+            // The caller may itself run within another runtime.
+            let _within = runtime.enter();
+            serve(parts)?;
+        }
         Ok(Self { shared, runtime: Some(runtime) })
     }
 }

@@ -65,7 +65,14 @@ impl Spread {
     }
 
     /// A member's kernel drops everything up to a version.
-    pub(super) fn heard(&mut self, member: NodeId, site: bool, version: Version, now: Time) {
+    pub(super) fn heard(
+        &mut self,
+        member: NodeId,
+        site: bool,
+        version: Version,
+        now: Time,
+        each: impl Fn(Duration),
+    ) {
         let before = self.heard.get(&(member, site)).copied().unwrap_or_default();
         if version <= before {
             return;
@@ -73,8 +80,10 @@ impl Spread {
         self.heard.insert((member, site), version);
         let range = (Excluded((site, before)), Included((site, version)));
         for (_, said) in self.said.range_mut(range) {
+            let took = now.since(said.decided);
+            each(took);
             if said.took.len() < MEMBERS {
-                said.took.insert(member, now.since(said.decided));
+                said.took.insert(member, took);
             }
         }
     }
@@ -115,8 +124,12 @@ mod tests {
         spread.said(false, version(1), net(1), Time::from_secs(11));
         spread.said(false, version(2), net(2), Time::from_secs(11));
         spread.said(true, version(1), net(3), Time::from_secs(11));
-        spread.heard(NodeId([1; 32]), false, version(2), Time::from_secs(12));
-        spread.heard(NodeId([1; 32]), false, version(2), Time::from_secs(20));
+        let heard = std::cell::RefCell::new(Vec::new());
+        for at in [12, 20] {
+            let each = |took: Duration| heard.borrow_mut().push(took.as_secs());
+            spread.heard(NodeId([1; 32]), false, version(2), Time::from_secs(at), each);
+        }
+        assert_eq!(heard.into_inner(), [2, 1]);
         assert_eq!((took(&spread, 1), took(&spread, 2), took(&spread, 3)), (vec![2], vec![1], vec![]));
     }
 

@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
-use crate::counters::Counter;
+use crate::counters::{Counter, Histogram};
 
 /// Something that is so, or not.
 #[derive(Debug, Default)]
@@ -49,4 +49,6 @@ pub struct FleetCounters {
     pub applied: Counter,
     /// Members alive, without this one.
     pub alive: Counter,
+    /// From our decision to a member's word that its kernel drops.
+    pub propagation: Histogram,
 }

@@ -133,7 +133,8 @@ pub(super) async fn listen(
     ours: bool,
 ) {
     let (node, name, address) = (peer.id(), peer.peer.member.name.name.clone(), peer.address);
-    let mut ear = Ear { shared, peer, inbound, closed, number: None, unread: Arc::new(Semaphore::new(UNREAD)) };
+    let mut ear =
+        Ear { shared, peer, inbound, closed, number: None, unread: Arc::new(Semaphore::new(UNREAD)) };
     let ended = ear.listen(outbox.clone(), ours).await;
     outbox.close();
     if let Some(number) = ear.number {

@@ -102,12 +102,17 @@ fn take_part(
         return Ok(None);
     }
     let seed = chance()?;
-    let begun = control.open(None).and_then(|opening| Brain::begin(opening, stored, seed, Brain::now(), agent));
+    let begun =
+        control.open(None).and_then(|opening| Brain::begin(opening, stored, seed, Brain::now(), agent));
     Ok(match begun {
         Ok(brain) => Some(Box::new(brain)),
         Err(refused) => {
             let what = format!("this node takes no part in its cluster: {refused}");
-            fleet::trouble(&shared.health, what, "see to it, then restart the node; until then it guards alone");
+            fleet::trouble(
+                &shared.health,
+                what,
+                "see to it, then restart the node; until then it guards alone",
+            );
             None
         }
     })

@@ -7,7 +7,7 @@ use std::{
 
 use smartfw_core::{
     Agent,
-    fleet::{Verifier as _, VerifiedRun},
+    fleet::{VerifiedRun, Verifier as _},
     gossip::{Config, Gossip, Kept, Limits, Now, Restored, Ticket},
     members::{Card, Members, MembersConfig},
     sums::Sums,

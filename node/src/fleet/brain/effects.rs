@@ -80,7 +80,8 @@ impl Brain {
                 self.aim();
             }
             Effect::Enforced { member, site, version } => {
-                self.spread.heard(member, site, version, now.steady);
+                let propagation = &self.counters.fleet.propagation;
+                self.spread.heard(member, site, version, now.steady, |took| propagation.record(took));
             }
             Effect::Report(report) => self.report(&report),
         }
@@ -123,7 +124,8 @@ impl Brain {
                 return self.counters.fleet.orders_refused.add(1);
             }
         };
-        let carried = order.lasts.zip(remaining).map_or(Duration::ZERO, |(lasts, left)| lasts.saturating_sub(left));
+        let carried =
+            order.lasts.zip(remaining).map_or(Duration::ZERO, |(lasts, left)| lasts.saturating_sub(left));
         let signed = now.wall.since(verified.issued).saturating_sub(TOLERANCE);
         if let OrderKind::Revoke { node } = verified.kind {
             self.expel(now, node);
@@ -141,7 +143,8 @@ impl Brain {
             MembersEffect::Send(Path::Stream(to), bytes) => self.links.send(to, Told::Datagram(bytes)),
             MembersEffect::Up(member) => self.tell("a member is there", &member),
             MembersEffect::Down(member) => {
-                let what = if member.state == MemberState::Left { "a member has left" } else { "a member is dead" };
+                let what =
+                    if member.state == MemberState::Left { "a member has left" } else { "a member is dead" };
                 self.tell(what, &member);
                 // Its stream would only wait for a network that is not there; a new one is opened when it is.
                 self.links.cut(&member.id);
@@ -244,7 +247,11 @@ impl Brain {
     fn report(&self, report: &Report) {
         let (level, what, remedy) = match report {
             Report::EpochRaised { from, to } => {
-                tracing::warn!(from, to, "others knew more of this node than itself: its store was restored, or its key is used twice");
+                tracing::warn!(
+                    from,
+                    to,
+                    "others knew more of this node than itself: its store was restored, or its key is used twice"
+                );
                 return;
             }
             Report::Nonsense { member, what } => {
@@ -258,7 +265,10 @@ impl Brain {
             ),
             Report::DoubleSigned(log) => (
                 Level::Error,
-                format!("{} signed two different things under one number: nothing it says is believed any more", log.origin),
+                format!(
+                    "{} signed two different things under one number: nothing it says is believed any more",
+                    log.origin
+                ),
                 "smartfw-cli cluster revoke it: its key is used twice, or was taken over",
             ),
             Report::OverQuota(log) => (

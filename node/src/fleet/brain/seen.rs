@@ -51,8 +51,8 @@ impl Brain {
         };
         let label = origin.as_ref().map(|origin| origin.label.clone());
         let site = origin.as_ref().and_then(|origin| origin.site.clone());
-        let (blocks, withheld, trust) = origin
-            .map_or((0, BTreeMap::new(), 1.0), |origin| (origin.blocks, origin.withheld, origin.trust));
+        let (blocks, withheld, trust) =
+            origin.map_or((0, BTreeMap::new(), 1.0), |origin| (origin.blocks, origin.withheld, origin.trust));
         MemberView {
             id: *id,
             name: label.unwrap_or_else(|| card.name.clone()),
@@ -137,7 +137,9 @@ impl Brain {
     }
 
     fn own_label(&self, agent: &Agent) -> String {
-        self.labels(agent).remove(&self.me).unwrap_or_else(|| self.current.get().member().name.name.to_string())
+        self.labels(agent)
+            .remove(&self.me)
+            .unwrap_or_else(|| self.current.get().member().name.name.to_string())
     }
 
     fn labels(&self, agent: &Agent) -> BTreeMap<NodeId, String> {
