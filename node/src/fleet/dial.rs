@@ -1,10 +1,10 @@
 //! Dialling: to those a stream is kept to, to those who are gone, to those for whom something waits, to seeds.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     hash::{BuildHasher as _, Hasher as _, RandomState},
     net::SocketAddr,
-    sync::Arc,
+    sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
@@ -37,11 +37,32 @@ const COURTESY: Duration = Duration::from_millis(150);
 /// How long after a stream's end, when nobody says so, it is looked whether it is open.
 const GLANCE: Duration = Duration::from_secs(1);
 
-/// Dials.
+/// Dials, one attempt at a time to each member: what a partition made wait would come through all at once when it heals.
 #[derive(Clone)]
 pub(super) struct Dialler {
     pub(super) shared: Arc<Shared>,
     pub(super) net: Arc<Net>,
+    pub(super) busy: Busy,
+}
+
+/// Addresses that are being dialled.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Busy(Arc<Mutex<BTreeSet<SocketAddr>>>);
+
+/// An attempt under way; ends when dropped.
+struct Attempt(Busy, SocketAddr);
+
+impl Busy {
+    fn begin(&self, address: SocketAddr) -> Option<Attempt> {
+        let begun = self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(address);
+        begun.then(|| Attempt(self.clone(), address))
+    }
+}
+
+impl Drop for Attempt {
+    fn drop(&mut self) {
+        self.0.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.1);
+    }
 }
 
 impl Dialler {
@@ -124,8 +145,9 @@ impl Dialler {
         *before = now;
     }
 
-    /// Opens one stream; it lives on by itself.
+    /// Opens one stream, unless somebody is about to; it lives on by itself.
     async fn dial(&self, address: SocketAddr, expected: Expected) -> Result<(), String> {
+        let Some(_attempt) = self.busy.begin(address) else { return Ok(()) };
         let stream = self.net.dial(address, expected).await.map_err(|error: DialError| error.to_string())?;
         let peer = stream.info().clone();
         let broken = |why: String| format!("{address} broke the connection off: {why}");

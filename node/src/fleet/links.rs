@@ -31,8 +31,9 @@ const WAITS: Duration = Duration::from_secs(5);
 const IDLE: usize = 32;
 /// A stream that nobody keeps and nothing went over for so long is closed.
 const IDLE_FOR: Duration = Duration::from_secs(60);
-/// Two members that dial each other at the same moment have two streams: within this time both close the same one.
-const SAME_MOMENT: Duration = Duration::from_secs(3);
+/// Two members that dial each other at the same moment have two streams: within this time, the longest that an attempt
+/// takes, both close the same one.
+const SAME_MOMENT: Duration = Duration::from_secs(8);
 
 /// Somebody to dial.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

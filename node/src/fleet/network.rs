@@ -17,7 +17,7 @@ use tokio::{
 };
 
 use super::{
-    Input as FleetInput, beside::Beside, dial::Dialler, links::Dial, service::PeerService, stream::Shared,
+    Input as FleetInput, beside::Beside, dial::{Busy, Dialler}, links::Dial, service::PeerService, stream::Shared,
 };
 use crate::inbox::Input;
 
@@ -99,7 +99,7 @@ fn serve(parts: Parts) -> io::Result<()> {
     let (tcp, udp) = (TcpListener::from_std(tcp)?, UdpSocket::from_std(udp)?);
     accept(&shared, &net, tcp, &beside);
     tokio::spawn(receive(shared.clone(), udp));
-    let dialler = Dialler { shared: shared.clone(), net: net.clone() };
+    let dialler = Dialler { shared: shared.clone(), net, busy: Busy::default() };
     tokio::spawn(dialler.clone().follow(shared.links.targets.subscribe()));
     tokio::spawn(dialler.clone().serve(wanted));
     tokio::spawn(dialler.seek(seeds));

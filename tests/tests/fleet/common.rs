@@ -24,7 +24,7 @@ pub(super) const FORM: Duration = Duration::from_secs(20);
 
 /// The wire between the members: a bridge, and an attacker on it.
 pub(super) struct Wire {
-    pub(super) hub: Namespace,
+    _hub: Namespace,
     pub(super) attacker: Namespace,
     pub(super) nodes: Vec<Namespace>,
     pub(super) dir: TempDir,
@@ -63,7 +63,7 @@ impl Wire {
             host("node", format!("n{n}"), lines)
         };
         let nodes = (0..count).map(node).collect();
-        Self { hub, attacker, nodes, dir: tempfile::tempdir().unwrap() }
+        Self { _hub: hub, attacker, nodes, dir: tempfile::tempdir().unwrap() }
     }
 
     /// Cuts a node off, or connects it again.
@@ -85,7 +85,7 @@ impl Wire {
 /// A cluster's authority, and its members' identities.
 pub(super) struct Authority {
     founded: Founded,
-    root: TempDir,
+    _ledger: TempDir,
 }
 
 pub(super) fn now() -> Time {
@@ -98,14 +98,14 @@ fn label(text: &str) -> Label {
 
 impl Authority {
     pub(super) fn found(cluster: &str) -> Self {
-        let root = tempfile::tempdir().unwrap();
+        let ledger = tempfile::tempdir().unwrap();
         let founding = Founding {
             cluster: &label(cluster),
             site: &Label::default_site(),
             signer: &label("signer"),
             operator: &label("operator"),
         };
-        Self { founded: founding.found(root.path(), now()).unwrap(), root }
+        Self { founded: founding.found(ledger.path(), now()).unwrap(), _ledger: ledger }
     }
 
     /// A member's identity.
@@ -130,10 +130,6 @@ impl Authority {
         }
     }
 
-    pub(super) fn operator(&self) -> &Identity {
-        let _ = &self.root;
-        &self.founded.operator
-    }
 }
 
 /// Writes an identity into a node's state folder.
@@ -151,7 +147,6 @@ pub(super) fn equip(identity: &Identity, state: &Path, seeds: &[SocketAddr]) {
 pub(super) struct Fleet<'a> {
     pub(super) wire: &'a Wire,
     pub(super) guards: Vec<Guard<'a>>,
-    pub(super) authority: Authority,
 }
 
 impl Drop for Fleet<'_> {
@@ -167,20 +162,26 @@ impl Drop for Fleet<'_> {
 impl<'a> Fleet<'a> {
     /// Starts a daemon on every host, and waits until each knows all.
     pub(super) fn start(wire: &'a Wire) -> Self {
+        Self::of(wire, wire.nodes.len())
+    }
+
+    /// The same on the first hosts.
+    pub(super) fn of(wire: &'a Wire, count: usize) -> Self {
         let authority = Authority::found("prod");
-        let mut guards = Vec::new();
-        for (n, namespace) in wire.nodes.iter().enumerate() {
-            let guard = Guard::prepare(namespace, &wire.folder(n), "").unwrap();
-            let seeds = [SocketAddr::from((address(0), PORT))];
-            let seeds: &[SocketAddr] = if n == 0 { &[] } else { &seeds };
-            equip(&authority.member(&format!("node-{n}")), &guard.state(), seeds);
-            guards.push(guard);
-        }
-        let mut fleet = Self { wire, guards, authority };
-        (0..wire.nodes.len()).for_each(|n| fleet.launch(n));
-        let took = fleet.formed(wire.nodes.len() - 1);
-        println!("{} members found each other in {took:?}", wire.nodes.len());
+        let mut fleet = Self { wire, guards: Vec::new() };
+        (0..count).for_each(|n| fleet.add(n, &authority));
+        (0..count).for_each(|n| fleet.launch(n));
+        println!("{count} members found each other in {:?}", fleet.formed(count - 1));
         fleet
+    }
+
+    /// Gives the next host an identity.
+    pub(super) fn add(&mut self, node: usize, authority: &Authority) {
+        let guard = Guard::prepare(&self.wire.nodes[node], &self.wire.folder(node), "").unwrap();
+        let seeds = [SocketAddr::from((address(0), PORT))];
+        let seeds: &[SocketAddr] = if node == 0 { &[] } else { &seeds };
+        equip(&authority.member(&format!("node-{node}")), &guard.state(), seeds);
+        self.guards.push(guard);
     }
 
     /// Starts a daemon and waits until it answers.
@@ -269,14 +270,16 @@ impl<'a> Fleet<'a> {
     /// An attack that is proven: many ports asked, after a connection to one that is open.
     pub(super) fn attack(&self, node: usize, from: Ipv4Addr) {
         let victim = address(node);
+        let route = format!("addr replace {from}/24 dev eth0\nroute replace 10.77.0.0/24 dev eth0 src {from}\n");
+        self.wire.attacker.ip(&route).unwrap();
         let service = self.wire.nodes[node]
             .inside(|| TcpListener::bind((victim, 8080)))
             .unwrap()
             .expect("the port is free");
         let scan = move || {
-            let open = connect(from, SocketAddr::from((victim, 8080)));
+            let open = connect(SocketAddr::from((victim, 8080)));
             for port in 1000..1200 {
-                let _ = connect(from, SocketAddr::from((victim, port)));
+                let _ = connect(SocketAddr::from((victim, port)));
             }
             drop(open);
         };
@@ -285,8 +288,7 @@ impl<'a> Fleet<'a> {
     }
 }
 
-/// Connects from one of our addresses, with little patience.
-fn connect(from: Ipv4Addr, to: SocketAddr) -> std::io::Result<TcpStream> {
-    let _ = from;
+/// Connects, with little patience.
+fn connect(to: SocketAddr) -> std::io::Result<TcpStream> {
     TcpStream::connect_timeout(&to, Duration::from_millis(30))
 }
