@@ -13,3 +13,4 @@ pub use cluster::ClusterService;
 pub use drops::Drops;
 pub use service::{Facts, Reload, Service};
 pub use socket::{ControlSocket, SocketError};
+pub(crate) use status::counted;

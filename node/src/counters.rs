@@ -1,8 +1,11 @@
 //! Numbers that every thread may raise and the metrics page shows.
 
 use std::{
-    sync::atomic::{AtomicU64, Ordering::Relaxed},
-    time::Duration,
+    sync::{
+        Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+    time::{Duration, Instant},
 };
 
 use smartfw_core::Class;
@@ -35,6 +38,40 @@ impl Counter {
     }
 }
 
+/// For so long after the last one a person who asks is told of mishaps: long enough to be seen by who comes to look.
+const LATELY: Duration = Duration::from_secs(3600);
+
+/// What should not happen: how often it did, and whether it did lately.
+#[derive(Debug, Default)]
+pub struct Mishaps {
+    count: Counter,
+    last: Mutex<Option<Instant>>,
+}
+
+impl Mishaps {
+    /// It happened `n` times.
+    pub fn add(&self, n: u64) {
+        if n > 0 {
+            self.count.add(n);
+            *self.last() = Some(Instant::now());
+        }
+    }
+
+    /// How often it happened since the start.
+    pub fn get(&self) -> u64 {
+        self.count.get()
+    }
+
+    /// The same, if the last time was a moment ago.
+    pub fn lately(&self) -> Option<u64> {
+        self.last().is_some_and(|last| last.elapsed() < LATELY).then(|| self.get())
+    }
+
+    fn last(&self) -> MutexGuard<'_, Option<Instant>> {
+        self.last.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
 /// Everything that is counted outside the core.
 #[derive(Debug, Default)]
 pub struct Counters {
@@ -43,15 +80,15 @@ pub struct Counters {
     /// Alerts reported (updates of an episode included) by class.
     pub alerts: ByClass,
     /// Verdicts that did not fit into the agent's queue.
-    pub verdicts_dropped: Counter,
+    pub verdicts_dropped: Mishaps,
     /// Log lines that did not fit into the writer's queue.
-    pub lines_dropped: Counter,
+    pub lines_dropped: Mishaps,
     /// Logins that did not fit into the sensor's queue.
-    pub logins_dropped: Counter,
+    pub logins_dropped: Mishaps,
     /// Orders to destroy connections that did not fit into their queue.
-    pub cuts_dropped: Counter,
+    pub cuts_dropped: Mishaps,
     /// Times that the enforcement queue overflowed and the kernel was reconciled as a whole instead.
-    pub enforcement_overflows: Counter,
+    pub enforcement_overflows: Mishaps,
     /// Changes that the kernel has taken.
     pub changes: Counter,
     /// Changes that the kernel refused.
@@ -61,15 +98,17 @@ pub struct Counters {
     /// Connections destroyed.
     pub connections_destroyed: Counter,
     /// Packets that the kernel lost before the sensor saw them.
-    pub lost: Counter,
+    pub lost: Mishaps,
     /// Times that the detector was restarted.
-    pub detector_restarts: Counter,
+    pub detector_restarts: Mishaps,
     /// Records written to disk.
     pub records: Counter,
     /// Commits to disk that failed.
     pub commits_failed: Counter,
     /// Verdicts waiting for the agent.
     pub verdicts_waiting: Counter,
+    /// Lines of traffic waiting for the log.
+    pub traffic_waiting: Counter,
     /// Changes waiting for the kernel.
     pub changes_waiting: Counter,
     /// Records waiting for the disk.
@@ -148,6 +187,17 @@ mod tests {
         assert_eq!(counts[..3], [2, 3, 3]);
         assert_eq!(counts[13], 3);
         assert_eq!(histogram.totals(), (4, 20_000_111));
+    }
+
+    #[test]
+    fn what_happened_long_ago_is_counted_and_no_longer_told() {
+        let mishaps = Mishaps::default();
+        mishaps.add(0);
+        assert_eq!((mishaps.get(), mishaps.lately()), (0, None));
+        mishaps.add(2);
+        assert_eq!(mishaps.lately(), Some(2));
+        *mishaps.last() = Instant::now().checked_sub(LATELY);
+        assert_eq!((mishaps.get(), mishaps.lately()), (2, None));
     }
 
     #[test]

@@ -132,6 +132,7 @@ impl Running {
             Input::Protected(protected) => agent.handle_protected(now, protected),
             Input::Persisted(upto) => self.persisted(now, upto),
             Input::StoreLost => {
+                self.actions.anew();
                 agent.handle_store_lost(now);
                 self.fleet_store_lost();
                 self.drain(now);
@@ -190,7 +191,7 @@ impl Running {
             }
         }
         self.deciding = None;
-        self.actions.finish(now, &self.driver.logs);
+        self.actions.finish(now, &self.driver.counters);
         self.driver.counters.changes_waiting.set(self.driver.queue.len() as u64);
         self.driver.counters.records_waiting.set(self.driver.backlog.len() as u64);
     }
@@ -238,7 +239,6 @@ impl Running {
     fn switch(&self, state: EnforcementState) {
         let detail = self.driver.agent.enforcement_detail();
         let until = detail.now.resume.map(|(_, until)| until);
-        // The order matters: what the next boot does is noted before and after the same change.
         self.driver.boot.changed(BootChange::State(state, until));
         let task = match state {
             EnforcementState::On => Task::On(self.driver.agent.desired()),
@@ -251,7 +251,7 @@ impl Running {
         let value = (!record.removes()).then(|| encode(record));
         batch.rows.push((row_key(record), value));
         batch.upto = sequence;
-        self.actions.record(now, record, &self.driver.logs);
+        self.actions.record(now, sequence, record, &self.driver.counters);
         if let Record::Block(stored) = record {
             self.driver.recent.push(stored.block.target);
         }

@@ -24,7 +24,7 @@ use crate::{
     clock,
     detector::Feed,
     health::{Health, Level, Matter},
-    inbox::{Inbox, Input},
+    inbox::{Inbox, Input, Refused},
     vital::Vital,
 };
 
@@ -148,8 +148,13 @@ impl Notes {
         let waiting = Arc::new(Mutex::new((orders.len(), Some(taken))));
         for order in orders {
             let (notes, waiting) = (self.clone(), waiting.clone());
-            // Refused or not: an unblock of what is not blocked any more is no failure.
-            self.inbox.send(Input::Order(order, Box::new(move |_| notes.answered(&waiting))));
+            let reply = move |result| match result {
+                // They are kept, and carried out anew at the next start.
+                Err(Refused::Unstored) => {}
+                // Refused or not: an unblock of what is not blocked any more is no failure.
+                _ => notes.answered(&waiting),
+            };
+            self.inbox.send(Input::Order(order, Box::new(reply)));
         }
     }
 
@@ -265,6 +270,19 @@ mod tests {
         assert_eq!(kept(), 2);
         allow(Ok(smartfw_core::order::Done::Confirmed));
         assert_eq!(kept(), 0);
+    }
+
+    #[test]
+    fn notes_that_could_not_be_stored_are_kept() {
+        let folder = tempfile::tempdir().unwrap();
+        let (inbox, inputs) = inbox(Arc::default());
+        let notes = Notes::new(folder.path(), inbox, Arc::default());
+        let line = serde_json::to_string(&note(Action::Allow, 0, None)).unwrap() + "\n";
+        std::fs::write(folder.path().join("rescue.jsonl"), line).unwrap();
+        notes.carry_out();
+        let Some(Input::Order(_, reply)) = inputs.wait(Time::ZERO) else { panic!("no order") };
+        reply(Err(Refused::Unstored));
+        assert_eq!(rescue::take_notes(folder.path()).unwrap().notes.len(), 1);
     }
 
     #[test]

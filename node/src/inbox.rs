@@ -38,6 +38,8 @@ pub enum Refused {
     Order(Refusal),
     /// It is decided and stored, and the kernel did not do it, in its words. It is tried again.
     Kernel(String),
+    /// It is carried out, and not stored: too many wait for the disk.
+    Unstored,
 }
 
 impl From<Refusal> for Refused {

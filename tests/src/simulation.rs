@@ -16,6 +16,7 @@ mod liar;
 mod network;
 mod node;
 mod script;
+mod shell;
 mod world;
 
 pub use audit::{Audit, Broken};

@@ -162,7 +162,9 @@ fn surf(stop: &Stop) -> Result<()> {
 /// Reads the counters until the attack was dropped for a while, or is over.
 fn watch(meter: &Meter<'_>, stop: &Stop) -> Result<Option<Duration>> {
     let (mut first_seen, mut first_drop) = (None, None);
-    while !stop.reached() && first_drop.is_none_or(|at: Instant| at.elapsed() < AFTER_DROP) {
+    loop {
+        // A tool whose connections are destroyed may be over before the counters are read again: they are, once more.
+        let over = stop.reached();
         let now = Instant::now();
         let reading = meter.read()?;
         if reading.seen > 0 {
@@ -170,6 +172,9 @@ fn watch(meter: &Meter<'_>, stop: &Stop) -> Result<Option<Duration>> {
         }
         if reading.dropped() > 0 {
             first_drop.get_or_insert(now);
+        }
+        if over || first_drop.is_some_and(|at: Instant| at.elapsed() >= AFTER_DROP) {
+            break;
         }
         thread::sleep(LOOK);
     }

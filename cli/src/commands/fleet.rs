@@ -8,6 +8,7 @@ use smartfw_core::{
     Block, BlockId, Detector, IpNet, Origin, Strength, Time,
     fleet::{COVERED, OrderKind, SignedOrder},
     order::{BlockOrder, Refusal},
+    protect::Why,
 };
 use smartfw_proto::{
     limits,
@@ -87,7 +88,7 @@ impl Fleet {
             check(&mut daemon, vec![target], force).await
         })?;
         if let Some((_, why)) = refusals.first() {
-            return Err(refused(&format!("{target} is not blocked"), why));
+            return Err(Failure::failed(format!("{target} is not blocked: {why}{}", remedy(why))));
         }
         let kind = OrderKind::Block { targets: vec![target], duration, class, reason: reason.clone(), force };
         let (id, signed) = self.operator.sign(kind, duration)?;
@@ -176,6 +177,17 @@ impl Fleet {
             let mut daemon = Daemon::connect(&global.socket).await?;
             give(&mut daemon, orders).await
         })
+    }
+}
+
+/// What to do about a target that no order for the cluster should name, after a semicolon.
+pub(super) const fn remedy(refusal: &Refusal) -> &'static str {
+    match refusal {
+        Refusal::Protected { why: Why::AllowList, .. } => "; take it off the allow list first (allow remove)",
+        Refusal::Protected { .. } => {
+            "; with --force the others block it, and with --local --force this node, for 60 s until you `confirm`"
+        }
+        other => crate::failure::remedy_of_width(other),
     }
 }
 

@@ -92,7 +92,7 @@ async fn send_everywhere(
         let refused = batch.send(&mut daemon, chunk.iter().map(|(_, order)| order.clone()).collect()).await?;
         for (target, why) in &refused {
             let line = chunk.iter().find(|(_, order)| order.target == *target).map(|(line, _)| *line);
-            tally.refuse(line, &format!("{target}: {why}{}", remedy(why)), bar);
+            tally.refuse(line, &format!("{target}: {why}"), bar);
         }
         let bad = |target: &smartfw_core::IpNet| refused.iter().any(|(other, _)| other == target);
         tally.accepted += chunk.iter().filter(|(_, order)| !bad(&order.target)).count() as u64;

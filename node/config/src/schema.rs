@@ -25,6 +25,7 @@ pub(crate) fn walk(v: &mut impl Visitor, config: &mut NodeConfig) {
     general(v, config);
     enforcement(v, config);
     blast(v, &mut config.policy);
+    fleet(v, &mut config.policy);
     detection(v, config);
     let Rules { port_scan, brute_force, slow_dos, http_flood, net_flood } = &mut config.sensor.rules;
     rules::port_scan(v, port_scan);
@@ -197,6 +198,35 @@ fn blast(v: &mut impl Visitor, policy: &mut PolicyConfig) {
         "A source with more of the last hour's established flows than this, per mille, is never hard-blocked.",
         Number(1..=1000),
         &mut blast.flow_share,
+    );
+}
+
+fn fleet(v: &mut impl Visitor, policy: &mut PolicyConfig) {
+    let fleet = &mut policy.fleet;
+    v.section("enforcement.fleet", "What is made of the blocks of other members of the cluster.");
+    v.item(
+        "trust",
+        "A member that is believed less than this, per cent, is shown and not followed.",
+        Number(1..=100),
+        &mut fleet.trust,
+    );
+    v.item(
+        "blocks_per_minute",
+        "New blocks of one member that are followed within a minute; what is more waits for its turn.",
+        Number(1..=1_000_000),
+        &mut fleet.blocks_per_minute,
+    );
+    v.item(
+        "backlog_per_hour",
+        "Blocks older than a minute that are followed of one member within an hour besides: after joining, or a partition.",
+        Number(0..=1_000_000),
+        &mut fleet.backlog_per_hour,
+    );
+    v.item(
+        "quorum",
+        "So many members must agree before a soft block, one of a prefix, or one longer than a day is followed.",
+        Number(1..=100),
+        &mut fleet.quorum,
     );
 }
 

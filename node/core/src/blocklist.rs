@@ -1,6 +1,10 @@
 //! The block list: at most one entry for a target and an origin; what is enforced is the strongest and longest of
 //! a target's entries that is permitted.
 
+#[cfg(test)]
+mod tests;
+mod words;
+
 use alloc::{
     collections::{BTreeMap, BTreeSet},
     string::ToString,
@@ -16,6 +20,9 @@ use crate::{
     nets::Nets,
     record::Speaker,
 };
+
+use words::Texts;
+pub(crate) use words::{Said, Words};
 
 /// One origin's block, small because there may be a million: texts are shared.
 #[derive(Clone, Debug, PartialEq)]
@@ -35,71 +42,6 @@ pub(crate) struct Held {
     pub(crate) forced: bool,
     /// Why it is not enforced although it is held: only the fleet's word is ever withheld.
     pub(crate) withheld: Option<Withheld>,
-}
-
-/// Who says so, and why.
-#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Words {
-    /// Empty where a member of the fleet says so: its name may change.
-    pub(crate) origin: alloc::boxed::Box<str>,
-    pub(crate) reason: alloc::boxed::Box<str>,
-    /// `None` for what was decided on this node.
-    pub(crate) said: Option<Arc<Said>>,
-}
-
-/// Whose word of the fleet it is.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Said {
-    pub(crate) speaker: Speaker,
-    /// Of the version, where a member says so; the sequence is in the block's id.
-    pub(crate) epoch: u64,
-    /// An operator insisted on the width.
-    pub(crate) force: bool,
-}
-
-impl Said {
-    /// The id of what a member says under a sequence: another for every origin, log and epoch, and the sequence can be
-    /// had back.
-    pub(crate) fn id(&self, sequence: u64) -> BlockId {
-        BlockId(sequence.wrapping_add(self.salt()))
-    }
-
-    /// The number under which a member said what has this id.
-    pub(crate) fn version(&self, id: BlockId) -> Version {
-        Version { epoch: self.epoch, sequence: id.0.wrapping_sub(self.salt()) }
-    }
-
-    fn salt(&self) -> u64 {
-        let Speaker::Member { node, site } = &self.speaker else { return 0 };
-        let words = node
-            .0
-            .chunks_exact(8)
-            .map(|chunk| chunk.iter().fold(0u64, |word, byte| word << 8 | u64::from(*byte)));
-        words.chain([self.epoch, u64::from(*site)]).fold(0, |salt: u64, word| {
-            let mixed = (salt ^ word).wrapping_mul(0x9E37_79B9_7F4A_7C15);
-            (mixed ^ (mixed >> 29)).wrapping_mul(0xBF58_476D_1CE4_E5B9)
-        })
-    }
-}
-
-impl Words {
-    /// Whether the same log, the same order or the same node says both: the later word takes the place of the earlier.
-    fn same_speaker(&self, other: &Self) -> bool {
-        match (&self.said, &other.said) {
-            (None, None) => self.origin == other.origin,
-            (Some(one), Some(other)) => one.speaker == other.speaker,
-            _ => false,
-        }
-    }
-
-    fn is_local(&self, origin: &str) -> bool {
-        self.said.is_none() && *self.origin == *origin
-    }
-
-    /// Whose word of the fleet it is.
-    pub(crate) fn speaker(&self) -> Option<&Speaker> {
-        self.said.as_ref().map(|said| &said.speaker)
-    }
 }
 
 impl Held {
@@ -195,7 +137,7 @@ impl BlockList {
         Self {
             nets: Nets::new(),
             deadlines: BTreeSet::new(),
-            texts: Texts { known: BTreeSet::new(), last: None },
+            texts: Texts::new(),
             count: 0,
             automatic: 0,
             members: 0,
@@ -416,99 +358,6 @@ impl BlockList {
             (true, true) => drop(self.forced.insert(*target)),
             (true, false) => drop(self.forced.remove(target)),
             (false, _) => {}
-        }
-    }
-}
-
-/// Origins and reasons, each kept once while many blocks share it.
-#[derive(Clone, Debug)]
-struct Texts {
-    known: BTreeSet<Arc<Words>>,
-    /// The lines of an import follow each other.
-    last: Option<Arc<Words>>,
-}
-
-/// An import has one reason for all its lines, detection has a few alive at a time. When it is full it is emptied:
-/// that costs a copy of each text, nothing else.
-const TEXTS: usize = 1024;
-
-impl Texts {
-    fn shared(&mut self, origin: &str, reason: &str, said: Option<&Arc<Said>>) -> Arc<Words> {
-        let same = |words: &&Arc<Words>| {
-            *words.origin == *origin && *words.reason == *reason && words.said.as_ref() == said
-        };
-        if let Some(last) = self.last.as_ref().filter(same) {
-            return Arc::clone(last);
-        }
-        let words = Words { origin: origin.into(), reason: reason.into(), said: said.cloned() };
-        let words = self.known.get(&words).cloned().unwrap_or_else(|| self.learn(words));
-        self.last = Some(Arc::clone(&words));
-        words
-    }
-
-    fn learn(&mut self, words: Words) -> Arc<Words> {
-        if self.known.len() >= TEXTS {
-            self.known.clear();
-        }
-        let words = Arc::new(words);
-        self.known.insert(Arc::clone(&words));
-        words
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use alloc::format;
-
-    use super::*;
-
-    fn held(list: &mut BlockList, origin: &str, strength: Strength, expires: u64) -> Held {
-        Held {
-            id: BlockId(expires),
-            since: Time::ZERO,
-            expires: Time::from_secs(expires),
-            words: list.words(origin, "why"),
-            confidence: 1.0,
-            class: Class::Manual,
-            strength,
-            detector: Detector::Operator,
-            evidence: None,
-            level: 1,
-            forced: false,
-            withheld: None,
-        }
-    }
-
-    #[test]
-    fn a_block_takes_few_bytes() {
-        assert!(size_of::<Held>() <= 48);
-        assert!(size_of::<Slot>() <= 48, "{}", size_of::<Slot>());
-    }
-
-    #[test]
-    fn one_origin_has_one_entry_and_others_keep_theirs() {
-        let (mut list, target) = (BlockList::new(), "192.0.2.1/32".parse().unwrap());
-        for (origin, expires) in [("a", 10), ("b", 20), ("a", 30)] {
-            let held = held(&mut list, origin, Strength::Hard, expires);
-            list.insert(target, held);
-        }
-        assert_eq!(list.len(), 2);
-        assert_eq!(list.strongest(&target, |_| true).unwrap().expires, Time::from_secs(30));
-        assert_eq!(list.strongest(&target, |held| *held.words.origin == *"b").unwrap().id, BlockId(20));
-        assert_eq!(list.next_due(), Time::from_secs(20));
-        list.expire(&target, Time::from_secs(20));
-        assert_eq!((list.len(), list.next_due()), (1, Time::from_secs(30)));
-        list.remove_local(&target);
-        assert_eq!((list.len(), list.next_due(), list.classes()[&Class::Manual]), (0, Time::NEVER, 0));
-    }
-
-    #[test]
-    fn texts_are_shared_and_bounded() {
-        let mut list = BlockList::new();
-        assert!(Arc::ptr_eq(&list.words("a", "x"), &list.words("a", "x")));
-        for n in 0..3 * TEXTS {
-            list.words("a", &format!("{n}"));
-            assert!(list.texts.known.len() <= TEXTS);
         }
     }
 }

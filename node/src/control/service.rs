@@ -107,7 +107,7 @@ impl Service {
                 "it is decided and stored, but the kernel refused: {why}; it is tried again every two seconds, and smartfw-cli doctor says what is missing"
             ))),
             Ok(Err(_)) => Err(ending()),
-            Err(_) => Err(Status::deadline_exceeded(
+            Err(_) | Ok(Ok(Err(Refused::Unstored))) => Err(Status::deadline_exceeded(
                 "it is carried out, but not yet stored: a restart may forget it; smartfw-cli status shows why",
             )),
         }

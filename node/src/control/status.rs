@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use smartfw_core::{Health, HealthLevel, Time};
+use smartfw_core::{Health, HealthLevel, Time, members::MemberState};
 use smartfw_identity::Role;
 use smartfw_proto::view::{Coordinator, NodeStatus};
 use tonic::Status;
@@ -56,7 +56,8 @@ const ENDS_SOON: Duration = Duration::from_secs(10 * 24 * 3600);
 async fn membership(service: &Service, fleet: Option<&FleetStatus>) -> Vec<Health> {
     let Some(fleet) = fleet else { return Vec::new() };
     let members = service.fleet.members().await.unwrap_or_default();
-    let signers = members.iter().filter(|member| member.role == Some(Role::Signer)).count();
+    let there = members.iter().filter(|member| member.state != MemberState::Left);
+    let signers = there.filter(|member| member.role == Some(Role::Signer)).count();
     judged(fleet, signers, clock::now())
 }
 
@@ -86,49 +87,80 @@ fn judged(fleet: &FleetStatus, signers: usize, now: Time) -> Vec<Health> {
     list
 }
 
-/// What the counters say that a person should know.
-fn counted(counters: &Counters, seen: &Seen) -> Vec<Health> {
-    let tell = |count: u64, what: String, remedy: &str| {
-        (count > 0).then(|| Health { level: HealthLevel::Warn, what, remedy: remedy.to_owned() })
+/// What the counters say that a person should know: what went wrong lately, and how often since the start.
+pub(crate) fn counted(counters: &Counters, seen: &Seen) -> Vec<Health> {
+    let tell = |count: Option<u64>, what: &str, remedy: &str| {
+        let what = count?.to_string() + what;
+        Some(Health { level: HealthLevel::Warn, what, remedy: remedy.to_owned() })
     };
-    let (lost, dropped) = (counters.lost.get(), counters.verdicts_dropped.get());
-    let lines = counters.lines_dropped.get();
-    let restarts = counters.detector_restarts.get();
-    let asymmetric = u64::from(seen.asymmetric);
+    let restarts = counters.detector_restarts.lately().map(|restarts| Health {
+        level: HealthLevel::Warn,
+        what: format!("the detector was started again {restarts} times"),
+        remedy: "look for the reason in the journal, and report it".to_owned(),
+    });
+    let asymmetric = seen.asymmetric.then(|| Health {
+        level: HealthLevel::Warn,
+        what: "most answers of this host leave by another path: rules that need the handshake are off"
+            .to_owned(),
+        remedy: "watch the interface where the answers leave too".to_owned(),
+    });
     [
         tell(
-            lost,
-            format!("{lost} packets were lost before they were seen"),
+            counters.lost.lately(),
+            " packets were lost before they were seen",
             "watch fewer interfaces, or give the host more processor time",
         ),
         tell(
-            dropped,
-            format!("{dropped} verdicts did not fit into their queue"),
+            counters.verdicts_dropped.lately(),
+            " verdicts did not fit into their queue",
             "nothing, if it was one attack; else report it",
         ),
         tell(
-            lines,
-            format!("{lines} log lines did not fit into their queue"),
+            counters.lines_dropped.lately(),
+            " log lines did not fit into their queue",
             "put the logs on a faster disk",
         ),
         tell(
-            restarts,
-            format!("the detector was started again {restarts} times"),
-            "look for the reason in the journal, and report it",
+            counters.logins_dropped.lately(),
+            " logins did not fit into their queue",
+            "nothing: they are judged by packets alone",
         ),
         tell(
-            seen.forgotten,
-            format!("{} sources or connections were forgotten because a table was full", seen.forgotten),
+            counters.cuts_dropped.lately(),
+            " blocked sources keep connections open until they time out; their packets are dropped",
+            "nothing, if it was one import; else report it",
+        ),
+        tell(
+            counters.enforcement_overflows.lately(),
+            " times the queue to the kernel was full, and the kernel was compared as a whole instead",
+            "nothing, if it was one import; else report it",
+        ),
+        tell(
+            seen.forgotten_lately,
+            " sources or connections were forgotten because a table was full",
             "raise [limits] where memory allows",
         ),
-        tell(
-            asymmetric,
-            "most answers of this host leave by another path: rules that need the handshake are off"
-                .to_owned(),
-            "watch the interface where the answers leave too",
-        ),
+        restarts,
+        asymmetric,
     ]
     .into_iter()
     .flatten()
     .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn everything_that_did_not_fit_is_told_of() {
+        let counters = Counters::default();
+        assert_eq!(counted(&counters, &Seen::default()), []);
+        let Counters { verdicts_dropped, lines_dropped, logins_dropped, cuts_dropped, .. } = &counters;
+        let mishaps = [verdicts_dropped, lines_dropped, logins_dropped, cuts_dropped];
+        mishaps.iter().for_each(|mishaps| mishaps.add(3));
+        [&counters.lost, &counters.enforcement_overflows].iter().for_each(|mishaps| mishaps.add(3));
+        let told = counted(&counters, &Seen { forgotten_lately: Some(3), ..Seen::default() });
+        assert_eq!(told.iter().filter(|entry| entry.what.starts_with("3 ")).count(), 7);
+    }
 }

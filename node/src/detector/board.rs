@@ -2,6 +2,7 @@
 
 use std::{
     collections::BTreeMap,
+    mem,
     net::IpAddr,
     sync::{Mutex, MutexGuard, PoisonError},
     time::Duration,
@@ -13,22 +14,29 @@ use smartfw_core::{
     sensor::{SensorStats, WindowReport},
 };
 
+use crate::counters::Mishaps;
+
 /// Windows that are remembered: the live view shows a hundred, an explanation one.
 const MAX_WINDOWS: usize = 4096;
 
 /// An older window says nothing about now.
-const STALE: Duration = Duration::from_secs(60);
+const FRESH: Duration = Duration::from_secs(20);
 
 /// What the sensor shows.
 #[derive(Debug, Default)]
 pub struct Board(Mutex<Inner>);
 
+type Windows = BTreeMap<IpAddr, (Time, Features)>;
+
 #[derive(Debug, Default)]
 struct Inner {
     seen: Seen,
+    forgotten: Mishaps,
     /// The statistics of the running sensor when they were last shown.
     last: SensorStats,
-    windows: BTreeMap<IpAddr, (Time, Features)>,
+    windows: Windows,
+    /// The windows that came before, none of whose sources is among them.
+    older: Windows,
 }
 
 /// Totals since the daemon's start, whatever became of the sensor meanwhile.
@@ -46,8 +54,8 @@ pub struct Seen {
     pub malformed: BTreeMap<&'static str, u64>,
     /// Things forgotten because a table was full.
     pub forgotten: u64,
-    /// Windows and verdicts that were not taken in time.
-    pub untaken: u64,
+    /// The same, if the last was forgotten a moment ago.
+    pub forgotten_lately: Option<u64>,
     /// Remote addresses remembered now.
     pub sources: u64,
     /// Whether our answers leave by another path.
@@ -63,48 +71,48 @@ impl Board {
     /// Takes over what a sensor counted since it last showed it.
     pub fn show(&self, stats: &SensorStats) {
         let mut inner = self.lock();
-        let last = std::mem::replace(&mut inner.last, *stats);
+        let last = mem::replace(&mut inner.last, *stats);
         let seen = &mut inner.seen;
         seen.packets += stats.packets.saturating_sub(last.packets);
         seen.bytes += stats.bytes.saturating_sub(last.bytes);
         seen.suppressed += stats.suppressed.saturating_sub(last.suppressed);
         seen.flows += stats.flows.saturating_sub(last.flows);
-        seen.forgotten += forgotten(stats).saturating_sub(forgotten(&last));
-        seen.untaken += untaken(stats).saturating_sub(untaken(&last));
         for ((kind, now), (_, before)) in stats.malformed_by().zip(last.malformed_by()) {
             *seen.malformed.entry(Malformed::as_str(kind)).or_default() += now.saturating_sub(before);
         }
         seen.sources = stats.sources;
         seen.asymmetric = stats.is_asymmetric();
+        inner.forgotten.add(forgotten(stats).saturating_sub(forgotten(&last)));
     }
 
-    /// Remembers a window; the oldest goes where there are too many.
+    /// Remembers a window; where there are too many the older half goes.
     pub fn window(&self, report: &WindowReport) {
         let mut inner = self.lock();
-        if inner.windows.len() >= MAX_WINDOWS {
-            let now = report.at;
-            inner.windows.retain(|_, (at, _)| now.since(*at) < STALE);
-            if inner.windows.len() >= MAX_WINDOWS {
-                inner.windows.pop_first();
-            }
+        if inner.windows.len() >= MAX_WINDOWS / 2 {
+            inner.older = mem::take(&mut inner.windows);
         }
+        inner.older.remove(&report.source);
         inner.windows.insert(report.source, (report.at, report.features));
     }
 
     /// The totals.
     pub fn seen(&self) -> Seen {
-        self.lock().seen.clone()
+        let inner = self.lock();
+        let (forgotten, forgotten_lately) = (inner.forgotten.get(), inner.forgotten.lately());
+        Seen { forgotten, forgotten_lately, ..inner.seen.clone() }
     }
 
     /// The last window of an address.
     pub fn window_of(&self, source: IpAddr) -> Option<Features> {
-        self.lock().windows.get(&source).map(|(_, features)| *features)
+        let inner = self.lock();
+        inner.windows.get(&source).or_else(|| inner.older.get(&source)).map(|(_, features)| *features)
     }
 
     /// The `count` busiest sources of the last seconds.
     pub fn busiest(&self, now: Time, count: usize) -> Vec<(IpAddr, Features)> {
         let inner = self.lock();
-        let fresh = inner.windows.iter().filter(|(_, (at, _))| now.since(*at) < STALE / 3);
+        let windows = inner.windows.iter().chain(&inner.older);
+        let fresh = windows.filter(|(_, (at, _))| now.since(*at) < FRESH);
         let mut busiest: Vec<_> = fresh.map(|(source, (_, features))| (*source, *features)).collect();
         drop(inner);
         busiest.sort_by(|(_, a), (_, b)| b.packets_per_second.total_cmp(&a.packets_per_second));
@@ -119,10 +127,6 @@ impl Board {
 
 const fn forgotten(stats: &SensorStats) -> u64 {
     stats.forgotten_sources + stats.forgotten_conversations + stats.forgotten_services
-}
-
-const fn untaken(stats: &SensorStats) -> u64 {
-    stats.verdicts_dropped + stats.windows_unlogged
 }
 
 #[cfg(test)]
@@ -153,10 +157,28 @@ mod tests {
             let source = IpAddr::from(std::net::Ipv4Addr::from(n));
             board.window(&WindowReport { at: Time::from_secs(1), source, features });
         }
-        assert_eq!(board.lock().windows.len(), MAX_WINDOWS);
+        let inner = board.lock();
+        assert!(inner.windows.len() + inner.older.len() <= MAX_WINDOWS);
+        drop(inner);
+        let known = |n: u32| board.window_of(std::net::Ipv4Addr::from(n).into()).is_some();
+        assert!(!known(0) && known(MAX_WINDOWS as u32 / 2 + 10), "the oldest go");
         let busiest = board.busiest(Time::from_secs(2), 2);
         assert_eq!(busiest[0].1.packets_per_second, MAX_WINDOWS as f32 + 9.0);
         assert_eq!(busiest.len(), 2);
         assert!(board.busiest(Time::from_secs(100), 2).is_empty());
+    }
+
+    #[test]
+    fn who_came_last_stays_however_low_the_address() {
+        let board = Board::default();
+        let window = |n: u32| {
+            let (at, source) = (Time::from_secs(1), IpAddr::from(std::net::Ipv4Addr::from(n)));
+            board.window(&WindowReport { at, source, features: Features::default() });
+        };
+        (1..=MAX_WINDOWS as u32).for_each(window);
+        window(0);
+        window(MAX_WINDOWS as u32 + 1);
+        assert!(board.window_of(IpAddr::from([0, 0, 0, 0])).is_some());
+        assert_eq!(board.busiest(Time::from_secs(1), MAX_WINDOWS).len(), MAX_WINDOWS / 2 + 2);
     }
 }

@@ -6,14 +6,12 @@ use std::{
     time::{Duration, Instant},
 };
 
-use serde_json::json;
 use smartfw_capture::{CaptureError, Captured, Live, Next, Source as _};
 use smartfw_core::{
     Time,
     config::SensorConfig,
-    sensor::{Sensor, View, WindowReport},
+    sensor::{Sensor, View},
 };
-use smartfw_proto::json;
 
 use super::{Board, Feed, Lifeline, feed::News};
 use crate::{
@@ -177,7 +175,7 @@ impl Life<'_> {
         self.hand_over_weak(now);
         while let Some(report) = self.sensor.poll_window() {
             self.shared.board.window(&report);
-            self.shared.logs.write(Line::Traffic(window(&report)));
+            self.shared.logs.write(Line::Traffic(Box::new(report)));
         }
         if now.as_secs() != self.second {
             self.second = now.as_secs();
@@ -209,12 +207,6 @@ impl Life<'_> {
         let names = self.source.interfaces().iter().map(|interface| interface.name().to_owned()).collect();
         *locked(&self.shared.interfaces) = names;
     }
-}
-
-fn window(report: &WindowReport) -> String {
-    let features = json::features(&report.features);
-    let (time, source) = (json::rfc3339(report.at), report.source.to_string());
-    json!({"kind": "window", "time": time, "source": source, "features": features}).to_string()
 }
 
 fn locked<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {

@@ -40,6 +40,7 @@ impl Running {
     pub(super) fn persisted(&mut self, now: Time, number: u64) {
         let upto = self.stored.persisted(number);
         self.driver.agent.handle_persisted(now, upto.records);
+        self.actions.persisted(upto.records, &self.driver.logs);
         self.waiting.persisted(upto.records);
         if let Some(brain) = &mut self.driver.brain {
             brain.handle_persisted(Brain::now(), upto.logs);

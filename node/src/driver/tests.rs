@@ -1,6 +1,6 @@
 use std::sync::mpsc::Receiver;
 
-use smartfw_core::config::PolicyConfig;
+use smartfw_core::{config::PolicyConfig, order::Order};
 
 use super::*;
 use crate::{
@@ -14,7 +14,9 @@ struct Case {
     inbox: Inbox,
     failures: Receiver<String>,
     thread: JoinHandle<()>,
-    _folder: tempfile::TempDir,
+    log: std::path::PathBuf,
+    logs: JoinHandle<()>,
+    folder: tempfile::TempDir,
 }
 
 impl Case {
@@ -25,7 +27,8 @@ impl Case {
         let (inbox, inputs) = inbox(counters.clone());
         let paths = LogPaths::new(folder.path(), folder.path());
         let limits = Limits { max_size: 1 << 20, keep: 1 };
-        let (logs, _) = Logs::start(&paths, limits, counters.clone(), health.clone(), &vital).unwrap();
+        let (logs, logs_thread) =
+            Logs::start(&paths, limits, counters.clone(), health.clone(), &vital).unwrap();
         let (boot, _) = BootSnapshot::start(folder.path(), Arc::new(|| None), health, &vital).unwrap();
         let driver = Driver {
             agent: Agent::new(PolicyConfig::default(), 1, clock::now()),
@@ -42,7 +45,7 @@ impl Case {
             counters,
         };
         let thread = driver.start(&vital).unwrap();
-        Self { inbox, failures, thread, _folder: folder }
+        Self { inbox, failures, thread, log: paths.alerts, logs: logs_thread, folder }
     }
 }
 
@@ -53,4 +56,22 @@ fn a_dead_driver_is_told_of_and_leaves_nobody_waiting() {
     assert_eq!(case.failures.recv().unwrap(), "the thread `driver` panicked: injected");
     case.thread.join().unwrap();
     assert!(case.inbox.ask(|_, _| ()).is_none());
+}
+
+#[test]
+fn what_was_done_is_logged_once_it_is_stored() {
+    let case = Case::start();
+    let allow =
+        Order::Allow { target: "192.0.2.1/32".parse().unwrap(), duration: None, comment: String::new() };
+    case.inbox.send(Input::Order(allow, Box::new(|_| ())));
+    case.inbox.ask(|_, _| ()).unwrap();
+    std::thread::sleep(std::time::Duration::from_millis(100));
+    assert!(!case.log.exists(), "it may be forgotten yet");
+    case.inbox.send(Input::Persisted(u64::MAX));
+    case.inbox.send(Input::Stop);
+    case.thread.join().unwrap();
+    // With the driver the last who logs is gone.
+    case.logs.join().unwrap();
+    assert!(std::fs::read_to_string(case.log).unwrap().contains("192.0.2.1/32"));
+    drop(case.folder);
 }

@@ -7,11 +7,17 @@ use crate::{
     inbox::{Refused, Reply},
 };
 
-/// Orders carried out by the agent and not yet by kernel and disk. Bounded by the calls that the control service
-/// admits.
+/// Orders that may wait, together with the targets that they touch: six imports at once, or more notes of a rescue than
+/// are ever kept, and some ten megabytes. When a disk refuses for so long that there are more, those who wait longest
+/// have given up.
+const MOST: usize = 100_000;
+
+/// Orders carried out by the agent and not yet by kernel and disk.
 #[derive(Default)]
 pub(super) struct Waiting {
     orders: Vec<Order>,
+    /// Orders and the targets that they touch.
+    size: usize,
     persisted: Sequence,
     enforced: Ticket,
 }
@@ -32,11 +38,35 @@ pub(super) struct Order {
     pub(super) refused: Option<String>,
 }
 
+impl Order {
+    const fn size(&self) -> usize {
+        1 + self.touched.len()
+    }
+
+    fn is_done(&self, persisted: Sequence, enforced: Ticket) -> bool {
+        self.sequence <= persisted && self.tickets.1 <= enforced
+    }
+
+    fn answer(self) {
+        (self.reply)(self.refused.map_or(Ok(self.done), |why| Err(Refused::Kernel(why))));
+    }
+}
+
 impl Waiting {
     /// Answers once disk and kernel have come so far, which may be now.
     pub(super) fn push(&mut self, order: Order) {
+        if order.is_done(self.persisted, self.enforced) {
+            return order.answer();
+        }
+        self.size += order.size();
         self.orders.push(order);
-        self.answer();
+        if self.size > MOST {
+            let older = self.orders.len().div_ceil(2);
+            for order in self.orders.drain(..older) {
+                self.size -= order.size();
+                (order.reply)(Err(Refused::Unstored));
+            }
+        }
     }
 
     /// The disk has everything up to here.
@@ -69,9 +99,10 @@ impl Waiting {
     }
 
     fn answer(&mut self) {
-        let ready = |order: &mut Order| order.sequence <= self.persisted && order.tickets.1 <= self.enforced;
-        for order in self.orders.extract_if(.., ready) {
-            (order.reply)(order.refused.map_or(Ok(order.done), |why| Err(Refused::Kernel(why))));
+        let (persisted, enforced) = (self.persisted, self.enforced);
+        for order in self.orders.extract_if(.., |order| order.is_done(persisted, enforced)) {
+            self.size -= order.size();
+            order.answer();
         }
     }
 }
@@ -112,6 +143,24 @@ mod tests {
         let (order, answers) = order(0, (0, 0));
         Waiting::default().push(order);
         assert_eq!(answers.try_recv().unwrap(), Ok(Done::Confirmed));
+    }
+
+    #[test]
+    fn of_more_than_may_wait_the_oldest_are_told_that_nothing_is_stored() {
+        let mut waiting = Waiting::default();
+        let (oldest, answers) = order(1, (0, 0));
+        waiting.push(oldest);
+        let mut last = None;
+        for n in 0..MOST as u64 {
+            let (order, answers) = order(2 + n, (0, 0));
+            waiting.push(order);
+            assert!(waiting.size <= MOST);
+            last = Some(answers);
+        }
+        assert_eq!(answers.try_recv().unwrap(), Err(Refused::Unstored));
+        waiting.persisted(Sequence(u64::MAX));
+        assert_eq!(last.unwrap().try_recv().unwrap(), Ok(Done::Confirmed));
+        assert_eq!(waiting.size, 0);
     }
 
     #[test]

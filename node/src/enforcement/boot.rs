@@ -1,11 +1,9 @@
 //! The snapshot that protects the next boot, kept up to date behind everybody's back.
 
 use std::{
+    mem,
     path::{Path, PathBuf},
-    sync::{
-        Arc, Mutex, PoisonError,
-        mpsc::{Receiver, RecvTimeoutError, Sender, channel},
-    },
+    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
     thread::JoinHandle,
     time::{Duration, Instant},
 };
@@ -43,10 +41,8 @@ pub enum Change {
 }
 
 /// The way to the snapshot's thread; when it is dropped the thread writes a last time and ends.
-#[derive(Clone, Debug)]
-pub struct BootSnapshot {
-    changes: Sender<Change>,
-}
+#[derive(Debug)]
+pub struct BootSnapshot(Arc<Slot>);
 
 impl BootSnapshot {
     /// Starts the thread.
@@ -59,16 +55,62 @@ impl BootSnapshot {
         health: Arc<Health>,
         vital: &Vital,
     ) -> std::io::Result<(Self, JoinHandle<()>)> {
-        let (changes, receiver) = channel();
+        let slot = Arc::<Slot>::default();
         let writer =
             Writer { state_dir: state_dir.to_owned(), desired, health, owed: None, unwritten: false };
-        let thread = vital.spawn("boot", move || writer.run(&receiver))?;
-        Ok((Self { changes }, thread))
+        let way = Self(slot.clone());
+        let thread = vital.spawn("boot", move || writer.run(&slot))?;
+        Ok((way, thread))
     }
 
     /// Something changed.
     pub fn changed(&self, change: Change) {
-        let _ = self.changes.send(change); // after the end nobody needs it
+        self.0.tell(|news| match change {
+            Change::Entries => news.entries = true,
+            Change::State(state, until) => news.state = Some((state, until)),
+        });
+    }
+}
+
+impl Drop for BootSnapshot {
+    fn drop(&mut self) {
+        self.0.tell(|news| news.last = true);
+    }
+}
+
+/// What is new: however much changes while the disk hangs, the last switch counts and entries are read anew.
+#[derive(Debug, Default)]
+struct Slot {
+    news: Mutex<News>,
+    changed: Condvar,
+}
+
+/// What is new for the snapshot.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct News {
+    entries: bool,
+    state: Option<(EnforcementState, Option<Time>)>,
+    /// Nothing more will come.
+    last: bool,
+}
+
+impl Slot {
+    fn tell(&self, change: impl FnOnce(&mut News)) {
+        change(&mut self.lock());
+        self.changed.notify_one();
+    }
+
+    /// Waits, at most so long, for something new, and takes it.
+    fn take(&self, patience: Duration) -> News {
+        let nothing = |news: &mut News| *news == News::default();
+        let waited = self.changed.wait_timeout_while(self.lock(), patience, nothing);
+        let (mut news, _) = waited.unwrap_or_else(PoisonError::into_inner);
+        let last = news.last;
+        mem::replace(&mut news, News { last, ..News::default() })
+    }
+
+    fn lock(&self) -> MutexGuard<'_, News> {
+        self.news.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -97,43 +139,39 @@ struct Writer {
 }
 
 impl Writer {
-    fn run(mut self, changes: &Receiver<Change>) {
+    fn run(mut self, slot: &Slot) {
         let mut pause = DEBOUNCE;
         loop {
             let owing = self.owed.is_some() || self.unwritten;
-            let change = match changes.recv_timeout(if owing { RETRY } else { IDLE }) {
-                Ok(change) => change,
-                // What the disk refused is tried again.
-                Err(RecvTimeoutError::Timeout) if owing => Change::Entries,
-                Err(RecvTimeoutError::Timeout) => continue,
-                Err(RecvTimeoutError::Disconnected) => return,
-            };
-            let connected = self.gather(change, changes, pause);
+            let news = slot.take(if owing { RETRY } else { IDLE });
+            // What the disk refused is tried again.
+            if news == News::default() && !owing {
+                continue;
+            }
+            let last = self.gather(news, slot, pause);
             let begun = Instant::now();
             let saved = save_for_boot(&self.state_dir, &self.desired);
             self.unwritten = saved.is_err();
             self.show(saved);
             memory::give_back();
             pause = DEBOUNCE.max(begun.elapsed() * SHARE);
-            if !connected {
+            if last {
                 return;
             }
         }
     }
 
-    /// Takes what comes within the pause. Whether more can come.
-    fn gather(&mut self, first: Change, changes: &Receiver<Change>, pause: Duration) -> bool {
-        let (mut next, deadline) = (first, Instant::now() + pause);
+    /// Takes what comes within the pause. Whether nothing more can come.
+    fn gather(&mut self, mut news: News, slot: &Slot, pause: Duration) -> bool {
+        let deadline = Instant::now() + pause;
         loop {
-            if let Change::State(state, until) = next {
-                self.owed = Some((state, until));
-            }
+            self.owed = news.state.or(self.owed);
             self.switch_owed();
-            match changes.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
-                Ok(change) => next = change,
-                Err(RecvTimeoutError::Timeout) => return true,
-                Err(RecvTimeoutError::Disconnected) => return false,
+            let left = deadline.saturating_duration_since(Instant::now());
+            if news.last || left.is_zero() {
+                return news.last;
             }
+            news = slot.take(left);
         }
     }
 
@@ -178,6 +216,20 @@ mod tests {
     use std::fs;
 
     use super::*;
+
+    #[test]
+    fn whatever_changes_while_the_disk_hangs_is_kept_in_one_place() {
+        let slot = Arc::<Slot>::default();
+        let way = BootSnapshot(slot.clone());
+        (0..1000).for_each(|_| way.changed(Change::Entries));
+        way.changed(Change::State(EnforcementState::Off, None));
+        way.changed(Change::State(EnforcementState::On, None));
+        let state = Some((EnforcementState::On, None));
+        assert_eq!(slot.take(Duration::ZERO), News { entries: true, state, last: false });
+        assert_eq!(slot.take(Duration::ZERO), News::default());
+        drop(way);
+        assert!(slot.take(Duration::ZERO).last);
+    }
 
     #[test]
     fn a_switch_that_could_not_be_written_down_shows_until_it_is() {

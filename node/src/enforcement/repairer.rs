@@ -212,9 +212,9 @@ impl Running {
                 }
                 self.show_rival(repair.fought);
                 let Repair { findings, added, removed, failed: _, fought: _, withheld: _ } = repair;
-                // More changes than the repair's own: decisions on their way looked like something missing.
-                let repaired = (added + removed) as u64;
-                if !findings.is_empty() || (repaired > 0 && changed <= repaired) {
+                // More changes than the repair's own: decisions on their way looked like something missing. None:
+                // the kernel took nothing, or nothing was missing by then.
+                if !findings.is_empty() || (1..=(added + removed) as u64).contains(&changed) {
                     self.counters.repairs.add(1);
                     let findings: Vec<String> = findings.iter().map(ToString::to_string).collect();
                     tracing::warn!(?findings, added, removed, "the kernel was repaired");

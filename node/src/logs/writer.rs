@@ -9,6 +9,10 @@ use std::{
     thread::JoinHandle,
 };
 
+use serde_json::json;
+use smartfw_core::sensor::WindowReport;
+use smartfw_proto::json;
+
 use super::{Limits, RotatingFile};
 use crate::{
     counters::Counters,
@@ -19,14 +23,18 @@ use crate::{
 /// Lines that may wait for the disk. A second's worth of a busy node is a few hundred.
 const QUEUE: usize = 8192;
 
+/// Lines of traffic among them, at most: attackers make as many as they have addresses, and what was decided about them
+/// needs room, too.
+const TRAFFIC: u64 = QUEUE as u64 / 2;
+
 /// Bytes that are written at once.
 const BATCH: usize = 256 << 10;
 
 /// A line for a log, without its line feed.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Line {
     /// For `traffic.log`.
-    Traffic(String),
+    Traffic(Box<WindowReport>),
     /// For `alerts.log`: an alert, or an action.
     Alert(String),
     /// For `events.jsonl`: an alert as it is made.
@@ -85,6 +93,7 @@ impl Logs {
             alerts: RotatingFile::new(paths.alerts.clone(), limits),
             events: RotatingFile::new(paths.events.clone(), limits),
             health,
+            counters: counters.clone(),
         };
         let thread = vital.spawn("logs", move || writer.run(&inputs))?;
         Ok((Self { queue, counters }, thread))
@@ -92,7 +101,14 @@ impl Logs {
 
     /// Writes a line soon; one that does not fit into the queue is counted.
     pub fn write(&self, line: Line) {
+        let traffic = matches!(line, Line::Traffic(_));
+        if traffic && self.counters.traffic_waiting.get() >= TRAFFIC {
+            return self.counters.lines_dropped.add(1);
+        }
+        // Before it is sent: who takes it counts back.
+        self.counters.traffic_waiting.add(traffic.into());
         if self.queue.try_send(Input::Line(line)).is_err() {
+            self.counters.traffic_waiting.sub(traffic.into());
             self.counters.lines_dropped.add(1);
         }
     }
@@ -110,6 +126,7 @@ struct Writer {
     alerts: RotatingFile,
     events: RotatingFile,
     health: Arc<Health>,
+    counters: Arc<Counters>,
 }
 
 impl Writer {
@@ -119,7 +136,10 @@ impl Writer {
             let mut next = Some(first);
             while let Some(input) = next {
                 match input {
-                    Input::Line(line) => batch.add(&line),
+                    Input::Line(line) => {
+                        self.counters.traffic_waiting.sub(matches!(line, Line::Traffic(_)).into());
+                        batch.add(&line);
+                    }
                     Input::Limits(limits) => self.set_limits(limits),
                 }
                 next = if batch.size() < BATCH { inputs.try_recv().ok() } else { None };
@@ -164,8 +184,12 @@ struct Batch {
 
 impl Batch {
     fn add(&mut self, line: &Line) {
+        let traffic;
         let (buffer, text) = match line {
-            Line::Traffic(text) => (&mut self.traffic, text),
+            Line::Traffic(report) => {
+                traffic = window(report);
+                (&mut self.traffic, &traffic)
+            }
             Line::Alert(text) => (&mut self.alerts, text),
             Line::Event(text) => (&mut self.events, text),
         };
@@ -178,11 +202,35 @@ impl Batch {
     }
 }
 
+fn window(report: &WindowReport) -> String {
+    let features = json::features(&report.features);
+    let (time, source) = (json::rfc3339(report.at), report.source.to_string());
+    json!({"kind": "window", "time": time, "source": source, "features": features}).to_string()
+}
+
 #[cfg(test)]
 mod tests {
-    use std::fs;
+    use std::{fs, net::IpAddr};
+
+    use smartfw_core::{Features, Time};
 
     use super::*;
+
+    fn traffic() -> Line {
+        let (at, source) = (Time::from_secs(1), IpAddr::from([192, 0, 2, 1]));
+        Line::Traffic(Box::new(WindowReport { at, source, features: Features::default() }))
+    }
+
+    #[test]
+    fn however_many_sources_there_are_alerts_find_room() {
+        let (queue, _inputs) = sync_channel(QUEUE);
+        let counters = Arc::new(Counters::default());
+        let logs = Logs { queue, counters: counters.clone() };
+        (0..QUEUE).for_each(|_| logs.write(traffic()));
+        assert_eq!((counters.lines_dropped.get(), counters.traffic_waiting.get()), (TRAFFIC, TRAFFIC));
+        (0..TRAFFIC).for_each(|_| logs.write(Line::Alert(String::new())));
+        assert_eq!(counters.lines_dropped.get(), TRAFFIC);
+    }
 
     const LIMITS: Limits = Limits { max_size: 1 << 20, keep: 1 };
 
@@ -192,13 +240,17 @@ mod tests {
         let paths = LogPaths::new(folder.path(), folder.path());
         let (logs, thread) =
             Logs::start(&paths, LIMITS, Arc::default(), Arc::default(), &Vital::new().0).unwrap();
-        logs.write(Line::Traffic("t".to_owned()));
+        logs.write(traffic());
         logs.write(Line::Alert("a".to_owned()));
         logs.write(Line::Event("e".to_owned()));
         logs.write(Line::Alert("b".to_owned()));
         drop(logs);
         thread.join().unwrap();
-        assert_eq!(fs::read_to_string(paths.traffic).unwrap(), "t\n");
+        let lines = fs::read_to_string(paths.traffic).unwrap();
+        assert!(
+            lines.starts_with('{') && lines.ends_with("}\n") && lines.contains("\"192.0.2.1\""),
+            "{lines}"
+        );
         assert_eq!(fs::read_to_string(paths.alerts).unwrap(), "a\nb\n");
         assert_eq!(fs::read_to_string(paths.events).unwrap(), "e\n");
     }

@@ -2,10 +2,12 @@
 
 use std::sync::Arc;
 
-use super::parts::Links;
+use smartfw_core::Agent;
+
+use super::parts::{Links, Shared};
 use crate::{
-    control::Drops,
-    counters::{Counters, Histogram},
+    control::{Drops, counted},
+    counters::{Counters, Histogram, Mishaps},
     fleet::FleetCounters,
     metrics::Page,
 };
@@ -26,7 +28,6 @@ impl Shown {
         queues(&mut page, &self.links.shared.counters);
         latency(&mut page, &self.links.shared.counters);
         fleet(&mut page, &self.links.shared.counters.fleet);
-        page.gauge("health_entries", "Entries of the health list.", self.links.shared.health.list().len());
         page.finish()
     }
 
@@ -60,11 +61,11 @@ impl Shown {
         for (class, count) in self.links.shared.counters.alerts.iter() {
             page.sample("alerts_total", &[("class", class.as_str())], count);
         }
-        let Some((counters, pending)) =
-            self.links.inbox.ask(|agent, _| (agent.counters(), agent.pending().count()))
-        else {
-            return;
-        };
+        let ask = |agent: &Agent, now| (agent.counters(), agent.pending().count(), agent.health(now).len());
+        let Some((counters, pending, unhealthy)) = self.links.inbox.ask(ask) else { return };
+        let Shared { counters: counts, health, vital: _ } = &self.links.shared;
+        let entries = health.list().len() + counted(counts, &self.links.board.seen()).len() + unhealthy;
+        page.gauge("health_entries", "Entries of the health list.", entries);
         page.head("blocks", "Blocks in force by class.", "gauge");
         for (class, count) in &counters.blocks {
             page.sample("blocks", &[("class", class.as_str())], count);
@@ -103,7 +104,7 @@ fn queues(page: &mut Page, counters: &Counters) {
         page.sample("queue_length", &[("queue", queue)], length.get());
     }
     page.head("queue_dropped_total", "What did not fit into the queues.", "counter");
-    let dropped = [
+    let dropped: [(&str, &Mishaps); 5] = [
         ("verdicts", &counters.verdicts_dropped),
         ("logs", &counters.lines_dropped),
         ("logins", &counters.logins_dropped),

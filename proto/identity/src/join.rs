@@ -17,7 +17,7 @@ use crate::certificate::{Certificate, CertificateError};
 use crate::identity::{Identity, IdentityError};
 use crate::issue::{IssueError, request};
 use crate::key::{Key, KeyError};
-use crate::name::{Label, Role};
+use crate::name::{Label, MemberName, Role};
 use crate::signer::{SignError, Signer};
 use crate::tls::{DialError, JOINING, MemberStream, channel};
 use crate::token::Token;
@@ -61,9 +61,29 @@ pub enum JoinError {
     /// No request could be made.
     #[error(transparent)]
     Request(#[from] IssueError),
-    /// The signer is not there, or is not the one.
+    /// The signer is not there, or nobody for us.
     #[error(transparent)]
-    Dial(#[from] DialError),
+    Dial(DialError),
+    /// Another signer answers.
+    #[error(
+        "the token was printed by another signer than {who}, which answers at {address}: give the address that stood \
+         beside the token"
+    )]
+    WrongSigner {
+        /// Where.
+        address: SocketAddr,
+        /// Who answers.
+        who: Box<MemberName>,
+    },
+    /// Another cluster answers.
+    #[error(
+        "the fingerprint in the token is not that of the cluster at {address}: check the address; if it is right, \
+         somebody stands in between"
+    )]
+    WrongCluster {
+        /// Where.
+        address: SocketAddr,
+    },
     /// It is there, and the connection broke.
     #[error("the connection to the signer broke: {0}; whether the token was used up, it says the next time")]
     Broken(String),
@@ -85,6 +105,18 @@ pub enum JoinError {
     /// The right to sign does not hold.
     #[error(transparent)]
     Sign(#[from] Box<SignError>),
+}
+
+impl From<DialError> for JoinError {
+    fn from(error: DialError) -> Self {
+        match error {
+            DialError::Refused { address, why: Refused::WrongMember { who, .. } } => {
+                Self::WrongSigner { address, who }
+            }
+            DialError::Refused { address, why: Refused::WrongRoot } => Self::WrongCluster { address },
+            other => Self::Dial(other),
+        }
+    }
 }
 
 /// Joins with a new key. The signer is who the token names, and nobody else.

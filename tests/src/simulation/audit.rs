@@ -32,6 +32,8 @@ pub struct Audit {
     said: BTreeMap<String, (NodeId, IpNet, Option<Duration>)>,
     /// Durable orders, by their bytes.
     orders: BTreeMap<Vec<u8>, NodeId>,
+    /// Runs that were looked into, by their signatures.
+    seen: BTreeMap<[u8; 64], (LogId, Version, u64)>,
     /// Those whose words do not count: they lie, or lost their disks.
     unsteady: BTreeSet<NodeId>,
     /// Those who sign two runs under one version.
@@ -134,8 +136,7 @@ impl Audit {
     pub(super) fn sends(&mut self, node: &Node, message: &Message<SignedRun>) {
         let Message::Runs { runs, .. } = message else { return };
         for run in runs {
-            let Ok(run) = Book::default().recall(&run.run) else { continue };
-            let (log, version) = (run.header().log(), run.header().version(0));
+            let Some((log, version, last)) = self.look(&run.run) else { continue };
             if !node.disk.holds(&log, version) {
                 self.find(format!(
                     "{} sends {version} of {} before it is on its disk",
@@ -145,10 +146,21 @@ impl Audit {
             }
             let reserved = node.disk.reserved().unwrap_or_default();
             let upto = if log.site.is_some() { reserved.site } else { reserved.cluster };
-            if log.origin == node.id() && version.epoch == reserved.epoch && run.last() > upto {
-                self.find(format!("{} uses {} beyond what it reserved", node.id(), run.last()));
+            if log.origin == node.id() && version.epoch == reserved.epoch && last > upto {
+                self.find(format!("{} uses {last} beyond what it reserved", node.id()));
             }
         }
+    }
+
+    /// The log of a run, the version of its first entry, and the sequence of its last.
+    fn look(&mut self, run: &SignedRun) -> Option<(LogId, Version, u64)> {
+        if let Some(seen) = self.seen.get(&run.signature) {
+            return Some(seen.clone());
+        }
+        let known = Book::default().recall(run).ok()?;
+        let seen = (known.header().log(), known.header().version(0), known.last());
+        self.seen.insert(run.signature, seen.clone());
+        Some(seen)
     }
 
     /// A version's end may never rise.
@@ -198,9 +210,13 @@ impl Audit {
                 found.push(format!("the order {order:?} never came"));
             }
         }
-        for forker in &self.forkers {
-            if blocks.keys().any(|(log, _)| log.origin == *forker && log.site.is_none()) {
-                found.push(format!("it still believes {forker}"));
+        let quarantined = node.gossip.as_ref().map(|gossip| gossip.quarantined()).unwrap_or_default();
+        for log in &quarantined {
+            if !self.forkers.contains(&log.origin) {
+                found.push(format!("it found {} lying, who does not", log.origin));
+            }
+            if blocks.keys().any(|(whose, _)| whose == log) {
+                found.push(format!("it still believes {}", log.origin));
             }
         }
         for what in found {

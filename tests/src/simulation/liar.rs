@@ -75,7 +75,7 @@ impl Lie {
                 run.bytes = bytes.into();
             }
             Self::Age if !own => age = Duration::from_secs(if chance.percent(50) { 0 } else { 40_000 }),
-            Self::Fork if own && to % 2 == 1 => {
+            Self::Fork if own && to == 0 => {
                 let mut entries = verified.entries().to_vec();
                 entries.iter_mut().for_each(other);
                 if let Ok(forked) = key.sign(verified.header().clone(), entries) {

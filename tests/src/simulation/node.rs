@@ -192,7 +192,7 @@ impl Node {
     }
 
     /// What it blocks at a true time, and for how much longer.
-    pub(super) fn blocks(&self, now: Duration) -> BTreeMap<(LogId, IpNet), (Version, Option<Duration>)> {
+    pub fn blocks(&self, now: Duration) -> BTreeMap<(LogId, IpNet), (Version, Option<Duration>)> {
         let steady = now + self.booted;
         let living = self.applied.iter().filter(|(_, (_, end))| end.is_none_or(|end| end > steady));
         living.map(|(key, (version, end))| (key.clone(), (*version, end.map(|end| end - steady)))).collect()

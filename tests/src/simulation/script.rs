@@ -57,12 +57,12 @@ impl Plan {
     /// A small fleet in a lot of trouble.
     pub const fn small(seed: u64) -> Self {
         let nodes = 3 + (seed % 7) as usize;
-        Self { seed, nodes, steps: 30, trouble: Duration::from_secs(10), heals: Duration::from_secs(5) }
+        Self { seed, nodes, steps: 30, trouble: Duration::from_secs(8), heals: Duration::from_secs(5) }
     }
 
     /// A hundred members in some trouble.
     pub const fn hundred(seed: u64) -> Self {
-        Self { seed, nodes: 100, steps: 40, trouble: Duration::from_secs(8), heals: Duration::from_secs(5) }
+        Self { seed, nodes: 100, steps: 25, trouble: Duration::from_secs(5), heals: Duration::from_secs(5) }
     }
 
     /// Plays it, and says how long the fleet took to agree after all troubles ended.
@@ -230,10 +230,9 @@ impl Play {
         self.world.run(Duration::from_secs(1));
         let took = self.world.run_until(self.plan.heals, World::converged);
         if took.is_none() {
-            let digests: Vec<_> = self.world.honest().iter().map(|node| differs(node)).collect();
-            self.world
-                .audit
-                .find(format!("no agreement {:?} after all troubles ended: {digests:?}", self.plan.heals));
+            let differing = self.world.differing();
+            let heals = self.plan.heals;
+            self.world.audit.find(format!("no agreement {heals:?} after all troubles ended: {differing}"));
         }
         let now = self.world.now;
         let (nodes, audit) = (&self.world.nodes, &mut self.world.audit);
@@ -245,11 +244,6 @@ impl Play {
             _ => Err(std::mem::take(&mut self.world.audit.broken)),
         }
     }
-}
-
-fn differs(node: &super::node::Node) -> (u64, usize, usize) {
-    let gossip = node.gossip.as_ref();
-    gossip.map_or((0, 0, 0), |gossip| (gossip.cluster_digest(), gossip.runs(), gossip.waiting()))
 }
 
 /// A block of a target, told apart from all others by its reason.

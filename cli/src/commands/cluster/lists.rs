@@ -247,8 +247,8 @@ mod tests {
         assert_eq!(
             table,
             [
-                "NAME          ADDRESS        STATE  ROLE  VERSION                     BLOCKS  TRUST  ROUND TRIP  CERTIFICATE ENDS  ID",
-                "web-1 (this)  10.0.0.1:7470  alive  node  0.1.0                           12   1.00      0.4 ms  in 29d            0101010101010101",
+                "NAME          ADDRESS        STATE  ROLE  VERSION                    BLOCKS  TRUST  ROUND TRIP  CERTIFICATE ENDS  ID",
+                "web-1 (this)  10.0.0.1:7470  alive  node  0.1.0                          12   1.00      0.4 ms  in 29d            0101010101010101",
                 "web-2         10.0.0.2:7470  dead   -     0.1.0    12 (3 not enforced here)   0.40           -  in 29d            0202020202020202",
             ]
         );

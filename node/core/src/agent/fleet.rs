@@ -11,6 +11,7 @@
 
 mod accept;
 mod blocks;
+mod book;
 mod canaries;
 mod orders;
 mod own;
@@ -76,25 +77,31 @@ pub(super) struct Fleet {
     me: Option<NodeId>,
     name: String,
     site: String,
-    /// The time of the last input.
-    now: Time,
     members: BTreeMap<NodeId, Label>,
     origins: BTreeMap<NodeId, Source>,
     /// When those who wait for their quota are looked at.
     retry_at: Time,
     pub(super) trust: trust::Ledger,
     regulars: Nets<()>,
-    orders: orders::Book,
+    orders: book::Book,
     canaries: canaries::Canaries,
     /// What people on this node ended of what is said.
     overruled: ExpiringMap<(IpNet, Speaker), Overruled>,
     /// Under which versions the fleet knows this node's blocks.
-    own: BTreeMap<IpNet, Version>,
+    own: BTreeMap<IpNet, Known>,
     /// Targets that this node has just taken back.
     withdrawn: ExpiringMap<IpNet, ()>,
     /// When what was not said yet is said.
     unsaid_at: Time,
     counters: Counters,
+}
+
+/// What the fleet knows of a block of this node.
+#[derive(Clone, Copy, Debug)]
+struct Known {
+    version: Version,
+    /// Whether this node has it from the fleet, because its store is new, and has said nothing of it since.
+    returned: bool,
 }
 
 /// What was not taken.
@@ -134,13 +141,12 @@ impl Fleet {
             me: None,
             name: String::new(),
             site: String::new(),
-            now: Time::ZERO,
             members: BTreeMap::new(),
             origins: BTreeMap::new(),
             retry_at: Time::NEVER,
             trust: trust::Ledger::new(),
             regulars: Nets::new(),
-            orders: orders::Book::new(),
+            orders: book::Book::new(),
             canaries: canaries::Canaries::new(),
             overruled: ExpiringMap::new(),
             own: BTreeMap::new(),
@@ -150,8 +156,9 @@ impl Fleet {
         }
     }
 
-    pub(super) fn clock(&mut self, now: Time) {
-        self.now = now;
+    /// The clock was set back: who waits for a quota is looked at.
+    pub(super) const fn begin_counting_anew(&mut self) {
+        self.retry_at = Time::ZERO;
     }
 
     pub(super) fn next_due(&self) -> Time {

@@ -40,7 +40,6 @@ impl Agent {
             self.begin_counting_anew();
         }
         self.seen = now;
-        self.fleet.clock(now);
         if self.poll_timeout() > now {
             return;
         }
@@ -156,6 +155,7 @@ impl Agent {
         self.blast = Blast::default();
         self.episodes = Episodes::new();
         self.rollup = Rollup::new();
+        self.fleet.begin_counting_anew();
     }
 
     fn switches_due(&mut self, now: Time) {

@@ -302,7 +302,7 @@ impl Agent {
         waiting.iter().filter(|net| self.dequeue(now, net).is_some()).count()
     }
 
-    /// Ends every block that this node decided upon within `target`.
+    /// Ends every block within `target` that this node decided upon.
     fn end_within(&mut self, now: Time, target: IpNet) -> Vec<Block> {
         let targets: Vec<IpNet> = self.blocks.within(&target).copied().collect();
         let mut ended = Vec::new();

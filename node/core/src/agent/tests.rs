@@ -8,6 +8,7 @@ mod fleet_limits;
 mod fleet_orders;
 mod fleet_own;
 mod fleet_random;
+mod fleet_withheld;
 mod orders;
 mod protection;
 mod random;

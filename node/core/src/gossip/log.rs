@@ -273,7 +273,7 @@ impl Log {
         before.into_iter().chain(self.runs.range(start..=end)).map(|(key, held)| (*key, held))
     }
 
-    /// What others may ask for, as ranges: at most [`SPANS`] of them, starting with the one at `start` of all.
+    /// What others may ask for, as ranges: at most [`SPANS`] of them, from the one at `start` of all on, around the end.
     pub(super) fn spans(&self, start: impl FnOnce(usize) -> usize) -> Vec<Span> {
         let mut spans: Vec<Span> = Vec::new();
         for (key, held) in self.runs.iter().filter(|(_, held)| held.counted) {
@@ -285,9 +285,10 @@ impl Log {
             }
         }
         if spans.len() > SPANS {
-            let start = start(spans.len() - SPANS + 1);
-            spans = spans.split_off(start.min(spans.len() - SPANS));
+            let begin = start(spans.len()).min(spans.len() - 1);
+            spans.rotate_left(begin);
             spans.truncate(SPANS);
+            spans.sort_unstable();
         }
         spans
     }

@@ -278,7 +278,6 @@ impl Gossip {
         for line in self.own.lines.values_mut() {
             line.next = 1;
         }
-        self.own.raised = Some(now.steady);
         self.reserve();
     }
 
@@ -304,6 +303,7 @@ impl Gossip {
             return;
         }
         self.own.raise_at = Time::NEVER;
+        self.own.raised = Some(now.steady);
         let from = self.own.epoch;
         for audience in [Audience::Cluster, Audience::Site] {
             let again = self.said_in(now, audience, from);
@@ -317,20 +317,16 @@ impl Gossip {
         }
     }
 
-    /// What we said in an epoch that lives, to be said again.
+    /// What we said in an epoch and is not over, in order, to be said again: what an older life of ours said under a
+    /// higher version may have hidden it.
     fn said_in(&self, now: Now, audience: Audience, epoch: u64) -> Vec<Entry> {
         let Some(log) = self.logs.get(self.own_tag(audience)) else { return Vec::new() };
         let runs = log.runs().range(Version { epoch, sequence: 0 }..).filter(|(key, _)| key.epoch == epoch);
-        let entries = runs
-            .flat_map(|(_, held)| held.entries.iter().map(move |(version, entry)| (*version, entry, held)));
-        let living = entries.filter_map(|(version, entry, held)| {
-            let until = super::clock::end(held.born, entry.lasts());
-            let last = entry
-                .target()
-                .is_none_or(|target| log.top(&target).is_some_and(|top| top.version == version));
-            (last && until > point(now.steady)).then(|| entry.lasting(left(until, now)))
-        });
-        living.take(PENDING).collect()
+        let entries =
+            runs.flat_map(|(_, held)| held.entries.iter().map(move |(_, entry)| (entry, held.born)));
+        let untils = entries.map(|(entry, born)| (entry, super::clock::end(born, entry.lasts())));
+        let living = untils.filter(|(_, until)| *until > point(now.steady));
+        living.map(|(entry, until)| entry.lasting(left(until, now))).take(PENDING).collect()
     }
 
     /// Signs what is pending, unless the disk is still busy with the run before.

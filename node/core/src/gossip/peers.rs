@@ -87,24 +87,32 @@ impl Peers {
         Some(self.neighbours.iter().copied().collect())
     }
 
-    /// All in a small cluster; else the next one by number, so that all are connected, and others that stay.
+    /// All in a small cluster; else the next one by number, so that all are connected, the next of the site, so that its
+    /// log gets around too, and others that stay: half of them of the site.
     fn choose_neighbours(&self, chance: &mut Chance) -> BTreeSet<NodeId> {
         if self.members.len() < FULL_MESH {
             return self.members.keys().copied().collect();
         }
-        let stay = self.neighbours.iter().filter(|id| self.members.contains_key(*id)).copied();
-        let next = self.members.range(self.me..).next().or_else(|| self.members.first_key_value());
-        let mut chosen: BTreeSet<NodeId> = next.map(|(id, _)| *id).into_iter().collect();
-        for id in stay {
-            if chosen.len() < KEPT {
-                chosen.insert(id);
+        let mut chosen: BTreeSet<NodeId> =
+            [false, true].into_iter().filter_map(|site| self.next(site)).collect();
+        for (site, most) in [(true, KEPT - 1), (false, KEPT)] {
+            let fits = |id: &&NodeId| self.members.get(*id).is_some_and(|same| *same || !site);
+            let stay: Vec<NodeId> = self.neighbours.iter().filter(fits).copied().collect();
+            let mut others: Vec<NodeId> = self.members.keys().filter(fits).copied().collect();
+            let others = chance.choose(&mut others, KEPT);
+            for id in stay.iter().chain(others) {
+                if chosen.len() < most {
+                    chosen.insert(*id);
+                }
             }
         }
-        let mut others: Vec<NodeId> =
-            self.members.keys().filter(|id| !chosen.contains(*id)).copied().collect();
-        let more = KEPT - chosen.len().min(KEPT);
-        chosen.extend(chance.choose(&mut others, more));
         chosen
+    }
+
+    /// The member that follows this one by number, of the site or of all.
+    fn next(&self, site: bool) -> Option<NodeId> {
+        let after = self.members.range(self.me..).chain(self.members.range(..self.me));
+        after.filter(|(_, same)| **same || !site).map(|(id, _)| *id).next()
     }
 
     pub(super) fn is_member(&self, id: &NodeId) -> bool {

@@ -1,14 +1,15 @@
 //! What the logs say now, for those who ask.
 
+use alloc::vec::Vec;
 use core::time::Duration;
 
 use ipnet::IpNet;
 
 use super::{
-    Gossip, Kept, Now,
+    Gossip, Kept, Message, Now,
     clock::{age, left, point},
 };
-use crate::fleet::{LogId, NodeId, SignedRun, Version};
+use crate::fleet::{LogId, NodeId, SignedRun, Unverified, VerifiedRun, Verifier, Version};
 
 /// What was counted since the start.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -50,10 +51,22 @@ impl Gossip {
         self.counters
     }
 
-    /// Whether exactly this run is held: it need not be verified again. (It is still given to
-    /// [`handle_message`](Self::handle_message) by nobody: it says nothing new.)
-    pub fn holds(&self, run: &SignedRun) -> bool {
-        self.logs.holds(run)
+    /// Has a message's runs verified, but for those that are held already: most of what is pushed comes twice. Gives
+    /// the message without the runs that are none, and why they are not; `None` where nothing is left of it.
+    pub fn verify(
+        &self,
+        verifier: &impl Verifier,
+        message: Message<SignedRun>,
+    ) -> (Option<Message<VerifiedRun>>, Vec<Unverified>) {
+        let mut refused = Vec::new();
+        let proof = matches!(message, Message::Proof(_));
+        let message = message.convert(|run| {
+            if !proof && self.logs.holds(&run) {
+                return None;
+            }
+            verifier.verify(&run).map_err(|why| refused.push(why)).ok()
+        });
+        (message, refused)
     }
 
     /// The last words of all logs on all targets, blocks and withdrawals, that are not over.
@@ -86,6 +99,11 @@ impl Gossip {
     /// The digest over the logs that every member holds.
     pub fn cluster_digest(&self) -> u64 {
         self.logs.digest(|log| log.site.is_none() && !self.logs.revoked(&log.origin))
+    }
+
+    /// The logs held: whose, the digest, and whether its origin was found lying.
+    pub fn logs(&self) -> impl Iterator<Item = (&LogId, u64, bool)> {
+        self.logs.iter().map(|log| (&log.id, log.digest(), log.quarantine.is_some()))
     }
 
     /// Bytes charged for all runs that are held.

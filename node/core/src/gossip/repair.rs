@@ -194,7 +194,8 @@ impl Gossip {
             }
         }
         wants.truncate(WANTS);
-        if wants.is_empty() {
+        let complete = theirs.iter().all(|row| row.spans.len() < SPANS);
+        if wants.is_empty() && complete {
             self.settle(now, &from);
         }
         self.repair.want(from, wants);

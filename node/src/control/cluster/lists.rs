@@ -42,7 +42,8 @@ pub(super) async fn nodes(cluster: &ClusterService) -> Result<Vec<ClusterNode>, 
 
 fn node(member: MemberView, believed: bool, me: bool) -> ClusterNode {
     let withheld = member.withheld.values().sum::<usize>() as u64;
-    let millis = member.rtt_ms.filter(|took| took.is_finite() && *took >= 0.0);
+    // To ourselves there is none.
+    let millis = member.rtt_ms.filter(|took| !me && took.is_finite() && *took >= 0.0);
     ClusterNode {
         name: member.name,
         id: Some(member.id),

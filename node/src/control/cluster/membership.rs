@@ -312,7 +312,7 @@ mod tests {
 
     #[test]
     fn a_clock_is_compared_with_the_middle_of_the_question() {
-        let at = |seconds| Time::from_secs(1000 + seconds);
+        let at = |seconds: u64| Time::from_secs(1000 + seconds);
         assert_eq!(ahead(at(1), at(0), at(2)), 0);
         assert_eq!(ahead(at(61), at(0), at(2)), Duration::from_secs(60).as_nanos() as i64);
         assert_eq!(ahead(at(0), at(0), at(2)), -(Duration::from_secs(1).as_nanos() as i64));

@@ -34,8 +34,8 @@ impl Careful {
         self.inbox.send(Input::Recheck(changes.to_vec(), reply));
         match waiting.recv_timeout(PATIENCE) {
             Ok(Err(Refused::Kernel(why))) => Some(why),
+            Ok(Err(Refused::Unstored)) | Err(_) => Some("it takes long".to_owned()),
             Ok(_) => None,
-            Err(_) => Some("it takes long".to_owned()),
         }
     }
 }
@@ -60,8 +60,10 @@ impl Enforcer for Careful {
 
     fn apply(&mut self, _: Time, changes: &[Change]) -> Result<Applied, EnforceError> {
         let refused = self.recheck(changes).zip(changes.first());
+        // How many went in all the same is known to the worker, who counts them.
+        let changed = if refused.is_some() { 0 } else { changes.len() };
         let failed = refused.map(|(why, change)| Failed { target: change.target(), why });
-        Ok(Applied { changed: changes.len(), failed: failed.into_iter().collect() })
+        Ok(Applied { changed, failed: failed.into_iter().collect() })
     }
 
     fn replace(&mut self, now: Time, desired: &Enforced) -> Result<Applied, EnforceError> {
@@ -124,5 +126,16 @@ mod tests {
         assert_eq!(changes, [change]);
         reply(Ok(Done::Confirmed));
         assert_eq!(thread.join().unwrap().changed, 1);
+    }
+
+    #[test]
+    fn what_the_kernel_refused_is_no_success() {
+        let (inbox, inputs) = inbox(Arc::default());
+        let change = Change::Unblock("192.0.2.1/32".parse().unwrap());
+        let thread = thread::spawn(move || careful(inbox).apply(Time::ZERO, &[change]).unwrap());
+        let Some(Input::Recheck(_, reply)) = inputs.wait(Time::NEVER) else { panic!("nobody was asked") };
+        reply(Err(Refused::Kernel("full".to_owned())));
+        let applied = thread.join().unwrap();
+        assert_eq!((applied.changed, applied.failed.len()), (0, 1));
     }
 }

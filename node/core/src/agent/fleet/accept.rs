@@ -72,7 +72,8 @@ impl Agent {
                 _ => judged,
             };
             self.withhold(target, id, before, after);
-            if let (Some(Withheld::Canary), Some(node)) = (judged, member) {
+            // Whatever else is wrong with it: nobody honest says it.
+            if let Some(node) = member {
                 self.suspect(now, node, &target, since);
             }
         }
@@ -115,7 +116,7 @@ impl Agent {
     fn deferred(&self, target: &IpNet, held: &Held) -> Option<Withheld> {
         let reasons = [
             (self.is_overruled(target, held), Withheld::Unblocked),
-            (self.held_back.until(target).is_some_and(|until| until > self.fleet.now), Withheld::HeldBack),
+            (self.held_back.until(target).is_some_and(|until| until > self.seen), Withheld::HeldBack),
             (self.proxies.overlapping(target).next().is_some(), Withheld::Proxy),
             (self.vetoed(target), Withheld::Regular),
             (self.short_of_quorum(target, held), Withheld::Quorum),
@@ -199,7 +200,7 @@ impl Agent {
     /// A member blocks a canary. It lies when it did so after the canary was declared: until then honest members may
     /// have been deceived by forged packets.
     fn suspect(&mut self, now: Time, node: NodeId, target: &IpNet, since: Time) {
-        let declared = self.fleet.canaries.overlapping(target).map(|(_, canary)| canary.born);
+        let declared = self.fleet.canaries.declared(target);
         let lies = declared.is_some_and(|born| since > born.after(TOLERANCE));
         if lies && self.fleet.trust.prove(node, since) {
             self.trust_changed(now, node);

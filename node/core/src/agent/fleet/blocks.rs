@@ -21,7 +21,7 @@ use super::{
 
 impl Agent {
     /// Takes a block that lives in a log: `Effect::Apply` of the logs, also of this node's own. `remaining` is how long
-    /// it is still to last; `None` for ever.
+    /// it is still to last; `None` for ever. The logs give no earlier word on a target after a later one.
     pub fn handle_fleet_block(
         &mut self,
         now: Time,
@@ -66,7 +66,7 @@ impl Agent {
         let target = prefix::canonical_net(target);
         if log.origin == me {
             // What this node decided ends by its own word alone.
-            if self.fleet.own.get(&target).is_some_and(|version| *version <= upto) {
+            if self.fleet.own.get(&target).is_some_and(|known| known.version <= upto) {
                 self.fleet.own.remove(&target);
             }
             return;

@@ -16,7 +16,7 @@ pub(super) struct Canary {
     /// When it was signed, and by which order.
     pub(super) word: (Time, u128),
     pub(super) watched: bool,
-    /// When it was signed, by this node's clock.
+    /// Since when it has been declared without a break, by this node's clock.
     pub(super) born: Time,
 }
 
@@ -30,13 +30,20 @@ impl Canaries {
         self.0.get(target).is_some() || self.0.len() < CANARIES
     }
 
-    /// Takes a word; says whether it is the last one.
+    /// Takes a word; says whether it is the last one, by when they were signed.
     pub(super) fn insert(&mut self, target: IpNet, canary: Canary) -> bool {
-        if self.0.get(&target).is_some_and(|old| old.word >= canary.word) {
-            return false;
+        let Some(old) = self.0.get_mut(&target) else {
+            self.0.insert(target, canary);
+            return true;
+        };
+        let last = old.word < canary.word;
+        let born = if old.watched && canary.watched { old.born.min(canary.born) } else { canary.born };
+        if last {
+            *old = Canary { born, ..canary };
+        } else if old.watched && canary.watched {
+            old.born = born;
         }
-        self.0.insert(target, canary);
-        true
+        last
     }
 
     pub(super) fn remove(&mut self, target: &IpNet) {
@@ -46,6 +53,12 @@ impl Canaries {
     /// The canary that shares an address with `target`.
     pub(super) fn overlapping(&self, target: &IpNet) -> Option<(&IpNet, &Canary)> {
         self.0.overlapping(target).find(|(_, canary)| canary.watched)
+    }
+
+    /// Since when a canary that shares an address with `target` is declared.
+    pub(super) fn declared(&self, target: &IpNet) -> Option<Time> {
+        let watched = self.0.overlapping(target).filter(|(_, canary)| canary.watched);
+        watched.map(|(_, canary)| canary.born).min()
     }
 
     pub(super) fn len(&self) -> usize {

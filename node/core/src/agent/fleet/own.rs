@@ -15,7 +15,7 @@ use crate::{
 
 use super::{
     super::{Agent, clip, effects::Key},
-    UNSAID, WITHDRAWN, is_private,
+    Known, UNSAID, WITHDRAWN, is_private,
 };
 
 /// What takes something back is remembered for so much longer.
@@ -28,6 +28,9 @@ impl Agent {
             return;
         }
         self.fleet.withdrawn.remove(&target);
+        if let Some(known) = self.fleet.own.get_mut(&target) {
+            known.returned = false;
+        }
         self.say(target, until);
     }
 
@@ -35,14 +38,14 @@ impl Agent {
         if !self.outbox.say(target, until) {
             // What had to go is found again among what was not said.
             self.fleet.counters.says += 1;
-            self.fleet.unsaid_at = self.fleet.unsaid_at.min(self.fleet.now.after(UNSAID));
+            self.fleet.unsaid_at = self.fleet.unsaid_at.min(self.seen.after(UNSAID));
         }
     }
 
     /// What is said of a target: this node's block as it is now, or that there is none.
     pub(in super::super) fn word(&self, target: IpNet, until: Time) -> (Audience, Entry) {
         let audience = if is_private(&target) { Audience::Site } else { Audience::Cluster };
-        let lasts = |until: Time| (until != Time::NEVER).then(|| until.since(self.fleet.now));
+        let lasts = |until: Time| (until != Time::NEVER).then(|| until.since(self.seen));
         let ours = self.blocks.get(&target, &self.config.node).filter(|held| held.automatic());
         let entry = match ours {
             Some(held) => Entry::Block(FleetBlock {
@@ -99,7 +102,7 @@ impl Agent {
             return;
         }
         self.fleet.withdrawn.insert(target, (), now.after(WITHDRAWN));
-        if let Some(upto) = version {
+        if let Some(Known { version: upto, .. }) = version {
             let speaker = Speaker::Member { node, site: is_private(&target) };
             let until = held.expires.after(OUTLIVES);
             self.remember_overruled(now, Overruled { target, speaker, upto, until });
@@ -119,16 +122,19 @@ impl Agent {
     ) {
         let target = block.target;
         let speaker = Speaker::Member { node: log.origin, site: log.site.is_some() };
-        if self.fleet.own.get(&target).is_some_and(|known| *known > version) {
+        let before = self.fleet.own.get(&target).copied();
+        if before.is_some_and(|known| known.version > version) {
             return;
         }
-        self.fleet.own.insert(target, version);
+        let returned = before.is_some_and(|known| known.returned);
+        self.fleet.own.insert(target, Known { version, returned });
         let covered =
             self.covered(&target, &log.origin, version) || self.fleet.canaries.overlapping(&target).is_some();
         let overruled = self.fleet.overruled.get(&(target, speaker)).is_some_and(|over| version <= over.upto);
         let held = self.blocks.get(&target, &self.config.node).is_some();
         match self.expires(now, &block, remaining) {
             _ if held && covered => self.end_own(now, target),
+            Some(expires) if held && returned => self.take_back(now, target, block, expires),
             _ if held || self.fleet.withdrawn.get(&target).is_some() => {}
             Some(expires) if covered || overruled => self.say(target, expires),
             Some(expires) => self.take_back(now, target, block, expires),
@@ -147,7 +153,9 @@ impl Agent {
 
     fn take_back(&mut self, now: Time, target: IpNet, block: FleetBlock, expires: Time) {
         let limits = &self.config.limits;
-        if self.blocks.automatic() >= limits.automatic_blocks || self.blocks.len() >= limits.blocks {
+        let new = self.blocks.get(&target, &self.config.node).is_none();
+        let full = self.blocks.automatic() >= limits.automatic_blocks || self.blocks.len() >= limits.blocks;
+        if new && full {
             self.fleet.counters.blocks += 1;
             return;
         }
@@ -171,5 +179,8 @@ impl Agent {
         };
         self.changing(target, |blocks| blocks.insert(target, held));
         self.outbox.persist(now, Key::Block(target, words));
+        if let Some(known) = self.fleet.own.get_mut(&target) {
+            known.returned = true;
+        }
     }
 }

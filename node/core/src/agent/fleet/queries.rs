@@ -19,7 +19,7 @@ use crate::{
 
 use super::{
     super::{Agent, queries::health},
-    Fleet, canaries, orders, trust,
+    Fleet, book, canaries, trust,
 };
 
 /// A member, with what is made of its word here.
@@ -103,7 +103,7 @@ impl Agent {
     pub fn fleet_covers(&self, target: &IpNet) -> (Vec<(NodeId, Version)>, Vec<u128>) {
         let (mut covers, mut orders) = (Vec::new(), BTreeSet::new());
         for net in self.blocks.within(&crate::prefix::canonical_net(*target)) {
-            covers.extend(self.fleet.me.zip(self.fleet.own.get(net).copied()));
+            covers.extend(self.fleet.me.zip(self.fleet.own.get(net).map(|known| known.version)));
             for held in self.blocks.of(net) {
                 covers.extend(held.version());
                 if let Some(Speaker::Order(id)) = held.words.speaker() {
@@ -153,7 +153,7 @@ impl Agent {
             (liars, "members are not believed", "smartfw-cli cluster nodes; revoke who was taken over"),
         ];
         let full = [
-            (self.fleet.orders.len() >= orders::ORDERS, "as many orders of operators as there may be"),
+            (self.fleet.orders.len() >= book::ORDERS, "as many orders of operators as there may be"),
             (self.fleet.canaries.len() >= canaries::CANARIES, "as many canaries as there may be"),
             (self.fleet.trust.len() >= trust::TRUSTED, "as much is known of members as may be"),
         ];
@@ -178,11 +178,11 @@ impl Fleet {
 impl OrderListed {
     /// What it does, in a word; to whom, where it is one; and why.
     pub fn summary(&self) -> (&'static str, Option<IpNet>, &str) {
-        let (what, target) = orders::name(&self.order.kind);
+        let (what, target) = book::name(&self.order.kind);
         let first = match &self.order.kind {
             OrderKind::Block { targets, .. } => targets.first().copied(),
             _ => target,
         };
-        (what, first, orders::words(&self.order.kind).map_or("", String::as_str))
+        (what, first, book::words(&self.order.kind).map_or("", String::as_str))
     }
 }

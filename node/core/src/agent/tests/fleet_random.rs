@@ -1,6 +1,9 @@
 //! What is enforced does not depend on the order in which it became known.
 
-use alloc::{collections::BTreeMap, vec};
+use alloc::{
+    collections::{BTreeMap, BTreeSet},
+    vec,
+};
 
 use proptest::prelude::*;
 
@@ -27,6 +30,8 @@ const TARGETS: [&str; 7] =
 
 fn any_word() -> impl Strategy<Value = Word> {
     let node = || prop::sample::select(vec![WEB_2, WEB_3, EVIL, ME]);
+    // What is said of this node's own block makes it speak, and a later word outranks what comes after.
+    let other = || prop::sample::select(vec![WEB_2, WEB_3, EVIL]);
     let target = || 0..TARGETS.len() as u8;
     let evidence = prop::sample::select(vec![
         None,
@@ -37,17 +42,19 @@ fn any_word() -> impl Strategy<Value = Word> {
     let kind = prop_oneof![
         target().prop_map(|t| block_order(&[TARGETS[t as usize], "203.0.113.9"], t % 2 == 0)),
         target().prop_map(|t| allow_order(TARGETS[t as usize])),
-        (target(), node(), 1u64..8, 0u128..12, any::<bool>()).prop_map(|(t, node, version, order, wrong)| {
-            let mut kind = unblock_order(TARGETS[t as usize], &[(node, version)], &[order]);
-            if let OrderKind::Unblock { false_positive, .. } = &mut kind {
-                *false_positive = wrong;
+        (target(), other(), 1u64..8, 0u128..12, any::<bool>()).prop_map(
+            |(t, node, version, order, wrong)| {
+                let mut kind = unblock_order(TARGETS[t as usize], &[(node, version)], &[order]);
+                if let OrderKind::Unblock { false_positive, .. } = &mut kind {
+                    *false_positive = wrong;
+                }
+                kind
             }
-            kind
-        }),
+        ),
         (0u128..12).prop_map(|id| OrderKind::Disallow { id }),
         (node(), any::<bool>()).prop_map(|(node, believed)| OrderKind::Trust { node, believed }),
-        (target(), any::<bool>())
-            .prop_map(|(t, watched)| OrderKind::Canary { target: net(TARGETS[t as usize]), watched }),
+        // Only declared: what was proven by a canary stays proven when it is taken back.
+        target().prop_map(|t| OrderKind::Canary { target: net(TARGETS[t as usize]), watched: true }),
     ];
     prop_oneof![
         4 => (node(), 1u64..8, target(), evidence).prop_map(|(n, v, t, e)| Word::Block(n, v, t, e)),
@@ -71,18 +78,36 @@ fn hear(node: &mut Node, word: &Word) {
     }
 }
 
-/// A log has one entry under one version, and says what it says of a target last; an order has one meaning.
+/// A log has one entry under one version, and an order has one meaning. What is void proves nothing any more, but what
+/// it has proven stays so: canaries and `unblock`s are not mixed here.
 fn consistent(words: Vec<Word>) -> Vec<Word> {
-    let mut versions = BTreeMap::new();
-    let mut orders = BTreeMap::new();
+    let mut versions = BTreeSet::new();
+    let mut orders = BTreeSet::new();
+    let unblocks = words.iter().any(|word| matches!(word, Word::Order(.., OrderKind::Unblock { .. })));
     words
         .into_iter()
         .filter(|word| match word {
-            Word::Block(node, version, ..) => versions.insert((*node, *version), ()).is_none(),
-            Word::Order(id, ..) => orders.insert(*id, ()).is_none(),
+            Word::Block(node, version, ..) => versions.insert((*node, *version)),
+            Word::Order(.., OrderKind::Canary { .. }) if unblocks => false,
+            Word::Order(id, ..) => orders.insert(*id),
             Word::Regulars => true,
         })
         .collect()
+}
+
+/// The words in this order, as the logs give them: never an earlier one on a target after a later one.
+fn as_logged(words: &[Word]) -> Vec<&Word> {
+    let mut last = BTreeMap::new();
+    let logged = words.iter().filter(|word| match word {
+        Word::Block(node, version, target, _) => {
+            let top = last.entry((*node, *target)).or_insert(0);
+            let later = version > top;
+            *top = (*top).max(*version);
+            later
+        }
+        Word::Order(..) | Word::Regulars => true,
+    });
+    logged.collect()
 }
 
 fn enforced(node: &Node) -> Vec<(IpNet, Strength)> {
@@ -99,8 +124,8 @@ proptest! {
         }),
     ) {
         let (mut one, mut other) = (Node::in_fleet(), Node::in_fleet());
-        words.iter().for_each(|word| hear(&mut one, word));
-        shuffled.iter().for_each(|word| hear(&mut other, word));
+        as_logged(&words).into_iter().for_each(|word| hear(&mut one, word));
+        as_logged(&shuffled).into_iter().for_each(|word| hear(&mut other, word));
         for node in [&one, &other] {
             prop_assert_eq!(&node.kernel, &node.agent.desired(), "the effects lead to what is desired");
             prop_assert!(node.agent.poll_timeout() > node.now());

@@ -1,0 +1,145 @@
+//! How long entries live.
+
+use super::*;
+
+fn remaining(node: &Node) -> u64 {
+    node.last().3.unwrap().as_secs()
+}
+
+#[test]
+fn age_grows_with_every_holder() {
+    let (mut one, mut two) = (Node::new(1), Node::new(2));
+    one.meet(at(0), &[2]);
+    two.meet(at(0), &[1]);
+    let run = seal(header(9, 5, 1), [block(1, Some(HOUR))].into());
+    one.take(at(10), 8, run.clone(), Duration::from_secs(100));
+    assert_eq!(remaining(&one), 3500);
+    one.told();
+    let want = Want { tag: hash::tag(&log(9)), span: Span { epoch: 5, from: 1, to: 1 } };
+    one.hear(at(60), 2, Message::Pull([want].into()));
+    let age = one.told()[0].1.age;
+    two.take(at(60), 1, run, age);
+    assert_eq!(remaining(&two), 3450);
+}
+
+#[test]
+fn what_remains_never_rises_for_one_version() {
+    let mut node = Node::new(1);
+    let run = seal(header(9, 5, 1), [block(1, Some(HOUR))].into());
+    node.take(at(10), 8, run.clone(), Duration::from_secs(3000));
+    let bytes = node.gossip.bytes();
+    node.take(at(11), 7, run, Duration::ZERO);
+    assert_eq!((node.applied.len(), remaining(&node)), (1, 600));
+    assert_eq!((node.gossip.bytes(), node.gossip.counters().repeated), (bytes, 1));
+    node.turn(at(3000));
+    assert_eq!(node.gossip.runs(), 0, "and it ends when it would have");
+}
+
+#[test]
+fn the_higher_version_wins_in_any_order() {
+    let runs = [1, 2, 3].map(|n| seal(header(9, 5, n), [block(1, Some(HOUR * n as u32))].into()));
+    for order in [[0, 1, 2], [2, 1, 0], [1, 2, 0]] {
+        let mut node = Node::new(1);
+        for index in order {
+            node.take(at(1), 8, runs[index].clone(), Duration::ZERO);
+        }
+        assert_eq!(node.last().1.sequence, 3);
+        assert_eq!(node.gossip.listed(at(2)).count(), 1);
+    }
+}
+
+#[test]
+fn a_withdrawal_ends_what_was_said_before_and_only_that() {
+    let blocks = seal(header(9, 5, 1), [block(1, None), block(2, None)].into());
+    let takes = seal(header(9, 5, 3), [withdraw(1)].into());
+    let target = block(1, None).target().unwrap();
+    let mut node = Node::new(1);
+    node.take(at(1), 8, blocks.clone(), Duration::ZERO);
+    node.take(at(2), 8, takes.clone(), Duration::ZERO);
+    assert_eq!(node.voided, [(target, Version { epoch: 5, sequence: 3 }, Voided::Withdrawn)]);
+    let mut late = Node::new(2);
+    late.take(at(1), 8, takes, Duration::ZERO);
+    late.take(at(2), 8, blocks, Duration::ZERO);
+    assert_eq!(late.applied.len(), 1, "the block that was taken back is not applied when it comes after");
+    let other = seal(header(8, 5, 1), [withdraw(2)].into());
+    node.take(at(3), 8, other, Duration::ZERO);
+    assert_eq!(node.voided.len(), 1, "nobody withdraws for others");
+}
+
+#[test]
+fn a_later_word_that_is_over_still_contradicts_the_earlier_one() {
+    let long = seal(header(9, 5, 1), [block(1, None)].into());
+    let short = seal(header(9, 5, 2), [block(1, Some(Duration::from_secs(5)))].into());
+    let mut node = Node::new(1);
+    node.take(at(0), 8, long.clone(), Duration::ZERO);
+    node.take(at(1), 8, short.clone(), Duration::ZERO);
+    node.turn(at(4000));
+    assert_eq!(node.gossip.runs(), 2, "both are kept as long as the first would last");
+    let mut late = Node::new(2);
+    late.take(at(4000), 1, short, Duration::from_secs(4000));
+    late.take(at(4000), 1, long, Duration::from_secs(4000));
+    assert_eq!(late.applied.len(), 0);
+}
+
+#[test]
+fn what_is_over_is_let_go_and_not_asked_for_again() {
+    let mut node = Node::new(1);
+    node.meet(at(0), &[2]);
+    node.take(
+        at(1),
+        2,
+        seal(header(9, 5, 1), [block(1, Some(Duration::from_secs(5)))].into()),
+        Duration::ZERO,
+    );
+    assert_eq!(node.gossip.runs(), 1);
+    node.turn(at(700));
+    assert_eq!((node.gossip.runs(), node.gossip.bytes()), (0, 0));
+    assert!(node.kept.iter().any(|kept| matches!(kept, Kept::Gone { .. })));
+    node.sent.clear();
+    let (tag, floor) = (hash::tag(&log(9)), Version::default());
+    let row =
+        Row { tag, digest: 1, floor, quarantined: false, spans: [Span { epoch: 5, from: 1, to: 1 }].into() };
+    node.hear(at(701), 2, Message::Vectors { rows: [row].into(), answer: false });
+    assert!(!node.sent.iter().any(|(_, message)| matches!(message, Message::Pull(_))));
+}
+
+#[test]
+fn below_the_floor_nothing_lives_and_nothing_comes_back() {
+    let mut node = Node::new(1);
+    let old = seal(header(9, 5, 1), [block(1, None), block(2, None)].into());
+    let floor = Version { epoch: 5, sequence: 3 };
+    let new = seal(RunHeader { floor, ..header(9, 5, 3) }, [block(2, None)].into());
+    node.take(at(1), 8, old.clone(), Duration::ZERO);
+    node.take(at(2), 8, new, Duration::ZERO);
+    assert_eq!(node.voided.len(), 0, "what is said again may still be on its way");
+    node.turn(at(40));
+    let target = block(1, None).target().unwrap();
+    assert_eq!(node.voided, [(target, Version { epoch: 5, sequence: 1 }, Voided::Floor)]);
+    assert_eq!((node.gossip.runs(), node.gossip.listed(at(40)).count()), (1, 1));
+    node.take(at(50), 8, old, Duration::ZERO);
+    assert_eq!((node.applied.len(), node.gossip.runs()), (3, 1));
+}
+
+#[test]
+fn unknown_kinds_are_kept_and_passed_on_but_not_applied() {
+    let mut node = Node::new(1);
+    node.meet(at(0), &[2]);
+    let unknown = Entry::Unknown { kind: 42, lasts: Some(HOUR), bytes: [1, 2, 3].into() };
+    let run = seal(header(9, 5, 1), [unknown].into());
+    node.take(at(1), 8, run.clone(), Duration::ZERO);
+    assert_eq!((node.applied.len(), node.gossip.runs()), (0, 1));
+    node.told();
+    let want = Want { tag: hash::tag(&log(9)), span: Span { epoch: 5, from: 1, to: 1 } };
+    node.hear(at(2), 2, Message::Pull([want].into()));
+    assert_eq!(node.told()[0].1.run, *run.signed(), "byte by byte as it was signed");
+}
+
+#[test]
+fn a_restart_applies_what_was_stored_for_what_is_left_of_it() {
+    let mut node = Node::stopped(1, Limits::default());
+    let run = seal(header(9, 5, 1), [block(1, Some(HOUR)), block(2, Some(Duration::from_secs(60)))].into());
+    node.gossip.restore(at(0), Restored::Run(Box::new(run), Duration::from_secs(600)));
+    node.gossip.start(at(0));
+    node.turn(at(0));
+    assert_eq!((node.applied.len(), remaining(&node)), (1, 3000));
+}
