@@ -20,7 +20,7 @@ use crate::{
     duration::now,
     failure::Failure,
     operator::{Found, Operator, yes},
-    output::Output,
+    output::{Output, complain},
 };
 
 /// Targets that are named before a person decides.
@@ -60,6 +60,7 @@ pub(super) fn run(
             None => return Err(Failure::failed("nothing was done: there is nobody to ask; say --yes")),
         }
     }
+    let unsure = whom.role.is_none() && root.is_none();
     let (statement, order) = match root {
         Some(path) => by_root(global, &cluster, &whom, path)?,
         None => by_operator(global, &cluster, &whom)?,
@@ -71,6 +72,9 @@ pub(super) fn run(
         daemon.ask_cluster(async |mut client| client.revoke(asked).await).await
     })?;
     let new = answer.expelled > 0;
+    if unsure {
+        complain("it is no member that is known here: as a node it is out; an operator is expelled by --root FILE only");
+    }
     match output.format {
         Format::Human if new => output.line(&format!("{} is expelled; what it said is void.", whom.name)),
         Format::Human => output.line(&format!("{} was expelled before.", whom.name)),
