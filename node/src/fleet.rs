@@ -105,3 +105,6 @@ pub struct Opening {
 pub(crate) fn trouble(health: &Health, what: impl Into<String>, remedy: &str) {
     health.set(Matter::Fleet, Level::Error, what, remedy);
 }
+
+#[cfg(test)]
+mod tests;

@@ -41,6 +41,24 @@ fn an_attack_on_one_of_five_is_dropped_by_all() {
     spreads(&fleet);
 }
 
+/// Many attacks, one after another, and nobody who polls the kernels meanwhile: what the origin is told.
+#[test]
+#[ignore = "needs root"]
+fn many_attacks_on_one_of_five_are_dropped_by_all_in_time() {
+    const ATTACKS: u8 = 20;
+    let wire = Wire::new(5);
+    let fleet = Fleet::start(&wire);
+    for n in 0..ATTACKS {
+        let from = Ipv4Addr::new(203, 0, 113, 100 + n);
+        fleet.attack(0, from);
+        fleet.until_all(&[0, 1, 2, 3, 4], from.into(), true, SPREAD);
+    }
+    let page = fleet.page(0);
+    let lines = page.lines().filter(|line| line.starts_with("smartfw_decision_to_member_seconds"));
+    lines.for_each(|line| println!("{line}"));
+    assert!(fleet.metric(0, "smartfw_decision_to_member_seconds_count") >= f64::from(ATTACKS) * 4.0);
+}
+
 fn spreads(fleet: &Fleet<'_>) {
     let took = thread::scope(|scope| {
         let watching = scope.spawn(|| fleet.dropped_after(IpAddr::from(EVIL), SPREAD));
