@@ -163,4 +163,39 @@ mod tests {
         let told = counted(&counters, &Seen { forgotten_lately: Some(3), ..Seen::default() });
         assert_eq!(told.iter().filter(|entry| entry.what.starts_with("3 ")).count(), 7);
     }
+
+    const NOW: Time = Time::from_secs(1_800_000_000);
+
+    fn fleet(role: Role, days: u64) -> FleetStatus {
+        FleetStatus {
+            cluster: "prod".into(),
+            site: "default".into(),
+            name: "web-1".into(),
+            id: smartfw_core::fleet::NodeId([1; 32]),
+            role,
+            address: ([192, 0, 2, 1], 7470).into(),
+            peers_alive: 2,
+            peers_known: 2,
+            peers_connected: 1,
+            certificate_expires: NOW.after(Duration::from_secs(days * 86_400)),
+        }
+    }
+
+    #[test]
+    fn a_certificate_that_was_not_renewed_is_warned_about_ten_days_before_its_end() {
+        assert!(judged(&fleet(Role::Node, 11), 2, NOW).is_empty());
+        let soon = judged(&fleet(Role::Node, 9), 2, NOW);
+        assert_eq!((soon.len(), soon[0].level), (1, HealthLevel::Warn));
+        let over = judged(&fleet(Role::Node, 0), 2, NOW);
+        assert_eq!((over.len(), over[0].level), (1, HealthLevel::Error));
+    }
+
+    #[test]
+    fn one_signer_is_warned_about_by_itself_and_by_who_knows_everybody() {
+        assert_eq!(judged(&fleet(Role::Signer, 30), 1, NOW).len(), 1);
+        assert!(judged(&fleet(Role::Node, 30), 1, NOW).is_empty(), "a role may not be known yet");
+        let all = FleetStatus { peers_connected: 2, ..fleet(Role::Node, 30) };
+        assert_eq!(judged(&all, 1, NOW).len(), 1);
+        assert!(judged(&fleet(Role::Signer, 30), 2, NOW).is_empty());
+    }
 }

@@ -73,7 +73,9 @@ pub(super) fn run(
     })?;
     let new = answer.expelled > 0;
     if unsure {
-        complain("it is no member that is known here: as a node it is out; an operator is expelled by --root FILE only");
+        complain(
+            "it is no member that is known here: as a node it is out; an operator is expelled by --root FILE only",
+        );
     }
     match output.format {
         Format::Human if new => output.line(&format!("{} is expelled; what it said is void.", whom.name)),

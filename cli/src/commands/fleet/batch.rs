@@ -40,9 +40,12 @@ impl Batch<'_> {
     }
 }
 
+/// What the blocks of an order have in common: class, and about how long they last.
+type Alike = (&'static str, Option<Duration>);
+
 /// Blocks of one class that end at about the same time, in orders of as many targets as fit.
 fn grouped(orders: impl Iterator<Item = BlockOrder>, reason: &str) -> Vec<OrderKind> {
-    let mut groups: BTreeMap<(&'static str, Option<Duration>), (Class, Vec<BlockOrder>)> = BTreeMap::new();
+    let mut groups: BTreeMap<Alike, (Class, Vec<BlockOrder>)> = BTreeMap::new();
     for order in orders {
         let key = (order.class.as_str(), order.duration.map(rounded));
         groups.entry(key).or_insert_with(|| (order.class, Vec::new())).1.push(order);

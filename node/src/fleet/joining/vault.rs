@@ -7,7 +7,10 @@ use smartfw_identity::Root;
 
 /// Holds the root until a time. Cheap to clone; all clones hold the same.
 #[derive(Clone, Debug, Default)]
-pub struct Vault(Arc<Mutex<Option<(Arc<Root>, Time)>>>);
+pub struct Vault(Arc<Mutex<Option<Held>>>);
+
+/// The root, and until when.
+type Held = (Arc<Root>, Time);
 
 impl Vault {
     /// Takes the root until then; what was there before is forgotten, but a longer time is kept.
