@@ -13,6 +13,7 @@ use smartfw_core::{
     Agent, Alert, Effect, IpNet, Record, Sequence, Service, Strength, Time,
     enforcement::Change,
     order::{Done, EnforcementState},
+    protect::{Protected, ProtectedSet},
 };
 use smartfw_proto::json;
 use tokio::sync::broadcast;
@@ -39,6 +40,8 @@ pub struct Driver {
     pub agent: Agent,
     /// The fleet's part, restored; `None` outside of a fleet.
     pub brain: Option<Box<Brain>>,
+    /// What the host protects.
+    pub protected: ProtectedSet,
     /// What comes.
     pub inputs: Inputs,
     /// The way to the kernel.
@@ -74,6 +77,7 @@ impl Driver {
             actions,
             stored: Stored::default(),
             enforced: Ticket::default(),
+            elsewhere: Vec::new(),
             deciding: None,
             touched: Vec::new(),
         };
@@ -88,6 +92,8 @@ struct Running {
     stored: Stored,
     /// The kernel has carried out everything up to here.
     enforced: Ticket,
+    /// Who is logged in at other members of the fleet.
+    elsewhere: Vec<Protected>,
     /// When the packet was seen whose verdict is being handled.
     deciding: Option<Time>,
     /// The targets that the order being handled changes.
@@ -129,7 +135,7 @@ impl Running {
                 }
             }
             Input::Ask(question) => question(agent, now),
-            Input::Protected(protected) => agent.handle_protected(now, protected),
+            Input::Protected(protected) => self.protected(now, protected),
             Input::Persisted(upto) => self.persisted(now, upto),
             Input::StoreLost => {
                 self.actions.anew();

@@ -20,6 +20,7 @@ mod network;
 mod place;
 pub mod rows;
 mod service;
+mod sessions;
 mod spread;
 mod stats;
 mod stream;
@@ -33,6 +34,7 @@ use smartfw_core::{
     Agent, Time,
     fleet::{NodeId, SignedOrder, VerifiedRun},
     gossip::Message,
+    protect::ProtectedSet,
     sensor::Weak,
     sums::SumsMessage,
 };
@@ -70,8 +72,14 @@ pub enum Input {
     Passed(NodeId, Vec<u8>, OwnedSemaphorePermit),
     /// A member tells what adds up.
     Sums(NodeId, Box<SumsMessage>, OwnedSemaphorePermit),
+    /// A member tells who is logged in at it.
+    Sessions(NodeId, Vec<std::net::IpAddr>, OwnedSemaphorePermit),
+    /// What our own host protects.
+    Protected(ProtectedSet),
     /// Our own sensor has seen what adds up.
     Weak(Vec<Weak>),
+    /// Sources that are regular guests here.
+    Regulars(Vec<std::net::IpAddr>),
     /// Our certificate was renewed.
     Renewed,
     /// Somebody was expelled.

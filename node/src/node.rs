@@ -101,7 +101,10 @@ fn start(
     let fleet = Arc::new_cyclic(|fleet| control(config, &links, (fleet.clone(), vault.clone())));
     let mut restored = restore::restore(config, &mut *enforcer, &fleet, &links.shared)?;
     // Who must not be locked out is known before anything is enforced.
-    restored.agent.handle_protected(clock::now(), watcher.observed().protected.clone());
+    restored.protected = watcher.observed().protected.clone();
+    restored.agent.handle_protected(clock::now(), restored.protected.clone());
+    // The fleet hears who is logged in here.
+    links.inbox.send(Input::Protected(restored.protected.clone()));
     let deciding = decide(config, &links, restored, inputs, enforcer)?;
 
     let ending = Arc::new(AtomicBool::new(false));
@@ -205,6 +208,7 @@ fn decide(
     let driver = Driver {
         agent: restored.agent,
         brain: restored.brain,
+        protected: restored.protected,
         inputs,
         queue: links.queue.clone(),
         backlog: links.backlog.clone(),

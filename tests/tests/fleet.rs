@@ -105,7 +105,10 @@ fn a_killed_member_goes_on_dropping_and_learns_what_it_missed() {
     let begun = Instant::now();
     fleet.launch(1);
     let learned = fleet.until_all(&[1], LATER.into(), true, SPREAD);
-    println!("answered after {:?}, and then learned what it missed within {learned:?}", begun.elapsed() - learned);
+    println!(
+        "answered after {:?}, and then learned what it missed within {learned:?}",
+        begun.elapsed() - learned
+    );
     assert!(fleet.drops(1, EVIL.into()) && fleet.drops(1, OTHER.into()), "what it knew is kept");
     fleet.formed(2);
     // What it had said itself is still its own: it takes it back.

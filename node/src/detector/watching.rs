@@ -29,6 +29,9 @@ const PATIENCE: Duration = Duration::from_millis(50);
 /// Frames between two looks at news, deadlines and the lifeline. A few hundred microseconds under full load.
 const STRIDE: u32 = 256;
 
+/// How often a fleet's member is told who its regular guests are.
+const WELCOME: Duration = Duration::from_secs(10);
+
 /// How often the statistics are shown.
 const SHOW: Duration = Duration::from_millis(500);
 
@@ -75,6 +78,7 @@ impl Watching {
             lost: 0,
             pace: Pace::default(),
             shown: Instant::now(),
+            welcomed: Instant::now(),
             second: 0,
         };
         while lifeline.beat() {
@@ -119,6 +123,8 @@ struct Life<'a> {
     lost: u64,
     pace: Pace,
     shown: Instant,
+    /// When it was last told who is a regular guest.
+    welcomed: Instant,
     /// The second that was last told of.
     second: u64,
 }
@@ -163,6 +169,11 @@ impl Life<'_> {
         }
         if !signs.is_empty() {
             self.shared.inbox.send(Input::Fleet(fleet::Input::Weak(signs)));
+        }
+        if self.welcomed.elapsed() >= WELCOME {
+            self.welcomed = Instant::now();
+            let regulars = self.sensor.regulars(now, smartfw_core::agent::REGULARS);
+            self.shared.inbox.send(Input::Fleet(fleet::Input::Regulars(regulars)));
         }
     }
 

@@ -2,7 +2,7 @@
 
 use std::mem;
 
-use smartfw_core::{Time, enforcement::Change, fleet::Entry, gossip::Audience};
+use smartfw_core::{Time, enforcement::Change, fleet::Entry, gossip::Audience, protect::ProtectedSet};
 
 use super::{Batch, Running};
 use crate::{
@@ -70,10 +70,36 @@ impl Running {
         }
     }
 
+    /// The host protects others than before.
+    pub(super) fn protected(&mut self, now: Time, protected: ProtectedSet) {
+        if let Some(brain) = &mut self.driver.brain {
+            brain.handle(&mut self.driver.agent, Brain::now(), Input::Protected(protected.clone()));
+        }
+        self.driver.protected = protected;
+        self.protect_all(now);
+    }
+
+    /// The host's own, and who is logged in at other members.
+    fn protect_all(&mut self, now: Time) {
+        let mut all = self.driver.protected.clone();
+        self.elsewhere.iter().cloned().for_each(|entry| all.push(entry));
+        self.driver.agent.handle_protected(now, all);
+    }
+
     /// Lets the fleet's part do what it wants; whether the agent may want something now.
     pub(super) fn settle_fleet(&mut self) -> bool {
         let driver = &mut self.driver;
-        driver.brain.as_mut().is_some_and(|brain| brain.settle(&mut driver.agent, Brain::now()))
+        let Some(brain) = &mut driver.brain else { return false };
+        let now = Brain::now();
+        let told = brain.settle(&mut driver.agent, now);
+        match brain.take_protected(now) {
+            None => told,
+            Some(elsewhere) => {
+                self.elsewhere = elsewhere;
+                self.protect_all(now.wall);
+                true
+            }
+        }
     }
 
     /// Hands the rows of one input over, the fleet's among them.
@@ -108,7 +134,9 @@ impl Running {
             Err(why) => return drop(reply.send(Err(FleetRefused::System(why.to_string())))),
         };
         match Brain::begin(opening, Vec::new(), seed, Brain::now(), &mut self.driver.agent) {
-            Ok(brain) => {
+            Ok(mut brain) => {
+                let protected = Input::Protected(self.driver.protected.clone());
+                brain.handle(&mut self.driver.agent, Brain::now(), protected);
                 self.driver.brain = Some(Box::new(brain));
                 drop(reply.send(Ok(())));
             }
@@ -124,5 +152,7 @@ impl Running {
         let number = self.stored.push(Default::default(), Default::default());
         self.driver.backlog.push_all(number, rows);
         self.driver.agent.handle_members(now, Vec::new());
+        self.elsewhere.clear();
+        self.protect_all(now);
     }
 }

@@ -45,8 +45,9 @@ impl Stored {
 
     /// The disk has everything up to a push.
     pub(super) fn persisted(&mut self, number: u64) -> Upto {
-        while let Some(push) = self.waiting.pop_front_if(|push| push.number <= number) {
+        while let Some(push) = self.waiting.front().filter(|push| push.number <= number) {
             self.upto = push.upto;
+            self.waiting.pop_front();
         }
         self.upto
     }

@@ -33,6 +33,7 @@ impl Case {
         let driver = Driver {
             agent: Agent::new(PolicyConfig::default(), 1, clock::now()),
             brain: None,
+            protected: Default::default(),
             inputs,
             queue: Arc::default(),
             backlog: Arc::new(Backlog::new(1000)),

@@ -16,9 +16,11 @@ use smartfw_core::{
     fleet::{Entry, NodeId, OrderVerifier as _, SignedOrder, Version},
     gossip::{Audience, Gossip, Now, Ticket},
     members::{Members, Path},
+    protect::Protected,
     sums::Sums,
 };
 use smartfw_identity::{Current, Judge, Revocations};
+use smartfw_proto::convert::Told;
 
 use super::{
     FleetRefused, Input, Reply,
@@ -26,6 +28,7 @@ use super::{
     keys::MemberKeys,
     links::Links,
     rows::{self, Boot},
+    sessions::Sessions,
     spread::Spread,
 };
 use crate::{
@@ -76,6 +79,7 @@ pub struct Brain {
     applied: BTreeMap<(NodeId, bool), Version>,
     confirming: VecDeque<(enforcement::Ticket, NodeId, bool, Version)>,
     spread: Spread,
+    sessions: Sessions,
     orders: Vec<WaitingOrder>,
 }
 
@@ -96,6 +100,7 @@ impl Brain {
                 self.members.keys().admit(peer.member);
                 self.members.handle_contact(now.wall, node);
                 self.gossip.handle_connected(now, node);
+                self.links.send(node, Told::Sessions(self.sessions.own()));
             }
             Input::Disconnected(node) => self.gossip.handle_disconnected(now, node),
             Input::Message(from, message, _permit) => self.gossip.handle_message(now, from, *message),
@@ -109,6 +114,9 @@ impl Brain {
             Input::Weak(signs) => {
                 signs.into_iter().for_each(|sign| self.sums.handle_observation(now.wall, sign));
             }
+            Input::Sessions(from, addresses, _permit) => self.sessions.hear(now.steady, from, addresses),
+            Input::Protected(protected) => self.sessions.see(&protected),
+            Input::Regulars(regulars) => agent.handle_regulars(now.wall, regulars),
             Input::Renewed => self.renewed(now),
             Input::Revoked => self.revoked(now),
             Input::Order(order, reply) => self.order(now, *order, reply),
@@ -160,6 +168,17 @@ impl Brain {
         told
     }
 
+    /// Who is logged in at other members, where that has changed.
+    pub fn take_protected(&mut self, now: Now) -> Option<Vec<Protected>> {
+        if let Some(news) = self.sessions.news(now.steady) {
+            self.links.tell_all(None, &Told::Sessions(news));
+        }
+        let (members, short) = (&self.members, |node: &NodeId| node.to_string());
+        let name =
+            |node: &NodeId| members.member(node).map_or_else(|| short(node), |member| member.card.name);
+        self.sessions.protected(now.steady, name)
+    }
+
     /// The rows to keep, and the last of the tickets among them and before.
     pub fn take_rows(&mut self) -> (Vec<(Key, Value)>, Ticket) {
         (std::mem::take(&mut self.rows), self.ticket)
@@ -192,9 +211,10 @@ impl Brain {
         while self.confirming.len() > CONFIRMING {
             self.confirming.pop_front();
         }
-        while let Some((_, node, site, version)) =
-            self.confirming.pop_front_if(|(behind, ..)| *behind <= done)
+        while let Some(&(_, node, site, version)) =
+            self.confirming.front().filter(|(behind, ..)| *behind <= done)
         {
+            self.confirming.pop_front();
             self.gossip.confirm(node, site, version);
         }
         let said = self.gossip.waiting() == 0;
@@ -281,6 +301,7 @@ impl Brain {
             self.gossip.handle_revoked(now, node);
             self.members.handle_expelled(now.wall, &node);
             self.members.keys().forget(&node);
+            self.sessions.forget(&node);
             self.links.cut(&node);
             self.changed = true;
         }

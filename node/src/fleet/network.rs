@@ -17,7 +17,12 @@ use tokio::{
 };
 
 use super::{
-    Input as FleetInput, beside::Beside, dial::{Busy, Dialler}, links::Dial, service::PeerService, stream::Shared,
+    Input as FleetInput,
+    beside::Beside,
+    dial::{Busy, Dialler},
+    links::Dial,
+    service::PeerService,
+    stream::Shared,
 };
 use crate::inbox::Input;
 

@@ -14,11 +14,12 @@ use smartfw_core::{
     Agent, Class, Detector, Evidence, IpNet, Reason, Subject, Time, Verdict,
     config::PolicyConfig,
     fleet::{OperatorOrder, OrderKind},
+    protect::{Protected, Why},
     verdict::Standing,
 };
 use smartfw_identity::{
-    Founded, Founding, Identity, Invitation, Joined, Joining, Key, Known, Label, Revocation, Revocations, Role,
-    request, sign_order,
+    Founded, Founding, Identity, Invitation, Joined, Joining, Key, Known, Label, Revocation, Revocations,
+    Role, request, sign_order,
 };
 use tokio::{runtime::Runtime, sync::broadcast};
 
@@ -92,12 +93,14 @@ impl Node {
         let paths = LogPaths::new(folder.path(), folder.path());
         let limits = Limits { max_size: 1 << 20, keep: 1 };
         let (logs, _) = Logs::start(&paths, limits, counters.clone(), health.clone(), &vital).unwrap();
-        let (boot, _) = BootSnapshot::start(folder.path(), Arc::new(|| None), health.clone(), &vital).unwrap();
+        let (boot, _) =
+            BootSnapshot::start(folder.path(), Arc::new(|| None), health.clone(), &vital).unwrap();
         let (queue, backlog) = (Arc::<Queue>::default(), Arc::new(Backlog::new(100_000)));
         let config = PolicyConfig { node: "self".into(), ..PolicyConfig::default() };
         let driver = Driver {
             agent: Agent::new(config, 1, clock::now()),
             brain: None,
+            protected: Default::default(),
             inputs,
             queue: queue.clone(),
             backlog: backlog.clone(),
@@ -230,7 +233,8 @@ fn what_one_detects_the_other_drops_and_says_so() {
     until("its origin knows", || one.blocks()[0].propagation_ms.contains_key("other"));
     assert_eq!(one.blocks()[0].enforced_on, ["one", "other"]);
     let members = one.runtime.block_on(one.handle.members()).unwrap();
-    let seen: Vec<_> = members.iter().map(|member| (member.name.as_str(), member.blocks, member.role)).collect();
+    let seen: Vec<_> =
+        members.iter().map(|member| (member.name.as_str(), member.blocks, member.role)).collect();
     assert_eq!(seen, [("one", 1, Some(Role::Node)), ("other", 0, Some(Role::Node))]);
 }
 
@@ -289,6 +293,24 @@ fn whoever_is_revoked_is_cut_off_and_its_word_void() {
     std::thread::sleep(Duration::from_millis(500));
     assert!(other.targets().is_empty());
     assert_eq!(other.status().unwrap().peers_alive, 0);
+}
+
+#[test]
+fn whoever_is_logged_in_at_one_is_protected_at_the_other() {
+    let (_authority, one, other) = pair();
+    let session =
+        |address: &str| Protected { net: net(address), why: Why::SshSession, detail: "root".into() };
+    one.inbox.send(Input::Protected(ProtectedSet::new(vec![session("198.51.100.7/32")])));
+    let why = |node: &Node| {
+        node.inbox.ask(|agent, _| agent.why_protected(&net("198.51.100.7/32"))).unwrap().map(|it| it.detail)
+    };
+    until("the other protects it", || why(&other) == Some("on one".into()));
+    // What the other's own host says does not end that.
+    other.inbox.send(Input::Protected(ProtectedSet::default()));
+    assert_eq!(why(&other), Some("on one".into()));
+    other.detects("198.51.100.7");
+    std::thread::sleep(Duration::from_millis(200));
+    assert!(other.targets().is_empty() && one.targets().is_empty());
 }
 
 #[test]

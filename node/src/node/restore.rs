@@ -8,6 +8,7 @@ use smartfw_core::{
     Agent, Record, Time,
     enforcement::Enforced,
     order::EnforcementState,
+    protect::ProtectedSet,
     record::{Enforcement, Switch},
 };
 use smartfw_enforce::{Enforcer, Surplus, snapshot, snapshot::Suspension};
@@ -30,6 +31,8 @@ pub(super) struct Restored {
     pub(super) agent: Agent,
     /// The fleet's part; `None` outside of a fleet, or when it cannot begin.
     pub(super) brain: Option<Box<Brain>>,
+    /// Who must not be locked out.
+    pub(super) protected: ProtectedSet,
     /// `None` when the disk refuses, or when it held so much that reading it took memory which only closing it gives
     /// back: it is opened again for the first write.
     pub(super) store: Option<Box<dyn Store>>,
@@ -79,7 +82,8 @@ pub(super) fn restore(
     let unread = loaded.is_none();
     let (store, damaged) = loaded.unwrap_or_default();
     let surplus = if unread || !adopted { Surplus::Keep } else { Surplus::Remove };
-    Ok(Restored { agent, brain, store, open, enforced, surplus, damaged, unread })
+    let protected = ProtectedSet::default();
+    Ok(Restored { agent, brain, protected, store, open, enforced, surplus, damaged, unread })
 }
 
 fn unreadable(shared: &Shared, why: &str) {

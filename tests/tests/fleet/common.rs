@@ -11,8 +11,8 @@ use std::{
 
 use smartfw_core::Time;
 use smartfw_identity::{
-    Founded, Founding, Identity, Invitation, Joined, Joining, Key, Known, Label, Revocations, Role, Root, Signer,
-    request,
+    Founded, Founding, Identity, Invitation, Joined, Joining, Key, Known, Label, Revocations, Role, Root,
+    Signer, request,
 };
 use smartfw_tests::{daemon::Guard, kernel, namespace::Namespace, net::INTERFACE, process::until};
 use tempfile::TempDir;
@@ -129,7 +129,6 @@ impl Authority {
             Joined::Signer(_) => panic!("a node is no signer"),
         }
     }
-
 }
 
 /// Writes an identity into a node's state folder.
@@ -140,7 +139,8 @@ pub(super) fn equip(identity: &Identity, state: &Path, seeds: &[SocketAddr]) {
     identity.save(&folder, None).unwrap();
     Revocations::create(&folder.join("revocations"), identity.trust().clone()).unwrap();
     let seeds: Vec<String> = seeds.iter().map(SocketAddr::to_string).collect();
-    fs::write(folder.join("reach.json"), serde_json::json!({"advertise": null, "seeds": seeds}).to_string()).unwrap();
+    fs::write(folder.join("reach.json"), serde_json::json!({"advertise": null, "seeds": seeds}).to_string())
+        .unwrap();
 }
 
 /// Daemons, all of one cluster.
@@ -153,7 +153,11 @@ impl Drop for Fleet<'_> {
     fn drop(&mut self) {
         if thread::panicking() {
             for guard in &self.guards {
-                println!("--- {}\n{}", guard.log().display(), fs::read_to_string(guard.log()).unwrap_or_default());
+                println!(
+                    "--- {}\n{}",
+                    guard.log().display(),
+                    fs::read_to_string(guard.log()).unwrap_or_default()
+                );
             }
         }
     }
@@ -225,7 +229,8 @@ impl<'a> Fleet<'a> {
                 let mut page = String::new();
                 if let Ok(mut stream) = TcpStream::connect("127.0.0.1:9470") {
                     let _ = stream.set_read_timeout(Some(Duration::from_secs(2)));
-                    let _ = stream.write_all(b"GET /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+                    let _ =
+                        stream.write_all(b"GET /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
                     let _ = stream.read_to_string(&mut page);
                 }
                 page
@@ -258,7 +263,13 @@ impl<'a> Fleet<'a> {
     }
 
     /// Waits until every one of these nodes drops an address, or none does.
-    pub(super) fn until_all(&self, nodes: &[usize], address: IpAddr, drop: bool, limit: Duration) -> Duration {
+    pub(super) fn until_all(
+        &self,
+        nodes: &[usize],
+        address: IpAddr,
+        drop: bool,
+        limit: Duration,
+    ) -> Duration {
         let what = if drop { "all drop it" } else { "nobody drops it" };
         let all = || nodes.iter().all(|node| self.drops(*node, address) == drop);
         until(what, limit, all).unwrap_or_else(|error| {
@@ -270,7 +281,8 @@ impl<'a> Fleet<'a> {
     /// An attack that is proven: many ports asked, after a connection to one that is open.
     pub(super) fn attack(&self, node: usize, from: Ipv4Addr) {
         let victim = address(node);
-        let route = format!("addr replace {from}/24 dev eth0\nroute replace 10.77.0.0/24 dev eth0 src {from}\n");
+        let route =
+            format!("addr replace {from}/24 dev eth0\nroute replace 10.77.0.0/24 dev eth0 src {from}\n");
         self.wire.attacker.ip(&route).unwrap();
         let service = self.wire.nodes[node]
             .inside(|| TcpListener::bind((victim, 8080)))

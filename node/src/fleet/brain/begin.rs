@@ -20,6 +20,7 @@ use super::{
         codec::PeerCodec,
         keys::MemberKeys,
         rows::{self, Boot, Row, StoredRun},
+        sessions::Sessions,
         spread::Spread,
     },
     Brain,
@@ -116,6 +117,7 @@ impl Brain {
             applied: BTreeMap::new(),
             confirming: VecDeque::new(),
             spread: Spread::default(),
+            sessions: Sessions::default(),
             orders: Vec::new(),
         }
     }

@@ -64,7 +64,7 @@ fn of_two_streams_of_the_same_moment_both_sides_keep_the_same() {
             let (_, first) = case.open(other, ours_first);
             let (second, _outgoing) = case.open(other, !ours_first);
             // The one that the lesser of the two dialled.
-            let second_stays = (!ours_first) == (me < other);
+            let second_stays = ours_first != (me < other);
             assert_eq!(second.is_some(), second_stays, "{me} {ours_first}");
             assert_eq!(*first.closed.borrow(), second_stays);
         }
