@@ -20,10 +20,6 @@ pub enum Matter {
     Cache,
     /// The thread that looks at packets.
     Detector,
-    /// Packets lost before we saw them.
-    Capture,
-    /// Verdicts, log lines or changes that did not fit into their queues.
-    Queues,
     /// The log files.
     Logs,
     /// What the host says about itself.
@@ -38,10 +34,6 @@ pub enum Matter {
     Metrics,
     /// Tables that are full.
     Tables,
-    /// Half of a handshake is missing, as under asymmetric routing.
-    Routing,
-    /// The configuration.
-    Configuration,
     /// This node's part in its fleet.
     Fleet,
     /// What it says to the fleet, and the fleet to it.

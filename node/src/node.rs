@@ -69,10 +69,12 @@ pub fn run(mut config: NodeConfig, sources: Sources, remove: bool) -> anyhow::Re
         .build()
         .context("cannot start the control threads")?;
     let (vital, failures) = Vital::new();
+    // What comes while it starts is heard once it has started, and ends it in good order.
+    let signals = runtime.block_on(async { signals::Signals::listen() })?;
     let ending = runtime.block_on(async { start(&config, &sources, &notifier, vital, remove) })?;
     notifier.ready(&format!("guards by {}", config.enforcer.as_str()));
     memory::give_back(); // what the start copied
-    let result = runtime.block_on(signals::wait(&ending.reload, &notifier, failures));
+    let result = runtime.block_on(signals.wait(&ending.reload, &notifier, failures));
     notifier.stopping();
     ending.end();
     runtime.shutdown_timeout(Duration::from_secs(1));

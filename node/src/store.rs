@@ -4,6 +4,7 @@ mod backlog;
 mod codec;
 mod committer;
 mod lock;
+mod pack;
 mod sled;
 
 pub use backlog::{Backlog, most_rows};
@@ -32,6 +33,12 @@ pub trait Store: Send {
     /// # Errors
     /// When the disk refuses; any part of the rows may have been written.
     fn commit(&mut self, rows: &[(Key, Value)]) -> Result<(), StoreError>;
+
+    /// Lets go what counts no more. It may read everything: call it after much was written, when nothing waits.
+    ///
+    /// # Errors
+    /// When the disk refuses; nothing that counts is lost.
+    fn tidy(&mut self) -> Result<(), StoreError>;
 }
 
 /// Why rows could not be read or written.

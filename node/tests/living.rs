@@ -4,7 +4,11 @@
 #[allow(dead_code, unreachable_pub, reason = "shared by several test files")]
 mod common;
 
-use std::{fs, process::Command, time::Duration};
+use std::{
+    fs,
+    process::{Command, Stdio},
+    time::Duration,
+};
 
 use common::{Place, mode, possible, text, wait_for};
 use smartfw_core::order::{Mode, Order};
@@ -93,6 +97,27 @@ async fn a_detector_that_panics_or_stalls_is_started_again_and_nothing_is_forgot
     node.wait_for_health("the detector was started again 2 times", true).await;
     assert_eq!(node.status().await.blocked, 1);
     assert_eq!(place.set("smartfw_hard4"), ["203.0.113.7"]);
+}
+
+#[tokio::test]
+async fn a_signal_during_the_start_ends_it_in_good_order() {
+    if !possible() {
+        return;
+    }
+    let place = Place::new();
+    let mut child = place.command(&[]).stderr(Stdio::null()).spawn().unwrap();
+    // What was told before that finds nobody who listens.
+    wait_for("the start", || place.path("state/lock").exists()).await;
+    for signal in ["-HUP", "-TERM"] {
+        assert!(Command::new("kill").args([signal, &child.id().to_string()]).status().unwrap().success());
+    }
+    let mut code = None;
+    wait_for("the end", || {
+        code = child.try_wait().unwrap();
+        code.is_some()
+    })
+    .await;
+    assert_eq!(code.and_then(|code| code.code()), Some(0));
 }
 
 #[tokio::test]

@@ -41,7 +41,8 @@ fn an_attack_on_one_of_five_is_dropped_by_all() {
     spreads(&fleet);
 }
 
-/// Many attacks, one after another, and nobody who polls the kernels meanwhile: what the origin is told.
+/// Many attacks, one after another: how long after each decision its origin has every member's word. The kernels are
+/// polled meanwhile, which takes time from the daemons.
 #[test]
 #[ignore = "needs root"]
 fn many_attacks_on_one_of_five_are_dropped_by_all_in_time() {

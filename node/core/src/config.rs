@@ -185,8 +185,6 @@ pub struct PolicyConfig {
     pub soft: Duration,
     /// For how long an offender's level is remembered after its last block.
     pub memory: Duration,
-    /// How long an operator's block lasts unless it says.
-    pub manual: Duration,
     /// Durations vary by up to this share, per cent, so that releases do not come all at once.
     pub jitter_percent: u8,
     /// The shortest IPv4 and IPv6 prefixes that may be blocked without `--force`.
@@ -216,7 +214,6 @@ impl Default for PolicyConfig {
             ladder: [300, HOUR, 24 * HOUR, 7 * 24 * HOUR].map(Duration::from_secs),
             soft: Duration::from_secs(300),
             memory: Duration::from_secs(30 * 24 * HOUR),
-            manual: Duration::from_secs(4 * HOUR),
             jitter_percent: 10,
             shortest_prefix: (16, 32),
             forced: Duration::from_secs(60),

@@ -1,13 +1,14 @@
 //! The service: each call becomes an order or a question to the driver.
 
 use std::{
+    collections::BTreeMap,
     net::IpAddr,
     sync::{Arc, Mutex},
     time::{Duration, Instant},
 };
 
 use smartfw_core::{
-    Agent, Alert, IpNet, Time,
+    Agent, Alert, BlockId, IpNet, Time,
     order::{Done, Order, Refusal},
     protect::Protected,
 };
@@ -242,10 +243,29 @@ impl Control for Service {
 }
 
 impl Service {
+    /// The kept alerts that `filter` lets through, oldest first, read piece by piece: verdicts come in between.
     async fn kept_alerts(&self, filter: AlertFilter) -> Result<Vec<Alert>, Status> {
-        self.ask(move |agent, _| agent.alerts().filter(|alert| matches(&filter, alert)).cloned().collect())
-            .await
+        // An alert that is told of again meanwhile comes again, later: its last state counts.
+        let (mut kept, mut behind) = (BTreeMap::new(), None);
+        loop {
+            let wanted = filter.clone();
+            let piece = self.ask(move |agent, _| alerts_after(agent, behind, &wanted)).await?;
+            let Some(last) = piece.last() else { break };
+            behind = Some((last.time, last.id));
+            kept.extend(piece.into_iter().map(|alert| (alert.id, alert)));
+        }
+        let mut kept: Vec<Alert> = kept.into_values().collect();
+        kept.sort_by_key(|alert| (alert.time, alert.id));
+        Ok(kept)
     }
+}
+
+/// Alerts that are copied at once: less than a millisecond.
+const PIECE: usize = 500;
+
+fn alerts_after(agent: &Agent, behind: Option<(Time, BlockId)>, filter: &AlertFilter) -> Vec<Alert> {
+    let new = |alert: &&Alert| behind.is_none_or(|behind| (alert.time, alert.id) > behind);
+    agent.alerts().filter(new).filter(|alert| matches(filter, alert)).take(PIECE).cloned().collect()
 }
 
 fn matches(filter: &AlertFilter, alert: &Alert) -> bool {
@@ -256,4 +276,49 @@ fn matches(filter: &AlertFilter, alert: &Alert) -> bool {
 /// Imported orders of one chunk.
 pub(super) fn chunk_of(chunk: wire::ImportChunk) -> Result<Order, Status> {
     Ok(Order::Import(convert::chunk_from_wire(chunk)?))
+}
+
+#[cfg(test)]
+mod tests {
+    use smartfw_core::{Action, Class, Detector, Features, Reason, Record, Subject, config::PolicyConfig};
+
+    use super::*;
+
+    fn alert(id: u64, class: Class) -> Alert {
+        Alert {
+            id: BlockId(id),
+            time: Time::from_secs(1_000_000 - id / 2),
+            node: String::new(),
+            subject: Subject::Source([192, 0, 2, 1].into()),
+            class,
+            confidence: 1.0,
+            detector: Detector::Rules,
+            evidence: None,
+            count: 1,
+            reason: Reason { rule: String::new(), measured: 0.0, limit: 0.0, text: String::new() },
+            features: Features::default(),
+            action: Action::Report,
+            note: String::new(),
+        }
+    }
+
+    #[test]
+    fn alerts_are_read_in_pieces_and_each_comes_once() {
+        let now = Time::from_secs(1_000_000);
+        let mut agent = Agent::new(PolicyConfig::default(), 1, now);
+        for id in 0..2 * PIECE as u64 + 10 {
+            agent.restore(now, Record::Alert(alert(id, Class::PortScan)));
+            agent.restore(now, Record::Alert(alert(1_000_000 + id, Class::NetFlood)));
+        }
+        let filter = AlertFilter { since: None, class: Some(Class::PortScan) };
+        let (mut ids, mut lengths, mut behind) = (std::collections::BTreeSet::new(), Vec::new(), None);
+        loop {
+            let piece = alerts_after(&agent, behind, &filter);
+            let Some(last) = piece.last() else { break };
+            behind = Some((last.time, last.id));
+            lengths.push(piece.len());
+            ids.extend(piece.iter().map(|alert| alert.id));
+        }
+        assert_eq!((lengths, ids.len()), (vec![PIECE, PIECE, 10], 2 * PIECE + 10));
+    }
 }

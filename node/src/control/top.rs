@@ -1,8 +1,11 @@
 //! The live view, once a second.
 
-use std::time::{Duration, Instant};
+use std::{
+    net::IpAddr,
+    time::{Duration, Instant},
+};
 
-use smartfw_core::{Agent, Alert, BlockState, IpNet, Listed, Strength, Time};
+use smartfw_core::{Agent, Alert, BlockState, Features, IpNet, Listed, Strength, Time};
 use smartfw_enforce::Counters;
 use smartfw_proto::{
     limits,
@@ -54,23 +57,17 @@ async fn frame(service: &Service, before: &mut Option<Reading>) -> Result<TopFra
         |now: u64, last: u64| if seconds > 0.0 { now.saturating_sub(last) as f64 / seconds } else { 0.0 };
     let busiest = service.board.busiest(crate::clock::now(), limits::TOP);
     let targets = service.recent.targets();
-    let (top, recent, alerts, blocked, kept, time) = service
-        .ask(move |agent, now| {
-            let blocked_by = |address| strength(agent, address);
-            let top: Vec<TopSource> = busiest
-                .into_iter()
-                .map(|(address, features)| TopSource { address, features, blocked: blocked_by(address) })
-                .collect();
-            (
-                top,
-                listed(agent, &targets),
-                recent_alerts(agent),
-                agent.block_count(),
-                agent.alerts().count(),
-                now,
-            )
-        })
-        .await?;
+    let (mut top, mut recent) = (Vec::with_capacity(busiest.len()), Vec::new());
+    // Piece by piece: verdicts come in between.
+    for piece in pieces(busiest) {
+        top.extend(service.ask(move |agent, _| sources(agent, piece)).await?);
+    }
+    for piece in pieces(targets) {
+        recent.extend(service.ask(move |agent, _| listed(agent, &piece)).await?);
+    }
+    recent.truncate(limits::TOP);
+    let ask = |agent: &Agent, now| (recent_alerts(agent), agent.block_count(), agent.alerts().count(), now);
+    let (alerts, blocked, kept, time) = service.ask(ask).await?;
     let frame = TopFrame {
         time,
         packets_per_second: rate(now.seen.packets, last.seen.packets),
@@ -89,7 +86,21 @@ async fn frame(service: &Service, before: &mut Option<Reading>) -> Result<TopFra
     Ok(frame)
 }
 
-fn strength(agent: &Agent, address: std::net::IpAddr) -> Option<Strength> {
+/// Addresses that are looked up at once: a fraction of a millisecond.
+const PIECE: usize = 10;
+
+fn pieces<T>(all: Vec<T>) -> impl Iterator<Item = Vec<T>> {
+    let mut rest = all.into_iter();
+    std::iter::from_fn(move || Some(rest.by_ref().take(PIECE).collect::<Vec<_>>()))
+        .take_while(|piece| !piece.is_empty())
+}
+
+fn sources(agent: &Agent, piece: Vec<(IpAddr, Features)>) -> Vec<TopSource> {
+    let source = |(address, features)| TopSource { address, features, blocked: strength(agent, address) };
+    piece.into_iter().map(source).collect()
+}
+
+fn strength(agent: &Agent, address: IpAddr) -> Option<Strength> {
     let blocks = agent.explain(address, Time::ZERO).blocks;
     let in_force = blocks.iter().filter(|listed| listed.state == BlockState::InForce);
     in_force.map(|listed| listed.block.strength).max()
@@ -102,7 +113,7 @@ fn listed(agent: &Agent, targets: &[IpNet]) -> Vec<Listed> {
         let target = *target;
         of_address.filter(move |listed| listed.block.target == target && listed.state != BlockState::Shadowed)
     };
-    targets.iter().flat_map(blocks).take(limits::TOP).collect()
+    targets.iter().flat_map(blocks).collect()
 }
 
 fn recent_alerts(agent: &Agent) -> Vec<Alert> {

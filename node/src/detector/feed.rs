@@ -15,6 +15,7 @@ use smartfw_core::{
     sensor::{Login, View},
 };
 
+use super::Lifeline;
 use crate::counters::Counters;
 
 /// Logins that may wait for the sensor, which looks at least twenty times a second. sshd itself admits a hundred
@@ -83,8 +84,12 @@ impl Feed {
         self.news.load(SeqCst)
     }
 
-    /// What is new, if anything is. Costs one load where nothing is.
-    pub(super) fn take(&self) -> Option<News> {
+    /// What is new, if anything is: for the detector that lives, and not for an abandoned one that wakes up after all.
+    /// Costs one load where nothing is.
+    pub(super) fn take(&self, lifeline: &Lifeline) -> Option<News> {
+        if !self.has_news() || !lifeline.beat() {
+            return None;
+        }
         self.news.swap(false, SeqCst).then(|| mem::take(&mut *self.lock()))
     }
 
@@ -100,14 +105,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn of_several_words_about_a_target_the_last_counts() {
+    fn of_several_words_about_a_target_the_last_counts_for_who_lives() {
         let feed = Feed::new(Arc::default());
         let target = "192.0.2.1/32".parse().unwrap();
         feed.block(target, Some(Strength::Hard));
         feed.block(target, None);
-        let blocks = feed.take().unwrap().blocks;
+        let (living, abandoned) = Lifeline::living_and_abandoned();
+        assert!(feed.take(&abandoned).is_none(), "it is not for it");
+        let blocks = feed.take(&living).unwrap().blocks;
         assert_eq!(blocks.into_iter().collect::<Vec<_>>(), [(target, None)]);
-        assert!(feed.take().is_none());
+        assert!(feed.take(&living).is_none());
     }
 
     #[test]
@@ -117,6 +124,7 @@ mod tests {
         let source = "192.0.2.1".parse().unwrap();
         (0..LOGINS + 3).for_each(|_| feed.login(Login { source, port: 1, outcome: LoginOutcome::Failed }));
         assert_eq!(counters.logins_dropped.get(), 3);
-        assert_eq!(feed.take().unwrap().logins.len(), LOGINS);
+        let (living, _) = Lifeline::living_and_abandoned();
+        assert_eq!(feed.take(&living).unwrap().logins.len(), LOGINS);
     }
 }

@@ -70,9 +70,26 @@ impl Lifeline {
         }
         wanted
     }
+
+    /// One that is wanted, and one that was given up.
+    #[cfg(test)]
+    pub(super) fn living_and_abandoned() -> (Self, Self) {
+        let pulse = Arc::new(Pulse::new());
+        pulse.generation.store(1, SeqCst);
+        (Self { pulse: pulse.clone(), generation: 1 }, Self { pulse, generation: 0 })
+    }
 }
 
 impl Pulse {
+    fn new() -> Self {
+        Self {
+            begun: Instant::now(),
+            beat_millis: AtomicU64::new(0),
+            generation: AtomicU64::new(0),
+            stopping: AtomicBool::new(false),
+        }
+    }
+
     fn beat(&self) {
         self.beat_millis.store(self.elapsed_millis(), SeqCst);
     }
@@ -112,12 +129,7 @@ impl Supervisor {
         tell: impl FnMut(Event) + Send + 'static,
         patience: Duration,
     ) -> std::io::Result<Self> {
-        let pulse = Arc::new(Pulse {
-            begun: Instant::now(),
-            beat_millis: AtomicU64::new(0),
-            generation: AtomicU64::new(0),
-            stopping: AtomicBool::new(false),
-        });
+        let pulse = Arc::new(Pulse::new());
         let mut watch = Watch { name, job, tell, patience, pulse: pulse.clone(), abandoned: 0 };
         let first = watch.spawn()?;
         let thread = thread::Builder::new().name(format!("{name}-watch")).spawn(move || watch.run(first))?;

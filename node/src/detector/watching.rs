@@ -82,7 +82,7 @@ impl Watching {
             second: 0,
         };
         while lifeline.beat() {
-            life.stride()?;
+            life.stride(lifeline)?;
             #[cfg(debug_assertions)]
             injected();
         }
@@ -131,7 +131,7 @@ struct Life<'a> {
 
 impl Life<'_> {
     /// As many frames as come, up to a limit, then everything else.
-    fn stride(&mut self) -> Result<(), String> {
+    fn stride(&mut self, lifeline: &Lifeline) -> Result<(), String> {
         for _ in 0..STRIDE {
             match self.source.next(PATIENCE).map_err(|error| error.to_string())? {
                 Next::Frame(Captured { at, frame, .. }) => {
@@ -148,7 +148,7 @@ impl Life<'_> {
             // All that the sensor counts would be of the future.
             return Err(format!("the clock was set back by {by:.0?}"));
         }
-        self.between(now);
+        self.between(now, lifeline);
         Ok(())
     }
 
@@ -177,8 +177,8 @@ impl Life<'_> {
         }
     }
 
-    fn between(&mut self, now: Time) {
-        if let Some(news) = self.shared.feed.take() {
+    fn between(&mut self, now: Time, lifeline: &Lifeline) {
+        if let Some(news) = self.shared.feed.take(lifeline) {
             self.hear(now, news);
         }
         self.sensor.handle_timeout(now);

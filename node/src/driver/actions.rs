@@ -74,9 +74,8 @@ impl Actions {
 
     /// The disk has everything up to here.
     pub(super) fn persisted(&mut self, upto: Sequence, logs: &Logs) {
-        while let Some((_, line)) = self.held.pop_front_if(|(sequence, _)| *sequence <= upto) {
-            logs.write(Line::Alert(line));
-        }
+        let stored = self.held.partition_point(|(sequence, _)| *sequence <= upto);
+        self.held.drain(..stored).for_each(|(_, line)| logs.write(Line::Alert(line)));
     }
 
     fn hold(&mut self, line: &serde_json::Value, counters: &Counters) {

@@ -31,30 +31,56 @@ pub(super) fn reloader(
     links: &Links,
     sensor: &Arc<Mutex<SensorConfig>>,
 ) -> Reload {
-    let (sources, sensor, running) = (sources.clone(), sensor.clone(), Mutex::new(config.clone()));
+    let (sources, sensor, started) = (sources.clone(), sensor.clone(), config.clone());
+    let running = Mutex::new(config.clone());
     let backlog = links.backlog.clone();
     let (inbox, feed, logs) = (links.inbox.clone(), links.feed.clone(), links.logs.clone());
     Arc::new(move || {
         let mut running = running.lock().unwrap_or_else(PoisonError::into_inner);
         let mut new = load(&sources).map_err(|error| error.to_string())?;
         if new.policy.node.is_empty() {
-            new.policy.node.clone_from(&running.policy.node);
+            new.policy.node.clone_from(&started.policy.node);
         }
-        let (applied, restart) = changed_keys(&running, &new).into_iter().partition(|key| at_once(key));
+        let reloaded = compared(&started, &running, &new);
         // The name is part of what was already said.
-        new.policy.node.clone_from(&running.policy.node);
+        new.policy.node.clone_from(&started.policy.node);
         backlog.set_most(most_rows(&new.policy.limits));
         inbox.send(Input::Config(new.policy.clone()));
         (*sensor.lock().unwrap_or_else(PoisonError::into_inner)).clone_from(&new.sensor);
         feed.config(new.sensor.clone());
         logs.set_limits(Limits { max_size: new.logs.max_size, keep: new.logs.keep });
-        running.policy = new.policy;
-        running.sensor = new.sensor;
-        running.logs = new.logs;
-        Ok(Reloaded { applied, restart })
+        *running = new;
+        Ok(reloaded)
     })
+}
+
+/// What is taken over now, and what is not since the start, however often it was read meanwhile.
+fn compared(started: &NodeConfig, running: &NodeConfig, new: &NodeConfig) -> Reloaded {
+    let applied = changed_keys(running, new).into_iter().filter(|key| at_once(key)).collect();
+    let restart = changed_keys(started, new).into_iter().filter(|key| !at_once(key)).collect();
+    Reloaded { applied, restart }
 }
 
 fn at_once(key: &str) -> bool {
     AT_ONCE.iter().any(|prefix| key.starts_with(prefix)) && !AT_RESTART.contains(&key)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_needs_a_restart_is_named_until_there_was_one() {
+        let (started, mut new) = (NodeConfig::default(), NodeConfig::default());
+        new.sensor.limits.sources += 1;
+        new.logs.keep += 1;
+        let first = compared(&started, &started, &new);
+        assert_eq!(
+            (first.applied, first.restart),
+            (vec!["logs.keep".into()], vec!["limits.sources".to_owned()])
+        );
+        let second = compared(&started, &new, &new);
+        assert_eq!((second.applied.len(), second.restart), (0, vec!["limits.sources".to_owned()]));
+        assert_eq!(compared(&started, &new, &started).restart.len(), 0);
+    }
 }

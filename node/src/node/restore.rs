@@ -144,12 +144,11 @@ impl Reading {
         open: &mut OpenStore,
         shared: &Shared,
     ) -> Result<(Option<Box<dyn Store>>, bool), StoreError> {
-        let (mut store, mut set_aside) = open(false)?;
+        let (mut store, mut set_aside) = open(None)?;
         match self.read(&mut *store) {
             Err(StoreError::Damaged(what)) => {
                 drop(store);
-                (store, set_aside) = open(true)?;
-                set_aside = set_aside.map(|aside| format!("{aside}: {what}"));
+                (store, set_aside) = open(Some(&what))?;
             }
             result => result?,
         }

@@ -21,6 +21,9 @@ const RETRY: Duration = Duration::from_secs(1);
 /// A store that was damaged so often while it was written, although it could be opened each time, is given up.
 const DAMAGE: usize = 3;
 
+/// Why a store is set aside that lacks what was dropped.
+const OVERFLOWED: &str = "the disk refused for so long that changes had to be dropped";
+
 /// After so many rows, written or read, the store is closed as soon as nothing waits, and opened again for the next: sled
 /// keeps memory for what it has seen until it is closed.
 pub const MANY_ROWS: usize = 50_000;
@@ -33,8 +36,9 @@ pub trait Persistence: Send {
     fn lost(&self);
 }
 
-/// Opens the store, again and again if need be; with `true` an empty one, setting the old one aside.
-pub type OpenStore = Box<dyn FnMut(bool) -> Result<(Box<dyn Store>, Option<String>), StoreError> + Send>;
+/// Opens the store, again and again if need be; with a reason an empty one, setting the old one aside.
+pub type OpenStore =
+    Box<dyn FnMut(Option<&str>) -> Result<(Box<dyn Store>, Option<String>), StoreError> + Send>;
 
 /// Brings the backlog to disk.
 pub struct Committer {
@@ -76,7 +80,7 @@ impl Committer {
     /// Waits until what is stored can be read; false when the end comes first.
     fn wait_until_readable(&mut self) -> bool {
         loop {
-            let read = (self.open)(false).and_then(|(mut store, _)| store.load(&mut |_, _| ()));
+            let read = (self.open)(None).and_then(|(mut store, _)| store.load(&mut |_, _| ()));
             match read {
                 // What is damaged is set aside at the next start.
                 Ok(()) | Err(StoreError::Damaged(_)) => return true,
@@ -116,13 +120,15 @@ impl Committer {
             self.close();
         }
         if self.store.is_none() {
-            let anew = *overflowed || self.damage >= DAMAGE;
+            let damaged_often =
+                (self.damage >= DAMAGE).then_some("found again and again while it was written");
+            let anew = if *overflowed { Some(OVERFLOWED) } else { damaged_often };
             let (store, set_aside) = (self.open)(anew)?;
             self.store = Some(store);
             if let Some(what) = &set_aside {
                 damaged(&self.health, what);
             }
-            if anew || set_aside.is_some() {
+            if anew.is_some() || set_aside.is_some() {
                 (*overflowed, *complete, self.damage) = (false, false, 0);
                 self.backlog.ask_for_everything();
                 self.told.lost();
@@ -137,12 +143,20 @@ impl Committer {
         self.written += rows;
         if self.written > MANY_ROWS && self.backlog.is_empty() {
             self.written = 0;
+            self.tidy();
             self.close();
             memory::give_back();
         }
         self.health.clear(Matter::Disk);
         if complete {
             self.told.persisted(upto);
+        }
+    }
+
+    /// What could not be let go only takes room; a disk that refuses shows at the next write.
+    fn tidy(&mut self) {
+        if let Some(Err(error)) = self.store.as_mut().map(|store| store.tidy()) {
+            tracing::info!(%error, "what counts no more stays in the cache");
         }
     }
 
@@ -250,6 +264,7 @@ mod tests {
         case.told_within("persisted 8");
         let rows = case.disk.rows.lock().unwrap();
         assert!(rows.iter().all(|(key, _)| key != b"ended"), "what ended does not come back");
+        assert_eq!(*case.disk.reasons.lock().unwrap(), [OVERFLOWED]);
     }
 
     #[test]
@@ -276,6 +291,7 @@ mod tests {
         full: AtomicBool,
         damaged: AtomicBool,
         opened: AtomicUsize,
+        reasons: Mutex<Vec<String>>,
         rows: Mutex<Vec<(Key, Value)>>,
     }
 
@@ -293,6 +309,9 @@ mod tests {
                 return Err(StoreError::Damaged("torn".to_owned()));
             }
             self.0.rows.lock().unwrap().extend_from_slice(rows);
+            Ok(())
+        }
+        fn tidy(&mut self) -> Result<(), StoreError> {
             Ok(())
         }
     }
@@ -325,7 +344,8 @@ mod tests {
                 store: None,
                 open: Box::new(move |anew| {
                     store.opened.fetch_add(1, SeqCst);
-                    if anew {
+                    store.reasons.lock().unwrap().extend(anew.map(str::to_owned));
+                    if anew.is_some() {
                         store.rows.lock().unwrap().clear();
                         store.damaged.store(false, SeqCst);
                     }

@@ -6,9 +6,12 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use ::sled::{Batch, Config, Db, Mode};
+use ::sled::{Batch, Config, Db, Mode, Tree};
 
-use super::{Key, Store, StoreError, Value};
+use super::{
+    Key, Store, StoreError, Value,
+    pack::{self, Newest},
+};
 use crate::clock;
 
 /// Bytes of pages that sled keeps in memory. Everything is read once, at the start, and then only written: more would
@@ -22,16 +25,21 @@ const SEGMENT: usize = 128 << 10;
 /// Damaged stores that are kept for whoever looks into the matter.
 const KEPT: usize = 2;
 
-/// Rows that sled takes at once: larger batches take longer and save nothing.
-const BATCH: usize = 1000;
+/// The tree of packs. What stands alone is in the default tree.
+const PACKS: &str = "packs";
 
-/// Rows between two flushes: what is not flushed stays in memory, several times over.
-const UNFLUSHED: usize = 10_000;
+/// Packs between two flushes: what is not flushed stays in memory, several times over.
+const UNFLUSHED: usize = 10;
 
-/// A sled database in a folder of its own.
+/// Rows that may be stored in vain, deleted or replaced, beside twice the rows that count.
+const WASTE: usize = 50_000;
+
+/// A sled database in a folder of its own: rows that stand alone, and packs of those that were written together. Each has
+/// a number of sled's, which rises; of a key, the row with the highest counts.
 #[derive(Debug)]
 pub struct SledStore {
     db: Db,
+    packs: Tree,
 }
 
 /// An opened store, and where a damaged predecessor was put.
@@ -44,13 +52,15 @@ pub struct Opened {
 }
 
 impl SledStore {
-    /// Opens the store at `path`. A damaged one, or with `anew` any, is renamed to `<path>.damaged-<time>` and an empty
+    /// Opens the store at `path`. A damaged one, or for the reason `anew` any, is renamed to `<path>.damaged-<time>` and an empty
     /// one begun.
     ///
     /// # Errors
     /// When the disk refuses, or the folder or what is in it belongs to somebody else.
-    pub fn open(path: &Path, anew: bool) -> Result<Opened, StoreError> {
-        let what = match if anew { Err(damaged_inside()) } else { Self::try_open(path) } {
+    pub fn open(path: &Path, anew: Option<&str>) -> Result<Opened, StoreError> {
+        let opened =
+            anew.map_or_else(|| Self::try_open(path), |why| Err(StoreError::Damaged(why.to_owned())));
+        let what = match opened {
             Ok(store) => return Ok(Opened { store, set_aside: None }),
             Err(StoreError::Damaged(what)) => what,
             Err(error) => return Err(error),
@@ -66,53 +76,155 @@ impl SledStore {
             .segment_size(SEGMENT)
             .mode(Mode::LowSpace)
             .flush_every_ms(None);
-        guarded(|| config.open()).map(|db| Self { db }).map_err(|error| match error {
+        guarded(|| config.open().and_then(Self::of)).map_err(|error| match error {
             StoreError::Forbidden { why, .. } => StoreError::Forbidden { path: path.to_owned(), why },
             StoreError::Foreign { why, .. } => StoreError::Foreign { path: path.to_owned(), why },
             error => error,
         })
     }
+
+    fn of(db: Db) -> ::sled::Result<Self> {
+        let packs = db.open_tree(PACKS)?;
+        Ok(Self { db, packs })
+    }
+
+    /// Shows every row that counts and has a number below `below`.
+    fn newest(&self, below: u64, each: &mut dyn FnMut(&[u8], &[u8])) -> ::sled::Result<Counted> {
+        let (mut counted, mut newest) = (Counted::default(), Newest::default());
+        let mut show = |key: &[u8], value: Option<&[u8]>| {
+            counted.stored += 1;
+            if newest.first(key)
+                && let Some(value) = value
+            {
+                counted.living += 1;
+                each(key, value);
+            }
+        };
+        let mut singles = self.singles()?.into_iter().peekable();
+        for row in self.packs.range(..below.to_be_bytes()).rev() {
+            let (number, rows) = row?;
+            let number = number.as_ref().try_into().map(u64::from_be_bytes).map_err(|_| garbled())?;
+            while let Some(single) = singles.next_if(|single| single.number > number) {
+                show(&single.key, single.value());
+            }
+            if !pack::decode(&rows, &mut show) {
+                return Err(garbled());
+            }
+        }
+        singles.for_each(|single| show(&single.key, single.value()));
+        Ok(counted)
+    }
+
+    /// The rows that stand alone, the newest first.
+    fn singles(&self) -> ::sled::Result<Vec<Single>> {
+        let mut singles = Vec::new();
+        for row in self.db.iter() {
+            let (key, value) = row?;
+            let (number, _) = pack::decode_single(&value).ok_or_else(garbled)?;
+            singles.push(Single { number, key, value });
+        }
+        singles.sort_unstable_by_key(|single| std::cmp::Reverse(single.number));
+        Ok(singles)
+    }
+
+    fn write_singles(&self, rows: &[(Key, Value)]) -> ::sled::Result<()> {
+        let number = self.db.generate_id()?;
+        // What a pack may hold is not deleted by deleting the row that stands alone.
+        let packed = !self.packs.is_empty();
+        let mut batch = Batch::default();
+        for (key, value) in rows {
+            match value {
+                None if !packed => batch.remove(key.as_slice()),
+                value => batch.insert(key.as_slice(), pack::encode_single(number, value.as_deref())),
+            }
+        }
+        self.db.apply_batch(batch)?;
+        self.db.flush().map(drop)
+    }
+
+    fn write_packs(&self, rows: &[(Key, Value)]) -> ::sled::Result<()> {
+        let mut unflushed = 0;
+        for rows in pack::split(rows) {
+            self.write_pack(rows)?;
+            unflushed += 1;
+            if unflushed % UNFLUSHED == 0 {
+                self.db.flush()?;
+            }
+        }
+        self.db.flush().map(drop)
+    }
+
+    fn write_pack(&self, rows: &[(Key, Value)]) -> ::sled::Result<()> {
+        let number = self.db.generate_id()?;
+        self.packs.insert(number.to_be_bytes(), pack::encode(rows)).map(drop)
+    }
+
+    /// Writes everything that counts anew, then removes what there was. A crash between leaves both, which is the same.
+    fn lay_out_anew(&self) -> ::sled::Result<()> {
+        let from = self.db.generate_id()?;
+        let (mut rows, mut result) = (Vec::new(), Ok(()));
+        self.newest(from, &mut |key, value| {
+            rows.push((key.to_vec(), Some(value.to_vec())));
+            if rows.len() == pack::PACKED && result.is_ok() {
+                result = self.write_packs(&rows);
+                rows.clear();
+            }
+        })?;
+        result?;
+        self.write_packs(&rows)?;
+        for number in self.packs.range(..from.to_be_bytes()).keys() {
+            self.packs.remove(number?)?;
+        }
+        self.db.clear()?;
+        self.db.flush().map(drop)
+    }
 }
 
-fn damaged_inside() -> StoreError {
-    StoreError::Damaged("found while it was read".to_owned())
+/// A row that stands alone.
+struct Single {
+    number: u64,
+    key: ::sled::IVec,
+    value: ::sled::IVec,
+}
+
+impl Single {
+    fn value(&self) -> Option<&[u8]> {
+        pack::decode_single(&self.value).and_then(|(_, value)| value)
+    }
+}
+
+/// Rows stored, and those of them that count.
+#[derive(Debug, Default)]
+struct Counted {
+    stored: usize,
+    living: usize,
+}
+
+impl Counted {
+    fn is_wasteful(&self) -> bool {
+        self.stored > 2 * self.living + WASTE
+    }
+}
+
+fn garbled() -> ::sled::Error {
+    io::Error::new(io::ErrorKind::InvalidData, "a row makes no sense").into()
 }
 
 impl Store for SledStore {
     fn load(&mut self, each: &mut dyn FnMut(&[u8], &[u8])) -> Result<(), StoreError> {
-        let db = &self.db;
-        guarded(|| {
-            for row in db.iter() {
-                let (key, value) = row?;
-                each(&key, &value);
-            }
-            Ok(())
-        })
+        guarded(|| self.newest(u64::MAX, each).map(drop))
     }
 
     fn commit(&mut self, rows: &[(Key, Value)]) -> Result<(), StoreError> {
-        let db = &self.db;
+        guarded(|| if rows.len() < pack::PACKED { self.write_singles(rows) } else { self.write_packs(rows) })
+    }
+
+    fn tidy(&mut self) -> Result<(), StoreError> {
         guarded(|| {
-            for part in rows.chunks(UNFLUSHED) {
-                for chunk in part.chunks(BATCH) {
-                    db.apply_batch(batch_of(chunk))?;
-                }
-                db.flush()?;
-            }
-            Ok(())
+            let counted = self.newest(u64::MAX, &mut |_, _| ())?;
+            if counted.is_wasteful() { self.lay_out_anew() } else { Ok(()) }
         })
     }
-}
-
-fn batch_of(rows: &[(Key, Value)]) -> Batch {
-    let mut batch = Batch::default();
-    for (key, value) in rows {
-        match value {
-            Some(value) => batch.insert(key.as_slice(), value.as_slice()),
-            None => batch.remove(key.as_slice()),
-        }
-    }
-    batch
 }
 
 /// sled panics on some damage; that is damage too.
@@ -172,102 +284,4 @@ fn forget_older(path: &Path) {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_was_committed_is_there_after_a_restart() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("cache");
-        let mut store = SledStore::open(&path, false).unwrap().store;
-        store.commit(&[row("a", Some("1")), row("b", Some("2")), row("c", Some("3"))]).unwrap();
-        store.commit(&[row("b", None), row("c", Some("4"))]).unwrap();
-        drop(store);
-        assert_eq!(all(&path), [("a".to_owned(), "1".to_owned()), ("c".to_owned(), "4".to_owned())]);
-    }
-
-    #[test]
-    fn a_damaged_store_is_set_aside_and_an_empty_one_begun() {
-        for damage in [damage_every_file as fn(&Path), replace_by_a_file] {
-            let folder = tempfile::tempdir().unwrap();
-            let path = folder.path().join("cache");
-            let mut store = SledStore::open(&path, false).unwrap().store;
-            store
-                .commit(&(0..1000).map(|n| row(&format!("key {n}"), Some("value"))).collect::<Vec<_>>())
-                .unwrap();
-            drop(store);
-            damage(&path);
-            let mut opened = SledStore::open(&path, false).unwrap();
-            if opened.set_aside.is_none() {
-                // Some damage shows only while it is read.
-                let damage = opened.store.load(&mut |_, _| ());
-                assert!(matches!(damage, Err(StoreError::Damaged(_))), "{damage:?}");
-                drop(opened.store);
-                opened = SledStore::open(&path, true).unwrap();
-            }
-            let (aside, _) = opened.set_aside.expect("set aside");
-            assert!(aside.exists() && aside.to_str().unwrap().contains("cache.damaged-"));
-            drop(opened.store);
-            assert_eq!(all(&path), []);
-        }
-    }
-
-    #[test]
-    fn only_the_last_damaged_stores_are_kept() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("cache");
-        (0..KEPT + 2).for_each(|_| drop(SledStore::open(&path, path.exists()).unwrap()));
-        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1 + KEPT);
-    }
-
-    #[test]
-    fn a_store_that_somebody_holds_for_a_moment_is_not_damaged() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("cache");
-        let store = SledStore::open(&path, false).unwrap().store;
-        let error = SledStore::open(&path, false).unwrap_err();
-        assert!(matches!(error, StoreError::Unavailable(_)), "{error}");
-        drop(store);
-        assert!(SledStore::open(&path, false).unwrap().set_aside.is_none());
-    }
-
-    #[test]
-    fn a_store_of_another_make_is_refused_and_left_alone() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("cache");
-        drop(Config::new().path(&path).segment_size(2 * SEGMENT).open().unwrap());
-        let error = SledStore::open(&path, false).unwrap_err();
-        assert!(matches!(error, StoreError::Foreign { .. }), "{error}");
-        assert!(error.to_string().contains(path.to_str().unwrap()), "{error}");
-        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
-    }
-
-    fn damage_every_file(path: &Path) {
-        for entry in fs::read_dir(path).unwrap() {
-            let file = entry.unwrap().path();
-            if file.is_file() {
-                fs::write(&file, vec![0xa5; fs::metadata(&file).unwrap().len().max(4096) as usize]).unwrap();
-            }
-        }
-    }
-
-    fn replace_by_a_file(path: &Path) {
-        fs::remove_dir_all(path).unwrap();
-        fs::write(path, "no folder").unwrap();
-    }
-
-    fn row(key: &str, value: Option<&str>) -> (Key, Value) {
-        (key.into(), value.map(Into::into))
-    }
-
-    fn all(path: &Path) -> Vec<(String, String)> {
-        let mut rows = Vec::new();
-        let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
-        SledStore::open(path, false)
-            .unwrap()
-            .store
-            .load(&mut |key, value| rows.push((text(key), text(value))))
-            .unwrap();
-        rows
-    }
-}
+mod tests;

@@ -50,6 +50,9 @@ fn a_disk_that_refuses_while_it_is_read_is_no_empty_disk() {
         fn commit(&mut self, _: &[(crate::store::Key, crate::store::Value)]) -> Result<(), StoreError> {
             Ok(())
         }
+        fn tidy(&mut self) -> Result<(), StoreError> {
+            Ok(())
+        }
     }
     let mut open: OpenStore = Box::new(|_| Ok((Box::new(Refusing), None)));
     let loaded = reading().load(&mut open, &shared());
