@@ -76,7 +76,7 @@ fn spreads(fleet: &Fleet<'_>) {
     let sum = fleet.metric(0, "smartfw_decision_to_member_seconds_sum");
     println!("decision to member's word: {count} words, {:.2} ms on average", sum / count.max(1.0) * 1e3);
     // A scan is blocked softly first, and then altogether.
-    assert!(count >= 1.0 && count as usize % (fleet.guards.len() - 1) == 0, "{count}");
+    assert!(count >= 1.0 && (count as usize).is_multiple_of(fleet.guards.len() - 1), "{count}");
 }
 
 #[test]
