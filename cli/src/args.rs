@@ -1,13 +1,18 @@
 //! What may be typed.
 
+mod cluster;
+mod target;
+
 use std::{path::PathBuf, sync::OnceLock, time::Duration};
 
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
-use ipnet_target::Target;
 use smartfw_config::{NodeConfig, Sources};
 use smartfw_core::{BlockId, Class, IpNet, order::Mode};
 
 use crate::duration::{Span, parse, parse_span};
+
+pub(crate) use cluster::{Canary, Cluster, Init, Join, Token, Trust};
+pub(crate) use target::Target;
 
 /// SmartFW: watch this host's traffic, recognise attacks, drop them in the kernel.
 #[derive(Debug, Parser)]
@@ -56,6 +61,9 @@ pub(crate) struct Global {
         value_name = "DIR"
     )]
     pub(crate) state_dir: PathBuf,
+    /// Where the passphrase of the operator's key (or of the root) is written [or SMARTFW_PASSPHRASE, or it is asked]
+    #[arg(long, global = true, value_name = "FILE")]
+    pub(crate) passphrase_file: Option<PathBuf>,
     /// Colours
     #[arg(long, global = true, value_enum, default_value = "auto", value_name = "WHEN")]
     pub(crate) color: When,
@@ -115,6 +123,12 @@ pub(crate) enum Command {
     /// The allow list: who is never dropped
     #[command(subcommand)]
     Allow(Allow),
+    /// The cluster: make, open, enter, leave it; its members and its blocks
+    #[command(subcommand)]
+    Cluster(Cluster),
+    /// Whose blocks are believed
+    #[command(subcommand)]
+    Trust(Trust),
     /// Block many targets: JSON, JSON lines, CSV, or one address a line
     Import(Import),
     /// Print the blocks, so that `import` takes them
@@ -207,6 +221,9 @@ pub(crate) struct Unblock {
     /// `false-positive`: it was a mistake, and a lesson
     #[arg(long, value_enum)]
     pub(crate) reason: Option<UnblockReason>,
+    /// On this node only
+    #[arg(long)]
+    pub(crate) local: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -270,12 +287,18 @@ pub(crate) enum Allow {
         /// Why, for those who read it later
         #[arg(long, value_name = "TEXT", default_value = "")]
         comment: String,
+        /// On this node only
+        #[arg(long)]
+        local: bool,
     },
     /// Take a target off the list
     Remove {
         /// Exactly as listed
         #[arg(value_name = "TARGET")]
         target: Target,
+        /// On this node only
+        #[arg(long)]
+        local: bool,
     },
     /// The list
     List,
@@ -297,6 +320,9 @@ pub(crate) struct Import {
     /// Why, where the file does not say
     #[arg(long, value_name = "TEXT", default_value = "imported")]
     pub(crate) reason: String,
+    /// On this node only
+    #[arg(long)]
+    pub(crate) local: bool,
 }
 
 #[derive(Debug, Subcommand)]
@@ -340,36 +366,5 @@ fn since(text: &str) -> Result<Since, String> {
     match smartfw_proto::json::parse_rfc3339(text) {
         Some(time) => Ok(Since::At(time)),
         None => parse(text).map(Since::Ago),
-    }
-}
-
-mod ipnet_target {
-    use std::{convert::Infallible, str::FromStr};
-
-    use smartfw_core::{IpNet, prefix::parse_target};
-
-    use crate::failure::Failure;
-
-    /// A target as typed. What is none is refused by the command (code 1), not by the usage (code 2): a script that
-    /// feeds addresses wants to know that this one was refused.
-    #[derive(Clone, Debug, PartialEq, Eq)]
-    pub(crate) struct Target(String);
-
-    impl FromStr for Target {
-        type Err = Infallible;
-        fn from_str(text: &str) -> Result<Self, Infallible> {
-            Ok(Self(text.to_owned()))
-        }
-    }
-
-    impl Target {
-        /// The prefix that is meant.
-        pub(crate) fn parse(&self) -> Result<IpNet, Failure> {
-            parse_target(self.0.trim()).map_err(|_| {
-                let shown: String = self.0.chars().take(60).collect();
-                let example = "write an address or CIDR, like 203.0.113.7, 203.0.113.0/24 or 2001:db8::/48";
-                Failure::failed(format!("{shown:?} is not a target: {example}"))
-            })
-        }
     }
 }

@@ -12,7 +12,7 @@ use smartfw_proto::{
     convert::answer_from_wire,
     limits,
     view::Answer,
-    wire::{self, control_client::ControlClient},
+    wire::{self, cluster_client::ClusterClient, control_client::ControlClient},
 };
 use tokio::net::UnixStream;
 use tokio_stream::StreamExt as _;
@@ -33,6 +33,7 @@ const CONNECT: Duration = Duration::from_secs(5);
 /// A daemon that was reached.
 pub(crate) struct Daemon {
     client: ControlClient<Channel>,
+    cluster: ClusterClient<Channel>,
     socket: PathBuf,
     patience: Duration,
 }
@@ -62,10 +63,13 @@ impl Daemon {
         let endpoint = Endpoint::from_static("http://smartfw.local").connect_timeout(CONNECT);
         let channel = endpoint.connect_with_connector(connector).await;
         let channel = channel.map_err(|error| Failure::unreachable(socket, &error.to_string()))?;
+        let cluster = ClusterClient::new(channel.clone())
+            .max_decoding_message_size(limits::MESSAGE)
+            .max_encoding_message_size(limits::MESSAGE);
         let client = ControlClient::new(channel)
             .max_decoding_message_size(limits::MESSAGE)
             .max_encoding_message_size(limits::MESSAGE);
-        Ok(Self { client, socket: socket.to_path_buf(), patience: PATIENCE })
+        Ok(Self { client, cluster, socket: socket.to_path_buf(), patience: PATIENCE })
     }
 
     /// The same daemon, for a caller who waits no longer than this.
@@ -82,6 +86,18 @@ impl Daemon {
         F: Future<Output = Result<tonic::Response<T>, Status>>,
     {
         let answer = self.patiently(call(self.client.clone())).await?;
+        Ok(answer.map_err(|status| self.said(&status))?.into_inner())
+    }
+
+    /// One question about the cluster, one answer.
+    pub(crate) async fn ask_cluster<T, F>(
+        &mut self,
+        call: impl FnOnce(ClusterClient<Channel>) -> F,
+    ) -> Result<T, Failure>
+    where
+        F: Future<Output = Result<tonic::Response<T>, Status>>,
+    {
+        let answer = self.patiently(call(self.cluster.clone())).await?;
         Ok(answer.map_err(|status| self.said(&status))?.into_inner())
     }
 

@@ -4,8 +4,10 @@ mod alerts;
 mod allow;
 mod block;
 mod blocks;
+mod cluster;
 mod doctor;
 mod explain;
+mod fleet;
 mod import;
 mod manual;
 mod pending;
@@ -18,6 +20,7 @@ mod status;
 mod support;
 mod switches;
 mod top;
+mod trust;
 
 use smartfw_core::{
     IpNet, Time,
@@ -57,6 +60,8 @@ fn dispatch(global: &Global, output: &mut Output, command: Command) -> Result<()
         Command::Approve(args) => pending::approve(global, output, args.id),
         Command::Reject { id } => pending::reject(global, output, id),
         Command::Allow(args) => allow::run(global, output, args),
+        Command::Cluster(command) => cluster::run(global, output, command),
+        Command::Trust(command) => trust::run(global, output, command),
         Command::Import(args) => import::run(global, output, &args),
         Command::Enable { confirm } => switches::enable(global, output, confirm),
         Command::Disable => switches::disable(global, output),

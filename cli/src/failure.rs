@@ -84,6 +84,15 @@ pub(crate) fn refused(what: &str, refusal: &Refusal) -> Failure {
     Failure::Failed(format!("{what}: {refusal}{}", remedy(refusal)))
 }
 
+/// What to do about a target that names too much, after a semicolon.
+pub(crate) const fn remedy_of_width(refusal: &Refusal) -> &'static str {
+    match refusal {
+        Refusal::Everything => "; name the addresses that you mean",
+        Refusal::TooWide { .. } => "; name a narrower prefix, or say --force",
+        _ => "",
+    }
+}
+
 /// What to do about a refusal, after a semicolon.
 pub(crate) fn remedy(refusal: &Refusal) -> &'static str {
     use smartfw_core::protect::Why;
@@ -92,8 +101,7 @@ pub(crate) fn remedy(refusal: &Refusal) -> &'static str {
         Refusal::Protected { .. } => {
             "; with --force it is blocked for 60 s, and for longer once you `confirm`"
         }
-        Refusal::Everything => "; name the addresses that you mean",
-        Refusal::TooWide { .. } => "; name a narrower prefix, or say --force",
+        Refusal::Everything | Refusal::TooWide { .. } => remedy_of_width(refusal),
         Refusal::NotFound => "; look with `blocks --all`, `pending` or `allow list`",
         Refusal::Full { .. } => "; remove what is no longer needed, or raise the limit in the configuration",
         Refusal::Within { .. } => "; unblock all of it, or allow what you mean (allow add)",

@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used)] // helpers, too: a test that cannot go on has failed
 
+#[path = "commands/cluster.rs"]
+mod cluster;
 #[path = "commands/daemon.rs"]
 mod daemon;
 #[path = "commands/import.rs"]
@@ -35,7 +37,7 @@ fn answering(answer: Result<Answer, Refusal>) -> Daemon {
 #[test]
 fn wrong_usage_is_code_2() {
     let nowhere = std::path::Path::new("/nonexistent/node.sock");
-    let wrong: [&[&str]; 9] = [
+    let wrong: [&[&str]; 17] = [
         &[],
         &["frobnicate"],
         &["block"],
@@ -45,6 +47,14 @@ fn wrong_usage_is_code_2() {
         &["approve", "00000000000000ab", "--all"],
         &["reject", "not-an-id"],
         &["-o", "xml", "status"],
+        &["cluster"],
+        &["cluster", "init", "--name", "prod"],
+        &["cluster", "init", "--name", "two words", "--advertise", "10.0.0.1:7470"],
+        &["cluster", "token", "--role", "king"],
+        &["cluster", "token", "--for", "soon"],
+        &["cluster", "join", "10.0.0.1:7470"],
+        &["cluster", "join", "10.0.0.1:7470", "--token", "t", "--no-passphrase"],
+        &["trust", "add"],
     ];
     for arguments in wrong {
         assert_eq!(smartfw(nowhere, arguments).code, Some(2), "{arguments:?}");

@@ -11,6 +11,14 @@ pub fn now() -> Time {
     Time::from_nanos(u64::try_from(since.as_nanos()).unwrap_or(u64::MAX))
 }
 
+/// Time since the machine started, sleep included: a clock that never steps.
+pub fn steady() -> Time {
+    // It is there on every kernel since 2.6.39.
+    let since = nix::time::clock_gettime(nix::time::ClockId::CLOCK_BOOTTIME);
+    let since = since.map(Duration::from).unwrap_or_default();
+    Time::from_nanos(u64::try_from(since.as_nanos()).unwrap_or(u64::MAX))
+}
+
 /// Notices a clock that is set back.
 #[derive(Debug, Default)]
 pub struct Pace(Time);

@@ -1,5 +1,6 @@
 //! The control service on the Unix socket: what a person on this host may ask and order.
 
+mod cluster;
 mod drops;
 mod import;
 mod lists;
@@ -8,6 +9,7 @@ mod socket;
 mod status;
 mod top;
 
+pub use cluster::ClusterService;
 pub use drops::Drops;
 pub use service::{Facts, Reload, Service};
 pub use socket::{ControlSocket, SocketError};

@@ -10,6 +10,8 @@ use std::{
 
 use smartfw_core::Class;
 
+use crate::fleet::FleetCounters;
+
 /// A number that only rises, or a level that is set.
 #[derive(Debug, Default)]
 pub struct Counter(AtomicU64);
@@ -113,6 +115,8 @@ pub struct Counters {
     pub records_waiting: Counter,
     /// From the deciding packet to the kernel's word that it drops.
     pub latency: Histogram,
+    /// The fleet's streams and datagrams.
+    pub fleet: FleetCounters,
 }
 
 /// A counter for each class.

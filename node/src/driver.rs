@@ -2,7 +2,9 @@
 //! the domain.
 
 mod actions;
+mod fleet;
 mod recent;
+mod stored;
 mod waiting;
 
 use std::{mem, ops::ControlFlow, sync::Arc, thread::JoinHandle};
@@ -11,6 +13,7 @@ use smartfw_core::{
     Agent, Alert, Effect, IpNet, Record, Sequence, Service, Strength, Time,
     enforcement::Change,
     order::{Done, EnforcementState},
+    protect::{Protected, ProtectedSet},
 };
 use smartfw_proto::json;
 use tokio::sync::broadcast;
@@ -20,6 +23,7 @@ use crate::{
     counters::Counters,
     detector::Feed,
     enforcement::{BootChange, BootSnapshot, Queue, Task, Ticket},
+    fleet::Brain,
     inbox::{Input, Inputs, Reply},
     logs::{Line, Logs},
     store::{Backlog, Key, Value, encode, row_key},
@@ -27,12 +31,17 @@ use crate::{
 };
 use actions::Actions;
 pub use recent::Recent;
+use stored::Stored;
 use waiting::{Order, Waiting};
 
 /// The agent, and everything that it reaches.
 pub struct Driver {
     /// The control plane, restored.
     pub agent: Agent,
+    /// The fleet's part, restored; `None` outside of a fleet.
+    pub brain: Option<Box<Brain>>,
+    /// What the host protects.
+    pub protected: ProtectedSet,
     /// What comes.
     pub inputs: Inputs,
     /// The way to the kernel.
@@ -62,7 +71,16 @@ impl Driver {
     /// When the thread cannot be started.
     pub fn start(self, vital: &Vital) -> std::io::Result<JoinHandle<()>> {
         let (waiting, actions) = (Waiting::default(), Actions::default());
-        let mut running = Running { driver: self, waiting, actions, deciding: None, touched: Vec::new() };
+        let mut running = Running {
+            driver: self,
+            waiting,
+            actions,
+            stored: Stored::default(),
+            enforced: Ticket::default(),
+            elsewhere: Vec::new(),
+            deciding: None,
+            touched: Vec::new(),
+        };
         vital.spawn("driver", move || running.run())
     }
 }
@@ -71,6 +89,11 @@ struct Running {
     driver: Driver,
     waiting: Waiting,
     actions: Actions,
+    stored: Stored,
+    /// The kernel has carried out everything up to here.
+    enforced: Ticket,
+    /// Who is logged in at other members of the fleet.
+    elsewhere: Vec<Protected>,
     /// When the packet was seen whose verdict is being handled.
     deciding: Option<Time>,
     /// The targets that the order being handled changes.
@@ -81,7 +104,7 @@ impl Running {
     fn run(&mut self) {
         self.drain(clock::now());
         loop {
-            let input = self.driver.inputs.wait(self.driver.agent.poll_timeout());
+            let input = self.driver.inputs.wait(self.poll_timeout());
             let now = clock::now();
             self.driver.agent.handle_timeout(now);
             let flow = input.map_or(ControlFlow::Continue(()), |input| self.feed(now, input));
@@ -112,19 +135,17 @@ impl Running {
                 }
             }
             Input::Ask(question) => question(agent, now),
-            Input::Protected(protected) => agent.handle_protected(now, protected),
-            Input::Persisted(upto) => {
-                agent.handle_persisted(now, upto);
-                self.actions.persisted(upto, &self.driver.logs);
-                self.waiting.persisted(upto);
-            }
+            Input::Protected(protected) => self.protected(now, protected),
+            Input::Persisted(upto) => self.persisted(now, upto),
             Input::StoreLost => {
                 self.actions.anew();
                 agent.handle_store_lost(now);
+                self.fleet_store_lost();
                 self.drain(now);
                 self.driver.backlog.everything_came();
             }
             Input::Enforced { upto, results, trouble } => {
+                self.enforced = self.enforced.max(upto);
                 self.waiting.enforced(upto, &results, trouble.as_deref());
                 for (target, result) in results {
                     agent.handle_enforced(now, target, result);
@@ -148,6 +169,7 @@ impl Running {
                 self.driver.queue.push_all(changes.into_iter().map(|change| Task::Change(change, None)));
                 self.wait(Sequence(0), before, Done::Confirmed, reply);
             }
+            Input::Fleet(input) => self.fleet(now, input),
             Input::Stop => return ControlFlow::Break(()),
         }
         ControlFlow::Continue(())
@@ -162,37 +184,47 @@ impl Running {
 
     /// Hands over what the agent wants done: what goes to the kernel before anything else.
     fn drain(&mut self, now: Time) {
-        let mut batch = Batch::default();
-        while let Some(effect) = self.driver.agent.poll_effect() {
-            match effect {
-                Effect::Enforce(change) => {
-                    self.touched.push(change.target());
-                    batch.tasks.push(self.task(change));
-                }
-                Effect::Destroy(target) => batch.tasks.push(Task::Cut(target)),
-                Effect::Enforcement(state) => {
-                    self.flush(&mut batch);
-                    self.switch(state);
-                }
-                Effect::Persist(sequence, record) => {
-                    self.flush(&mut batch);
-                    self.persist(now, sequence, &record, &mut batch);
-                }
-                Effect::Report(alert) => self.report(alert),
-                Effect::Forget(target, strength) => batch.forget.push((target, strength)),
-                Effect::ProtectService(service) => self.protect(service),
-                // Only a member of a fleet says anything.
-                Effect::Say(..) => {}
+        loop {
+            let mut batch = Batch::default();
+            self.drain_agent(now, &mut batch);
+            while self.settle_fleet() {
+                self.drain_agent(now, &mut batch);
             }
-        }
-        self.flush(&mut batch);
-        if !batch.rows.is_empty() {
-            self.driver.backlog.push_all(batch.upto.0, batch.rows);
+            self.flush(&mut batch);
+            self.store(batch);
+            if !self.tell_fleet_of_the_kernel() {
+                break;
+            }
         }
         self.deciding = None;
         self.actions.finish(now, &self.driver.counters);
         self.driver.counters.changes_waiting.set(self.driver.queue.len() as u64);
         self.driver.counters.records_waiting.set(self.driver.backlog.len() as u64);
+    }
+
+    fn drain_agent(&mut self, now: Time, batch: &mut Batch) {
+        while let Some(effect) = self.driver.agent.poll_effect() {
+            match effect {
+                Effect::Enforce(change) => {
+                    self.decided(&change);
+                    self.touched.push(change.target());
+                    batch.tasks.push(self.task(change));
+                }
+                Effect::Destroy(target) => batch.tasks.push(Task::Cut(target)),
+                Effect::Enforcement(state) => {
+                    self.flush(batch);
+                    self.switch(state);
+                }
+                Effect::Persist(sequence, record) => {
+                    self.flush(batch);
+                    self.persist(now, sequence, &record, batch);
+                }
+                Effect::Report(alert) => self.report(alert),
+                Effect::Forget(target, strength) => batch.forget.push((target, strength)),
+                Effect::ProtectService(service) => self.protect(service),
+                Effect::Say(audience, entry) => self.say(audience, entry),
+            }
+        }
     }
 
     fn flush(&self, batch: &mut Batch) {

@@ -39,6 +39,9 @@ pub struct Flags {
     /// The control socket [default: /run/smartfw/node.sock]
     #[arg(long, value_name = "PATH")]
     pub socket: Option<String>,
+    /// Where members of the cluster connect, or off [default: 0.0.0.0:7470 once in a cluster]
+    #[arg(long, value_name = "ADDR:PORT")]
+    pub listen: Option<String>,
     /// Where metrics are served, or off [default: 127.0.0.1:9470]
     #[arg(long, value_name = "ADDR:PORT")]
     pub metrics: Option<String>,
@@ -53,7 +56,7 @@ pub struct Flags {
 impl Flags {
     /// Everywhere the configuration comes from, these flags and the process's environment among it.
     pub fn sources(&self) -> Sources {
-        let Self { state_dir, log_dir, log_format, enforcer, mode, name, socket, metrics, .. } = self;
+        let Self { state_dir, log_dir, log_format, enforcer, mode, name, socket, listen, metrics, .. } = self;
         let interfaces = (!self.interface.is_empty()).then(|| self.interface.join(","));
         let given = [
             ("state_dir", "--state-dir", state_dir),
@@ -64,6 +67,7 @@ impl Flags {
             ("enforcement.mode", "--mode", mode),
             ("name", "--name", name),
             ("socket", "--socket", socket),
+            ("listen", "--listen", listen),
             ("metrics", "--metrics", metrics),
         ];
         let flags = given.into_iter().filter_map(|(key, flag, value)| Some((key, flag, value.clone()?)));
@@ -82,11 +86,12 @@ mod tests {
     #[test]
     fn each_flag_is_a_key_of_the_configuration() {
         let arguments = "smartfw-node --state-dir /s --log-dir /l --log-format json --interface a --interface b \
-             --enforcer dry-run --mode manual --name n --socket /x --metrics off";
+             --enforcer dry-run --mode manual --name n --socket /x --listen 192.0.2.1:1 --metrics off";
         let sources = Flags::parse_from(arguments.split_whitespace()).sources();
         let config = smartfw_config::load(&Sources { environment: Vec::new(), ..sources }).unwrap();
         assert_eq!(config.interfaces, ["a", "b"]);
         assert_eq!((config.policy.node.as_str(), config.metrics), ("n", None));
+        assert_eq!(config.listen, Some("192.0.2.1:1".parse().unwrap()));
         assert_eq!(config.enforcer, smartfw_config::EnforcerKind::DryRun);
     }
 

@@ -34,6 +34,10 @@ pub enum Matter {
     Metrics,
     /// Tables that are full.
     Tables,
+    /// This node's part in its fleet.
+    Fleet,
+    /// What it says to the fleet, and the fleet to it.
+    FleetLog,
 }
 
 /// The health list: threads write to it, `status` reads it.

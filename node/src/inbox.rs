@@ -2,7 +2,7 @@
 //!
 //! Only verdicts can come faster than they are handled, because attackers make them: they are bounded, and the sensor
 //! never waits. All else is bounded by who sends it: the store and the enforcer answer what they were given, the
-//! control service admits only so many calls, the guard speaks once a second.
+//! control service admits only so many calls, the guard speaks once a second, members of the fleet wait for permits.
 
 use std::{
     sync::{
@@ -18,10 +18,9 @@ use smartfw_core::{
     enforcement::Change,
     order::{Done, Order, Refusal},
     protect::ProtectedSet,
-    record::Sequence,
 };
 
-use crate::{clock, counters::Counters, enforcement::Ticket, store::Persistence};
+use crate::{clock, counters::Counters, enforcement::Ticket, fleet, store::Persistence};
 
 /// Verdicts that may wait. The driver handles tens of thousands a second; more in the queue only means later.
 const VERDICTS: u64 = 4096;
@@ -62,8 +61,8 @@ pub enum Input {
     Ask(Question),
     /// What the host protects now.
     Protected(ProtectedSet),
-    /// The disk has everything up to here.
-    Persisted(Sequence),
+    /// The disk has everything up to the push of this number.
+    Persisted(u64),
     /// The disk lost what it had: it needs everything anew.
     StoreLost,
     /// The kernel has carried out everything up to the ticket, but for what it refused.
@@ -85,6 +84,8 @@ pub enum Input {
     Begin(Reply),
     /// The kernel seems not to hold what it shall of these targets: see to it, and say when it does.
     Recheck(Vec<Change>, Reply),
+    /// The fleet.
+    Fleet(fleet::Input),
     /// End.
     Stop,
 }
@@ -137,7 +138,7 @@ impl Inbox {
 
 impl Persistence for Inbox {
     fn persisted(&self, upto: u64) {
-        self.send(Input::Persisted(Sequence(upto)));
+        self.send(Input::Persisted(upto));
     }
 
     fn lost(&self) {

@@ -9,6 +9,7 @@
 //! ```
 #![deny(unsafe_code)]
 
+pub mod chance;
 pub mod clock;
 pub mod control;
 pub mod counters;
@@ -17,6 +18,7 @@ pub mod driver;
 pub mod enforcement;
 pub mod files;
 pub mod flags;
+pub mod fleet;
 pub mod guard;
 pub mod health;
 pub mod heartbeat;

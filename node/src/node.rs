@@ -13,7 +13,7 @@ mod watched;
 
 use std::{
     io::IsTerminal as _,
-    sync::{Arc, atomic::AtomicBool, mpsc},
+    sync::{Arc, Mutex, Weak, atomic::AtomicBool, mpsc},
     thread,
     time::{Duration, Instant},
 };
@@ -22,15 +22,22 @@ use anyhow::{Context as _, anyhow};
 use smartfw_config::{EnforcerKind, LogFormat, NodeConfig, Sources};
 use smartfw_enforce::{DryRun, Enforcer, Surplus, snapshot};
 use smartfw_host::{HostConfig, Watcher};
-use smartfw_proto::{limits, wire::control_server::ControlServer};
+use smartfw_proto::{
+    limits,
+    wire::{cluster_server::ClusterServer, control_server::ControlServer},
+};
 
 use crate::{
     clock,
-    control::{ControlSocket, Drops, Facts, Reload, Service},
+    control::{ClusterService, ControlSocket, Drops, Facts, Reload, Service},
     detector::Watching,
     driver::Driver,
     enforcement::{Agreement, BootSnapshot, Cutter, Desired, Repairer, Worker},
     files,
+    fleet::{
+        Control, FleetHandle,
+        joining::{self, Vault},
+    },
     guard::{Guard, Notes},
     health::{Level, Matter},
     inbox::{Input, Inputs},
@@ -92,9 +99,14 @@ fn start(
     let watcher = watcher(config)?;
 
     let (links, inputs) = Links::new(config, vital)?;
-    let mut restored = restore::restore(config, &mut *enforcer, &links.shared)?;
+    let vault = Vault::default();
+    let fleet = Arc::new_cyclic(|fleet| control(config, &links, (fleet.clone(), vault.clone())));
+    let mut restored = restore::restore(config, &mut *enforcer, &fleet, &links.shared)?;
     // Who must not be locked out is known before anything is enforced.
-    restored.agent.handle_protected(clock::now(), watcher.observed().protected.clone());
+    restored.protected = watcher.observed().protected.clone();
+    restored.agent.handle_protected(clock::now(), restored.protected.clone());
+    // The fleet hears who is logged in here.
+    links.inbox.send(Input::Protected(restored.protected.clone()));
     let deciding = decide(config, &links, restored, inputs, enforcer)?;
 
     let ending = Arc::new(AtomicBool::new(false));
@@ -104,6 +116,10 @@ fn start(
             .start(ending.clone(), &links.shared.vital)?,
     );
     threads.extend(deciding.threads);
+    if let Err(error) = fleet.begin() {
+        let what = format!("this node does not talk to its cluster: {error}");
+        crate::fleet::trouble(&links.shared.health, what, "see to it, then restart the node");
+    }
     let watching = Watching::new(config, live, &links);
     let sensor = watching.config.clone();
     let watcher = watched::Watcher::new(config, &links, notifier);
@@ -112,7 +128,8 @@ fn start(
     let reload = reload::reloader(config, sources, &links, &sensor);
     let drops = Arc::new(Drops::new(parts::enforcer(config.enforcer)?));
     serve_metrics(config, shown::Shown { links: links.clone(), drops: drops.clone() });
-    let server = serve(config, &links, drops, reload.clone(), started, socket);
+    let handle = FleetHandle::new(links.inbox.clone(), fleet.clone());
+    let server = serve(config, &links, drops, (reload.clone(), handle, vault), started, socket);
     let state_dir = config.state_dir.clone();
     Ok(Ending {
         links,
@@ -122,10 +139,24 @@ fn start(
         supervisor,
         stop_guard: ending,
         server,
+        fleet,
         threads,
         reload,
         _lock: lock,
     })
+}
+
+/// What opens and closes this node's part in a fleet.
+fn control(config: &NodeConfig, links: &Links, (fleet, vault): (Weak<Control>, Vault)) -> Control {
+    Control {
+        state_dir: config.state_dir.clone(),
+        listen: config.listen,
+        inbox: links.inbox.clone(),
+        counters: links.shared.counters.clone(),
+        health: links.shared.health.clone(),
+        beside: joining::beside(links.inbox.clone(), fleet, vault),
+        state: Mutex::default(),
+    }
 }
 
 /// Who decides and who carries out, at work.
@@ -178,6 +209,8 @@ fn decide(
     };
     let driver = Driver {
         agent: restored.agent,
+        brain: restored.brain,
+        protected: restored.protected,
         inputs,
         queue: links.queue.clone(),
         backlog: links.backlog.clone(),
@@ -252,7 +285,7 @@ fn serve(
     config: &NodeConfig,
     links: &Links,
     drops: Arc<Drops>,
-    reload: Reload,
+    (reload, fleet, vault): (Reload, FleetHandle, Vault),
     started: Instant,
     mut socket: ControlSocket,
 ) -> tokio::task::JoinHandle<()> {
@@ -272,11 +305,14 @@ fn serve(
         drops,
         facts,
         reload,
+        fleet,
     };
+    let cluster = ClusterService { service: service.clone(), vault };
     let connections = socket.connections();
     let server = tonic::transport::Server::builder()
         .concurrency_limit_per_connection(CALLS)
         .add_service(ControlServer::new(service).max_decoding_message_size(limits::MESSAGE))
+        .add_service(ClusterServer::new(cluster).max_decoding_message_size(limits::MESSAGE))
         .serve_with_incoming(connections);
     let vital = links.shared.vital.clone();
     tokio::spawn(async move {

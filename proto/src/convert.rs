@@ -2,6 +2,8 @@
 //! may carry is checked on the way. What goes out is clipped to the same limits, so that it always comes in.
 
 mod answer;
+mod cluster;
+mod join;
 mod peer;
 mod report;
 mod request;
@@ -13,6 +15,7 @@ mod tests;
 use thiserror::Error;
 
 pub use answer::{answer_from_wire, reloaded_from_wire};
+pub use join::{Certificates, Redeemed, Redeeming};
 pub use peer::{Hello, Told, decode_order, decode_run, encode_order, encode_run};
 pub use request::{chunk_from_wire, import_chunks};
 

@@ -1,6 +1,8 @@
 //! The forms that users and their scripts read: snake_case keys in a fixed order, RFC 3339 times in UTC, durations in
 //! seconds. Change them only by adding.
 
+mod cluster;
+
 use std::{
     io::{self, Write},
     time::Duration,
@@ -18,6 +20,8 @@ use smartfw_core::{
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
 use crate::view::{BlockRow, Explanation, NodeStatus, Pending};
+
+pub use cluster::{canary, cluster_node, fleet_block};
 
 /// Writes `value` as one line.
 ///

@@ -49,5 +49,50 @@ pub const DATAGRAM: usize = 64 << 10;
 /// Revocations in one message; more come in several.
 pub const REVOCATIONS: usize = 1000;
 
+/// Sessions that one member tells of: a few administrators on a busy jump host.
+pub const SESSIONS: usize = 64;
+
 /// One revocation, bytes, with the certificate of the operator who signed it.
 pub const REVOCATION: usize = 16 << 10;
+
+/// Orders of operators in one message to the daemon: with 16 KiB each they stay below [`MESSAGE`].
+pub const ORDERS: usize = 128;
+
+/// Orders in one chunk of a list: an unblock that covers all it may takes 16 KiB.
+pub const STANDING: usize = 200;
+
+/// Members in one chunk of a list.
+pub const NODES: usize = 500;
+
+/// Blocks of the fleet in one chunk: each may name [`CONFIRMERS`] and [`ENFORCERS`].
+pub const FLEET_BLOCKS: usize = 100;
+
+/// Members named as confirming a block: the quorum is far below.
+pub const CONFIRMERS: usize = 32;
+
+/// Members named as enforcing a block, and measured: as many as know of each other singly.
+pub const ENFORCERS: usize = 64;
+
+/// A token, bytes: one is about 150.
+pub const TOKEN: usize = 512;
+
+/// A root as it is exported, bytes: one is about 1,200.
+pub const ROOT: usize = 16 << 10;
+
+/// A passphrase, bytes.
+pub const PASSPHRASE: usize = 1024;
+
+/// A certificate, a request for one, or a private key, bytes: ours are about 500.
+pub const CERTIFICATE: usize = 2048;
+
+/// An address as text, bytes: a host's name and a port.
+pub const ADDRESS: usize = 262;
+
+/// Addresses of members that a new one is told: one that answers is enough.
+pub const SEEDS: usize = 64;
+
+/// Roles named in one request: all there are.
+pub const ROLES: usize = 4;
+
+/// Versions and orders that an answer names of what covers a target: fifty orders' worth.
+pub const COVERS: usize = 10_000;

@@ -1,5 +1,7 @@
 //! What the daemon answers, where the core has no type for it.
 
+mod cluster;
+
 use std::{net::IpAddr, time::Duration};
 
 use smartfw_core::{
@@ -8,6 +10,11 @@ use smartfw_core::{
     order::{Allowed, Done, EnforcementState, Mode, Refusal},
     protect::Protected,
     record::{self, Offender},
+};
+
+pub use cluster::{
+    ClusterNode, Covers, Entered, Entering, FleetBlockRow, Founded, Founding, Given, Invite, Invited,
+    OperatorKey, StandingOrder,
 };
 
 /// A block, and what the kernel makes of it.

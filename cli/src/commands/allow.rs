@@ -2,12 +2,12 @@
 
 use smartfw_core::{
     IpNet,
-    order::{Allowed, Order},
+    order::{Allowed, Order, Refusal},
     protect::Protected,
 };
 use smartfw_proto::{json, view::Answer, wire};
 
-use super::{Reply, plural, rescue, submit, submit_if_alive, targets, unexpected};
+use super::{Reply, fleet::Reach, plural, rescue, submit, submit_if_alive, targets, unexpected};
 use crate::{
     args::{Allow, Format, Global},
     client::{self, Daemon},
@@ -19,8 +19,25 @@ use crate::{
 
 pub(super) fn run(global: &Global, output: &mut Output, command: Allow) -> Result<(), Failure> {
     match command {
-        Allow::Add { target, span, comment } => add(global, output, target.parse()?, span, comment),
-        Allow::Remove { target } => remove(global, output, target.parse()?),
+        Allow::Add { target, span, comment, local } => {
+            let target = target.parse()?;
+            match Reach::find(global, local)? {
+                Reach::Node(why) => add(global, output, target, span, comment, why.as_ref()),
+                Reach::Cluster(fleet) => {
+                    let members = fleet.allow(global, target, span.0, comment)?;
+                    let members = plural(members.into(), "member", "members");
+                    everywhere(
+                        output,
+                        &format!(
+                            "{target} is never dropped, {}, in all of cluster {} ({members} alive)",
+                            render::span(span.0),
+                            fleet.name
+                        ),
+                    )
+                }
+            }
+        }
+        Allow::Remove { target, local } => remove(global, output, target.parse()?, local),
         Allow::List => list(global, output),
         Allow::Check { target } => check(global, output, target.parse()?),
     }
@@ -32,6 +49,7 @@ fn add(
     target: IpNet,
     span: Span,
     comment: String,
+    why: Option<&String>,
 ) -> Result<(), Failure> {
     let order = Order::Allow { target, duration: span.0, comment: comment.clone() };
     let answer = match submit_if_alive(global, order)? {
@@ -43,6 +61,7 @@ fn add(
     };
     let answer = answer.map_err(|why| refused(&format!("{target} is not allowed"), &why))?;
     let Answer::Allowed(ended) = answer else { return Err(unexpected()) };
+    Reach::explain(why);
     if output.format != Format::Human {
         return Ok(());
     }
@@ -54,12 +73,27 @@ fn add(
     Ok(())
 }
 
-fn remove(global: &Global, output: &mut Output, target: IpNet) -> Result<(), Failure> {
+fn everywhere(output: &mut Output, text: &str) -> Result<(), Failure> {
+    if output.format == Format::Human { output.line(text) } else { Ok(()) }
+}
+
+/// Off the fleet's list and off this node's own.
+fn remove(global: &Global, output: &mut Output, target: IpNet, local: bool) -> Result<(), Failure> {
     let what = format!("{target} is not taken off the allow list");
-    let answer = submit(global, Order::Disallow { target })?.map_err(|why| refused(&what, &why))?;
-    match (answer, output.format) {
-        (Answer::Disallowed, Format::Human) => output.line(&format!("{target} is off the allow list")),
-        (Answer::Disallowed, _) => Ok(()),
+    let (ended, why) = match Reach::find(global, local)? {
+        Reach::Node(why) => (0, why),
+        Reach::Cluster(fleet) => (fleet.disallow(global, target)?, None),
+    };
+    let answer = match submit(global, Order::Disallow { target })? {
+        Err(Refusal::NotFound) if ended > 0 => {
+            return everywhere(output, &format!("{target} is off the allow list of the whole cluster"));
+        }
+        answer => answer.map_err(|why| refused(&what, &why))?,
+    };
+    Reach::explain(why.as_ref());
+    let place = if ended > 0 { " of the whole cluster" } else { "" };
+    match answer {
+        Answer::Disallowed => everywhere(output, &format!("{target} is off the allow list{place}")),
         _ => Err(unexpected()),
     }
 }

@@ -22,7 +22,10 @@ use smartfw_proto::{
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 
-use super::{plural, unexpected};
+use super::{
+    fleet::{Batch, Fleet, Reach},
+    plural, unexpected,
+};
 use crate::{
     args::{Format, Global, Import},
     client::{self, Daemon},
@@ -47,12 +50,54 @@ pub(super) fn run(global: &Global, output: &mut Output, args: &Import) -> Result
     let reader = bar.wrap_read(reader);
     let defaults = Defaults { duration: args.span.0, reason: args.reason.clone(), now: now() };
     let entries = Entries::new(BufReader::new(reader), defaults);
+    let reach = Reach::find(global, args.local)?;
     let tally = client::block_on(async {
         let daemon = Daemon::connect(&global.socket).await?;
-        send(daemon, Input::read(entries), &bar).await
+        match &reach {
+            Reach::Node(_) => send(daemon, Input::read(entries), &bar).await,
+            Reach::Cluster(fleet) => {
+                send_everywhere(daemon, fleet, &args.reason, Input::read(entries), &bar).await
+            }
+        }
     });
     bar.finish_and_clear();
-    report(output, tally?)
+    if let Reach::Node(why) = &reach {
+        Reach::explain(why.as_ref());
+    }
+    report(
+        output,
+        tally?,
+        match &reach {
+            Reach::Cluster(fleet) => Some(fleet),
+            Reach::Node(_) => None,
+        },
+    )
+}
+
+/// Signs chunk by chunk, for the whole cluster.
+async fn send_everywhere(
+    mut daemon: Daemon,
+    fleet: &Fleet,
+    reason: &str,
+    mut input: Input,
+    bar: &ProgressBar,
+) -> Result<Tally, Failure> {
+    let batch = Batch { fleet, reason };
+    let mut tally = Tally::default();
+    loop {
+        let chunk = input.chunk(&mut tally, bar).await;
+        if chunk.is_empty() {
+            return Ok(input.end(tally));
+        }
+        let refused = batch.send(&mut daemon, chunk.iter().map(|(_, order)| order.clone()).collect()).await?;
+        for (target, why) in &refused {
+            let line = chunk.iter().find(|(_, order)| order.target == *target).map(|(line, _)| *line);
+            tally.refuse(line, &format!("{target}: {why}"), bar);
+        }
+        let bad = |target: &smartfw_core::IpNet| refused.iter().any(|(other, _)| other == target);
+        tally.accepted += chunk.iter().filter(|(_, order)| !bad(&order.target)).count() as u64;
+        bar.set_message(grouped(tally.accepted));
+    }
 }
 
 fn open(path: &Path) -> Result<(Box<dyn Read + Send>, Option<u64>), Failure> {
@@ -175,7 +220,7 @@ fn settle(
     }
 }
 
-fn report(output: &mut Output, tally: Tally) -> Result<(), Failure> {
+fn report(output: &mut Output, tally: Tally, fleet: Option<&Fleet>) -> Result<(), Failure> {
     let Tally { accepted, refused, soft } = tally;
     if refused > SHOWN {
         complain(&format!("{} more lines were refused", grouped(refused - SHOWN)));
@@ -185,7 +230,9 @@ fn report(output: &mut Output, tally: Tally) -> Result<(), Failure> {
         Format::Raw => output.raw(&[accepted.to_string(), refused.to_string()])?,
         Format::Human => {
             let blocks = plural(accepted, "block is", "blocks are");
-            output.line(&format!("{blocks} in force, {} refused", plural(refused, "line", "lines")))?;
+            let place = fleet.map_or_else(String::new, |fleet| format!(" in all of cluster {}", fleet.name));
+            output
+                .line(&format!("{blocks} in force{place}, {} refused", plural(refused, "line", "lines")))?;
             if soft > 0 {
                 let soft = plural(soft, "soft block was", "soft blocks were");
                 output.line(&format!("{soft} passed over: they are detection's, and last five minutes"))?;

@@ -16,9 +16,12 @@ use smartfw_core::{
 use smartfw_proto::{
     convert::chunk_from_wire,
     limits,
-    view::{AlertEvent, Answer, BlockRow, Coordinator, NodeStatus, Reloaded},
+    view::{
+        AlertEvent, Answer, BlockRow, ClusterNode, Coordinator, FleetBlockRow, Given, NodeStatus, Reloaded,
+    },
     wire::{
         self,
+        cluster_server::ClusterServer,
         control_server::{Control, ControlServer},
     },
 };
@@ -48,6 +51,14 @@ pub(crate) struct Script {
     pub(crate) broken: Option<tonic::Code>,
     /// Chunks are longer than they may be.
     pub(crate) hostile: bool,
+    /// The node is in this cluster.
+    pub(crate) cluster: Option<String>,
+    /// Its members.
+    pub(crate) nodes: Vec<ClusterNode>,
+    /// What its fleet blocks.
+    pub(crate) fleet_blocks: Vec<FleetBlockRow>,
+    /// Why nothing of the cluster is changed.
+    pub(crate) refusal: Option<Status>,
 }
 
 /// The service, until it is dropped.
@@ -55,6 +66,7 @@ pub(crate) struct Daemon {
     _runtime: tokio::runtime::Runtime,
     folder: tempfile::TempDir,
     seen: Arc<Mutex<Seen>>,
+    given: Arc<Mutex<Vec<Given>>>,
 }
 
 #[derive(Default)]
@@ -67,18 +79,31 @@ impl Daemon {
     pub(crate) fn start(script: Script) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let seen = Arc::<Mutex<Seen>>::default();
+        let (given, cluster) = (Arc::<Mutex<Vec<Given>>>::default(), script.clone());
         let runtime =
             tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
         let service = ControlServer::new(Service { script, seen: Arc::clone(&seen) });
         let socket = folder.path().join("node.sock");
         let listener = runtime.block_on(async { UnixListener::bind(socket).unwrap() });
-        let server = tonic::transport::Server::builder().add_service(service);
+        let cluster = super::cluster::Fleet { script: cluster, given: Arc::clone(&given) };
+        let cluster = ClusterServer::new(cluster).max_decoding_message_size(limits::MESSAGE);
+        let server = tonic::transport::Server::builder().add_service(service).add_service(cluster);
         runtime.spawn(server.serve_with_incoming(UnixListenerStream::new(listener)));
-        Self { _runtime: runtime, folder, seen }
+        Self { _runtime: runtime, folder, seen, given }
     }
 
     pub(crate) fn socket(&self) -> PathBuf {
         self.folder.path().join("node.sock")
+    }
+
+    /// Where operators' keys are looked for.
+    pub(crate) fn operators(&self) -> PathBuf {
+        self.folder.path().join("operator")
+    }
+
+    /// What was given to the fleet.
+    pub(crate) fn given(&self) -> Vec<Given> {
+        self.given.lock().unwrap().clone()
     }
 
     pub(crate) fn run(&self, arguments: &[&str]) -> Ran {
@@ -252,7 +277,7 @@ impl Control for Service {
     type TopStream = Answers<wire::TopFrame>;
 
     async fn status(&self, _: Request<wire::StatusRequest>) -> Result<Response<wire::NodeStatus>, Status> {
-        Ok(Response::new(status().into()))
+        Ok(Response::new(NodeStatus { cluster: self.script.cluster.clone(), ..status() }.into()))
     }
 
     async fn submit(&self, request: Request<wire::Order>) -> Result<Response<wire::OrderAnswer>, Status> {

@@ -89,6 +89,12 @@ fn general(v: &mut impl Visitor, config: &mut NodeConfig) {
         &mut config.socket_group,
     );
     v.item(
+        "listen",
+        "Where members of the cluster connect (TCP and UDP), once this node is in one. off: it takes no part.",
+        Listen,
+        &mut config.listen,
+    );
+    v.item(
         "metrics",
         "Where metrics are served to Prometheus, over plain HTTP: keep it on loopback.",
         Listen,

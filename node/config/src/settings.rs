@@ -30,6 +30,8 @@ pub struct NodeConfig {
     pub socket: PathBuf,
     /// The group whose members may use the control socket, beside root; it need not exist.
     pub socket_group: String,
+    /// Where members of the cluster connect, by TCP and UDP, once the node is in one; `None`: it takes no part.
+    pub listen: Option<SocketAddr>,
     /// Where metrics are served; `None`: nowhere.
     pub metrics: Option<SocketAddr>,
     /// The log files.
@@ -50,6 +52,7 @@ impl Default for NodeConfig {
             log_dir: "/var/log/smartfw".into(),
             socket: "/run/smartfw/node.sock".into(),
             socket_group: "smartfw".to_owned(),
+            listen: Some(SocketAddr::from(([0, 0, 0, 0], 7470))),
             metrics: Some(SocketAddr::from(([127, 0, 0, 1], 9470))),
             logs: LogSettings::default(),
         }

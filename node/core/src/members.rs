@@ -262,6 +262,11 @@ impl<K: Keys> Members<K> {
         self.peers.get(node).map(Peer::member)
     }
 
+    /// What a store has to hold of everybody: for one that lost what it had.
+    pub fn remembered(&self) -> impl Iterator<Item = Remembered> + '_ {
+        self.peers.values().map(Peer::remembered)
+    }
+
     /// Those who are alive, suspects among them, without this node; in the order of their ids.
     pub fn alive(&self) -> impl Iterator<Item = NodeId> + '_ {
         self.peers.iter().filter(|(_, peer)| peer.is_active()).map(|(id, _)| *id)
@@ -285,6 +290,11 @@ impl<K: Keys> Members<K> {
     /// Keys and certificates.
     pub const fn keys(&mut self) -> &mut K {
         &mut self.keys
+    }
+
+    /// The same, to be looked at.
+    pub const fn known_keys(&self) -> &K {
+        &self.keys
     }
 
     /// Time that passed without this node, or was taken back, counts for no deadline.

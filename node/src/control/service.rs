@@ -29,6 +29,7 @@ use crate::{
     counters::Counters,
     detector::Board,
     driver::Recent,
+    fleet::FleetHandle,
     health::Health,
     inbox::{Inbox, Input, Refused},
 };
@@ -73,6 +74,8 @@ pub struct Service {
     pub facts: Facts,
     /// Reads the configuration again.
     pub reload: Reload,
+    /// The fleet.
+    pub fleet: FleetHandle,
 }
 
 impl Service {

@@ -15,8 +15,10 @@ use smartfw_core::{
 
 use super::{Board, Feed, Lifeline, feed::News};
 use crate::{
+    chance::seed,
     clock::{self, Pace},
     counters::Counters,
+    fleet,
     inbox::{Inbox, Input},
     logs::{Line, Logs},
 };
@@ -26,6 +28,9 @@ const PATIENCE: Duration = Duration::from_millis(50);
 
 /// Frames between two looks at news, deadlines and the lifeline. A few hundred microseconds under full load.
 const STRIDE: u32 = 256;
+
+/// How often a fleet's member is told who its regular guests are.
+const WELCOME: Duration = Duration::from_secs(10);
 
 /// How often the statistics are shown.
 const SHOW: Duration = Duration::from_millis(500);
@@ -73,6 +78,7 @@ impl Watching {
             lost: 0,
             pace: Pace::default(),
             shown: Instant::now(),
+            welcomed: Instant::now(),
             second: 0,
         };
         while lifeline.beat() {
@@ -110,14 +116,6 @@ fn own_addresses() -> io::Result<Vec<smartfw_core::IpNet>> {
     Ok(addresses.iter().map(|address| smartfw_core::prefix::host(address.net.addr())).collect())
 }
 
-/// Sixty-four bits that nobody outside can know.
-fn seed() -> io::Result<u64> {
-    use std::io::Read as _;
-    let mut bytes = [0; 8];
-    std::fs::File::open("/dev/urandom")?.read_exact(&mut bytes)?;
-    Ok(u64::from_ne_bytes(bytes))
-}
-
 struct Life<'a> {
     shared: &'a Watching,
     source: Live,
@@ -125,6 +123,8 @@ struct Life<'a> {
     lost: u64,
     pace: Pace,
     shown: Instant,
+    /// When it was last told who is a regular guest.
+    welcomed: Instant,
     /// The second that was last told of.
     second: u64,
 }
@@ -158,12 +158,32 @@ impl Life<'_> {
         }
     }
 
+    /// What only the fleet together can judge; nobody asks for it outside of one.
+    fn hand_over_weak(&mut self, now: Time) {
+        if !self.shared.counters.fleet.takes_part.is_on() {
+            return;
+        }
+        let mut signs = Vec::new();
+        while let Some(sign) = self.sensor.poll_weak(now) {
+            signs.push(sign);
+        }
+        if !signs.is_empty() {
+            self.shared.inbox.send(Input::Fleet(fleet::Input::Weak(signs)));
+        }
+        if self.welcomed.elapsed() >= WELCOME {
+            self.welcomed = Instant::now();
+            let regulars = self.sensor.regulars(now, smartfw_core::agent::REGULARS);
+            self.shared.inbox.send(Input::Fleet(fleet::Input::Regulars(regulars)));
+        }
+    }
+
     fn between(&mut self, now: Time, lifeline: &Lifeline) {
         if let Some(news) = self.shared.feed.take(lifeline) {
             self.hear(now, news);
         }
         self.sensor.handle_timeout(now);
         self.hand_over_verdicts();
+        self.hand_over_weak(now);
         while let Some(report) = self.sensor.poll_window() {
             self.shared.board.window(&report);
             self.shared.logs.write(Line::Traffic(Box::new(report)));

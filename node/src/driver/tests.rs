@@ -32,6 +32,8 @@ impl Case {
         let (boot, _) = BootSnapshot::start(folder.path(), Arc::new(|| None), health, &vital).unwrap();
         let driver = Driver {
             agent: Agent::new(PolicyConfig::default(), 1, clock::now()),
+            brain: None,
+            protected: Default::default(),
             inputs,
             queue: Arc::default(),
             backlog: Arc::new(Backlog::new(1000)),
@@ -66,7 +68,7 @@ fn what_was_done_is_logged_once_it_is_stored() {
     case.inbox.ask(|_, _| ()).unwrap();
     std::thread::sleep(std::time::Duration::from_millis(100));
     assert!(!case.log.exists(), "it may be forgotten yet");
-    case.inbox.send(Input::Persisted(Sequence(u64::MAX)));
+    case.inbox.send(Input::Persisted(u64::MAX));
     case.inbox.send(Input::Stop);
     case.thread.join().unwrap();
     // With the driver the last who logs is gone.

@@ -15,6 +15,7 @@ use crate::{
     control::Reload,
     detector::Supervisor,
     enforcement::{Desired, save_for_boot},
+    fleet::Control,
     inbox::Input,
     store::DirLock,
 };
@@ -33,6 +34,8 @@ pub(super) struct Ending {
     pub(super) supervisor: Supervisor,
     pub(super) stop_guard: Arc<AtomicBool>,
     pub(super) server: tokio::task::JoinHandle<()>,
+    /// The network of the fleet.
+    pub(super) fleet: Arc<Control>,
     /// Those who bring news, then the driver, then those who carry out.
     pub(super) threads: Vec<JoinHandle<()>>,
     pub(super) reload: Reload,
@@ -50,11 +53,14 @@ impl Ending {
             supervisor,
             stop_guard,
             server,
+            fleet,
             threads,
             reload,
             _lock,
         } = self;
         server.abort();
+        // Others see this node die, not leave: what it said stands.
+        let _ = fleet.close(false);
         stop_guard.store(true, SeqCst);
         supervisor.stop();
         if let Err(error) = save_for_boot(&state_dir, &at_boot) {
@@ -71,7 +77,7 @@ impl Ending {
             join(thread, PATIENCE);
         }
         let logs_thread = links.logs_thread.lock().unwrap_or_else(PoisonError::into_inner).take();
-        drop((links, reload));
+        drop((links, reload, fleet));
         logs_thread.into_iter().for_each(|thread| join(thread, Duration::from_secs(2)));
         tracing::info!(removed = remove, "ended");
     }

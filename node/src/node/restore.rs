@@ -1,6 +1,6 @@
 //! What was known before: the records on disk, and what the kernel still drops.
 
-use std::{io::Read as _, path::Path, thread, time::Duration};
+use std::{path::Path, thread, time::Duration};
 
 use anyhow::Context as _;
 use smartfw_config::NodeConfig;
@@ -8,13 +8,16 @@ use smartfw_core::{
     Agent, Record, Time,
     enforcement::Enforced,
     order::EnforcementState,
+    protect::ProtectedSet,
     record::{Enforcement, Switch},
 };
 use smartfw_enforce::{Enforcer, Surplus, snapshot, snapshot::Suspension};
 
 use super::parts::Shared;
 use crate::{
+    chance::seed,
     clock,
+    fleet::{self, Brain, Control, rows},
     health::{Level, Matter},
     store::{MANY_ROWS, OpenStore, SledStore, Store, StoreError, damaged, decode},
 };
@@ -26,6 +29,10 @@ const PAUSE: Duration = Duration::from_millis(500);
 /// The agent as it was, and the store.
 pub(super) struct Restored {
     pub(super) agent: Agent,
+    /// The fleet's part; `None` outside of a fleet, or when it cannot begin.
+    pub(super) brain: Option<Box<Brain>>,
+    /// Who must not be locked out.
+    pub(super) protected: ProtectedSet,
     /// `None` when the disk refuses, or when it held so much that reading it took memory which only closing it gives
     /// back: it is opened again for the first write.
     pub(super) store: Option<Box<dyn Store>>,
@@ -45,11 +52,12 @@ pub(super) struct Restored {
 pub(super) fn restore(
     config: &NodeConfig,
     enforcer: &mut dyn Enforcer,
+    control: &Control,
     shared: &Shared,
 ) -> anyhow::Result<Restored> {
     let now = clock::now();
-    let agent = Agent::new(config.policy.clone(), seed()?, now);
-    let mut reading = Reading { agent, now, known: 0, unknown: 0 };
+    let agent = Agent::new(config.policy.clone(), chance()?, now);
+    let mut reading = Reading { agent, now, known: 0, unknown: 0, fleet: Vec::new() };
     let path = config.state_dir.join("cache");
     let mut open: OpenStore = Box::new(move |anew| SledStore::open(&path, anew).map(Into::into));
     let loaded = match reading.load(&mut open, shared) {
@@ -64,6 +72,8 @@ pub(super) fn restore(
     }
     let whole = matches!(loaded, Some((_, false))) && reading.whole();
     let mut agent = reading.agent;
+    // What the fleet blocks is known before what the kernel holds is compared with it.
+    let brain = take_part(control, reading.fleet, &mut agent, shared)?;
     let enforced = read_kernel(enforcer, now)?;
     // After a boot the kernel holds an older snapshot: who was unblocked since stays unblocked.
     let known = (whole && snapshot::booted_since(&config.state_dir)).then_some(config.policy.node.as_str());
@@ -72,7 +82,8 @@ pub(super) fn restore(
     let unread = loaded.is_none();
     let (store, damaged) = loaded.unwrap_or_default();
     let surplus = if unread || !adopted { Surplus::Keep } else { Surplus::Remove };
-    Ok(Restored { agent, store, open, enforced, surplus, damaged, unread })
+    let protected = ProtectedSet::default();
+    Ok(Restored { agent, brain, protected, store, open, enforced, surplus, damaged, unread })
 }
 
 fn unreadable(shared: &Shared, why: &str) {
@@ -84,12 +95,45 @@ fn unreadable(shared: &Shared, why: &str) {
     );
 }
 
+/// Begins the fleet's part where there is an identity. A node that cannot take part guards all the same.
+fn take_part(
+    control: &Control,
+    stored: Vec<rows::Row>,
+    agent: &mut Agent,
+    shared: &Shared,
+) -> anyhow::Result<Option<Box<Brain>>> {
+    if control.listen.is_none() || !control.has_identity() {
+        return Ok(None);
+    }
+    let seed = chance()?;
+    let begun =
+        control.open(None).and_then(|opening| Brain::begin(opening, stored, seed, Brain::now(), agent));
+    Ok(match begun {
+        Ok(brain) => Some(Box::new(brain)),
+        Err(refused) => {
+            let what = format!("this node takes no part in its cluster: {refused}");
+            fleet::trouble(
+                &shared.health,
+                what,
+                "see to it, then restart the node; until then it guards alone",
+            );
+            None
+        }
+    })
+}
+
+fn chance() -> anyhow::Result<u64> {
+    seed().context("cannot read /dev/urandom")
+}
+
 /// An agent to which records are read.
 struct Reading {
     agent: Agent,
     now: Time,
     known: usize,
     unknown: usize,
+    /// What is the fleet's.
+    fleet: Vec<rows::Row>,
 }
 
 impl Reading {
@@ -112,17 +156,26 @@ impl Reading {
         if let Some(what) = &set_aside {
             damaged(&shared.health, what);
         }
-        let rows = self.known + self.unknown;
+        let rows = self.known + self.unknown + self.fleet.len();
         Ok(((rows <= MANY_ROWS).then_some(store), set_aside.is_some()))
     }
 
     fn read(&mut self, store: &mut dyn Store) -> Result<(), StoreError> {
-        store.load(&mut |_, value| match decode::<Record>(value) {
-            Some(record) => {
-                self.known += 1;
-                self.agent.restore(self.now, record);
+        store.load(&mut |key, value| {
+            if rows::is_fleets(key) {
+                match rows::read(key, value) {
+                    Some(row) => self.fleet.push(row),
+                    None => self.unknown += 1,
+                }
+                return;
             }
-            None => self.unknown += 1,
+            match decode::<Record>(value) {
+                Some(record) => {
+                    self.known += 1;
+                    self.agent.restore(self.now, record);
+                }
+                None => self.unknown += 1,
+            }
         })
     }
 
@@ -187,13 +240,6 @@ fn adopt(agent: &mut Agent, now: Time, enforced: &Enforced, known: Option<&str>,
         );
     }
     left_out == 0
-}
-
-fn seed() -> anyhow::Result<u64> {
-    let mut bytes = [0; 8];
-    let source = std::fs::File::open("/dev/urandom").and_then(|mut file| file.read_exact(&mut bytes));
-    source.context("cannot read /dev/urandom")?;
-    Ok(u64::from_ne_bytes(bytes))
 }
 
 #[cfg(test)]

@@ -7,7 +7,8 @@ use smartfw_core::Agent;
 use super::parts::{Links, Shared};
 use crate::{
     control::{Drops, counted},
-    counters::{Counters, Mishaps},
+    counters::{Counters, Histogram, Mishaps},
+    fleet::FleetCounters,
     metrics::Page,
 };
 
@@ -26,6 +27,7 @@ impl Shown {
         self.kernel(&mut page);
         queues(&mut page, &self.links.shared.counters);
         latency(&mut page, &self.links.shared.counters);
+        fleet(&mut page, &self.links.shared.counters.fleet);
         page.finish()
     }
 
@@ -117,14 +119,45 @@ fn queues(page: &mut Page, counters: &Counters) {
 }
 
 fn latency(page: &mut Page, counters: &Counters) {
-    const NAME: &str = "decision_to_drop_seconds";
-    page.head(NAME, "From the deciding packet to the kernel's word that it drops.", "histogram");
-    let bucket = format!("{NAME}_bucket");
-    for (bound, count) in counters.latency.cumulative() {
+    let help = "From the deciding packet to the kernel's word that it drops.";
+    histogram(page, "decision_to_drop_seconds", help, &counters.latency);
+}
+
+/// Nothing outside of a fleet.
+fn fleet(page: &mut Page, counters: &FleetCounters) {
+    if !counters.takes_part.is_on() {
+        return;
+    }
+    page.gauge("peers_alive", "Members alive, without this one.", counters.alive.get());
+    page.gauge("peer_streams", "Streams with members open now.", counters.streams.get());
+    page.head("fleet_total", "What came from members and what became of it.", "counter");
+    let counts = [
+        ("messages", &counters.messages),
+        ("applied", &counters.applied),
+        ("runs_refused", &counters.runs_refused),
+        ("orders_refused", &counters.orders_refused),
+        ("malformed", &counters.malformed),
+        ("connections_refused", &counters.refused),
+        ("outboxes_full", &counters.outboxes_full),
+        ("datagrams", &counters.datagrams),
+        ("datagrams_dropped", &counters.datagrams_dropped),
+        ("datagrams_unsent", &counters.datagrams_unsent),
+    ];
+    for (what, count) in counts {
+        page.sample("fleet_total", &[("what", what)], count.get());
+    }
+    let help = "From our decision to a member's word that its kernel drops.";
+    histogram(page, "decision_to_member_seconds", help, &counters.propagation);
+}
+
+fn histogram(page: &mut Page, name: &str, help: &str, histogram: &Histogram) {
+    page.head(name, help, "histogram");
+    let bucket = format!("{name}_bucket");
+    for (bound, count) in histogram.cumulative() {
         page.sample(&bucket, &[("le", &(bound as f64 / 1e6).to_string())], count);
     }
-    let (count, sum) = counters.latency.totals();
+    let (count, sum) = histogram.totals();
     page.sample(&bucket, &[("le", "+Inf")], count);
-    page.sample(&format!("{NAME}_sum"), &[], sum as f64 / 1e6);
-    page.sample(&format!("{NAME}_count"), &[], count);
+    page.sample(&format!("{name}_sum"), &[], sum as f64 / 1e6);
+    page.sample(&format!("{name}_count"), &[], count);
 }

@@ -24,6 +24,7 @@ pub fn most_rows(limits: &PolicyLimits) -> usize {
         .into_iter()
         .fold(0, usize::saturating_add)
         .saturating_mul(2)
+        .saturating_add(crate::fleet::rows::MOST)
 }
 
 /// Rows on their way to the disk. Of several values for a key only the last is kept, so a full disk costs no more

@@ -88,7 +88,7 @@ impl World {
         let key = Arc::new(Key::generate().unwrap());
         let invitation = Invitation { expires: at.after(DAY), ..self.invitation(role) };
         let token = self.founded.signer.invite(invitation, at).unwrap();
-        let joining = Joining { name: &label(name), request: &request(&key).unwrap() };
+        let joining = Joining { name: &label(name), request: &request(&key).unwrap(), roles: &Role::ALL };
         match self.founded.signer.redeem(&token, &joining, self.known(&nobody, None), at).unwrap() {
             Joined::Member(chain) => {
                 Identity::new(key, chain, self.founded.identity.trust().clone()).unwrap()

@@ -9,7 +9,7 @@ use smartfw_core::fleet::{
 };
 
 use crate::identity::{Current, Identity};
-use crate::key::{Domain, sha256};
+use crate::key::{Domain, KeyError, sha256};
 use crate::name::Role;
 use crate::revocations::Revocations;
 use crate::trust::{Chain, Member, Refused, Roles, Trust};
@@ -96,6 +96,14 @@ pub fn sign_order(
     let signature = operator.key().sign(Domain::Order, &bytes);
     let certificate = operator.chain().to_bytes().into();
     Ok(SignedOrder { bytes: bytes.into(), signature, certificate, lasts })
+}
+
+/// A new order's id.
+///
+/// # Errors
+/// When the system gives no random numbers.
+pub fn order_id() -> Result<u128, KeyError> {
+    crate::key::random().map(u128::from_be_bytes)
 }
 
 /// Judges runs and orders of one cluster. For runs of another cluster whose root an operator added, make another.

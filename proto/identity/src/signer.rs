@@ -44,6 +44,8 @@ pub struct Joining<'a> {
     pub name: &'a Label,
     /// Its request: only the key in it counts.
     pub request: &'a [u8],
+    /// What it can be: a token for anything else is not used up.
+    pub roles: &'a [Role],
 }
 
 /// What is known of the cluster when somebody asks to join.
@@ -93,6 +95,12 @@ pub enum SignError {
     WrongName {
         /// Whom it is for.
         bound: Label,
+    },
+    /// The token is for something else.
+    #[error("the token is for a new {role}: {}", how(*.role))]
+    WrongRole {
+        /// What it is for.
+        role: Role,
     },
     /// Only the root makes signers.
     #[error(
@@ -218,6 +226,9 @@ impl Signer {
     ) -> Result<Joined, SignError> {
         self.is_mine(token)?;
         let invitation = self.ledger.look(token, now)?;
+        if !joining.roles.contains(&invitation.role) {
+            return Err(SignError::WrongRole { role: invitation.role });
+        }
         let key = requested_key(joining.request)?;
         let name = chosen_name(&invitation, joining.name)?;
         if invitation.replace.is_none() {
@@ -322,6 +333,17 @@ impl Signer {
 
     fn full_name(&self, site: &Label, name: &Label) -> MemberName {
         MemberName { cluster: self.trust.cluster().clone(), site: site.clone(), name: name.clone() }
+    }
+}
+
+/// How one joins in a role.
+const fn how(role: Role) -> &'static str {
+    match role {
+        Role::Node | Role::Signer => "on its host, run `smartfw-cli cluster join ADDR:PORT --token TOKEN`",
+        Role::Coordinator => "on its host, run `smartfw-coordinator join ADDR:PORT --token TOKEN`",
+        Role::Operator => {
+            "as that person, run `smartfw-cli cluster join ADDR:PORT --token TOKEN --operator NAME`"
+        }
     }
 }
 

@@ -107,7 +107,7 @@ impl TryFrom<wire::Ended> for Changes {
     }
 }
 
-struct Refused(IpNet, Refusal);
+pub(super) struct Refused(pub(super) IpNet, pub(super) Refusal);
 
 impl From<(IpNet, Refusal)> for wire::RefusedTarget {
     fn from((target, refusal): (IpNet, Refusal)) -> Self {

@@ -18,22 +18,22 @@ pub use body::{decode_run, encode_run};
 pub use message::{Hello, Told};
 pub use order::{decode_order, encode_order};
 
-fn node(field: &'static str, bytes: &[u8]) -> Result<NodeId> {
+pub(super) fn node(field: &'static str, bytes: &[u8]) -> Result<NodeId> {
     fixed(field, bytes).map(NodeId)
 }
 
 /// Bytes of a length that is known.
-fn fixed<const N: usize>(field: &'static str, bytes: &[u8]) -> Result<[u8; N]> {
+pub(super) fn fixed<const N: usize>(field: &'static str, bytes: &[u8]) -> Result<[u8; N]> {
     let wrong = Problem::TooLong { length: bytes.len(), limit: N };
     bytes.try_into().map_err(|_| ConvertError::new(field, wrong))
 }
 
-fn bytes(field: &'static str, limit: usize, value: Vec<u8>) -> Result<Vec<u8>> {
+pub(super) fn bytes(field: &'static str, limit: usize, value: Vec<u8>) -> Result<Vec<u8>> {
     let length = value.len();
     if length > limit { Err(ConvertError::new(field, Problem::TooLong { length, limit })) } else { Ok(value) }
 }
 
-fn version(field: &'static str, value: Option<wire::PeerVersion>) -> Result<Version> {
+pub(super) fn version(field: &'static str, value: Option<wire::PeerVersion>) -> Result<Version> {
     let wire::PeerVersion { epoch, sequence } = required(field, value)?;
     Ok(Version { epoch, sequence })
 }

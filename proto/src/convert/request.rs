@@ -204,3 +204,5 @@ chunk!(AlertChunk { alerts: smartfw_core::Alert }, limits::ALERTS);
 chunk!(PendingChunk { pending: crate::view::Pending }, limits::CHUNK);
 chunk!(AllowedChunk { allowed: smartfw_core::order::Allowed }, limits::CHUNK);
 chunk!(CheckAllowedAnswer { protected: smartfw_core::protect::Protected }, limits::EXPLAINED);
+chunk!(NodeChunk { nodes: crate::view::ClusterNode }, limits::NODES);
+chunk!(FleetBlockChunk { blocks: crate::view::FleetBlockRow }, limits::FLEET_BLOCKS);

@@ -5,6 +5,7 @@ use std::{net::IpAddr, time::Duration};
 use smartfw_core::{
     Action, Class, Detector, Evidence, Features, HealthLevel, IpNet, Outcome, Strength, Time, Withheld,
     features,
+    members::MemberState,
     order::{EnforcementState, Mode},
     prefix,
     protect::Why,
@@ -63,6 +64,7 @@ mirror!(Protocol { Tcp, Udp, Icmp, Other });
 mirror!(EnforcementState { On, Off, Panic });
 mirror!(Mode { Auto, Manual });
 mirror!(HealthLevel { Info, Warn, Error });
+mirror!(MemberState { Alive, Suspect, Dead, Left });
 mirror!(Outcome { Passes, Suspended, Limited, Dropped });
 mirror!(Why {
     Loopback => Loopback, Unspecified => UnspecifiedAddress, LinkLocal => LinkLocal, Multicast => Multicast,

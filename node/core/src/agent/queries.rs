@@ -69,6 +69,11 @@ impl Agent {
         behind.flat_map(|(target, entries)| entries.iter().map(|held| self.listed(*target, held)))
     }
 
+    /// This node's name, as the origin of its blocks.
+    pub fn node(&self) -> &str {
+        &self.config.node
+    }
+
     /// How many blocks there are.
     pub fn block_count(&self) -> usize {
         self.blocks.len()

@@ -155,6 +155,12 @@ impl Own {
         }
     }
 
+    /// What a store has to hold at least, so that no sequence is used twice.
+    pub(super) fn reserved_or_asked(&self) -> Option<Reserved> {
+        let reserved = self.asked.map_or(self.reserved, |(_, asked)| asked);
+        (reserved.epoch > 0).then_some(reserved)
+    }
+
     pub(super) fn due(&self) -> Time {
         self.due.min(self.raise_at)
     }

@@ -6,8 +6,8 @@ use core::time::Duration;
 use ipnet::IpNet;
 
 use super::{
-    Gossip, Message, Now,
-    clock::{left, point},
+    Gossip, Kept, Message, Now,
+    clock::{age, left, point},
 };
 use crate::fleet::{LogId, NodeId, SignedRun, Unverified, VerifiedRun, Verifier, Version};
 
@@ -119,6 +119,23 @@ impl Gossip {
     /// Entries that wait for the disk before they are said.
     pub fn waiting(&self) -> usize {
         self.own.waiting()
+    }
+
+    /// Everything that a store has to hold of the logs: for one that lost what it had.
+    pub fn kept(&self, now: Now) -> impl Iterator<Item = Kept> {
+        let proofs = self.logs.iter().filter_map(|log| {
+            let runs = log.quarantine.clone()?;
+            Some(Kept::Proof { log: log.id.clone(), runs: runs.into() })
+        });
+        let runs = self.logs.iter().flat_map(move |log| {
+            log.runs().iter().map(move |(version, held)| Kept::Run {
+                log: log.id.clone(),
+                version: *version,
+                run: held.signed.clone(),
+                age: age(held.born, now),
+            })
+        });
+        self.own.reserved_or_asked().map(Kept::Reserved).into_iter().chain(proofs).chain(runs)
     }
 
     /// The version that the next entry for the cluster gets.

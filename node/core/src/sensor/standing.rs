@@ -1,5 +1,6 @@
 //! What speaks for an address: benign handshakes of the last day, its share of the work, many clients behind it.
 
+use alloc::vec::Vec;
 use core::{net::IpAddr, time::Duration};
 
 use super::{
@@ -97,7 +98,22 @@ impl Acquaintances {
     }
 }
 
+/// So much work, fading, makes a regular guest: an attacker who prepares for it has to behave for a while, at each node.
+const REGULAR: f32 = 20.0;
+
 impl Sensor {
+    /// The sources with much benign work lately that nobody here suspects, the most faithful first: whose block a fleet
+    /// needs more than one member's word. It looks at all that are known: ask every ten seconds at most.
+    pub fn regulars(&mut self, now: Time, most: usize) -> Vec<IpAddr> {
+        let known = self.acquaintances.table.iter_mut();
+        let known = known.filter(|(_, known)| now.since(known.seen) < ACQUAINTANCE);
+        let mut regulars: Vec<(f32, IpAddr)> =
+            known.map(|(address, known)| (known.work.settle(now), *address)).collect();
+        regulars.retain(|(work, address)| *work >= REGULAR && !self.blocked.contains(*address));
+        regulars.sort_unstable_by(|(one, a), (other, b)| other.total_cmp(one).then(a.cmp(b)));
+        regulars.into_iter().take(most).map(|(_, address)| address).collect()
+    }
+
     pub(super) fn standing(&mut self, remote: IpAddr, finding: &Finding) -> Standing {
         let now = self.now;
         let known = self.acquaintances.is_known(&self.keyed, now, remote);

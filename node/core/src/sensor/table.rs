@@ -102,6 +102,11 @@ impl<K: Eq, V> Generations<K, V> {
         self.old.retain(|entry| keep(&entry.key));
     }
 
+    /// Every entry, in no order: for rare questions.
+    pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = (&K, &mut V)> {
+        self.young.iter_mut().chain(self.old.iter_mut()).map(|entry| (&entry.key, &mut entry.value))
+    }
+
     pub(super) fn len(&self) -> usize {
         self.young.len() + self.old.len()
     }

@@ -19,7 +19,7 @@ fn entry(n: u8) -> Entry {
 
 fn reading() -> Reading {
     let agent = Agent::new(PolicyConfig::default(), 1, NOW);
-    Reading { agent, now: NOW, known: 0, unknown: 0 }
+    Reading { agent, now: NOW, known: 0, unknown: 0, fleet: Vec::new() }
 }
 
 #[test]

@@ -23,7 +23,7 @@ impl Newcomer {
     }
 
     fn joins(&self, world: &World, token: &Token) -> Result<Joined, SignError> {
-        let joining = Joining { name: &self.name, request: &self.request };
+        let joining = Joining { name: &self.name, request: &self.request, roles: &Role::ALL };
         world.founded.signer.redeem(token, &joining, world.known(&nobody, None), world.now)
     }
 }
@@ -86,7 +86,7 @@ fn two_processes_cannot_both_redeem_a_token() {
     let (twin, _) = twin.unwrap();
     Newcomer::new("web-1").joins(&world, &token).unwrap();
     let late = Newcomer::new("web-2");
-    let joining = Joining { name: &late.name, request: &late.request };
+    let joining = Joining { name: &late.name, request: &late.request, roles: &Role::ALL };
     let refused = twin.redeem(&token, &joining, world.known(&nobody, None), world.now).unwrap_err();
     assert!(matches!(refused, SignError::Ledger(LedgerError::Used { .. })));
 }
@@ -95,7 +95,7 @@ fn two_processes_cannot_both_redeem_a_token() {
 fn an_expired_token_is_refused() {
     let world = World::new(noon());
     let (newcomer, token) = (Newcomer::new("web-1"), world.token(Role::Node));
-    let joining = Joining { name: &newcomer.name, request: &newcomer.request };
+    let joining = Joining { name: &newcomer.name, request: &newcomer.request, roles: &Role::ALL };
     let at = world.now.after(DAY);
     let refused = world.founded.signer.redeem(&token, &joining, world.known(&nobody, None), at).unwrap_err();
     assert!(matches!(refused, SignError::Ledger(LedgerError::Expired(_))), "{refused}");
@@ -108,7 +108,7 @@ fn only_the_signer_that_gave_out_a_token_redeems_it() {
     let world = World::new(noon());
     let elsewhere = tempfile::tempdir().unwrap();
     let (second, newcomer) = (second_signer(&world, elsewhere.path()), Newcomer::new("web-1"));
-    let joining = Joining { name: &newcomer.name, request: &newcomer.request };
+    let joining = Joining { name: &newcomer.name, request: &newcomer.request, roles: &Role::ALL };
     let token = world.token(Role::Node);
     let refused = second.redeem(&token, &joining, world.known(&nobody, None), world.now).unwrap_err();
     assert!(matches!(refused, SignError::WrongSigner { .. }), "{refused}");
@@ -119,7 +119,7 @@ fn only_the_signer_that_gave_out_a_token_redeems_it() {
 
 fn second_signer(world: &World, folder: &Path) -> Signer {
     let newcomer = Newcomer::new("second");
-    let joining = Joining { name: &newcomer.name, request: &newcomer.request };
+    let joining = Joining { name: &newcomer.name, request: &newcomer.request, roles: &Role::ALL };
     let (first, token) = (&world.founded.signer, world.token(Role::Signer));
     let joined =
         first.redeem(&token, &joining, world.known(&nobody, Some(&world.founded.root)), world.now).unwrap();
@@ -134,7 +134,7 @@ fn a_second_signer_needs_the_root_and_then_renews_what_the_first_signed() {
     let (newcomer, token) = (Newcomer::new("second"), world.token(Role::Signer));
     assert!(matches!(newcomer.joins(&world, &token), Err(SignError::RootNeeded)));
     let other_root = World::new(noon()).founded.root;
-    let joining = Joining { name: &newcomer.name, request: &newcomer.request };
+    let joining = Joining { name: &newcomer.name, request: &newcomer.request, roles: &Role::ALL };
     let refused =
         world.founded.signer.redeem(&token, &joining, world.known(&nobody, Some(&other_root)), world.now);
     assert!(matches!(refused, Err(SignError::RootNeeded)));
@@ -194,7 +194,7 @@ fn a_taken_name_is_refused_whoever_knows_that_it_is() {
     assert!(refused.to_string().contains("--replace web-1"), "{refused}");
 
     let stranger = Newcomer::new("web-9");
-    let joining = Joining { name: &stranger.name, request: &stranger.request };
+    let joining = Joining { name: &stranger.name, request: &stranger.request, roles: &Role::ALL };
     let id = one.key.id();
     let holder = move |_: &Label| Some(id);
     let refused =
@@ -339,4 +339,17 @@ fn the_revoked_are_neither_renewed_nor_let_in_again_with_the_same_key() {
     let again = newcomer.joins(&world, &token).unwrap_err();
     assert!(matches!(again, SignError::Refused(Refused::Revoked { .. })), "{again}");
     Newcomer::new("web-2").joins(&world, &token).unwrap();
+}
+
+#[test]
+fn a_token_for_another_role_is_told_apart_and_not_used_up() {
+    let world = World::new(noon());
+    let (newcomer, token) = (Newcomer::new("bob"), world.token(Role::Operator));
+    let as_node =
+        Joining { name: &newcomer.name, request: &newcomer.request, roles: &[Role::Node, Role::Signer] };
+    let refused =
+        world.founded.signer.redeem(&token, &as_node, world.known(&nobody, None), world.now).unwrap_err();
+    assert!(matches!(refused, SignError::WrongRole { role: Role::Operator }), "{refused}");
+    assert!(refused.to_string().contains("--operator NAME"), "{refused}");
+    newcomer.joins(&world, &token).unwrap();
 }

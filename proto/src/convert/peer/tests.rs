@@ -213,6 +213,7 @@ fn messages() -> Vec<Told> {
         Told::Hello(Hello { from: 1, to: 2, cluster: "prod".into(), epoch: 5 }),
         Told::Datagram(vec![1; limits::DATAGRAM]),
         Told::Contribution(vec![2; 100]),
+        Told::Sessions(vec!["192.0.2.1".parse().unwrap(), "2001:db8::1".parse().unwrap()]),
         Told::Revocations(vec![vec![3; limits::REVOCATION]; 3]),
     ];
     gossip.into_iter().map(Told::Gossip).chain(others).collect()

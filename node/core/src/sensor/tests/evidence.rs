@@ -121,6 +121,22 @@ fn a_forged_request_and_our_repeated_answer_prove_nothing() {
 }
 
 #[test]
+fn a_regular_guest_is_one_who_worked_here_for_a_while_and_is_not_dropped() {
+    let mut lab = Lab::new();
+    for visit in 0..30 {
+        browse(&mut lab, CLIENT, 40_000 + visit);
+        lab.wait(500);
+    }
+    browse(&mut lab, ATTACKER, 40_000);
+    assert!(lab.sensor.regulars(lab.now, 10).is_empty(), "what was done just now vouches for nobody");
+    lab.wait(120_000);
+    assert_eq!(lab.sensor.regulars(lab.now, 10), [CLIENT]);
+    assert!(lab.sensor.regulars(lab.now, 0).is_empty());
+    lab.sensor.handle_block(crate::prefix::host(CLIENT), Some(crate::Strength::Hard));
+    assert!(lab.sensor.regulars(lab.now, 10).is_empty());
+}
+
+#[test]
 fn probes_forged_under_a_customers_address_stay_forged() {
     let mut lab = Lab::new();
     for visit in 0..30 {

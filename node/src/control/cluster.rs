@@ -1,0 +1,160 @@
+//! What a person on this host may ask and order of the cluster.
+
+mod lists;
+mod membership;
+mod orders;
+
+use smartfw_core::{IpNet, order::Refusal};
+use smartfw_proto::{
+    limits,
+    view::{Covers, Entering, Founding, Given, Invite},
+    wire::{self, cluster_server::Cluster},
+};
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::{Request, Response, Status, transport::server::UdsConnectInfo};
+
+use super::service::Service;
+use crate::fleet::{FleetRefused, joining::Vault};
+
+/// The service.
+#[derive(Clone)]
+pub struct ClusterService {
+    /// The node.
+    pub service: Service,
+    /// Where the root is while signers are made.
+    pub vault: Vault,
+}
+
+type Stream<T> = ReceiverStream<Result<T, Status>>;
+
+#[tonic::async_trait]
+impl Cluster for ClusterService {
+    type ListNodesStream = Stream<wire::NodeChunk>;
+    type ListFleetBlocksStream = Stream<wire::FleetBlockChunk>;
+    type ListOrdersStream = Stream<wire::OrderChunk>;
+
+    async fn found(
+        &self,
+        request: Request<wire::FoundRequest>,
+    ) -> Result<Response<wire::FoundAnswer>, Status> {
+        of_root(&request, "make a cluster")?;
+        let founding = Founding::try_from(request.into_inner())?;
+        let founded = membership::found(&self.service.fleet, &self.service.facts.node, founding).await?;
+        Ok(Response::new(founded.into()))
+    }
+
+    async fn invite(
+        &self,
+        request: Request<wire::InviteRequest>,
+    ) -> Result<Response<wire::InviteAnswer>, Status> {
+        of_root(&request, "give out tokens")?;
+        let invite = Invite::try_from(request.into_inner())?;
+        let invited = membership::invite(&self.service.fleet, &self.vault, invite).await?;
+        Ok(Response::new(invited.into()))
+    }
+
+    async fn enter(
+        &self,
+        request: Request<wire::EnterRequest>,
+    ) -> Result<Response<wire::EnterAnswer>, Status> {
+        of_root(&request, "join a cluster")?;
+        let entering = Entering::try_from(request.into_inner())?;
+        let entered = membership::enter(&self.service.fleet, &self.service.facts.node, entering).await?;
+        Ok(Response::new(entered.into()))
+    }
+
+    async fn leave(
+        &self,
+        request: Request<wire::LeaveRequest>,
+    ) -> Result<Response<wire::LeaveAnswer>, Status> {
+        of_root(&request, "leave the cluster")?;
+        let cluster = membership::leave(&self.service.fleet, request.into_inner().force).await?;
+        self.vault.clear();
+        Ok(Response::new(wire::LeaveAnswer { cluster }))
+    }
+
+    async fn list_nodes(
+        &self,
+        _: Request<wire::ListNodesRequest>,
+    ) -> Result<Response<Self::ListNodesStream>, Status> {
+        let nodes = lists::nodes(self).await?;
+        Ok(Response::new(super::lists::chunks(nodes, limits::NODES, |nodes| wire::NodeChunk { nodes })))
+    }
+
+    async fn list_fleet_blocks(
+        &self,
+        request: Request<wire::ListFleetBlocksRequest>,
+    ) -> Result<Response<Self::ListFleetBlocksStream>, Status> {
+        let origin = request.into_inner().origin;
+        if origin.as_ref().is_some_and(|name| name.len() > limits::NAME) {
+            return Err(Status::invalid_argument("the origin's name is too long"));
+        }
+        Ok(Response::new(lists::blocks(self.service.fleet.clone(), origin)))
+    }
+
+    async fn list_orders(
+        &self,
+        request: Request<wire::ListOrdersRequest>,
+    ) -> Result<Response<Self::ListOrdersStream>, Status> {
+        let blocks = request.into_inner().blocks;
+        Ok(Response::new(lists::orders(&self.service, blocks).await?))
+    }
+
+    async fn covers(
+        &self,
+        request: Request<wire::CoversRequest>,
+    ) -> Result<Response<wire::CoversAnswer>, Status> {
+        let asked = wire::CheckAllowedRequest { target: request.into_inner().target };
+        let target = IpNet::try_from(asked)?;
+        let covers: Covers = self.service.ask(move |agent, now| orders::covers(agent, now, target)).await?;
+        Ok(Response::new(covers.into()))
+    }
+
+    async fn check_targets(
+        &self,
+        request: Request<wire::CheckTargetsRequest>,
+    ) -> Result<Response<wire::CheckTargetsAnswer>, Status> {
+        let (targets, force) = <(Vec<IpNet>, bool)>::try_from(request.into_inner())?;
+        let refused: Vec<(IpNet, Refusal)> =
+            self.service.ask(move |agent, _| orders::refused(agent, &targets, force)).await?;
+        Ok(Response::new(refused.into()))
+    }
+
+    async fn give(&self, request: Request<wire::GiveRequest>) -> Result<Response<wire::GiveAnswer>, Status> {
+        let given = Given::try_from(request.into_inner())?;
+        orders::give(&self.service.fleet, given.orders).await?;
+        let members = self.service.fleet.status().await.map_or(1, |status| status.peers_alive + 1);
+        Ok(Response::new(wire::GiveAnswer { members: members.try_into().unwrap_or(u32::MAX) }))
+    }
+
+    async fn revoke(
+        &self,
+        request: Request<wire::RevokeRequest>,
+    ) -> Result<Response<wire::RevokeAnswer>, Status> {
+        let Given { orders, revocations } = Given::try_from(request.into_inner())?;
+        // Who is expelled is kept out at once; that its word is void may follow.
+        let expelled = self.service.fleet.revoke(revocations).await.map_err(|why| refusal(&why))?;
+        orders::give(&self.service.fleet, orders).await?;
+        Ok(Response::new(wire::RevokeAnswer { expelled: expelled.len().try_into().unwrap_or(u32::MAX) }))
+    }
+}
+
+/// Identity is root's: the socket's group may look and order, and not make members.
+fn of_root<T>(request: &Request<T>, what: &str) -> Result<(), Status> {
+    let info = request.extensions().get::<UdsConnectInfo>();
+    let uid = info.and_then(|info| info.peer_cred).map(|credentials| credentials.uid());
+    if uid.is_some_and(|uid| uid == 0 || uid == nix::unistd::geteuid().as_raw()) {
+        return Ok(());
+    }
+    Err(Status::invalid_argument(format!("only root may {what}: try it with sudo")))
+}
+
+/// What a refusal is on the wire.
+fn refusal(why: &FleetRefused) -> Status {
+    let text = why.to_string();
+    match why {
+        FleetRefused::Slow(_) => Status::deadline_exceeded(text),
+        FleetRefused::Ending => Status::unavailable(text),
+        _ => Status::failed_precondition(text),
+    }
+}

@@ -1,0 +1,158 @@
+//! What the driver does for the fleet, and nothing where there is none.
+
+use std::mem;
+
+use smartfw_core::{Time, enforcement::Change, fleet::Entry, gossip::Audience, protect::ProtectedSet};
+
+use super::{Batch, Running};
+use crate::{
+    chance::seed,
+    fleet::{Brain, FleetRefused, Input, Opening, Reply},
+};
+
+impl Running {
+    /// When something is due.
+    pub(super) fn poll_timeout(&self) -> Time {
+        let agent = self.driver.agent.poll_timeout();
+        self.driver.brain.as_ref().map_or(agent, |brain| agent.min(brain.poll_timeout(Brain::now())))
+    }
+
+    /// Something of the fleet has come.
+    pub(super) fn fleet(&mut self, now: Time, input: Input) {
+        let driver = &mut self.driver;
+        match (&mut driver.brain, input) {
+            (None, Input::Enter(opening, reply)) => self.enter(*opening, reply),
+            (None, Input::Ask(question)) => question(&driver.agent, None, now),
+            (None, Input::Order(_, reply) | Input::Leave(reply)) => {
+                drop(reply.send(Err(FleetRefused::NoCluster)));
+            }
+            (Some(brain), Input::Leave(reply)) => {
+                brain.handle(&mut driver.agent, Brain::now(), Input::Leave(reply));
+                self.leave(now);
+            }
+            (Some(brain), input) => brain.handle(&mut driver.agent, Brain::now(), input),
+            // What was on its way when this node left.
+            (None, _) => {}
+        }
+    }
+
+    /// The disk has everything up to a push.
+    pub(super) fn persisted(&mut self, now: Time, number: u64) {
+        let upto = self.stored.persisted(number);
+        self.driver.agent.handle_persisted(now, upto.records);
+        self.actions.persisted(upto.records, &self.driver.logs);
+        self.waiting.persisted(upto.records);
+        if let Some(brain) = &mut self.driver.brain {
+            brain.handle_persisted(Brain::now(), upto.logs);
+        }
+    }
+
+    /// The disk needs everything anew.
+    pub(super) fn fleet_store_lost(&mut self) {
+        if let Some(brain) = &mut self.driver.brain {
+            brain.handle_store_lost(Brain::now());
+        }
+    }
+
+    /// Says something to the fleet.
+    pub(super) fn say(&mut self, audience: Audience, entry: Entry) {
+        if let Some(brain) = &mut self.driver.brain {
+            brain.say(Brain::now(), audience, entry);
+        }
+    }
+
+    /// A target is about to be dropped: if that was decided here, the fleet is measured from now on.
+    pub(super) fn decided(&mut self, change: &Change) {
+        if let (Some(brain), Change::Block(entry)) = (&mut self.driver.brain, change)
+            && entry.note.origin == self.driver.agent.node()
+        {
+            brain.decided(Brain::now(), entry.target);
+        }
+    }
+
+    /// The host protects others than before.
+    pub(super) fn protected(&mut self, now: Time, protected: ProtectedSet) {
+        if let Some(brain) = &mut self.driver.brain {
+            brain.handle(&mut self.driver.agent, Brain::now(), Input::Protected(protected.clone()));
+        }
+        self.driver.protected = protected;
+        self.protect_all(now);
+    }
+
+    /// The host's own, and who is logged in at other members.
+    fn protect_all(&mut self, now: Time) {
+        let mut all = self.driver.protected.clone();
+        self.elsewhere.iter().cloned().for_each(|entry| all.push(entry));
+        self.driver.agent.handle_protected(now, all);
+    }
+
+    /// Lets the fleet's part do what it wants; whether the agent may want something now.
+    pub(super) fn settle_fleet(&mut self) -> bool {
+        let driver = &mut self.driver;
+        let Some(brain) = &mut driver.brain else { return false };
+        let now = Brain::now();
+        let told = brain.settle(&mut driver.agent, now);
+        match brain.take_protected(now) {
+            None => told,
+            Some(elsewhere) => {
+                self.elsewhere = elsewhere;
+                self.protect_all(now.wall);
+                true
+            }
+        }
+    }
+
+    /// Hands the rows of one input over, the fleet's among them.
+    pub(super) fn store(&mut self, mut batch: Batch) {
+        let logs = match &mut self.driver.brain {
+            Some(brain) => {
+                let (rows, ticket) = brain.take_rows();
+                batch.rows.extend(rows);
+                ticket
+            }
+            None => Default::default(),
+        };
+        if !batch.rows.is_empty() {
+            let number = self.stored.push(batch.upto, logs);
+            self.driver.backlog.push_all(number, batch.rows);
+        }
+    }
+
+    /// What is among the kernel's tasks, and how many it has carried out; whether anything follows from that but words
+    /// to members.
+    pub(super) fn tell_fleet_of_the_kernel(&mut self) -> bool {
+        let driver = &mut self.driver;
+        driver.brain.as_mut().is_some_and(|brain| {
+            brain.handle_kernel(driver.queue.last(), self.enforced, self.stored.upto.logs);
+            brain.settle(&mut driver.agent, Brain::now()) || brain.has_rows()
+        })
+    }
+
+    fn enter(&mut self, opening: Opening, reply: Reply) {
+        let seed = match seed() {
+            Ok(seed) => seed,
+            Err(why) => return drop(reply.send(Err(FleetRefused::System(why.to_string())))),
+        };
+        match Brain::begin(opening, Vec::new(), seed, Brain::now(), &mut self.driver.agent) {
+            Ok(mut brain) => {
+                let protected = Input::Protected(self.driver.protected.clone());
+                brain.handle(&mut self.driver.agent, Brain::now(), protected);
+                self.driver.brain = Some(Box::new(brain));
+                drop(reply.send(Ok(())));
+            }
+            Err(refused) => drop(reply.send(Err(refused))),
+        }
+    }
+
+    /// The good-byes are sent; nothing of the logs is needed any more. What they block stays until it ends.
+    fn leave(&mut self, now: Time) {
+        let Some(mut brain) = mem::take(&mut self.driver.brain) else { return };
+        brain.settle(&mut self.driver.agent, Brain::now());
+        let rows = brain.end(Brain::now());
+        let number = self.stored.push(Default::default(), Default::default());
+        self.driver.backlog.push_all(number, rows);
+        self.driver.agent.handle_members(now, Vec::new());
+        self.elsewhere.clear();
+        self.protect_all(now);
+    }
+}

@@ -1,0 +1,118 @@
+//! This node's part in a fleet: streams and datagrams to the other members, and what of it reaches the driver.
+//!
+//! ```text
+//! tls::Net -> Peer service | dialler -> streams -> verify -> inbox -> driver thread: Brain (Gossip, Members, Sums) + Agent
+//!                                       streams <- outboxes (bounded) <- Send             |
+//!                                                                disk <- Persist <--------+
+//! ```
+//! A node without `<state>/identity` has none of this: no thread, no socket, no cost.
+
+pub mod beside;
+mod brain;
+mod codec;
+mod control;
+mod dial;
+mod handle;
+pub mod joining;
+mod keys;
+mod links;
+mod network;
+mod place;
+pub mod rows;
+mod service;
+mod sessions;
+mod spread;
+mod stats;
+mod stream;
+
+use std::{
+    net::{SocketAddr, UdpSocket},
+    sync::{Arc, atomic::AtomicU64},
+};
+
+use smartfw_core::{
+    Agent, Time,
+    fleet::{NodeId, SignedOrder, VerifiedRun},
+    gossip::Message,
+    protect::ProtectedSet,
+    sensor::Weak,
+    sums::SumsMessage,
+};
+use smartfw_identity::{Current, Judge, Revocations, tls::Peer};
+use tokio::sync::{OwnedSemaphorePermit, oneshot};
+
+use crate::{
+    counters::Counters,
+    health::{Health, Level, Matter},
+};
+pub use brain::Brain;
+pub use codec::PeerCodec;
+pub use control::{Control, State};
+pub use handle::{FleetBlockView, FleetHandle, FleetRefused, FleetStatus, MemberView};
+pub use place::{FOLDER, Reach, ReachError, is_identity};
+pub use stats::FleetCounters;
+
+/// Who waits for something to be done.
+pub type Reply = oneshot::Sender<Result<(), FleetRefused>>;
+
+/// A question to the driver about the fleet.
+pub type Question = Box<dyn FnOnce(&Agent, Option<&Brain>, Time) + Send>;
+
+/// What reaches the driver of the fleet. Whoever sends faster than it is handled waits for its permit.
+pub enum Input {
+    /// A stream with a member is open.
+    Connected(Box<Peer>),
+    /// It is closed.
+    Disconnected(NodeId),
+    /// A member says something; the signatures of all runs hold.
+    Message(NodeId, Box<Message<VerifiedRun>>, OwnedSemaphorePermit),
+    /// A datagram has come.
+    Datagram(SocketAddr, Vec<u8>, OwnedSemaphorePermit),
+    /// A datagram has come over a member's stream.
+    Passed(NodeId, Vec<u8>, OwnedSemaphorePermit),
+    /// A member tells what adds up.
+    Sums(NodeId, Box<SumsMessage>, OwnedSemaphorePermit),
+    /// A member tells who is logged in at it.
+    Sessions(NodeId, Vec<std::net::IpAddr>, OwnedSemaphorePermit),
+    /// What our own host protects.
+    Protected(ProtectedSet),
+    /// Our own sensor has seen what adds up.
+    Weak(Vec<Weak>),
+    /// Sources that are regular guests here.
+    Regulars(Vec<std::net::IpAddr>),
+    /// Our certificate was renewed.
+    Renewed,
+    /// Somebody was expelled.
+    Revoked,
+    /// An operator's order, to be said to the fleet.
+    Order(Box<SignedOrder>, Reply),
+    /// Take part from now on.
+    Enter(Box<Opening>, Reply),
+    /// Say good-bye, and take part no more.
+    Leave(Reply),
+    /// A question.
+    Ask(Question),
+}
+
+/// What the driver's part needs to begin.
+pub struct Opening {
+    cluster: String,
+    current: Current,
+    revocations: Arc<Revocations>,
+    judge: Arc<Judge<PeerCodec>>,
+    links: Arc<links::Links>,
+    udp: UdpSocket,
+    address: SocketAddr,
+    seeds: Vec<SocketAddr>,
+    epoch: Arc<AtomicU64>,
+    counters: Arc<Counters>,
+    health: Arc<Health>,
+}
+
+/// Shows that something is wrong with the fleet; the node itself guards as it did.
+pub(crate) fn trouble(health: &Health, what: impl Into<String>, remedy: &str) {
+    health.set(Matter::Fleet, Level::Error, what, remedy);
+}
+
+#[cfg(test)]
+mod tests;

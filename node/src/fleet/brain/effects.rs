@@ -1,0 +1,292 @@
+//! What logs, membership and sums want done.
+
+use std::{collections::BTreeMap, sync::atomic::Ordering::Relaxed, time::Duration};
+
+use smartfw_core::{
+    Agent,
+    agent::FleetMember,
+    fleet::{Entry, LogId, NodeId, OrderKind, OrderVerifier as _, SignedOrder, Version},
+    gossip::{self, Now, Report, TOLERANCE},
+    members::{Member, MemberState, MembersEffect, Path},
+    sums::{SumsEffect, SumsMessage},
+};
+use smartfw_identity::Role;
+use smartfw_proto::{convert::Told, limits};
+
+use super::{
+    super::{links::Target, rows},
+    Brain,
+};
+use crate::health::{Level, Matter};
+
+/// Those who are gone and looked for: in a small fleet all, in a large one others look too.
+const LOOKED_FOR: usize = 16;
+
+/// What a round brought.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Done {
+    pub(super) any: bool,
+    /// Whether the agent was told something.
+    pub(super) told: bool,
+}
+
+impl Brain {
+    /// Carries out everything that is wanted now.
+    pub(super) fn effects(&mut self, agent: &mut Agent, now: Now) -> Done {
+        let mut done = Done::default();
+        while let Some(effect) = self.gossip.poll_effect() {
+            done.any = true;
+            done.told |= self.of_logs(agent, now, effect);
+        }
+        while let Some(effect) = self.members.poll_effect() {
+            done.any = true;
+            self.of_members(effect);
+        }
+        while let Some(effect) = self.sums.poll_effect() {
+            done.any = true;
+            match effect {
+                SumsEffect::Send(to, message) => self.send_sums(to, message),
+                SumsEffect::Decide(verdict) => {
+                    self.counters.verdicts.of(verdict.class).add(1);
+                    agent.handle_verdict(now.wall, verdict);
+                    done.told = true;
+                }
+            }
+        }
+        self.remember_life();
+        self.epoch.store(self.gossip.next_version().epoch, Relaxed);
+        done
+    }
+
+    /// Whether the agent was told.
+    fn of_logs(&mut self, agent: &mut Agent, now: Now, effect: gossip::Effect) -> bool {
+        use gossip::Effect;
+        match effect {
+            Effect::Apply { log, version, entry, remaining } => {
+                self.apply(agent, now, &log, version, entry, remaining);
+                return true;
+            }
+            Effect::Void { log, target, upto, why } => {
+                agent.handle_fleet_void(now.wall, &log, target, upto, why);
+                return true;
+            }
+            Effect::Persist(ticket, kept) => {
+                self.ticket = ticket;
+                self.rows.push(rows::of_kept(&kept, self.boot.stamp(now)));
+            }
+            Effect::Send(to, message) => self.links.send(to, Told::Gossip(message)),
+            Effect::Neighbours(neighbours) => {
+                self.neighbours = neighbours.into_iter().collect();
+                self.aim();
+            }
+            Effect::Enforced { member, site, version } => {
+                let propagation = &self.counters.fleet.propagation;
+                self.spread.heard(member, site, version, now.steady, |took| propagation.record(took));
+            }
+            Effect::Report(report) => self.report(&report),
+        }
+        false
+    }
+
+    fn apply(
+        &mut self,
+        agent: &mut Agent,
+        now: Now,
+        log: &LogId,
+        version: Version,
+        entry: Entry,
+        remaining: Option<Duration>,
+    ) {
+        let site = log.site.is_some();
+        if log.origin != self.me {
+            self.counters.fleet.applied.add(1);
+            let upto = self.applied.entry((log.origin, site)).or_default();
+            *upto = version.max(*upto);
+        }
+        match entry {
+            Entry::Block(block) => {
+                if log.origin == self.me {
+                    self.spread.said(site, version, block.target, now.steady);
+                }
+                agent.handle_fleet_block(now.wall, log, version, block, remaining);
+            }
+            Entry::Order(order) => self.apply_order(agent, now, &order, remaining),
+            // The logs void what is withdrawn; what a later version says is kept and passed on.
+            Entry::Withdraw { .. } | Entry::Unknown { .. } => {}
+        }
+    }
+
+    fn apply_order(&mut self, agent: &mut Agent, now: Now, order: &SignedOrder, remaining: Option<Duration>) {
+        let verified = match self.judge.verify_order(order) {
+            Ok(verified) => verified,
+            Err(why) => {
+                tracing::warn!(%why, "an order that a member carries does not hold, and is not carried out");
+                return self.counters.fleet.orders_refused.add(1);
+            }
+        };
+        let carried =
+            order.lasts.zip(remaining).map_or(Duration::ZERO, |(lasts, left)| lasts.saturating_sub(left));
+        let signed = now.wall.since(verified.issued).saturating_sub(TOLERANCE);
+        if let OrderKind::Revoke { node } = verified.kind {
+            self.expel(now, node);
+        }
+        agent.handle_fleet_order(now.wall, verified, carried.max(signed), remaining);
+    }
+
+    fn of_members(&mut self, effect: MembersEffect) {
+        match effect {
+            MembersEffect::Send(Path::Datagram(to), bytes) => {
+                if self.udp.send_to(&bytes, to).is_err() {
+                    self.counters.fleet.datagrams_unsent.add(1);
+                }
+            }
+            MembersEffect::Send(Path::Stream(to), bytes) => self.links.send(to, Told::Datagram(bytes)),
+            MembersEffect::Up(member) => self.tell("a member is there", &member),
+            MembersEffect::Down(member) => {
+                let what =
+                    if member.state == MemberState::Left { "a member has left" } else { "a member is dead" };
+                self.tell(what, &member);
+                // Its stream would only wait for a network that is not there; a new one is opened when it is.
+                self.links.cut(&member.id);
+            }
+            MembersEffect::Changed(member) => self.tell("a member has changed", &member),
+            MembersEffect::Suspect(node) => tracing::debug!(%node, "a member does not answer"),
+            MembersEffect::Remember(remembered) => self.rows.push(rows::of_peer(&remembered)),
+            MembersEffect::Forget(node) => {
+                self.rows.push(rows::without_peer(&node));
+                self.members.keys().forget(&node);
+                self.spread.forget(&node);
+                self.changed = true;
+            }
+        }
+    }
+
+    fn tell(&mut self, what: &str, member: &Member) {
+        let card = &member.card;
+        tracing::info!(name = card.name, node = %member.id, address = %card.address, "{what}");
+        self.changed = true;
+    }
+
+    /// In pieces that fit into a message.
+    fn send_sums(&self, to: NodeId, message: SumsMessage) {
+        let Ok(bytes) = postcard::to_allocvec(&message) else { return };
+        if bytes.len() <= limits::DATAGRAM {
+            return self.links.send(to, Told::Contribution(bytes));
+        }
+        if let SumsMessage::Weak(mut all) = message
+            && all.len() > 1
+        {
+            let rest = all.split_off(all.len() / 2);
+            self.send_sums(to, SumsMessage::Weak(all));
+            self.send_sums(to, SumsMessage::Weak(rest));
+        }
+    }
+
+    fn remember_life(&mut self) {
+        let life = self.members.generation();
+        if life > self.life {
+            self.life = life;
+            self.rows.push(rows::of_life(life));
+        }
+    }
+
+    /// Members came, went or changed.
+    pub(super) fn tell_members(&mut self, agent: &mut Agent, now: Now) {
+        let known: Vec<Member> = self.members.members().collect();
+        let addresses = known.iter().map(|member| (member.id, member.card.address)).collect();
+        self.links.addresses(addresses);
+        let there = |member: &&Member| matches!(member.state, MemberState::Alive | MemberState::Suspect);
+        let mut alive = Vec::new();
+        let mut detecting = Vec::new();
+        for member in known.iter().filter(there) {
+            let Some(certified) = self.members.keys().member(&member.id) else { continue };
+            alive.push(gossip::Member { id: member.id, site: certified.name.site.to_string() });
+            if matches!(certified.role, Role::Node | Role::Signer) {
+                detecting.push(member.id);
+            }
+        }
+        self.counters.fleet.alive.set(alive.len() as u64);
+        self.gossip.handle_members(now, alive);
+        self.sums.set_members(detecting.into_iter());
+        let fleet = known.iter().filter(|member| member.state != MemberState::Left);
+        let fleet: Vec<FleetMember> = fleet.map(|member| self.fleet_member(member)).collect();
+        agent.handle_members(now.wall, fleet);
+        self.aim();
+    }
+
+    /// As its certificate calls it; until that is known, as it calls itself.
+    fn fleet_member(&mut self, member: &Member) -> FleetMember {
+        let certified = self.members.keys().member(&member.id);
+        let (name, site) = match certified {
+            Some(certified) => (certified.name.name.to_string(), certified.name.site.to_string()),
+            None => (member.card.name.clone(), member.card.site.clone()),
+        };
+        FleetMember { id: member.id, name, site, address: member.card.address.ip() }
+    }
+
+    /// Whom to keep streams to, and whom to look for.
+    fn aim(&mut self) {
+        let address = |node: &NodeId| self.members.address(node);
+        let kept = self.neighbours.iter().filter_map(|node| {
+            let address = address(node)?;
+            Some((*node, Target { address, keep: true }))
+        });
+        let mut targets: BTreeMap<NodeId, Target> = kept.collect();
+        let gone = self.members.members().filter(|member| member.state == MemberState::Dead);
+        for member in gone.take(LOOKED_FOR) {
+            let target = Target { address: member.card.address, keep: false };
+            targets.entry(member.id).or_insert(target);
+        }
+        self.links.targets.send_if_modified(|now| {
+            let changed = *now != targets;
+            *now = targets;
+            changed
+        });
+    }
+
+    fn report(&self, report: &Report) {
+        let (level, what, remedy) = match report {
+            Report::EpochRaised { from, to } => {
+                tracing::warn!(
+                    from,
+                    to,
+                    "others knew more of this node than itself: its store was restored, or its key is used twice"
+                );
+                return;
+            }
+            Report::Nonsense { member, what } => {
+                tracing::warn!(%member, what, "a member sent what makes no sense");
+                return;
+            }
+            Report::EpochsUsedUp => (
+                Level::Error,
+                "this node can say nothing more to the fleet".to_owned(),
+                "let it join again with a new key",
+            ),
+            Report::DoubleSigned(log) => (
+                Level::Error,
+                format!(
+                    "{} signed two different things under one number: nothing it says is believed any more",
+                    log.origin
+                ),
+                "smartfw-cli cluster revoke it: its key is used twice, or was taken over",
+            ),
+            Report::OverQuota(log) => (
+                Level::Warn,
+                format!("{} says more than is kept of one member: what comes more waits", log.origin),
+                "smartfw-cli cluster nodes",
+            ),
+            Report::Full => (
+                Level::Warn,
+                "the fleet says more than is kept: what comes more waits".to_owned(),
+                "smartfw-cli cluster nodes; revoke who floods",
+            ),
+            Report::CannotSign(why) => (
+                Level::Error,
+                format!("what this node blocks cannot be told to the fleet: {why}"),
+                "look at the files of the state folder's identity",
+            ),
+        };
+        self.health.set(Matter::FleetLog, level, what, remedy);
+    }
+}

@@ -1,0 +1,236 @@
+//! Opening and closing this node's part in a fleet.
+
+use std::{
+    io,
+    net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket},
+    path::PathBuf,
+    sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::AtomicU64},
+};
+
+use smartfw_core::fleet::NodeId;
+use smartfw_identity::{Current, Identity, Judge, Revocations};
+use smartfw_proto::convert::Told;
+use tokio::sync::mpsc;
+
+use super::{
+    FleetRefused, Opening,
+    beside::{BesideOf, Opened},
+    codec::PeerCodec,
+    links::Links,
+    network::{Network, Parts, Sockets},
+    place::{FOLDER, Reach, is_identity},
+    stream::Shared,
+};
+use crate::{clock, counters::Counters, health::Health, inbox::Inbox};
+
+/// Members to dial because something waits for them.
+const WANTED: usize = 64;
+/// The peers' port.
+const PORT: u16 = 7470;
+
+/// What opens and closes networks.
+pub struct Control {
+    /// The state folder.
+    pub state_dir: PathBuf,
+    /// Where to listen; `None`: on every address.
+    pub listen: Option<SocketAddr>,
+    /// The way to the driver.
+    pub inbox: Inbox,
+    /// What is counted.
+    pub counters: Arc<Counters>,
+    /// Where trouble shows.
+    pub health: Arc<Health>,
+    /// What is served beside the streams.
+    pub beside: BesideOf,
+    /// The network, and its parts until it begins.
+    pub state: Mutex<State>,
+}
+
+/// A network, at work or about to be.
+#[derive(Default)]
+pub enum State {
+    /// None.
+    #[default]
+    None,
+    /// Opened: the driver is about to hear of it.
+    Opened(Box<Waiting>),
+    /// At work.
+    Running(Box<Working>),
+}
+
+/// A network that has not begun.
+pub struct Waiting(Parts);
+
+/// A network that has.
+pub struct Working(Network);
+
+impl Control {
+    /// Where the identity is.
+    pub fn folder(&self) -> PathBuf {
+        self.state_dir.join(FOLDER)
+    }
+
+    /// Whether there is an identity.
+    pub fn has_identity(&self) -> bool {
+        is_identity(&self.folder())
+    }
+
+    /// Reads the identity and binds its sockets; nothing is served before [`begin`](Self::begin).
+    ///
+    /// # Errors
+    /// When there is no identity, it cannot be used, or the sockets cannot be had.
+    pub fn open(&self, reach: Option<&Reach>) -> Result<Opening, FleetRefused> {
+        let folder = self.folder();
+        if let State::Running(working) = &*self.state() {
+            return Err(FleetRefused::InCluster(working.0.shared.cluster.clone()));
+        }
+        let unusable = |why: String| FleetRefused::Identity(format!("the identity cannot be used: {why}"));
+        let identity = Identity::load(&folder, None).map_err(|error| unusable(error.to_string()))?;
+        if let Some(reach) = reach {
+            reach.save(&folder).map_err(|error| unusable(error.to_string()))?;
+        }
+        let reach = Reach::load(&folder).map_err(|error| unusable(error.to_string()))?;
+        let listen = self.listen.unwrap_or_else(|| (Ipv4Addr::UNSPECIFIED, PORT).into());
+        let bound = Sockets::bind(listen).map_err(|error| {
+            FleetRefused::System(format!(
+                "cannot listen for members on {listen}: {error}; choose another address by --listen"
+            ))
+        })?;
+        let address = address(&reach, &bound).map_err(|error| unusable(error.to_string()))?;
+        self.put_together(identity, reach, bound, address)
+    }
+
+    fn put_together(
+        &self,
+        identity: Identity,
+        reach: Reach,
+        sockets: Sockets,
+        address: SocketAddr,
+    ) -> Result<Opening, FleetRefused> {
+        let (me, trust) = (identity.id(), identity.trust().clone());
+        let cluster = trust.cluster().to_string();
+        let revocations = Arc::new(Revocations::open(&self.folder().join("revocations"), trust.clone()));
+        let judge = Arc::new(Judge::new(trust, revocations.clone(), PeerCodec));
+        let (wanted, wants) = mpsc::channel(WANTED);
+        let links = Arc::new(Links::new(me, self.inbox.clone(), self.counters.clone(), wanted));
+        let udp = sockets.udp.try_clone().map_err(|error| FleetRefused::System(error.to_string()))?;
+        let current = Current::new(identity);
+        let epoch = Arc::<AtomicU64>::default();
+        let opened =
+            Opened { current: current.clone(), revocations: revocations.clone(), folder: self.folder() };
+        let shared = Arc::new(Shared {
+            me,
+            cluster: cluster.clone(),
+            current: current.clone(),
+            revocations: revocations.clone(),
+            judge: judge.clone(),
+            links: links.clone(),
+            inbox: self.inbox.clone(),
+            counters: self.counters.clone(),
+            health: self.health.clone(),
+            epoch: epoch.clone(),
+        });
+        let (beside, seeds) = ((self.beside)(&opened), reach.seeds.clone());
+        *self.state() =
+            State::Opened(Box::new(Waiting(Parts { shared, sockets, wanted: wants, seeds, beside })));
+        let (counters, health) = (self.counters.clone(), self.health.clone());
+        Ok(Opening {
+            cluster,
+            current,
+            revocations,
+            judge,
+            links,
+            udp,
+            address,
+            seeds: reach.seeds,
+            epoch,
+            counters,
+            health,
+        })
+    }
+
+    /// Serves what was opened. The driver hears of it first.
+    ///
+    /// # Errors
+    /// When threads or sockets cannot be had.
+    pub fn begin(&self) -> io::Result<()> {
+        let mut state = self.state();
+        if let State::Opened(waiting) = std::mem::take(&mut *state) {
+            *state = State::Running(Box::new(Working(Network::start(waiting.0)?)));
+        }
+        Ok(())
+    }
+
+    /// Ends the network; with `leave` the identity is put aside.
+    ///
+    /// # Errors
+    /// When it cannot be put aside.
+    pub fn close(&self, leave: bool) -> Result<(), FleetRefused> {
+        drop(std::mem::take(&mut *self.state()));
+        if !leave {
+            return Ok(());
+        }
+        let folder = self.folder();
+        let aside = self.state_dir.join(format!("{FOLDER}.left-{}", clock::now().as_secs()));
+        std::fs::rename(&folder, &aside).map_err(|error| {
+            let folder = folder.display();
+            FleetRefused::System(format!("left, but {folder} cannot be put aside: {error}; move it away"))
+        })
+    }
+
+    /// Adds revocations, and tells everybody.
+    ///
+    /// # Errors
+    /// When there is no cluster, or a statement does not hold.
+    pub fn revoke(&self, statements: &[Vec<u8>]) -> Result<Vec<NodeId>, FleetRefused> {
+        let state = self.state();
+        let State::Running(working) = &*state else { return Err(FleetRefused::NoCluster) };
+        let shared = &working.0.shared;
+        let inserted = shared.revocations.insert(statements.iter().map(Vec::as_slice));
+        let (new, refused) = inserted.map_err(|error| FleetRefused::Order(error.to_string()))?;
+        shared.links.tell_all(None, &Told::Revocations(statements.to_vec()));
+        match refused {
+            Some(why) if new.is_empty() => Err(FleetRefused::Order(why.to_string())),
+            _ => Ok(new.into_iter().map(|revocation| revocation.node).collect()),
+        }
+    }
+
+    /// How many members have a stream.
+    pub fn connected(&self) -> usize {
+        match &*self.state() {
+            State::Running(working) => working.0.shared.links.count(),
+            _ => 0,
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Where others reach us: what a person said; else what is listened on; else the address that leads to a seed, or out.
+fn address(reach: &Reach, sockets: &Sockets) -> io::Result<SocketAddr> {
+    let local = sockets.tcp.local_addr()?;
+    if let Some(address) = reach.advertise {
+        return Ok(address);
+    }
+    if !local.ip().is_unspecified() {
+        return Ok(local);
+    }
+    let outside = SocketAddr::from((Ipv4Addr::new(192, 0, 2, 1), PORT));
+    let towards = reach.seeds.iter().copied().chain([outside]);
+    let found = towards.filter_map(|towards| source(towards).ok()).find(|ip| !ip.is_unspecified());
+    let found = found.ok_or_else(|| {
+        io::Error::other("no address is known at which others reach this node; give one by --advertise")
+    })?;
+    Ok((found, local.port()).into())
+}
+
+/// The address that the kernel would send from; nothing is sent.
+fn source(towards: SocketAddr) -> io::Result<IpAddr> {
+    let any: IpAddr =
+        if towards.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { std::net::Ipv6Addr::UNSPECIFIED.into() };
+    let socket = UdpSocket::bind((any, 0))?;
+    socket.connect(towards)?;
+    Ok(socket.local_addr()?.ip())
+}

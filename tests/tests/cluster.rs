@@ -1,0 +1,201 @@
+//! How people make a fleet: real daemons and the real command line, each host in a network namespace.
+//!
+//! All need root and the built programs: `cargo test -p smartfw-tests --test cluster -- --ignored`.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+use std::{net::Ipv4Addr, path::PathBuf, process::Output, time::Duration};
+
+use serde_json::Value;
+use smartfw_tests::{
+    daemon::program,
+    namespace::Namespace,
+    net::INTERFACE,
+    process::{Running, until},
+};
+use tempfile::TempDir;
+
+/// How long a daemon may take to answer, and members to hear of each other.
+const SOON: Duration = Duration::from_secs(20);
+const WORDS: &str = "four random words here";
+
+/// Hosts on one wire, each with a daemon that decides and leaves the kernel alone.
+struct Hosts {
+    nodes: Vec<Namespace>,
+    daemons: Vec<Running>,
+    _hub: Namespace,
+    dir: TempDir,
+}
+
+fn address(node: usize) -> Ipv4Addr {
+    Ipv4Addr::new(10, 78, 0, node as u8 + 1)
+}
+
+impl Hosts {
+    fn start(count: usize) -> Self {
+        let hub = Namespace::new("hub").unwrap();
+        hub.ip("link add br0 type bridge\nlink set br0 up\n").unwrap();
+        let host = |n: usize| {
+            let (namespace, port) = (Namespace::new("node").unwrap(), format!("n{n}"));
+            let pair = format!("link add {INTERFACE} type veth peer name {port} netns {}\n", hub.name());
+            let up = format!("link set {INTERFACE} up\naddr add {}/24 dev {INTERFACE}\n", address(n));
+            namespace.ip(&format!("{pair}{up}")).unwrap();
+            hub.ip(&format!("link set {port} master br0\nlink set {port} up\n")).unwrap();
+            namespace
+        };
+        let nodes: Vec<Namespace> = (0..count).map(host).collect();
+        let mut hosts = Self { nodes, daemons: Vec::new(), _hub: hub, dir: tempfile::tempdir().unwrap() };
+        (0..count).for_each(|n| hosts.launch(n));
+        hosts
+    }
+
+    fn folder(&self, node: usize) -> PathBuf {
+        self.dir.path().join(node.to_string())
+    }
+
+    fn launch(&mut self, node: usize) {
+        let folder = self.folder(node);
+        std::fs::create_dir_all(&folder).unwrap();
+        std::fs::write(folder.join("node.toml"), "").unwrap();
+        let mut command = self.nodes[node].command(&program("smartfw-node").unwrap().display().to_string());
+        let file = |name: &str| folder.join(name);
+        command.arg("--config").arg(file("node.toml")).arg("--state-dir").arg(file("state"));
+        command.arg("--log-dir").arg(file("log")).arg("--socket").arg(file("node.sock"));
+        command.args(["--name", &format!("web-{}", node + 1), "--interface", INTERFACE]);
+        command.args(["--enforcer", "dry-run", "--metrics", "off"]);
+        self.daemons.push(Running::start(command, &file("journal")).unwrap());
+        until("the daemon answers", SOON, || self.run(node, &["status"]).status.success()).unwrap();
+    }
+
+    fn run(&self, node: usize, arguments: &[&str]) -> Output {
+        let mut command = self.nodes[node].command(&program("smartfw-cli").unwrap().display().to_string());
+        command.arg("--socket").arg(self.folder(node).join("node.sock")).args(arguments);
+        command
+            .env("SMARTFW_OPERATOR_DIR", self.dir.path().join("operator"))
+            .env("SMARTFW_PASSPHRASE", WORDS);
+        command.current_dir(self.dir.path()).output().unwrap()
+    }
+
+    #[track_caller]
+    fn works(&self, node: usize, arguments: &[&str]) -> String {
+        let done = self.run(node, arguments);
+        assert!(done.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&done.stderr));
+        String::from_utf8(done.stdout).unwrap()
+    }
+
+    #[track_caller]
+    fn refused(&self, node: usize, arguments: &[&str], why: &str) {
+        let done = self.run(node, arguments);
+        let said = String::from_utf8_lossy(&done.stderr);
+        assert_eq!(done.status.code(), Some(1), "{arguments:?}");
+        assert!(said.contains(why) && said.lines().count() == 1, "{arguments:?}: {said}");
+    }
+
+    fn array(&self, node: usize, arguments: &[&str]) -> Vec<Value> {
+        serde_json::from_str(&self.works(node, &[&["-o", "json"], arguments].concat())).unwrap()
+    }
+
+    fn token(&self, node: usize, more: &[&str]) -> String {
+        self.works(node, &[&["cluster", "token", "-o", "raw"], more].concat()).trim().to_owned()
+    }
+
+    fn found(&self) {
+        let at = address(0).to_string();
+        self.works(0, &["cluster", "init", "--name", "prod", "--advertise", &at, "--operator", "alice"]);
+    }
+
+    fn join(&self, node: usize) {
+        let token = self.token(0, &[]);
+        self.works(node, &["cluster", "join", &address(0).to_string(), "--token", &token]);
+        let alive = |node: usize| {
+            let all = self.array(node, &["cluster", "nodes"]);
+            all.iter().filter(|node| node["state"] == "alive").count()
+        };
+        until("they know each other", SOON, || alive(0) == alive(node) && alive(node) > 1).unwrap();
+    }
+
+    fn holds(&self, node: usize, target: &str) -> bool {
+        self.array(node, &["cluster", "blocks"]).iter().any(|block| block["target"] == target)
+    }
+}
+
+#[test]
+#[ignore = "needs root"]
+fn a_fleet_is_made_grown_ordered_and_left_without_a_restart() {
+    let hosts = Hosts::start(2);
+    assert_eq!(hosts.array(0, &["cluster", "nodes"]).len(), 1, "without a cluster the node itself");
+    hosts.refused(0, &["cluster", "token"], "in no cluster");
+    hosts.found();
+    hosts.join(1);
+    hosts.works(1, &["block", "203.0.113.7", "--for", "1h"]);
+    until("the other holds it", SOON, || hosts.holds(0, "203.0.113.7/32")).unwrap();
+    hosts.works(0, &["unblock", "203.0.113.7"]);
+    until("nobody holds it", SOON, || !hosts.holds(0, "203.0.113.7/32") && !hosts.holds(1, "203.0.113.7/32"))
+        .unwrap();
+    hosts.works(0, &["allow", "add", "198.51.100.9"]);
+    until("the other allows it", SOON, || {
+        hosts.works(1, &["allow", "list", "-o", "raw"]).starts_with("198.51.100.9/32\t")
+    })
+    .unwrap();
+    hosts.works(1, &["cluster", "leave"]);
+    assert!(hosts.array(1, &["cluster", "nodes"])[0]["id"].is_null());
+    let left = |node: &Value| node["state"] == "left";
+    until("it is seen to have left", SOON, || hosts.array(0, &["cluster", "nodes"]).iter().any(left))
+        .unwrap();
+}
+
+#[test]
+#[ignore = "needs root"]
+fn whom_a_token_does_not_let_in_is_told_why() {
+    let hosts = Hosts::start(3);
+    hosts.found();
+    let at = address(0).to_string();
+    let join = |node: usize, token: &str, why: &str| {
+        hosts.refused(node, &["cluster", "join", &at, "--token", token], why);
+    };
+    let token = hosts.token(0, &[]);
+    hosts.works(1, &["cluster", "join", &at, "--token", &token]);
+    join(2, &token, "was used already");
+    join(1, &token, "in cluster prod already");
+    join(2, &token[..token.len() - 3], "incomplete or mistyped");
+    let late = hosts.token(0, &["--for", "1s"]);
+    std::thread::sleep(Duration::from_secs(2));
+    join(2, &late, "expired");
+    let token = hosts.token(0, &[]);
+    hosts.refused(2, &["cluster", "join", &at, "--token", &token, "--name", "web-2"], "--replace web-2");
+    join(2, &hosts.token(0, &["--role", "operator"]), "--operator NAME");
+    let elsewhere = address(1).to_string();
+    hosts.refused(2, &["cluster", "join", &elsewhere, "--token", &token], &elsewhere);
+    hosts.refused(0, &["cluster", "token", "--role", "signer"], "--root FILE");
+    hosts.refused(1, &["cluster", "token"], "is no signer: ask web-1");
+    hosts.works(2, &["cluster", "join", &at, "--token", &token]);
+}
+
+#[test]
+#[ignore = "needs root"]
+fn a_second_signer_lets_others_in_and_outlives_the_first() {
+    let mut hosts = Hosts::start(3);
+    hosts.found();
+    let token = hosts.token(0, &["--role", "signer", "--root", "smartfw-root-prod.pem"]);
+    hosts.works(1, &["cluster", "join", &address(0).to_string(), "--token", &token]);
+    until("they know each other", SOON, || hosts.array(1, &["cluster", "nodes"]).len() == 2).unwrap();
+    drop(hosts.daemons.remove(0));
+    let token = hosts.token(1, &[]);
+    hosts.refused(2, &["cluster", "join", &address(0).to_string(), "--token", &token], "cannot connect");
+    hosts.works(2, &["cluster", "join", &address(1).to_string(), "--token", &token]);
+}
+
+#[test]
+#[ignore = "needs root"]
+fn who_is_expelled_stays_out_until_it_has_a_new_key() {
+    let hosts = Hosts::start(2);
+    hosts.found();
+    hosts.join(1);
+    hosts.refused(0, &["cluster", "revoke", "web-2"], "--yes");
+    hosts.works(0, &["cluster", "revoke", "web-2", "--yes"]);
+    let there = |node: &Value| node["name"] == "web-2" && node["state"] == "alive";
+    until("it is out", SOON, || !hosts.array(0, &["cluster", "nodes"]).iter().any(there)).unwrap();
+    hosts.works(1, &["cluster", "leave", "--force"]);
+    let token = hosts.token(0, &["--replace", "web-2"]);
+    hosts.works(1, &["cluster", "join", &address(0).to_string(), "--token", &token]);
+    until("it is back", SOON, || hosts.array(0, &["cluster", "nodes"]).iter().any(there)).unwrap();
+}
