@@ -13,9 +13,13 @@ use std::{
 };
 
 use indicatif::{ProgressBar, ProgressStyle};
-use smartfw_core::order::{BlockOrder, Refusal};
+use smartfw_core::{
+    fleet::ORDER_TARGETS,
+    order::{BlockOrder, Refusal},
+};
 use smartfw_proto::{
     convert::{answer_from_wire, import_chunks},
+    limits,
     view::Answer,
     wire,
 };
@@ -40,6 +44,9 @@ use input::Input;
 const SHOWN: u64 = 100;
 /// Chunks on their way at once: the daemon works on one while the next is read.
 const IN_FLIGHT: usize = 16;
+/// Lines for a whole cluster that are on their way at once: as many orders as one call carries, because each call waits
+/// for the disk and the kernel.
+const TOGETHER: usize = limits::ORDERS * ORDER_TARGETS;
 
 /// One order, and the line that it stands on.
 type Numbered = (u64, BlockOrder);
@@ -85,17 +92,17 @@ async fn send_everywhere(
     let batch = Batch { fleet, reason };
     let mut tally = Tally::default();
     loop {
-        let chunk = input.chunk(&mut tally, bar).await;
+        let chunk = input.chunk(TOGETHER, &mut tally, bar).await;
         if chunk.is_empty() {
             return Ok(input.end(tally));
         }
         let refused = batch.send(&mut daemon, chunk.iter().map(|(_, order)| order.clone()).collect()).await?;
-        for (target, why) in &refused {
-            let line = chunk.iter().find(|(_, order)| order.target == *target).map(|(line, _)| *line);
-            tally.refuse(line, &format!("{target}: {why}"), bar);
+        for (line, order) in &chunk {
+            match refused.get(&order.target) {
+                Some(why) => tally.refuse(Some(*line), &format!("{}: {why}", order.target), bar),
+                None => tally.accepted += 1,
+            }
         }
-        let bad = |target: &smartfw_core::IpNet| refused.iter().any(|(other, _)| other == target);
-        tally.accepted += chunk.iter().filter(|(_, order)| !bad(&order.target)).count() as u64;
         bar.set_message(grouped(tally.accepted));
     }
 }
@@ -151,7 +158,7 @@ async fn send(mut daemon: Daemon, mut input: Input, bar: &ProgressBar) -> Result
     let mut tally = Tally::default();
     let mut waiting = VecDeque::new();
     // The service may answer the call only once it has read a chunk: the first one goes before the call does.
-    post(&mut sender, input.chunk(&mut tally, bar).await, &mut waiting).await?;
+    post(&mut sender, input.chunk(limits::CHUNK, &mut tally, bar).await, &mut waiting).await?;
     if waiting.is_empty() {
         return Ok(input.end(tally));
     }
@@ -159,7 +166,7 @@ async fn send(mut daemon: Daemon, mut input: Input, bar: &ProgressBar) -> Result
     let mut answers = daemon.ask(async |mut client| client.import(chunks).await).await?;
     loop {
         tokio::select! {
-            chunk = input.chunk(&mut tally, bar), if sender.is_some() && waiting.len() < IN_FLIGHT => {
+            chunk = input.chunk(limits::CHUNK, &mut tally, bar), if sender.is_some() && waiting.len() < IN_FLIGHT => {
                 post(&mut sender, chunk, &mut waiting).await?;
             }
             answer = daemon.next(&mut answers), if !waiting.is_empty() => {

@@ -8,6 +8,7 @@ use smartfw_core::{
     fleet::{ORDER_TARGETS, OrderKind, SignedOrder, TEXT_BYTES},
     order::{BlockOrder, Refusal},
 };
+use smartfw_proto::limits;
 
 use super::{Fleet, check, give};
 use crate::{client::Daemon, failure::Failure};
@@ -25,11 +26,13 @@ impl Batch<'_> {
         &self,
         daemon: &mut Daemon,
         orders: Vec<BlockOrder>,
-    ) -> Result<Vec<(IpNet, Refusal)>, Failure> {
-        let targets = orders.iter().map(|order| order.target).collect();
-        let refused = check(daemon, targets, false).await?;
-        let bad: std::collections::BTreeSet<IpNet> = refused.iter().map(|(target, _)| *target).collect();
-        let good = orders.into_iter().filter(|order| !bad.contains(&order.target));
+    ) -> Result<BTreeMap<IpNet, Refusal>, Failure> {
+        let mut refused = BTreeMap::new();
+        for some in orders.chunks(limits::CHUNK) {
+            let targets = some.iter().map(|order| order.target).collect();
+            refused.extend(check(daemon, targets, false).await?);
+        }
+        let good = orders.into_iter().filter(|order| !refused.contains_key(&order.target));
         let mut signed: Vec<SignedOrder> = Vec::new();
         for kind in grouped(good, self.reason) {
             let lasts = if let OrderKind::Block { duration, .. } = &kind { *duration } else { None };

@@ -40,10 +40,10 @@ impl Input {
         Self { entries: receiver, reader, chunk: Vec::new() }
     }
 
-    /// What is to be sent next: a full chunk, or what has come before a pause; nothing at the end. When it is dropped
+    /// What is to be sent next: `most` entries, or what has come before a pause; nothing at the end. When it is dropped
     /// half way nothing is lost.
-    pub(super) async fn chunk(&mut self, tally: &mut Tally, bar: &ProgressBar) -> Vec<Numbered> {
-        while self.chunk.len() < limits::CHUNK {
+    pub(super) async fn chunk(&mut self, most: usize, tally: &mut Tally, bar: &ProgressBar) -> Vec<Numbered> {
+        while self.chunk.len() < most {
             let patience = if self.chunk.is_empty() { Duration::MAX } else { IDLE };
             match tokio::time::timeout(patience, self.entries.recv()).await {
                 Ok(Some(Ok(Entry { line, order }))) => self.chunk.push((line, order)),
