@@ -25,6 +25,7 @@ const START: Duration = Duration::from_secs(15);
 pub struct Guard<'a> {
     server: &'a Namespace,
     dir: PathBuf,
+    environment: Vec<(String, String)>,
     running: Option<Running>,
     starts: u32,
 }
@@ -56,7 +57,7 @@ impl<'a> Guard<'a> {
             fs::create_dir_all(dir.join(name))?;
         }
         fs::write(dir.join("node.toml"), config)?;
-        Ok(Self { server, dir: dir.to_owned(), running: None, starts: 0 })
+        Ok(Self { server, dir: dir.to_owned(), environment: Vec::new(), running: None, starts: 0 })
     }
 
     /// Prepares and starts a node with an empty configuration.
@@ -89,6 +90,20 @@ impl<'a> Guard<'a> {
         let file = |name: &str| self.dir.join(name);
         command.arg("--config").arg(file("node.toml")).arg("--state-dir").arg(self.state());
         command.arg("--log-dir").arg(file("log")).arg("--socket").arg(self.socket());
+        command.envs(self.environment.iter().map(|(name, value)| (name, value)));
+        Ok(command)
+    }
+
+    /// A variable of the environment for every later start of the daemon.
+    pub fn set(&mut self, name: &str, value: &str) {
+        self.environment.push((name.to_owned(), value.to_owned()));
+    }
+
+    /// The command line inside the namespace, with the daemon's socket.
+    pub fn client(&self) -> Result<Command> {
+        let mut command = self.server.command(&program("smartfw-cli")?.display().to_string());
+        command.env("SMARTFW_STATE_DIR", self.state()).env("SMARTFW_CONFIG", self.dir.join("node.toml"));
+        command.arg("--socket").arg(self.socket());
         Ok(command)
     }
 
@@ -99,11 +114,13 @@ impl<'a> Guard<'a> {
 
     /// Asks through the command line with something on its standard input.
     pub fn tell(&self, args: &[&str], input: &str) -> Result<Answer> {
-        let mut command = self.server.command(&program("smartfw-cli")?.display().to_string());
-        command.env("SMARTFW_STATE_DIR", self.state()).env("SMARTFW_CONFIG", self.dir.join("node.toml"));
-        command.arg("--socket").arg(self.socket()).args(args);
-        let mut child =
-            command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
+        self.answer(self.client()?, args, input)
+    }
+
+    /// Runs the command line that [`Self::client`] gave, with arguments and something on its standard input.
+    pub fn answer(&self, mut client: Command, args: &[&str], input: &str) -> Result<Answer> {
+        client.args(args).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = client.spawn()?;
         // A program that refuses before it reads closes the pipe, which is its right.
         let _ = child.stdin.take().context("no stdin")?.write_all(input.as_bytes());
         let done = child.wait_with_output()?;

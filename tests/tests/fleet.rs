@@ -3,9 +3,6 @@
 //! All need root and the built programs: `cargo test -p smartfw-tests --test fleet -- --ignored`.
 #![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a test that cannot go on has failed")]
 
-#[path = "fleet/common.rs"]
-mod common;
-
 use std::{
     fs,
     net::{IpAddr, Ipv4Addr},
@@ -13,17 +10,16 @@ use std::{
     time::{Duration, Instant},
 };
 
-use common::{Authority, EVIL, Fleet, Wire};
-use smartfw_tests::process::until;
+use smartfw_tests::{
+    fleet::{Authority, EVIL, Fleet, SPREAD, Wire},
+    process::until,
+};
 
 /// Two more who attack.
 const OTHER: Ipv4Addr = Ipv4Addr::new(203, 0, 113, 10);
 const LATER: Ipv4Addr = Ipv4Addr::new(203, 0, 113, 11);
 /// A healed partition has healed after this.
 const HEALED: Duration = Duration::from_secs(5);
-
-/// How long a block may take to reach a kernel, when nothing is broken and the machine is busy.
-const SPREAD: Duration = Duration::from_secs(5);
 
 #[test]
 #[ignore = "needs root"]
@@ -132,7 +128,7 @@ fn a_healed_partition_brings_both_sides_what_the_other_decided() {
     // Longer than it takes to give each other up for dead.
     thread::sleep(Duration::from_secs(15));
     assert!(!fleet.drops(4, EVIL.into()) && !fleet.drops(0, OTHER.into()));
-    println!("alive, as node 0 and node 4 see it: {} and {}", alive(&fleet, 0), alive(&fleet, 4));
+    println!("alive, as node 0 and node 4 see it: {} and {}", fleet.alive(0), fleet.alive(4));
     wire.cut(4, false);
     let all = [0, 1, 2, 3, 4];
     let begun = Instant::now();
@@ -148,10 +144,6 @@ fn names(fleet: &Fleet<'_>, node: usize, what: &str) {
     let log = || fs::read_to_string(fleet.guards[node].log()).unwrap_or_default();
     until("the refusal is named", SPREAD, || log().contains(what)).unwrap();
     println!("{}", log().lines().find(|line| line.contains(what)).unwrap());
-}
-
-fn alive(fleet: &Fleet<'_>, node: usize) -> f64 {
-    fleet.metric(node, "smartfw_peers_alive")
 }
 
 #[test]
@@ -174,5 +166,5 @@ fn who_has_a_foreign_certificate_is_refused_and_named() {
     fleet.until_all(&[2], OTHER.into(), true, SPREAD);
     thread::sleep(Duration::from_secs(2));
     assert!(!fleet.drops(0, OTHER.into()) && !fleet.drops(1, OTHER.into()), "and nobody hears it");
-    assert_eq!((alive(&fleet, 0), alive(&fleet, 2)), (1.0, 0.0));
+    assert_eq!((fleet.alive(0), fleet.alive(2)), (1.0, 0.0));
 }
