@@ -9,6 +9,7 @@
 
 mod assault;
 mod authority;
+mod estate;
 mod links;
 mod probes;
 mod sshd;
@@ -30,6 +31,7 @@ use crate::{
 };
 pub use assault::Ports;
 pub use authority::{Authority, OPERATOR};
+pub use estate::skew;
 pub use probes::Probes;
 pub use sshd::Sshd;
 pub use wire::{EVIL, Wire, address, address6};
