@@ -186,6 +186,13 @@ impl<'a> Fleet<'a> {
         self.guards[node].answer(client, args, "").unwrap()
     }
 
+    /// The same by a clock that is wrong by so much (`+2h`).
+    pub fn operator_by(&self, clock: &str, node: usize, args: &[&str]) -> Answer {
+        let mut client = self.guards[node].client().unwrap();
+        client.env("SMARTFW_OPERATOR_DIR", self.wire.operator()).envs(estate::clock(clock));
+        self.guards[node].answer(client, args, "").unwrap()
+    }
+
     /// What an operator asks must be done.
     #[track_caller]
     pub fn order(&self, node: usize, args: &[&str]) -> String {

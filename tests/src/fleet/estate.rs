@@ -10,12 +10,16 @@ const WORDS: &str = "four random words here";
 /// Where Debian keeps the library that shifts a program's clock.
 const FAKE_CLOCK: &str = "/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1";
 
-/// At its next start a node's clock is wrong by so much (`+2h`, `-30m`); what measures time goes on as it does.
+/// At its next start a node's clock is wrong by so much (`+2h`, `-30m`).
 pub fn skew(guard: &mut Guard<'_>, by: &str) {
+    clock(by).iter().for_each(|(name, value)| guard.set(name, value));
+}
+
+/// The environment of a program whose clock is wrong by so much; what measures time goes on as it does.
+pub(super) fn clock(by: &str) -> [(&'static str, String); 3] {
     assert!(Path::new(FAKE_CLOCK).exists(), "needs Debian's package faketime");
-    for (name, value) in [("LD_PRELOAD", FAKE_CLOCK), ("FAKETIME", by), ("FAKETIME_DONT_FAKE_MONOTONIC", "1")] {
-        guard.set(name, value);
-    }
+    let library = ("LD_PRELOAD", FAKE_CLOCK.to_owned());
+    [library, ("FAKETIME", by.to_owned()), ("FAKETIME_DONT_FAKE_MONOTONIC", "1".to_owned())]
 }
 
 impl Fleet<'_> {
