@@ -123,18 +123,34 @@ fn private_attackers_stay_within_their_site() {
 
 #[test]
 #[ignore = "needs root"]
-fn a_node_whose_datagrams_are_dropped_is_a_member_all_the_same() {
+fn a_member_whose_datagrams_are_dropped_from_now_on_stays_one() {
     let wire = Wire::new(5);
-    wire.mute(3, true);
     let fleet = Fleet::start(&wire);
-    thread::sleep(Duration::from_secs(20));
-    let alive = ALL.map(|node| fleet.alive(node));
-    println!("alive after 20 s, as each sees it: {alive:?}");
-    assert!(alive.iter().all(|alive| *alive >= 4.0), "{alive:?}");
+    wire.mute(3, true);
+    let mut least = [4.0_f64; 5];
+    for _ in 0..30 {
+        thread::sleep(Duration::from_secs(1));
+        ALL.iter().for_each(|node| least[*node] = least[*node].min(fleet.alive(*node)));
+    }
+    println!("alive within 30 s, as each saw it: at least {least:?}");
     fleet.attack(3, EVIL);
-    fleet.until_all(&ALL, EVIL.into(), true, SPREAD);
+    println!("from it to all {:?}", fleet.until_all(&ALL, EVIL.into(), true, SPREAD));
     fleet.attack(0, OTHER);
-    fleet.until_all(&ALL, OTHER.into(), true, SPREAD);
+    println!("from others to it {:?}", fleet.until_all(&ALL, OTHER.into(), true, SPREAD));
+    assert!(least.iter().all(|alive| *alive >= 4.0), "nobody was given up: {least:?}");
+}
+
+/// Only streams get through to it: of those whom it does not know it hears through others, and dials them.
+#[test]
+#[ignore = "needs root"]
+fn a_node_whose_datagrams_are_dropped_becomes_a_member_all_the_same() {
+    let wire = Wire::new(3);
+    wire.mute(2, true);
+    let fleet = Fleet::start(&wire);
+    fleet.attack(2, EVIL);
+    fleet.until_all(&[0, 1, 2], EVIL.into(), true, SPREAD);
+    fleet.attack(1, OTHER);
+    fleet.until_all(&[0, 1, 2], OTHER.into(), true, SPREAD);
 }
 
 #[test]

@@ -20,6 +20,8 @@ const ALL: [usize; 5] = [0, 1, 2, 3, 4];
 const TOGETHER: Duration = Duration::from_secs(10);
 /// Guesses come from so many addresses.
 const CROWD: u8 = 30;
+/// Of which so many guess at the same time.
+const HANDS: u8 = 15;
 
 /// Alerts that a node lists.
 fn alerts(fleet: &Fleet<'_>, node: usize) -> Vec<Value> {
@@ -125,10 +127,10 @@ fn guesser(n: u8) -> Ipv4Addr {
 fn guess(wire: &Wire, at: impl Fn(u8, usize) -> usize + Sync) {
     (0..CROWD).for_each(|n| wire.lend(guesser(n).into()));
     thread::scope(|scope| {
-        for hand in 0..6_u8 {
+        for hand in 0..HANDS {
             let at = &at;
             scope.spawn(move || {
-                for n in (0..CROWD).filter(|n| n % 6 == hand) {
+                for n in (0..CROWD).filter(|n| n % HANDS == hand) {
                     (0..3).for_each(|guess| wire.mistype(at(n, guess), guesser(n)));
                 }
             });
