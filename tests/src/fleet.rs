@@ -38,8 +38,8 @@ pub use wire::{EVIL, Wire, address, address6};
 
 /// The peers' port.
 pub const PORT: u16 = 7470;
-/// How long members may take to find each other.
-pub const FORM: Duration = Duration::from_secs(20);
+/// How long members may take to find each other, on a busy machine.
+const FORM: Duration = Duration::from_secs(30);
 /// How long a block may take to reach a kernel when nothing is broken and the machine is busy.
 pub const SPREAD: Duration = Duration::from_secs(5);
 
@@ -133,21 +133,26 @@ impl<'a> Fleet<'a> {
         assert!(asked.is_ok(), "{}", fs::read_to_string(self.guards[node].log()).unwrap_or_default());
     }
 
-    /// Waits until every daemon has so many streams open and members alive.
+    /// Waits until every daemon believes so many others alive, and has streams to all, or to eight of very many.
     pub fn formed(&self, others: usize) -> Duration {
+        let streams = if others < 16 { others } else { 8 };
         until("the members find each other", FORM, || {
-            (0..self.guards.len()).all(|n| self.streams(n) >= others as f64)
+            let formed = |(alive, open): (f64, f64)| alive >= others as f64 && open >= streams as f64;
+            (0..self.guards.len()).all(|n| formed(self.standing(n)))
         })
-        .unwrap_or_else(|error| panic!("{error}: {:?}", self.all_streams()))
+        .unwrap_or_else(|error| {
+            let all: Vec<_> = (0..self.guards.len()).map(|n| self.standing(n)).collect();
+            panic!("{error}: alive, and streams: {all:?}")
+        })
     }
 
-    fn all_streams(&self) -> Vec<f64> {
-        (0..self.guards.len()).map(|n| self.streams(n)).collect()
+    fn standing(&self, node: usize) -> (f64, f64) {
+        (self.alive(node), self.streams(node))
     }
 
-    /// Streams open to members alive, beyond 16 members at most those that are kept.
+    /// How many streams a node has open.
     pub fn streams(&self, node: usize) -> f64 {
-        self.metric(node, "smartfw_peer_streams").min(self.alive(node))
+        self.metric(node, "smartfw_peer_streams")
     }
 
     /// How many others a node believes alive.
