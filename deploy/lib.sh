@@ -55,7 +55,7 @@ new_enough() {
 build_programs() {
   say "building SmartFW (the first time takes some minutes)"
   "${cargo[@]}" build --quiet --release --locked --manifest-path "$1/Cargo.toml" -p smartfw-node -p smartfw-cli
-  programs="${CARGO_TARGET_DIR:-$1/target}/release"
+  programs=$(cd "${CARGO_TARGET_DIR:-$1/target}/release" && pwd)
 }
 
 # firewall_problem: why this process cannot change netfilter in its network namespace; nothing when it can.
