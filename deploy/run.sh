@@ -2,7 +2,7 @@
 # Tries SmartFW out from a source checkout, without installing it.
 #
 #   sudo deploy/run.sh [--keep] [node arguments…]   guard this host until Ctrl-C, which takes the rules away again
-#   sudo deploy/run.sh demo                         watch an attack being dropped, inside network namespaces only
+#   sudo deploy/run.sh demo                         watch a fleet of three drop an attack, inside network namespaces only
 #
 # State and logs go to ./run/. Arguments such as --interface and --enforcer go on to smartfw-node.
 set -euo pipefail
