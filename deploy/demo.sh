@@ -141,7 +141,7 @@ judge_the_client() {
 }
 
 sum_up() {
-  tr '\n' ' ' <<TEXT | fold -s -w 100
+  tr '\n' ' ' <<TEXT | fold -s -w 100 | sed 's/ *$//'
 The attack on web-1 was dropped there $first_drop ms after nmap was started, and by the kernels of web-2 and web-3 at most
 $spread ms after that. Of what the attackers sent to servers where they had never been, the kernels dropped $refused packets
 and let 0 through. Cut in two, each side went on protecting itself; $(seconds "$healed") s after the healing all had the same
