@@ -122,14 +122,16 @@ step() { printf '\n%s== %s%s\n' "$bold" "$*" "$plain"; }
 bold='' dim='' plain=''
 if [ -t 1 ]; then bold=$'\033[1m' dim=$'\033[2m' plain=$'\033[0m'; fi
 
-# The innocent client asks every server for a page three times a second and writes down how each request went.
+# The innocent client asks every server for a page up to three times a second and writes down how each request went.
+# A first packet that must be sent again, which is after a second, counts as a failure too.
 askers=()
 start_client() {
   local node
   : >"$work/asking"
   for node in "${nodes[@]}"; do
     while [ -e "$work/asking" ]; do
-      in_ns client curl -s -o /dev/null -m 5 -w "%{http_code} web-$node\n" "$(url "$node")" >>"$work/answers" || true
+      in_ns client curl -s -o /dev/null --connect-timeout 0.9 -m 5 -w "%{http_code} web-$node\n" "$(url "$node")" \
+        >>"$work/answers" || true
       sleep 0.3
     done &
     askers+=($!)
