@@ -133,9 +133,10 @@ impl<'a> Fleet<'a> {
         assert!(asked.is_ok(), "{}", fs::read_to_string(self.guards[node].log()).unwrap_or_default());
     }
 
-    /// Waits until every daemon believes so many others alive, and has streams to all, or to eight of very many.
+    /// Waits until every daemon believes so many others alive, and has streams to all, or to the four that
+    /// it keeps of many.
     pub fn formed(&self, others: usize) -> Duration {
-        let streams = if others < 16 { others } else { 8 };
+        let streams = if others < 16 { others } else { 4 };
         until("the members find each other", FORM, || {
             let formed = |(alive, open): (f64, f64)| alive >= others as f64 && open >= streams as f64;
             (0..self.guards.len()).all(|n| formed(self.standing(n)))
