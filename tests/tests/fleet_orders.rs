@@ -91,7 +91,10 @@ fn an_attack_over_ipv6_is_dropped_by_all() {
     let fleet = Fleet::start(&wire);
     let from: IpAddr = "2001:db8:3::66".parse().unwrap();
     assert!(fleet.attack(1, from), "the packets themselves tell that node 1 drops it");
-    println!("dropped by all within {:?} after the attacker gave up", fleet.until_all(&ALL, from, true, SPREAD));
+    println!(
+        "dropped by all within {:?} after the attacker gave up",
+        fleet.until_all(&ALL, from, true, SPREAD)
+    );
 }
 
 #[test]
@@ -128,11 +131,11 @@ fn a_member_whose_datagrams_are_dropped_from_now_on_stays_one() {
     let fleet = Fleet::start(&wire);
     wire.mute(3, true);
     let mut least = [4.0_f64; 5];
-    for _ in 0..30 {
+    for _ in 0..20 {
         thread::sleep(Duration::from_secs(1));
         ALL.iter().for_each(|node| least[*node] = least[*node].min(fleet.alive(*node)));
     }
-    println!("alive within 30 s, as each saw it: at least {least:?}");
+    println!("alive within 20 s, as each saw it: at least {least:?}");
     fleet.attack(3, EVIL);
     println!("from it to all {:?}", fleet.until_all(&ALL, EVIL.into(), true, SPREAD));
     fleet.attack(0, OTHER);
@@ -161,7 +164,7 @@ fn an_idle_fleet_is_nearly_silent_on_the_wire() {
     let fleet = Fleet::start(&wire);
     fleet.attack(0, EVIL);
     fleet.until_all(&ALL, EVIL.into(), true, SPREAD);
-    thread::sleep(Duration::from_secs(10));
+    thread::sleep(Duration::from_secs(5));
     let before = ALL.map(|node| traffic(&wire, node));
     thread::sleep(Duration::from_secs(WATCHED));
     let after = ALL.map(|node| traffic(&wire, node));

@@ -21,7 +21,7 @@ const TOGETHER: Duration = Duration::from_secs(10);
 /// Guesses come from so many addresses.
 const CROWD: u8 = 30;
 /// Of which so many guess at the same time.
-const HANDS: u8 = 15;
+const HANDS: u8 = 30;
 
 /// Alerts that a node lists.
 fn alerts(fleet: &Fleet<'_>, node: usize) -> Vec<Value> {
@@ -43,7 +43,12 @@ fn tell(alerts: &[Value]) {
     for alert in alerts {
         println!(
             "{} {} {} {}: {} ({})",
-            alert["node"], alert["source"], alert["class"], alert["action"], alert["reason"], alert["evidence"]
+            alert["node"],
+            alert["source"],
+            alert["class"],
+            alert["action"],
+            alert["reason"],
+            alert["evidence"]
         );
     }
 }
@@ -167,6 +172,7 @@ fn the_same_guesses_at_a_node_alone_are_nothing() {
     let _sshd = Sshd::open(&wire, 0);
     guess(&wire, |_, _| 0);
     thread::sleep(Duration::from_secs(5));
-    let hurt: Vec<IpAddr> = (0..CROWD).map(|n| guesser(n).into()).filter(|from| fleet.drops(0, *from)).collect();
+    let hurt: Vec<IpAddr> =
+        (0..CROWD).map(|n| guesser(n).into()).filter(|from| fleet.drops(0, *from)).collect();
     assert!(hurt.is_empty() && alerts(&fleet, 0).is_empty(), "{hurt:?} {:?}", alerts(&fleet, 0));
 }

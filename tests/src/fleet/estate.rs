@@ -43,10 +43,12 @@ impl Fleet<'_> {
         self.said(node, &["cluster", "join", &at, "--token", token.trim(), "--name", &name]);
         let alive = |node: usize, other: usize| {
             let name = format!("node-{other}");
-            let is = |member: &serde_json::Value| member["name"] == name.as_str() && member["state"] == "alive";
+            let is =
+                |member: &serde_json::Value| member["name"] == name.as_str() && member["state"] == "alive";
             self.list(node, &["cluster", "nodes"]).iter().any(is)
         };
-        until("they know each other", Duration::from_secs(10), || alive(node, signer) && alive(signer, node)).unwrap();
+        until("they know each other", Duration::from_secs(10), || alive(node, signer) && alive(signer, node))
+            .unwrap();
     }
 
     /// As [`order`](Self::order), where a passphrase is asked for.
@@ -85,7 +87,9 @@ impl Fleet<'_> {
         let mut held = 0;
         for line in text.lines() {
             match line.split_once(": ") {
-                Some(("Name", name)) => dropping = name.starts_with("smartfw_hard") || name.starts_with("smartfw_soft"),
+                Some(("Name", name)) => {
+                    dropping = name.starts_with("smartfw_hard") || name.starts_with("smartfw_soft")
+                }
                 Some(("Number of entries", count)) if dropping => held += count.parse::<usize>().unwrap(),
                 _ => {}
             }

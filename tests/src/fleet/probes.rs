@@ -55,8 +55,7 @@ impl Probes {
         }
         let socket = wire.attacker.inside(|| UdpSocket::bind((from, 0))).unwrap().unwrap();
         let to = |node| if from.is_ipv4() { address(node).into() } else { address6(node).into() };
-        let to: Vec<SocketAddr> =
-            (0..wire.nodes.len()).map(|node| SocketAddr::new(to(node), PORT)).collect();
+        let to: Vec<SocketAddr> = (0..wire.nodes.len()).map(|node| SocketAddr::new(to(node), PORT)).collect();
         let (ending, counter) = (stop.clone(), sent.clone());
         let sender = thread::spawn(move || send(&socket, &to, pace, &ending, &counter));
         let all = || heard.iter().all(|heard| heard.count.load(SeqCst) > 20);
@@ -67,8 +66,7 @@ impl Probes {
     /// Waits until nobody hears them any more.
     pub fn silenced(&self, limit: Duration) -> bool {
         let behind = (SILENCE.as_micros() / self.pace.as_micros()) as u64;
-        let silent =
-            |heard: &Heard| heard.next.load(SeqCst) + behind < self.sent.load(SeqCst);
+        let silent = |heard: &Heard| heard.next.load(SeqCst) + behind < self.sent.load(SeqCst);
         until("all is dropped", limit, || self.heard.iter().all(silent)).is_ok()
     }
 

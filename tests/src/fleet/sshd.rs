@@ -20,7 +20,8 @@ impl Sshd {
         // sshd insists on this directory; packages and units make it at boot.
         fs::create_dir_all("/run/sshd").unwrap();
         let (key, config) = (dir.join("key"), dir.join("config"));
-        let made = Command::new("ssh-keygen").args(["-q", "-t", "ed25519", "-N", "", "-f"]).arg(&key).status();
+        let made =
+            Command::new("ssh-keygen").args(["-q", "-t", "ed25519", "-N", "", "-f"]).arg(&key).status();
         assert!(made.unwrap().success(), "ssh-keygen failed");
         let text = format!(
             "Port 22\nHostKey {}\nPidFile none\nUsePAM yes\nStrictModes no\nPermitRootLogin yes\nMaxStartups 200\n\
@@ -32,9 +33,7 @@ impl Sshd {
         command.args(["-D", "-e", "-f"]).arg(&config);
         let running = Running::start(command, &dir.join("log")).unwrap();
         let listens = || TcpStream::connect((address(node), 22)).is_ok();
-        wire.nodes[node]
-            .inside(|| until("sshd listens", Duration::from_secs(10), listens).unwrap())
-            .unwrap();
+        wire.nodes[node].inside(|| until("sshd listens", Duration::from_secs(10), listens).unwrap()).unwrap();
         Self { _running: running }
     }
 }
