@@ -2,7 +2,7 @@
 //! happens. The namespaces have neither DNS nor a way to the Internet, and there is no coordinator.
 //!
 //! All need root and the built programs: `cargo test -p smartfw-tests --test fleet_orders -- --ignored --nocapture`.
-#![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a test that cannot go on has failed")]
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 use std::{
     fmt::Write as _,

@@ -3,7 +3,6 @@
 use std::{
     io::{self, ErrorKind},
     net::{IpAddr, SocketAddr, TcpListener, TcpStream},
-    thread,
     time::Duration,
 };
 
@@ -49,15 +48,6 @@ impl Fleet<'_> {
             silent == GIVES_UP
         };
         self.wire.attacker.inside(scan).unwrap()
-    }
-
-    /// Opens a connection to each of these ports of a node, and closes it without a word.
-    pub fn knock(&self, node: usize, from: IpAddr, ports: &[u16]) {
-        self.wire.pose(from);
-        let knock = || ports.iter().all(|port| connect(SocketAddr::from((address(node), *port))).is_ok());
-        assert!(self.wire.attacker.inside(knock).unwrap(), "the ports of node {node} are open");
-        // What was opened and left is judged when it is over.
-        thread::sleep(Duration::from_millis(10));
     }
 }
 

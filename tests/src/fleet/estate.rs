@@ -1,14 +1,12 @@
 //! How people make a fleet, and what befalls its hosts.
 
-use std::{fs, net::IpAddr, path::Path, time::Duration};
+use std::{fs, net::IpAddr, time::Duration};
 
 use super::{Fleet, address};
 use crate::{daemon::Guard, process::until};
 
 /// Words for keys.
 const WORDS: &str = "four random words here";
-/// Where Debian keeps the library that shifts a program's clock.
-const FAKE_CLOCK: &str = "/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1";
 
 /// At its next start a node's clock is wrong by so much (`+2h`, `-30m`).
 pub fn skew(guard: &mut Guard<'_>, by: &str) {
@@ -17,9 +15,12 @@ pub fn skew(guard: &mut Guard<'_>, by: &str) {
 
 /// The environment of a program whose clock is wrong by so much; what measures time goes on as it does.
 pub(super) fn clock(by: &str) -> [(&'static str, String); 3] {
-    assert!(Path::new(FAKE_CLOCK).exists(), "needs Debian's package faketime");
-    let library = ("LD_PRELOAD", FAKE_CLOCK.to_owned());
-    [library, ("FAKETIME", by.to_owned()), ("FAKETIME_DONT_FAKE_MONOTONIC", "1".to_owned())]
+    // Debian keeps it in the folder of the machine's architecture.
+    let folders = fs::read_dir("/usr/lib").unwrap().flatten();
+    let library =
+        folders.map(|folder| folder.path().join("faketime/libfaketime.so.1")).find(|path| path.exists());
+    let library = library.expect("needs Debian's package faketime").display().to_string();
+    [("LD_PRELOAD", library), ("FAKETIME", by.to_owned()), ("FAKETIME_DONT_FAKE_MONOTONIC", "1".to_owned())]
 }
 
 impl Fleet<'_> {
