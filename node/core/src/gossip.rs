@@ -203,9 +203,10 @@ impl Gossip {
         }
     }
 
-    /// This member's kernel drops what `origin` said up to `version`, or it has a reason not to: its origin is told.
+    /// This member's kernel drops what `origin` said up to `version`, or it has a reason not to: its origin is told. In a
+    /// large fleet only over a stream that is open: it is no reason for all to dial the one who is attacked.
     pub fn confirm(&mut self, origin: NodeId, site: bool, version: crate::fleet::Version) {
-        if origin != self.me {
+        if origin != self.me && (self.peers.is_small() || self.peers.link(&origin).is_some()) {
             self.outbox.push(Effect::Send(origin, Message::Enforced { site, version }));
         }
     }

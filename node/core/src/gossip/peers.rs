@@ -91,7 +91,7 @@ impl Peers {
     /// All in a small cluster; else the next one by number, so that all are connected, the next of the site, so that its
     /// log gets around too, and others that stay: half of them of the site.
     fn choose_neighbours(&self, chance: &mut Chance) -> BTreeSet<NodeId> {
-        if self.members.len() < FULL_MESH {
+        if self.is_small() {
             return self.members.keys().copied().collect();
         }
         let mut chosen: BTreeSet<NodeId> =
@@ -114,6 +114,11 @@ impl Peers {
     fn next(&self, site: bool) -> Option<NodeId> {
         let after = self.members.range(self.me..).chain(self.members.range(..self.me));
         after.filter(|(_, same)| **same || !site).map(|(id, _)| *id).next()
+    }
+
+    /// Whether everybody keeps a stream to everybody.
+    pub(super) fn is_small(&self) -> bool {
+        self.members.len() < FULL_MESH
     }
 
     pub(super) fn is_member(&self, id: &NodeId) -> bool {

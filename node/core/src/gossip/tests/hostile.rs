@@ -236,3 +236,21 @@ proptest! {
         prop_assert!(node.gossip.poll_timeout() > at(now + 40_000).steady);
     }
 }
+
+#[test]
+fn in_a_large_fleet_nobody_dials_an_origin_to_say_that_it_drops() {
+    for (others, linked, told) in [(15, false, true), (16, false, false), (16, true, true)] {
+        let mut node = Node::new(1);
+        let members: Vec<Member> = (2..2 + others).map(|number| member(number, SITE)).collect();
+        node.gossip.handle_members(at(0), members);
+        if linked {
+            node.gossip.handle_connected(at(0), id(9));
+        }
+        node.turn(at(0));
+        node.sent.clear();
+        node.gossip.confirm(id(9), false, Version { epoch: 5, sequence: 7 });
+        node.turn(at(0));
+        let words = node.sent.iter().filter(|(_, said)| matches!(said, Message::Enforced { .. })).count();
+        assert_eq!(words == 1, told, "{others} {linked}");
+    }
+}
