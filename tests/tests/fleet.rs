@@ -16,11 +16,15 @@ use std::{
 use common::{Authority, EVIL, Fleet, Wire};
 use smartfw_tests::process::until;
 
-/// Two more who attack.
+/// Another one who attacks.
 const OTHER: Ipv4Addr = Ipv4Addr::new(203, 0, 113, 10);
-const LATER: Ipv4Addr = Ipv4Addr::new(203, 0, 113, 11);
 /// A healed partition has healed after this.
 const HEALED: Duration = Duration::from_secs(5);
+
+/// A member that was killed knows everything again so long after its start.
+const COMPLETE: Duration = Duration::from_secs(2);
+/// How long it is away: for a moment, longer than others try to dial it, and until they have given it up for dead.
+const AWAY: [Duration; 3] = [Duration::ZERO, Duration::from_secs(4), Duration::from_secs(15)];
 
 /// How long a block may take to reach a kernel, when nothing is broken and the machine is busy.
 const SPREAD: Duration = Duration::from_secs(5);
@@ -99,19 +103,23 @@ fn a_killed_member_goes_on_dropping_and_learns_what_it_missed() {
     fleet.attack(1, OTHER);
     fleet.until_all(&[0, 1, 2], EVIL.into(), true, SPREAD);
     fleet.until_all(&[0, 1, 2], OTHER.into(), true, SPREAD);
-    fleet.guards[1].kill();
-    fleet.attack(0, LATER);
-    fleet.until_all(&[0, 2], LATER.into(), true, SPREAD);
-    assert!(fleet.drops(1, EVIL.into()) && fleet.drops(1, OTHER.into()) && !fleet.drops(1, LATER.into()));
-    let begun = Instant::now();
-    fleet.launch(1);
-    let learned = fleet.until_all(&[1], LATER.into(), true, SPREAD);
-    println!(
-        "answered after {:?}, and then learned what it missed within {learned:?}",
-        begun.elapsed() - learned
-    );
-    assert!(fleet.drops(1, EVIL.into()) && fleet.drops(1, OTHER.into()), "what it knew is kept");
-    fleet.formed(2);
+    for (round, away) in AWAY.into_iter().enumerate() {
+        let missed = Ipv4Addr::new(203, 0, 113, 11 + round as u8);
+        fleet.guards[1].kill();
+        fleet.attack(0, missed);
+        fleet.until_all(&[0, 2], missed.into(), true, SPREAD);
+        assert!(fleet.drops(1, EVIL.into()) && fleet.drops(1, OTHER.into()));
+        assert!(!fleet.drops(1, missed.into()));
+        thread::sleep(away);
+        let begun = Instant::now();
+        fleet.launch(1);
+        let answered = begun.elapsed();
+        let learned = fleet.until_all(&[1], missed.into(), true, SPREAD);
+        println!("away for {away:?}: answered after {answered:?}, complete {learned:?} later");
+        assert!(begun.elapsed() < COMPLETE, "{:?}", begun.elapsed());
+        assert!(fleet.drops(1, EVIL.into()) && fleet.drops(1, OTHER.into()), "what it knew is kept");
+        fleet.formed(2);
+    }
     // What it had said itself is still its own: it takes it back.
     thread::sleep(Duration::from_secs(11));
     assert!(fleet.drops(2, OTHER.into()), "nobody heard that it is over");
