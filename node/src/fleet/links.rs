@@ -208,6 +208,9 @@ impl Links {
         ours: bool,
         told: impl FnOnce() -> super::Input,
     ) -> Option<u64> {
+        if node == self.me {
+            return None;
+        }
         let mut table = self.table();
         if let Some(old) = table.links.get(&node) {
             // Of two that both dialled at the same moment stays what the lesser key dialled; else the newer, because
@@ -256,9 +259,12 @@ impl Links {
         }
     }
 
-    /// Something came from a member.
-    pub(super) fn used(&self, node: &NodeId) {
-        if let Some(link) = self.table().links.get_mut(node) {
+    /// Something came from a member. A digest says only that it keeps a stream with us: no reason to close the one that
+    /// it dialled, and none to hold on to one of ours, or two that have nothing to say to each other never part.
+    pub(super) fn used(&self, node: &NodeId, digest: bool) {
+        if let Some(link) = self.table().links.get_mut(node)
+            && !(digest && link.ours)
+        {
             link.used = Instant::now();
         }
     }

@@ -226,9 +226,7 @@ impl Ear {
                 return Ok(());
             }
             Told::Gossip(message) => {
-                if !matches!(message, Message::Digest { .. }) {
-                    self.shared.links.used(&node);
-                }
+                self.shared.links.used(&node, matches!(message, Message::Digest { .. }));
                 let Some(message) = self.verified(message) else { return Ok(()) };
                 let permit = self.permit().await?;
                 FleetInput::Message(node, Box::new(message), permit)

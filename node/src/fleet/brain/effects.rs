@@ -19,7 +19,7 @@ use super::{
 };
 use crate::health::{Level, Matter};
 
-/// Those who are gone and looked for: in a small fleet all, in a large one others look too.
+/// Those who are gone and looked for: in a small fleet all; in a large one those whose keys follow ours, others by others.
 const LOOKED_FOR: usize = 16;
 
 /// What a round brought.
@@ -233,7 +233,8 @@ impl Brain {
         });
         let mut targets: BTreeMap<NodeId, Target> = kept.collect();
         let gone = self.members.members().filter(|member| member.state == MemberState::Dead);
-        for member in gone.take(LOOKED_FOR) {
+        let (behind, before): (Vec<_>, Vec<_>) = gone.partition(|member| member.id > self.me);
+        for member in behind.into_iter().chain(before).take(LOOKED_FOR) {
             let target = Target { address: member.card.address, keep: false };
             targets.entry(member.id).or_insert(target);
         }

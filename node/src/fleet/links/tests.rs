@@ -106,3 +106,28 @@ fn what_waits_for_members_without_a_stream_is_bounded() {
     assert_eq!(table.waiting.len(), WAITING);
     assert!(table.waiting.values().all(|waiting| waiting.told.len() == 1));
 }
+
+#[test]
+fn a_digest_keeps_only_a_stream_that_the_other_dialled() {
+    for ours in [true, false] {
+        let case = case(1);
+        let (_, outgoing) = case.open(2, ours);
+        let long_ago = Instant::now().checked_sub(IDLE_FOR + Duration::from_secs(1)).unwrap();
+        let age = || case.links.table().links.get_mut(&node(2)).unwrap().used = long_ago;
+        age();
+        case.links.used(&node(2), true);
+        case.links.tidy();
+        assert_eq!(*outgoing.closed.borrow(), ours);
+        let (_, outgoing) = case.open(2, ours);
+        age();
+        case.links.used(&node(2), false);
+        case.links.tidy();
+        assert!(!*outgoing.closed.borrow());
+    }
+}
+
+#[test]
+fn nobody_has_a_stream_with_itself() {
+    let case = case(1);
+    assert_eq!((case.open(1, true).0, case.open(1, false).0), (None, None));
+}
