@@ -22,6 +22,7 @@ mod outbox;
 mod own;
 mod peers;
 mod proof;
+mod pull;
 mod push;
 mod queries;
 mod ranges;
@@ -91,7 +92,8 @@ pub struct Gossip {
     logs: logs::Logs,
     own: own::Own,
     peers: peers::Peers,
-    repair: repair::Repair,
+    pulls: pull::Pulls,
+    looks: repair::Looks,
     orphans: proof::Orphans,
     outbox: outbox::Outbox,
     chance: crate::chance::Chance,
@@ -109,7 +111,8 @@ impl Gossip {
             logs: logs::Logs::new(config.limits),
             own: own::Own::new(signer),
             peers: peers::Peers::new(me, config.site.clone()),
-            repair: repair::Repair::default(),
+            pulls: pull::Pulls::default(),
+            looks: repair::Looks::default(),
             orphans: proof::Orphans::default(),
             outbox: outbox::Outbox::default(),
             chance: crate::chance::Chance::new(seed ^ me.short()),
@@ -174,7 +177,8 @@ impl Gossip {
     /// The stream to a member is closed: what was on its way may be lost.
     pub fn handle_disconnected(&mut self, now: Now, member: NodeId) {
         self.peers.disconnected(&member);
-        self.repair.forget(&member);
+        self.pulls.forget(&member);
+        self.looks.forget(&member);
         self.pump(now);
     }
 
@@ -228,7 +232,7 @@ impl Gossip {
 
     /// When [`handle_timeout`](Self::handle_timeout) is due, by the steady clock.
     pub fn poll_timeout(&self) -> Time {
-        let times = [self.beat_at, self.own.due(), self.logs.due(), self.orphans.due(), self.repair.due()];
+        let times = [self.beat_at, self.own.due(), self.logs.due(), self.orphans.due(), self.pulls.due()];
         times.into_iter().min().unwrap_or(Time::NEVER)
     }
 

@@ -152,8 +152,10 @@ impl Log {
     }
 
     fn raise(&mut self, floor: Version) {
-        self.floor = floor;
-        let below: Vec<Version> = self.runs.range(..floor).map(|(key, _)| *key).collect();
+        let before = core::mem::replace(&mut self.floor, floor);
+        // What lay below the floor before is not counted any more.
+        let first = self.runs.range(..before).next_back().map_or(before, |(key, _)| *key);
+        let below: Vec<Version> = self.runs.range(first..floor).map(|(key, _)| *key).collect();
         for key in below {
             self.recount(key);
         }
@@ -255,12 +257,23 @@ impl Log {
         if (Version { epoch, sequence: to }) < self.floor {
             return Vec::new();
         }
-        let from = if epoch == self.floor.epoch { from.max(self.floor.sequence) } else { from };
-        let mut have = self.dead.get(&epoch).cloned().unwrap_or_default();
+        let mut from = if epoch == self.floor.epoch { from.max(self.floor.sequence) } else { from };
+        let dead = self.dead.get(&epoch);
+        let mut missing = Vec::new();
+        let mut lacks = |from, to| match dead {
+            Some(dead) => missing.extend(dead.missing(from, to)),
+            None => missing.push((from, to)),
+        };
         for (key, held) in self.overlapping(Span { epoch, from, to }) {
-            have.insert(key.sequence, held.last);
+            if key.sequence > from {
+                lacks(from, key.sequence - 1);
+            }
+            from = held.last.saturating_add(1);
         }
-        have.missing(from, to).into_iter().map(|(from, to)| Span { epoch, from, to }).collect()
+        if from <= to {
+            lacks(from, to);
+        }
+        missing.into_iter().map(|(from, to)| Span { epoch, from, to }).collect()
     }
 
     /// The runs that share a sequence with `span`, in order.

@@ -33,8 +33,10 @@ impl Gossip {
     }
 
     pub(super) fn take_stored(&mut self, now: Now, run: VerifiedRun, age: Duration) {
-        let born = self.clocks.born(now, run.header().issued, age);
-        self.take(now, run, born, Source::Store);
+        if self.nonsense(&run).is_none() {
+            let born = self.clocks.born(now, run.header().issued, age);
+            self.take(now, run, born, Source::Store);
+        }
     }
 
     /// A member sends runs.
@@ -46,25 +48,24 @@ impl Gossip {
         answers: Option<More>,
     ) {
         let pulled = answers.is_some();
-        let mut seen = Vec::new();
+        let mut sent = Vec::new();
+        let mut fresh = false;
         for Carried { run, age } in runs {
-            let (tag, key, last) = (hash::tag(&run.header().log()), run.header().version(0), run.last());
+            if let Some(what) = self.nonsense(&run) {
+                self.outbox.report(now.steady, from.short(), Report::Nonsense { member: from, what });
+                continue;
+            }
+            sent.push((hash::tag(&run.header().log()), run.header().version(0), run.last()));
             let born = self.clocks.born(now, run.header().issued, age);
-            self.take(now, run, born, Source::Member { from, pulled });
-            seen.push((tag, key, last));
+            fresh |= self.take(now, run, born, Source::Member { from, pulled });
         }
         if let Some(More(more)) = answers {
-            self.pulled(now, from, &seen, more);
+            self.pulled(now, from, &sent, fresh, more);
         }
     }
 
-    fn take(&mut self, now: Now, run: VerifiedRun, born: i64, source: Source) {
-        if let Some(what) = self.nonsense(&run) {
-            if let Source::Member { from, .. } = source {
-                self.outbox.report(now.steady, from.short(), Report::Nonsense { member: from, what });
-            }
-            return;
-        }
+    /// Takes a run that makes sense. Whether it was news.
+    fn take(&mut self, now: Now, run: VerifiedRun, born: i64, source: Source) -> bool {
         let log = run.header().log();
         let (first, last) = (run.header().version(0), run.last());
         if log.origin == self.me && source != Source::Own {
@@ -72,23 +73,28 @@ impl Gossip {
             self.hear_own_unless_held(now, audience, &log, first, last);
         }
         if self.logs.revoked(&log.origin) {
-            return;
+            return false;
         }
         let (me, peers) = (self.me, &self.peers);
         let Some(known) = self.logs.open(&log, |origin| *origin == me || peers.is_member(origin)) else {
             self.counters.refused += 1;
-            return self.outbox.report(now.steady, 0, Report::Full);
+            self.outbox.report(now.steady, 0, Report::Full);
+            return false;
         };
         if known.quarantine.is_some() {
-            return;
+            return false;
         }
         match known.fit(first, last, run.signed()) {
+            Fit::New => return self.keep(now, &log, run, born, source),
             Fit::Held => self.counters.repeated += 1,
             Fit::Below if source == Source::Store => self.gone(hash::tag(&log), first),
             Fit::Below => {}
-            Fit::Fork(other) => self.accuse(now, log, (other, run.signed().clone()), source.from()),
-            Fit::New => self.keep(now, &log, run, born, source),
+            Fit::Fork(other) => {
+                self.accuse(now, log, (other, run.signed().clone()), source.from());
+                return true;
+            }
         }
+        false
     }
 
     /// What of a run's header no honest origin says, or does not say to us.
@@ -116,7 +122,8 @@ impl Gossip {
         }
     }
 
-    fn keep(&mut self, now: Now, log: &LogId, run: VerifiedRun, born: i64, source: Source) {
+    /// Whether there is room for it.
+    fn keep(&mut self, now: Now, log: &LogId, run: VerifiedRun, born: i64, source: Source) -> bool {
         let tag = hash::tag(log);
         let key = run.header().version(0);
         let held = Held::new(tag, run, born, now, log.origin == self.me);
@@ -125,9 +132,10 @@ impl Gossip {
         {
             self.counters.refused += 1;
             let report = if why == NoRoom::Log { Report::OverQuota(log.clone()) } else { Report::Full };
-            return self.outbox.report(now.steady, tag, report);
+            self.outbox.report(now.steady, tag, report);
+            return false;
         }
-        let Some(kept) = self.logs.get_mut(tag) else { return };
+        let Some(kept) = self.logs.get_mut(tag) else { return false };
         let (held, entries) = held;
         let signed = held.signed.clone();
         let head = kept.head();
@@ -146,11 +154,12 @@ impl Gossip {
             if let Some(log) = self.logs.get_mut(tag) {
                 log.persisted(key);
             }
-            return;
+            return true;
         }
         let kept = Kept::Run { log: log.clone(), version: key, run: signed, age: age(born, now) };
         let pulled = matches!(source, Source::Member { pulled: true, .. });
         self.outbox.persist(kept, Then::Tell { tag, key, from: source.from(), pulled });
+        true
     }
 
     /// Says what the entries of a run mean, each where it is the last word.

@@ -133,7 +133,7 @@ fn claims_of_everything_bring_nothing_and_do_not_last() {
     });
     assert!(pull.is_some_and(|wants| wants <= WANTS), "{pull:?}");
     node.turn(at(10));
-    assert_eq!(node.gossip.repair.due(), Time::NEVER);
+    assert_eq!(node.gossip.pulls.due(), Time::NEVER);
 }
 
 #[test]
