@@ -98,7 +98,9 @@ impl Peers {
             [false, true].into_iter().filter_map(|site| self.next(site)).collect();
         for (site, most) in [(true, KEPT - 1), (false, KEPT)] {
             let fits = |id: &&NodeId| self.members.get(*id).is_some_and(|same| *same || !site);
-            let stay: Vec<NodeId> = self.neighbours.iter().filter(fits).copied().collect();
+            // By chance: of a fleet that was small, everybody is a neighbour, and all would choose the same ones.
+            let mut stay: Vec<NodeId> = self.neighbours.iter().filter(fits).copied().collect();
+            let stay = chance.choose(&mut stay, KEPT);
             let mut others: Vec<NodeId> = self.members.keys().filter(fits).copied().collect();
             let others = chance.choose(&mut others, KEPT);
             for id in stay.iter().chain(others) {

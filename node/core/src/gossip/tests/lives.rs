@@ -143,3 +143,26 @@ fn a_restart_applies_what_was_stored_for_what_is_left_of_it() {
     node.turn(at(0));
     assert_eq!((node.applied.len(), remaining(&node)), (1, 3000));
 }
+
+#[test]
+fn a_fleet_that_outgrows_streams_to_all_does_not_lean_on_a_few() {
+    let fleet: Vec<u8> = (1..=40).collect();
+    let mut chosen = alloc::collections::BTreeMap::<NodeId, usize>::new();
+    for number in &fleet {
+        let config = Config { cluster: CLUSTER.into(), site: SITE.into(), limits: Limits::default() };
+        let mut gossip = Gossip::new(config, Box::new(Key(*number)), 7);
+        let mut neighbours = Vec::new();
+        let sizes: &[usize] = if *number <= 16 { &[16, 40] } else { &[40] };
+        for size in sizes.iter().copied() {
+            gossip.handle_members(at(0), fleet[..size].iter().map(|n| member(*n, SITE)).collect());
+            while let Some(effect) = gossip.poll_effect() {
+                if let Effect::Neighbours(now) = effect {
+                    neighbours = now;
+                }
+            }
+        }
+        neighbours.into_iter().for_each(|id| *chosen.entry(id).or_default() += 1);
+    }
+    let most = chosen.values().max().unwrap();
+    assert!(*most <= 12, "{most} of 40 keep a stream to the same one");
+}
