@@ -72,8 +72,6 @@ pub enum Input {
     Passed(NodeId, Vec<u8>, OwnedSemaphorePermit),
     /// A member tells what adds up.
     Sums(NodeId, Box<SumsMessage>, OwnedSemaphorePermit),
-    /// A member tells who is logged in at it.
-    Sessions(NodeId, Vec<std::net::IpAddr>, OwnedSemaphorePermit),
     /// What our own host protects.
     Protected(ProtectedSet),
     /// Our own sensor has seen what adds up.

@@ -20,7 +20,6 @@ use smartfw_core::{
     sums::Sums,
 };
 use smartfw_identity::{Current, Judge, Revocations};
-use smartfw_proto::convert::Told;
 
 use super::{
     FleetRefused, Input, Reply,
@@ -100,7 +99,6 @@ impl Brain {
                 self.members.keys().admit(peer.member);
                 self.members.handle_contact(now.wall, node);
                 self.gossip.handle_connected(now, node);
-                self.links.send(node, Told::Sessions(self.sessions.own()));
             }
             Input::Disconnected(node) => self.gossip.handle_disconnected(now, node),
             Input::Message(from, message, _permit) => self.gossip.handle_message(now, from, *message),
@@ -114,7 +112,6 @@ impl Brain {
             Input::Weak(signs) => {
                 signs.into_iter().for_each(|sign| self.sums.handle_observation(now.wall, sign));
             }
-            Input::Sessions(from, addresses, _permit) => self.sessions.hear(now.steady, from, addresses),
             Input::Protected(protected) => self.sessions.see(&protected),
             Input::Regulars(regulars) => agent.handle_regulars(now.wall, regulars),
             Input::Renewed => self.renewed(now),
@@ -151,6 +148,9 @@ impl Brain {
     /// Does what is due and what follows; whether the agent was told anything.
     pub fn settle(&mut self, agent: &mut Agent, now: Now) -> bool {
         self.members.keys().clock(now.wall);
+        if let Some(news) = self.sessions.news(now.steady) {
+            self.say(now, Audience::Cluster, news);
+        }
         let mut told = false;
         for _ in 0..ROUNDS {
             self.timeouts(now);
@@ -170,9 +170,6 @@ impl Brain {
 
     /// Who is logged in at other members, where that has changed.
     pub fn take_protected(&mut self, now: Now) -> Option<Vec<Protected>> {
-        if let Some(news) = self.sessions.news(now.steady) {
-            self.links.tell_all(None, &Told::Sessions(news));
-        }
         let (members, short) = (&self.members, |node: &NodeId| node.to_string());
         let name =
             |node: &NodeId| members.member(node).map_or_else(|| short(node), |member| member.card.name);
@@ -231,7 +228,8 @@ impl Brain {
 
     /// When [`settle`](Self::settle) is due, by the wall clock.
     pub fn poll_timeout(&self, now: Now) -> Time {
-        let steady = now.wall.after(self.gossip.poll_timeout().since(now.steady));
+        let steady = self.gossip.poll_timeout().min(self.sessions.due());
+        let steady = now.wall.after(steady.since(now.steady));
         steady.min(self.members.poll_timeout()).min(self.sums.poll_timeout())
     }
 

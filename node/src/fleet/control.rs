@@ -203,6 +203,14 @@ impl Control {
         }
     }
 
+    /// Closes every stream: those that are kept are opened again.
+    #[cfg(test)]
+    pub(super) fn close_streams(&self) {
+        if let State::Running(working) = &*self.state() {
+            working.0.shared.links.close_all();
+        }
+    }
+
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }

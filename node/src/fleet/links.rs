@@ -150,7 +150,6 @@ fn weight(told: &Told) -> usize {
             Told::Gossip(Message::Pull(wants)) => 40 * wants.len(),
             Told::Gossip(Message::Digest { .. } | Message::Enforced { .. }) => 0,
             Told::Datagram(bytes) | Told::Contribution(bytes) => bytes.len(),
-            Told::Sessions(addresses) => 18 * addresses.len(),
             Told::Revocations(signed) => signed.iter().map(Vec::len).sum(),
         }
 }

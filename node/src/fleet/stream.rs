@@ -237,8 +237,7 @@ impl Ear {
                 // A later version may say more.
                 Err(_) => return Ok(()),
             },
-            Told::Sessions(addresses) if valid => FleetInput::Sessions(node, addresses, self.permit().await?),
-            Told::Datagram(_) | Told::Contribution(_) | Told::Sessions(_) => return Ok(()),
+            Told::Datagram(_) | Told::Contribution(_) => return Ok(()),
         };
         self.shared.inbox.send(Input::Fleet(input));
         Ok(())

@@ -109,7 +109,7 @@ impl Node {
             logs,
             boot,
             recent: Arc::default(),
-            may_change_kernel: false,
+            may_change_kernel: true,
             counters: counters.clone(),
         };
         obey(&inbox, queue, backlog);
@@ -156,7 +156,7 @@ impl Node {
     }
 
     fn blocks(&self) -> Vec<FleetBlockView> {
-        self.runtime.block_on(self.handle.blocks(None, 1000)).unwrap()
+        self.runtime.block_on(self.handle.blocks(None, 1000)).unwrap().blocks
     }
 
     /// Its detection is sure.
@@ -229,7 +229,7 @@ fn what_one_detects_the_other_drops_and_says_so() {
     one.detects("203.0.113.7");
     until("the other drops it", || other.targets() == [net("203.0.113.7/32")]);
     assert_eq!(other.blocks()[0].origin, "one");
-    assert_eq!(other.blocks()[0].enforced_on, ["other", "one"]);
+    until("it knows where it is dropped", || other.blocks()[0].enforced_on == ["other", "one"]);
     until("its origin knows", || one.blocks()[0].propagation_ms.contains_key("other"));
     assert_eq!(one.blocks()[0].enforced_on, ["one", "other"]);
     let members = one.runtime.block_on(one.handle.members()).unwrap();
@@ -257,6 +257,10 @@ fn an_order_is_answered_when_it_is_stored_and_reaches_everybody_and_a_forged_one
     one.runtime.block_on(one.handle.order(signed)).unwrap();
     assert_eq!(one.targets(), [net("203.0.113.8/32")]);
     until("the other drops it", || other.targets() == [net("203.0.113.8/32")]);
+    until("all know where", || {
+        one.blocks()[0].enforced_on == ["one", "other"] && other.blocks()[0].enforced_on == ["other", "one"]
+    });
+    assert!(one.blocks()[0].propagation_ms.contains_key("other"), "whoever carries it measures it");
 }
 
 #[test]
@@ -295,15 +299,19 @@ fn whoever_is_revoked_is_cut_off_and_its_word_void() {
     assert_eq!(other.status().unwrap().peers_alive, 0);
 }
 
+fn session(address: &str) -> Protected {
+    Protected { net: net(address), why: Why::SshSession, detail: "root".into() }
+}
+
+/// Why a node blocks nobody there.
+fn why(node: &Node) -> Option<String> {
+    node.inbox.ask(|agent, _| agent.why_protected(&net("198.51.100.7/32"))).unwrap().map(|it| it.detail)
+}
+
 #[test]
 fn whoever_is_logged_in_at_one_is_protected_at_the_other() {
     let (_authority, one, other) = pair();
-    let session =
-        |address: &str| Protected { net: net(address), why: Why::SshSession, detail: "root".into() };
     one.inbox.send(Input::Protected(ProtectedSet::new(vec![session("198.51.100.7/32")])));
-    let why = |node: &Node| {
-        node.inbox.ask(|agent, _| agent.why_protected(&net("198.51.100.7/32"))).unwrap().map(|it| it.detail)
-    };
     until("the other protects it", || why(&other) == Some("on one".into()));
     // What the other's own host says does not end that.
     other.inbox.send(Input::Protected(ProtectedSet::default()));
@@ -311,6 +319,32 @@ fn whoever_is_logged_in_at_one_is_protected_at_the_other() {
     other.detects("198.51.100.7");
     std::thread::sleep(Duration::from_millis(200));
     assert!(other.targets().is_empty() && one.targets().is_empty());
+}
+
+/// Too many for streams to all: what one says goes from member to member.
+#[test]
+fn in_a_large_fleet_all_protect_who_is_logged_in_anywhere_and_drop_what_one_detects() {
+    const MEMBERS: usize = 20;
+    let authority = Authority::found();
+    let nodes: Vec<Node> = (0..MEMBERS).map(|_| Node::start()).collect();
+    for (n, node) in nodes.iter().enumerate() {
+        let seeds = if n == 0 { Vec::new() } else { vec![nodes[0].address()] };
+        node.enter(&authority.member(&format!("web-{n}")), seeds).unwrap();
+    }
+    let all_there = |node: &Node| node.status().is_some_and(|status| status.peers_alive == MEMBERS - 1);
+    until("they know each other", || nodes.iter().all(all_there));
+    // While they were few, each had a stream to all.
+    nodes.iter().for_each(|node| node.control.close_streams());
+    let streams = |node: &Node| node.control.connected();
+    until("only neighbours have streams", || nodes.iter().all(|node| (4..16).contains(&streams(node))));
+    let protected = ProtectedSet::new(vec![session("198.51.100.7/32")]);
+    nodes[0].inbox.send(Input::Protected(protected));
+    until("all protect", || nodes[1..].iter().all(|node| why(node) == Some("on web-0".into())));
+    nodes[3].detects("203.0.113.7");
+    until("all drop", || nodes.iter().all(|node| node.targets() == [net("203.0.113.7/32")]));
+    std::thread::sleep(Duration::from_millis(300));
+    let dialled = streams(&nodes[3]);
+    assert!(dialled < MEMBERS - 1, "{dialled} have a stream with the one that is attacked");
 }
 
 #[test]

@@ -21,6 +21,9 @@ pub const TEXT_BYTES: usize = 256;
 /// Versions that one `unblock` may name: what one target can have, times the members that may have said it.
 pub const COVERED: usize = 200;
 
+/// Sessions that one member tells of: a few administrators on a busy jump host.
+pub const SESSIONS: usize = 64;
+
 /// Targets that one order may block: with the longest certificate chain and IPv6 it still fits into [`ENTRY_BYTES`], and
 /// an import of 100,000 needs 391 signatures.
 pub const ORDER_TARGETS: usize = 256;

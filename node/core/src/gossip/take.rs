@@ -171,7 +171,7 @@ impl Gossip {
             let void = |target, why| Effect::Void { log: log.clone(), target, upto: told.version, why };
             let version = told.version;
             let effect = match entry {
-                Entry::Block(_) | Entry::Order(_) if lives => {
+                Entry::Block(_) | Entry::Order(_) | Entry::Sessions { .. } if lives => {
                     Effect::Apply { log: log.clone(), version, entry, remaining }
                 }
                 Entry::Block(block) if before => void(block.target, Voided::Superseded),

@@ -111,8 +111,13 @@ impl Brain {
                 agent.handle_fleet_block(now.wall, log, version, block, remaining);
             }
             Entry::Order(order) => self.apply_order(agent, now, &order, remaining),
+            Entry::Sessions { addresses, .. } if log.origin != self.me => {
+                // For ever is for as long as may be.
+                let remaining = remaining.unwrap_or(Duration::MAX);
+                self.sessions.hear(now.steady, log.origin, addresses, remaining);
+            }
             // The logs void what is withdrawn; what a later version says is kept and passed on.
-            Entry::Withdraw { .. } | Entry::Unknown { .. } => {}
+            Entry::Sessions { .. } | Entry::Withdraw { .. } | Entry::Unknown { .. } => {}
         }
     }
 

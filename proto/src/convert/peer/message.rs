@@ -1,6 +1,6 @@
 //! Messages on a stream between two members.
 
-use std::{collections::HashMap, net::IpAddr, sync::Arc, time::Duration};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use smartfw_core::{
     Time,
@@ -14,7 +14,7 @@ use crate::{
     ConvertError,
     convert::{
         Problem,
-        scalar::{Result, address, address_bytes, nanos, required, text},
+        scalar::{Result, nanos, required, text},
     },
     limits, wire,
 };
@@ -45,8 +45,6 @@ pub enum Told {
     Revocations(Vec<Vec<u8>>),
     /// For the fleet's sums, encoded.
     Contribution(Vec<u8>),
-    /// The remote ends of every authenticated session at the sender.
-    Sessions(Vec<IpAddr>),
 }
 
 impl From<Told> for wire::PeerMessage {
@@ -59,10 +57,6 @@ impl From<Told> for wire::PeerMessage {
             Told::Datagram(bytes) => Wire::Datagram(bytes),
             Told::Revocations(signed) => Wire::Revocations(wire::Revocations { signed }),
             Told::Contribution(bytes) => Wire::Contribution(bytes),
-            Told::Sessions(addresses) => {
-                let addresses = addresses.into_iter().take(limits::SESSIONS).map(address_bytes).collect();
-                Wire::Sessions(wire::PeerSessions { addresses })
-            }
         };
         Self { message: Some(message) }
     }
@@ -78,11 +72,6 @@ impl TryFrom<wire::PeerMessage> for Told {
             }
             Wire::Datagram(datagram) => Self::Datagram(bytes("datagram", limits::DATAGRAM, datagram)?),
             Wire::Contribution(sums) => Self::Contribution(bytes("contribution", limits::DATAGRAM, sums)?),
-            Wire::Sessions(wire::PeerSessions { addresses }) => {
-                within("sessions", limits::SESSIONS, addresses.len())?;
-                let each = |one: Vec<u8>| address("sessions.addresses", &one);
-                Self::Sessions(addresses.into_iter().map(each).collect::<Result<_>>()?)
-            }
             Wire::Revocations(wire::Revocations { signed }) => {
                 within("revocations", limits::REVOCATIONS, signed.len())?;
                 let each = |one| bytes("revocations.signed", limits::REVOCATION, one);
@@ -180,11 +169,7 @@ fn gossip(message: Wire) -> Result<Message<SignedRun>> {
         Wire::Enforced(wire::PeerEnforced { site, version: at }) => {
             Message::Enforced { site, version: version("enforced.version", at)? }
         }
-        Wire::Hello(_)
-        | Wire::Datagram(_)
-        | Wire::Revocations(_)
-        | Wire::Contribution(_)
-        | Wire::Sessions(_) => {
+        Wire::Hello(_) | Wire::Datagram(_) | Wire::Revocations(_) | Wire::Contribution(_) => {
             return Err(ConvertError::new("peer.message", Problem::OutOfRange));
         }
     })

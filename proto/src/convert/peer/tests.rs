@@ -8,7 +8,7 @@ use smartfw_core::{
     Class, Detector, Evidence, IpNet, Strength, Time,
     fleet::{
         CHAIN_BYTES, COVERED, ENTRY_BYTES, Entry, FleetBlock, NodeId, ORDER_TARGETS, OperatorOrder,
-        OrderKind, RUN_BYTES, RUN_ENTRIES, RunHeader, SignedOrder, SignedRun, TEXT_BYTES, Version,
+        OrderKind, RUN_BYTES, RUN_ENTRIES, RunHeader, SESSIONS, SignedOrder, SignedRun, TEXT_BYTES, Version,
     },
     gossip::{Carried, LOGS, Message, More, RUNS, Row, SPANS, Span, Summary, WANTS, Want},
 };
@@ -67,6 +67,10 @@ fn entries() -> Vec<Entry> {
         Entry::Withdraw { target: net(), lasts: None },
         signed_order(100, CHAIN_BYTES),
         Entry::Unknown { kind: u32::MAX, lasts: Some(Duration::ZERO), bytes: [1, 2, 3].into() },
+        Entry::Sessions {
+            addresses: (0..SESSIONS as u128).map(|n| std::net::Ipv6Addr::from(n << 64).into()).collect(),
+            lasts: Some(Duration::from_secs(1)),
+        },
     ]
 }
 
@@ -213,7 +217,6 @@ fn messages() -> Vec<Told> {
         Told::Hello(Hello { from: 1, to: 2, cluster: "prod".into(), epoch: 5 }),
         Told::Datagram(vec![1; limits::DATAGRAM]),
         Told::Contribution(vec![2; 100]),
-        Told::Sessions(vec!["192.0.2.1".parse().unwrap(), "2001:db8::1".parse().unwrap()]),
         Told::Revocations(vec![vec![3; limits::REVOCATION]; 3]),
     ];
     gossip.into_iter().map(Told::Gossip).chain(others).collect()
