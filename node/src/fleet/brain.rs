@@ -3,11 +3,12 @@
 
 mod begin;
 mod effects;
+mod named;
 mod seen;
 
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
-    net::{SocketAddr, UdpSocket},
+    net::SocketAddr,
     sync::{Arc, atomic::AtomicU64},
 };
 
@@ -26,6 +27,7 @@ use super::{
     codec::PeerCodec,
     keys::MemberKeys,
     links::Links,
+    network::Udp,
     rows::{self, Boot},
     sessions::Sessions,
     spread::Spread,
@@ -37,6 +39,8 @@ use crate::{
     health::{Health, Level, Matter},
     store::{Key, Value},
 };
+
+pub use named::Named;
 
 /// Words of members that wait for the kernel: as many logs as there are, in a few batches. The oldest go first: then
 /// their origin is told with the next one.
@@ -54,7 +58,7 @@ pub struct Brain {
     revocations: Arc<Revocations>,
     judge: Arc<Judge<PeerCodec>>,
     links: Arc<Links>,
-    udp: UdpSocket,
+    udp: Udp,
     address: SocketAddr,
     epoch: Arc<AtomicU64>,
     counters: Arc<Counters>,
@@ -94,7 +98,7 @@ impl Brain {
     pub fn handle(&mut self, agent: &mut Agent, now: Now, input: Input) {
         self.members.keys().clock(now.wall);
         match input {
-            Input::Connected(peer) => {
+            Input::Connected(peer, _permit) => {
                 let node = peer.member.id;
                 self.members.keys().admit(peer.member);
                 self.members.handle_contact(now.wall, node);
@@ -102,8 +106,10 @@ impl Brain {
             }
             Input::Disconnected(node) => self.gossip.handle_disconnected(now, node),
             Input::Message(from, message, _permit) => self.gossip.handle_message(now, from, *message),
-            Input::Datagram(from, bytes, _permit) => {
-                self.members.handle_datagram(now.wall, Path::Datagram(from), &bytes);
+            Input::Datagrams(all) => {
+                for one in all {
+                    self.members.handle_datagram(now.wall, Path::Datagram(one.from), &one.bytes);
+                }
             }
             Input::Passed(from, bytes, _permit) => {
                 self.members.handle_datagram(now.wall, Path::Stream(from), &bytes);

@@ -10,14 +10,14 @@ use std::{
 use smartfw_core::fleet::NodeId;
 use smartfw_identity::{Current, Identity, Judge, Revocations};
 use smartfw_proto::convert::Told;
-use tokio::sync::mpsc;
+use tokio::sync::{Semaphore, mpsc};
 
 use super::{
     FleetRefused, Opening,
     beside::{BesideOf, Opened},
     codec::PeerCodec,
     links::Links,
-    network::{Network, Parts, Sockets},
+    network::{Network, Parts, Sockets, Udp},
     place::{FOLDER, Reach, is_identity},
     stream::Shared,
 };
@@ -75,7 +75,8 @@ impl Control {
         is_identity(&self.folder())
     }
 
-    /// Reads the identity and binds its sockets; nothing is served before [`begin`](Self::begin).
+    /// Reads the identity and binds its sockets; nothing is served before [`begin`](Self::begin). Without a `reach`, as at
+    /// a start, the network waits for a port that is taken.
     ///
     /// # Errors
     /// When there is no identity, it cannot be used, or the sockets cannot be had.
@@ -89,22 +90,30 @@ impl Control {
         if let Some(reach) = reach {
             reach.save(&folder).map_err(|error| unusable(error.to_string()))?;
         }
+        let patient = reach.is_none();
         let reach = Reach::load(&folder).map_err(|error| unusable(error.to_string()))?;
         let listen = self.listen.unwrap_or_else(|| (Ipv4Addr::UNSPECIFIED, PORT).into());
-        let bound = Sockets::bind(listen).map_err(|error| {
-            FleetRefused::System(format!(
-                "cannot listen for members on {listen}: {error}; choose another address by --listen"
-            ))
-        })?;
-        let address = address(&reach, &bound).map_err(|error| unusable(error.to_string()))?;
-        self.put_together(identity, reach, bound, address)
+        let bound = match Sockets::bind(listen) {
+            Ok(bound) => Some(bound),
+            // At a start nobody is there to be told: the network waits for the port.
+            Err(_) if patient && listen.port() != 0 => None,
+            Err(error) => {
+                return Err(FleetRefused::System(format!(
+                    "cannot listen for members on {listen}: {error}; choose another address by --listen"
+                )));
+            }
+        };
+        let local = bound.as_ref().map_or(Ok(listen), |bound| bound.tcp.local_addr());
+        let address =
+            local.and_then(|local| address(&reach, local)).map_err(|error| unusable(error.to_string()))?;
+        self.put_together(identity, reach, (bound, listen), address)
     }
 
     fn put_together(
         &self,
         identity: Identity,
         reach: Reach,
-        sockets: Sockets,
+        (sockets, listen): (Option<Sockets>, SocketAddr),
         address: SocketAddr,
     ) -> Result<Opening, FleetRefused> {
         let (me, trust) = (identity.id(), identity.trust().clone());
@@ -113,7 +122,9 @@ impl Control {
         let judge = Arc::new(Judge::new(trust, revocations.clone(), PeerCodec));
         let (wanted, wants) = mpsc::channel(WANTED);
         let links = Arc::new(Links::new(me, self.inbox.clone(), self.counters.clone(), wanted));
-        let udp = sockets.udp.try_clone().map_err(|error| FleetRefused::System(error.to_string()))?;
+        let udp = Udp::default();
+        let by = sockets.as_ref().map_or(Ok(()), |sockets| udp.by(&sockets.udp));
+        by.map_err(|error| FleetRefused::System(error.to_string()))?;
         let current = Current::new(identity);
         let epoch = Arc::<AtomicU64>::default();
         let opened =
@@ -129,10 +140,11 @@ impl Control {
             counters: self.counters.clone(),
             health: self.health.clone(),
             epoch: epoch.clone(),
+            judging: Semaphore::new(1),
         });
         let (beside, seeds) = ((self.beside)(&opened), reach.seeds.clone());
-        *self.state() =
-            State::Opened(Box::new(Waiting(Parts { shared, sockets, wanted: wants, seeds, beside })));
+        let parts = Parts { shared, sockets, listen, udp: udp.clone(), wanted: wants, seeds, beside };
+        *self.state() = State::Opened(Box::new(Waiting(parts)));
         let (counters, health) = (self.counters.clone(), self.health.clone());
         Ok(Opening {
             cluster,
@@ -161,12 +173,14 @@ impl Control {
         Ok(())
     }
 
-    /// Ends the network; with `leave` the identity is put aside.
+    /// Ends the network; with `leave` the identity is put aside. This waits for its tasks.
     ///
     /// # Errors
     /// When it cannot be put aside.
     pub fn close(&self, leave: bool) -> Result<(), FleetRefused> {
-        drop(std::mem::take(&mut *self.state()));
+        // Waited for without the lock, which those who ask take, too.
+        let ended = std::mem::take(&mut *self.state());
+        drop(ended);
         if !leave {
             return Ok(());
         }
@@ -178,17 +192,21 @@ impl Control {
         })
     }
 
-    /// Adds revocations, and tells everybody.
+    /// Adds revocations, and tells everybody what was new. This waits for the disk.
     ///
     /// # Errors
     /// When there is no cluster, or a statement does not hold.
     pub fn revoke(&self, statements: &[Vec<u8>]) -> Result<Vec<NodeId>, FleetRefused> {
-        let state = self.state();
-        let State::Running(working) = &*state else { return Err(FleetRefused::NoCluster) };
-        let shared = &working.0.shared;
+        let shared = match &*self.state() {
+            State::Running(working) => working.0.shared.clone(),
+            _ => return Err(FleetRefused::NoCluster),
+        };
         let inserted = shared.revocations.insert(statements.iter().map(Vec::as_slice));
         let (new, refused) = inserted.map_err(|error| FleetRefused::Order(error.to_string()))?;
-        shared.links.tell_all(None, &Told::Revocations(statements.to_vec()));
+        if !new.is_empty() {
+            let signed = new.iter().map(|revocation| revocation.bytes().to_vec()).collect();
+            shared.links.tell_all(None, &Told::Revocations(signed));
+        }
         match refused {
             Some(why) if new.is_empty() => Err(FleetRefused::Order(why.to_string())),
             _ => Ok(new.into_iter().map(|revocation| revocation.node).collect()),
@@ -217,8 +235,7 @@ impl Control {
 }
 
 /// Where others reach us: what a person said; else what is listened on; else the address that leads to a seed, or out.
-fn address(reach: &Reach, sockets: &Sockets) -> io::Result<SocketAddr> {
-    let local = sockets.tcp.local_addr()?;
+fn address(reach: &Reach, local: SocketAddr) -> io::Result<SocketAddr> {
     if let Some(address) = reach.advertise {
         return Ok(address);
     }

@@ -165,7 +165,7 @@ impl Dialler {
         self.shared.greet(&outbox);
         let closed = outgoing.closed.clone();
         let (to, outbound) = mpsc::channel(HANDED);
-        tokio::spawn(speak(outgoing, to, |message| message));
+        tokio::spawn(speak(self.shared.clone(), outgoing, to, |message| message));
         let exchange = timeout(PATIENCE, client.exchange(ReceiverStream::new(outbound))).await;
         let inbound = match exchange {
             Ok(Ok(answer)) => answer.into_inner(),

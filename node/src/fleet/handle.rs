@@ -10,7 +10,11 @@ use smartfw_core::{
 use smartfw_identity::Role;
 use tokio::{sync::oneshot, time::timeout};
 
-use super::{brain::Brain, control::Control, place::Reach};
+use super::{
+    brain::{Brain, Named},
+    control::Control,
+    place::Reach,
+};
 use crate::inbox::{Inbox, Input};
 
 /// How long the driver may take to answer a question: it handles an import of 100,000 blocks in less.
@@ -149,6 +153,14 @@ impl FleetHandle {
         self.ask(|agent, brain, _| brain.map_or_else(Vec::new, |brain| brain.members_seen(agent))).await
     }
 
+    /// Every member's name and address, ourselves first; none without a cluster. Of the blocks nothing is read.
+    ///
+    /// # Errors
+    /// When the driver does not answer.
+    pub async fn named(&self) -> Result<Vec<Named>, FleetRefused> {
+        self.ask(|_, brain, _| brain.map_or_else(Vec::new, Brain::named)).await
+    }
+
     /// The fleet's blocks behind `after`, in order of target, at most so many.
     ///
     /// # Errors
@@ -192,7 +204,9 @@ impl FleetHandle {
     /// # Errors
     /// When there is no cluster, or a statement does not hold, or cannot be kept.
     pub async fn revoke(&self, statements: Vec<Vec<u8>>) -> Result<Vec<NodeId>, FleetRefused> {
-        self.control.revoke(&statements)
+        let control = self.control.clone();
+        let revoked = tokio::task::spawn_blocking(move || control.revoke(&statements));
+        revoked.await.map_err(|_| FleetRefused::Ending)?
     }
 
     /// Begins to take part with the identity in the state folder's `identity`, without a restart. `reach` is kept there.
@@ -208,7 +222,7 @@ impl FleetHandle {
         inbox.send(Input::Fleet(super::Input::Enter(Box::new(opening), reply)));
         let entered = waited(LONG, answer).await.and_then(|entered| entered);
         if let Err(refused) = entered {
-            self.control.close(false)?;
+            self.close(false).await?;
             return Err(refused);
         }
         let control = self.control.clone();
@@ -226,7 +240,12 @@ impl FleetHandle {
         waited(LONG, answer).await??;
         // The good-byes are on their way.
         tokio::time::sleep(Duration::from_millis(300)).await;
-        self.control.close(true)
+        self.close(true).await
+    }
+
+    async fn close(&self, leave: bool) -> Result<(), FleetRefused> {
+        let control = self.control.clone();
+        tokio::task::spawn_blocking(move || control.close(leave)).await.map_err(|_| FleetRefused::Ending)?
     }
 
     /// Where the state folder's identity is.

@@ -1,5 +1,7 @@
 //! Members with everything but kernel and disk, over the loopback interface.
 
+mod hostile;
+
 use std::{
     net::{IpAddr, SocketAddr},
     sync::{
@@ -55,14 +57,22 @@ impl Authority {
     }
 
     fn member(&self, name: &str) -> Identity {
+        self.admit(name, Role::Node)
+    }
+
+    fn operator(&self, name: &str) -> Identity {
+        self.admit(name, Role::Operator)
+    }
+
+    fn admit(&self, name: &str, role: Role) -> Identity {
         let (now, key) = (clock::now(), Arc::new(Key::generate().unwrap()));
         let trust = self.founded.identity.trust().clone();
         let expires = now.after(Duration::from_secs(600));
         let site = Label::default_site();
-        let invitation = Invitation { role: Role::Node, site, replace: None, expires };
+        let invitation = Invitation { role, site, replace: None, expires };
         let token = self.founded.signer.invite(invitation, now).unwrap();
         let wanted = request(&key).unwrap();
-        let joining = Joining { name: &label(name), request: &wanted, roles: &[Role::Node] };
+        let joining = Joining { name: &label(name), request: &wanted, roles: &[role] };
         let revocations = Revocations::in_memory(trust.clone());
         let known = Known { holder: &|_| None, revocations: &revocations, root: None };
         let Joined::Member(chain) = self.founded.signer.redeem(&token, &joining, known, now).unwrap() else {
@@ -86,6 +96,10 @@ struct Node {
 
 impl Node {
     fn start() -> Self {
+        Self::listening(SocketAddr::from(([127, 0, 0, 1], 0)))
+    }
+
+    fn listening(listen: SocketAddr) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let (vital, failures) = Vital::new();
         let (counters, health) = (Arc::<Counters>::default(), Arc::<Health>::default());
@@ -115,7 +129,7 @@ impl Node {
         obey(&inbox, queue, backlog);
         let control = Arc::new(Control {
             state_dir: folder.path().to_owned(),
-            listen: Some(SocketAddr::from(([127, 0, 0, 1], 0))),
+            listen: Some(listen),
             inbox: inbox.clone(),
             counters: counters.clone(),
             health,
@@ -135,12 +149,17 @@ impl Node {
     }
 
     fn enter(&self, identity: &Identity, seeds: Vec<SocketAddr>) -> Result<(), FleetRefused> {
+        self.equip(identity);
+        self.runtime.block_on(self.handle.enter(Reach { advertise: None, seeds }))
+    }
+
+    /// Puts an identity where a start finds it.
+    fn equip(&self, identity: &Identity) {
         let folder = self.folder.path().join(FOLDER);
         std::fs::create_dir_all(&folder).unwrap();
         std::fs::set_permissions(&folder, std::os::unix::fs::PermissionsExt::from_mode(0o700)).unwrap();
         identity.save(&folder, None).unwrap();
         Revocations::create(&folder.join("revocations"), identity.trust().clone()).unwrap();
-        self.runtime.block_on(self.handle.enter(Reach { advertise: None, seeds }))
     }
 
     fn address(&self) -> SocketAddr {

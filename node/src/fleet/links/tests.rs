@@ -131,3 +131,25 @@ fn nobody_has_a_stream_with_itself() {
     let case = case(1);
     assert_eq!((case.open(1, true).0, case.open(1, false).0), (None, None));
 }
+
+#[test]
+fn a_member_has_one_room_in_the_queue_whatever_streams_it_opens() {
+    let case = case(1);
+    let room = case.links.room(node(2));
+    let taken = room.clone().try_acquire_many_owned(permits(&datagram(UNREAD))).unwrap();
+    drop(room);
+    assert_eq!(case.links.room(node(2)).available_permits(), 0, "what waits outlives its stream");
+    assert_ne!(case.links.room(node(3)).available_permits(), 0);
+    drop(taken);
+    for n in 0..100 {
+        assert_ne!(case.links.room(node(n)).available_permits(), 0);
+    }
+    assert!(case.links.rooms.lock().unwrap().len() <= 2, "those of whom nothing waits are forgotten");
+}
+
+#[test]
+fn room_is_taken_by_weight_and_what_is_small_takes_its_part() {
+    assert_eq!(permits(&datagram(0)) as usize * UNIT, LEAST);
+    assert_eq!(permits(&datagram(UNREAD / 4)) as usize, UNREAD / 4 / UNIT);
+    assert_eq!(permits(&datagram(2 * UNREAD)) as usize, UNREAD / UNIT, "never more than there is");
+}

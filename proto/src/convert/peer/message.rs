@@ -30,6 +30,8 @@ pub struct Hello {
     pub cluster: String,
     /// Its epoch.
     pub epoch: u64,
+    /// What it knows of revocations: equal at two members when their sets are. `None`: it does not say.
+    pub revocations: Option<[u8; 32]>,
 }
 
 /// What comes over a stream between two members.
@@ -50,9 +52,13 @@ pub enum Told {
 impl From<Told> for wire::PeerMessage {
     fn from(told: Told) -> Self {
         let message = match told {
-            Told::Hello(Hello { from, to, cluster, epoch }) => {
-                Wire::Hello(wire::Hello { protocol_from: from, protocol_to: to, cluster, epoch })
-            }
+            Told::Hello(Hello { from, to, cluster, epoch, revocations }) => Wire::Hello(wire::Hello {
+                protocol_from: from,
+                protocol_to: to,
+                cluster,
+                epoch,
+                revocations: revocations.map(Vec::from).unwrap_or_default(),
+            }),
             Told::Gossip(message) => gossip_to_wire(message),
             Told::Datagram(bytes) => Wire::Datagram(bytes),
             Told::Revocations(signed) => Wire::Revocations(wire::Revocations { signed }),
@@ -67,8 +73,16 @@ impl TryFrom<wire::PeerMessage> for Told {
 
     fn try_from(wire::PeerMessage { message }: wire::PeerMessage) -> Result<Self> {
         Ok(match required("peer.message", message)? {
-            Wire::Hello(wire::Hello { protocol_from: from, protocol_to: to, cluster, epoch }) => {
-                Self::Hello(Hello { from, to, cluster: text("hello.cluster", limits::NAME, cluster)?, epoch })
+            Wire::Hello(wire::Hello {
+                protocol_from: from,
+                protocol_to: to,
+                cluster,
+                epoch,
+                revocations,
+            }) => {
+                let cluster = text("hello.cluster", limits::NAME, cluster)?;
+                // A digest of a kind that is not known here is none: then everything is told.
+                Self::Hello(Hello { from, to, cluster, epoch, revocations: revocations.try_into().ok() })
             }
             Wire::Datagram(datagram) => Self::Datagram(bytes("datagram", limits::DATAGRAM, datagram)?),
             Wire::Contribution(sums) => Self::Contribution(bytes("contribution", limits::DATAGRAM, sums)?),

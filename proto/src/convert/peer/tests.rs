@@ -214,7 +214,7 @@ fn messages() -> Vec<Told> {
         Message::Enforced { site: true, version: VERSION },
     ];
     let others = [
-        Told::Hello(Hello { from: 1, to: 2, cluster: "prod".into(), epoch: 5 }),
+        Told::Hello(Hello { from: 1, to: 2, cluster: "prod".into(), epoch: 5, revocations: Some([7; 32]) }),
         Told::Datagram(vec![1; limits::DATAGRAM]),
         Told::Contribution(vec![2; 100]),
         Told::Revocations(vec![vec![3; limits::REVOCATION]; 3]),
@@ -254,7 +254,7 @@ fn messages_beyond_their_limits_are_refused() {
         Message::Runs { runs: vec![carried(RUN_BYTES + 1, 1)], answers: None },
     ];
     let others = [
-        Told::Hello(Hello { from: 1, to: 2, cluster: "x".repeat(256), epoch: 5 }),
+        Told::Hello(Hello { from: 1, to: 2, cluster: "x".repeat(256), epoch: 5, revocations: None }),
         Told::Datagram(vec![1; limits::DATAGRAM + 1]),
         Told::Contribution(vec![1; limits::DATAGRAM + 1]),
         Told::Revocations(vec![Vec::new(); limits::REVOCATIONS + 1]),
