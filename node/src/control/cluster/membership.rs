@@ -21,7 +21,10 @@ use tonic::Status;
 use super::refusal;
 use crate::{
     clock,
-    fleet::{FleetHandle, FleetRefused, FleetStatus, Reach, is_identity, joining::Vault},
+    fleet::{
+        FleetHandle, FleetRefused, FleetStatus, Reach, is_identity,
+        joining::{ROOT_LASTS, Vault},
+    },
 };
 
 /// The set of who was expelled, within the identity's folder.
@@ -88,7 +91,9 @@ pub(super) async fn invite(fleet: &FleetHandle, vault: &Vault, invite: Invite) -
         let now = clock::now();
         let identity = Identity::load(&folder, None).map_err(|why| failed(&why))?;
         let role: Role = invite.role.parse().map_err(wrong)?;
-        let expires = now.after(invite.lasts);
+        // The root stays as long as its token, and not for long.
+        let lasts = if invite.root.is_some() { invite.lasts.min(ROOT_LASTS) } else { invite.lasts };
+        let expires = now.after(lasts);
         let root = invite.root.map(|(text, passphrase)| root(&text, passphrase, &identity)).transpose()?;
         if role == Role::Signer && root.is_none() && vault.get(now).is_none() {
             return Err(wrong(
@@ -104,7 +109,7 @@ pub(super) async fn invite(fleet: &FleetHandle, vault: &Vault, invite: Invite) -
         let signer = Signer::load(&folder, &identity, now).map_err(|why| failed(&why))?;
         let token = signer.invite(invitation, now).map_err(wrong)?;
         if let Some(root) = root {
-            vault.put(root, expires);
+            vault.put(root, now, lasts);
         }
         tracing::info!(%role, "audit: a token was given out");
         Ok(Invited { token: token.to_string(), expires: token.expires(), address })
