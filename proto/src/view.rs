@@ -13,7 +13,7 @@ use smartfw_core::{
 };
 
 pub use cluster::{
-    ClusterNode, Covers, Entered, Entering, FleetBlockRow, Founded, Founding, Given, Invite, Invited,
+    ClusterNode, Covers, Entered, Entering, FleetBlockFilter, FleetBlockRow, Founded, Founding, Given, Invite, Invited,
     OperatorKey, StandingOrder,
 };
 
