@@ -10,7 +10,7 @@ use std::{
 
 use smartfw_identity::{
     Current, Revocations, Roles,
-    tls::{Accepted, Listening, Net, Refusal},
+    tls::{Accepted, Listening, Net, Refusal, Why},
 };
 use smartfw_proto::{limits, wire::peer_server::PeerServer};
 use tokio::{
@@ -41,7 +41,7 @@ const AGAIN: Duration = Duration::from_secs(2);
 const ENDING: Duration = Duration::from_secs(2);
 /// How often idle streams are closed.
 const TIDY: Duration = Duration::from_secs(10);
-/// Lines about refused connections in a minute: anybody can connect. The rest is counted.
+/// Lines about refused connections in a minute, of each kind: anybody can connect. The rest is counted.
 const LINES: u32 = 20;
 /// Calls at once on one member's connection: its stream, a renewal, and room.
 const CALLS: u32 = 8;
@@ -206,14 +206,16 @@ fn accept(shared: &Arc<Shared>, net: &Arc<Net>, tcp: TcpListener, beside: &Arc<d
 /// Says who was refused, and why: rustls and tonic alone would only say that a connection was cancelled.
 async fn tell_refusals(shared: Arc<Shared>, mut refusals: mpsc::Receiver<Refusal>) {
     let mut minute = tokio::time::Instant::now();
-    let mut lines = 0;
+    // Who shows a certificate is not lost among those who show none.
+    let (mut known, mut strangers) = (0, 0);
     while let Some(refusal) = refusals.recv().await {
         shared.counters.fleet.refused.add(1);
         if minute.elapsed() > Duration::from_secs(60) {
-            (minute, lines) = (tokio::time::Instant::now(), 0);
+            (minute, known, strangers) = (tokio::time::Instant::now(), 0, 0);
         }
-        lines += 1;
-        if lines <= LINES {
+        let lines = if matches!(refusal.why, Why::Refused(_)) { &mut known } else { &mut strangers };
+        *lines += 1;
+        if *lines <= LINES {
             tracing::warn!("{refusal}");
         }
     }
