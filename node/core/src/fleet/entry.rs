@@ -135,8 +135,8 @@ pub struct SignedOrder {
     pub signature: [u8; 64],
     /// The operator's certificate chain as it travels; at most [`CHAIN_BYTES`](super::CHAIN_BYTES).
     pub certificate: Arc<[u8]>,
-    /// How long the carrier's log has to remember it; `None` for ever. What the order itself says of its end is signed
-    /// by the operator, and is what holds.
+    /// How long the carrier's log remembers it; `None` for ever. The carrier's word alone: how long the order holds is
+    /// what the operator signed.
     pub lasts: Option<Duration>,
 }
 

@@ -9,6 +9,7 @@ use super::{
     Gossip, Kept, Message, Now,
     clock::{age, left, point},
 };
+use crate::Time;
 use crate::fleet::{LogId, NodeId, SignedRun, Unverified, VerifiedRun, Verifier, Version};
 
 /// What was counted since the start.
@@ -141,6 +142,12 @@ impl Gossip {
     /// The version that the next entry for the cluster gets.
     pub fn next_version(&self) -> Version {
         self.own.next(super::Audience::Cluster)
+    }
+
+    /// How long ago something was signed, by the cluster's time rather than by this member's clock, where its carrier says
+    /// that it is `carried` old: what is true of runs is true of what they carry.
+    pub fn age_of(&self, now: Now, issued: Time, carried: Duration) -> Duration {
+        age(self.clocks.born(now, issued, carried), now)
     }
 
     /// Members alive, without this one.

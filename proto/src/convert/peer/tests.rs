@@ -152,14 +152,22 @@ fn orders() -> Vec<OrderKind> {
         OrderKind::Trust { node: ID, believed: false },
         OrderKind::Revoke { node: ID },
         OrderKind::Canary { target: net(), watched: true },
+        OrderKind::Panic { duration: Duration::from_secs(900) },
+        OrderKind::Resume,
     ]
 }
 
 #[test]
 fn every_order_survives_the_wire_and_fits_into_an_entry() {
     for kind in orders() {
-        let order =
-            OperatorOrder { id: u128::MAX, operator: "anna".into(), issued: Time::from_secs(9), kind };
+        let order = OperatorOrder {
+            id: u128::MAX,
+            operator: "anna".into(),
+            issued: Time::from_secs(9),
+            lasts: Some(Duration::from_secs(7)),
+            site: Some("berlin".into()),
+            kind,
+        };
         let bytes = encode_order(&order).unwrap();
         assert_eq!(decode_order(&bytes), Ok(order));
         assert!(signed_order(bytes.len(), 1500).weight() <= ENTRY_BYTES, "{} bytes", bytes.len());
@@ -168,7 +176,10 @@ fn every_order_survives_the_wire_and_fits_into_an_entry() {
 
 #[test]
 fn an_order_beyond_its_limits_is_refused() {
-    let order = |kind| OperatorOrder { id: 1, operator: "anna".into(), issued: Time::ZERO, kind };
+    let order = |kind| {
+        let (operator, issued) = ("anna".into(), Time::ZERO);
+        OperatorOrder { id: 1, operator, issued, lasts: None, site: None, kind }
+    };
     let covers = |count, orders| OrderKind::Unblock {
         target: net(),
         covers: vec![(ID, VERSION); count],
@@ -211,7 +222,7 @@ fn messages() -> Vec<Told> {
         },
         Message::Runs { runs: vec![carried(RUN_BYTES, 1)], answers: None },
         Message::Proof(Box::new((carried(RUN_BYTES, 1).run, carried(RUN_BYTES, 2).run))),
-        Message::Enforced { site: true, version: VERSION },
+        Message::Enforced { origin: NodeId([4; 32]), site: true, span },
     ];
     let others = [
         Told::Hello(Hello { from: 1, to: 2, cluster: "prod".into(), epoch: 5, revocations: Some([7; 32]) }),
