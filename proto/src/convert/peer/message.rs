@@ -1,6 +1,10 @@
 //! Messages on a stream between two members.
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+    time::Duration,
+};
 
 use smartfw_core::{
     Time,
@@ -163,14 +167,21 @@ fn gossip(message: Wire) -> Result<Message<SignedRun>> {
         Wire::Vectors(wire::PeerVectors { rows, answer }) => {
             within("vectors.rows", WANTS, rows.len())?;
             within("vectors.spans", limits::PEER_SPANS, rows.iter().map(|row| row.spans.len()).sum())?;
-            Message::Vectors { rows: rows.into_iter().map(Row::try_from).collect::<Result<_>>()?, answer }
+            let rows: Vec<Row> = rows.into_iter().map(Row::try_from).collect::<Result<_>>()?;
+            let tags: HashSet<u64> = rows.iter().map(|row| row.tag).collect();
+            if tags.len() < rows.len() {
+                return Err(ConvertError::new("vectors.rows", Problem::OutOfRange));
+            }
+            Message::Vectors { rows, answer }
         }
         Wire::Pull(wire::PeerPull { wants }) => {
             within("pull.wants", WANTS, wants.len())?;
             let want = |wire::PeerWant { tag, span }| {
                 Ok(Want { tag, span: required("pull.span", span)?.try_into()? })
             };
-            Message::Pull(wants.into_iter().map(want).collect::<Result<_>>()?)
+            let wants: Vec<Want> = wants.into_iter().map(want).collect::<Result<_>>()?;
+            in_order("pull.wants", wants.iter().map(|want| (want.tag, want.span)))?;
+            Message::Pull(wants)
         }
         Wire::Runs(message) => runs(message)?,
         Wire::Proof(wire::PeerProof { one, other, certificate_one, certificate_other }) => {
@@ -225,7 +236,8 @@ impl TryFrom<wire::PeerRow> for Row {
     fn try_from(row: wire::PeerRow) -> Result<Self> {
         let wire::PeerRow { tag, digest, floor, quarantined, spans } = row;
         within("row.spans", SPANS, spans.len())?;
-        let spans = spans.into_iter().map(Span::try_from).collect::<Result<_>>()?;
+        let spans: Vec<Span> = spans.into_iter().map(Span::try_from).collect::<Result<_>>()?;
+        in_order("row.spans", spans.iter().map(|span| (0, *span)))?;
         Ok(Self { tag, digest, floor: version("row.floor", floor)?, quarantined, spans })
     }
 }
@@ -246,6 +258,15 @@ impl TryFrom<wire::PeerSpan> for Span {
             Ok(Self { epoch, from, to })
         }
     }
+}
+
+/// Ranges of logs, each behind the one before: looking them up costs no more than walking through the logs once.
+fn in_order(field: &'static str, ranges: impl Iterator<Item = (u64, Span)> + Clone) -> Result<()> {
+    let before = |((tag, one), (next, other)): ((u64, Span), (u64, Span))| {
+        (tag, one.epoch, one.to) < (next, other.epoch, other.from)
+    };
+    let ordered = ranges.clone().zip(ranges.skip(1)).all(before);
+    if ordered { Ok(()) } else { Err(ConvertError::new(field, Problem::OutOfRange)) }
 }
 
 fn within(field: &'static str, limit: usize, length: usize) -> Result<()> {

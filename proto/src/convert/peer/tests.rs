@@ -209,13 +209,14 @@ fn carried(bytes: usize, certificate: u8) -> Carried<SignedRun> {
 }
 
 fn messages() -> Vec<Told> {
-    let span = Span { epoch: 1, from: 2, to: u64::MAX };
-    let row = Row { tag: 1, digest: 2, floor: VERSION, quarantined: true, spans: vec![span; SPANS] };
+    let span = |epoch| Span { epoch, from: 2, to: u64::MAX };
+    let spans = || (0..SPANS as u64).map(span).collect();
+    let row = |tag| Row { tag, digest: 2, floor: VERSION, quarantined: true, spans: spans() };
     let gossip = [
         Message::Digest { all: u64::MAX, wall: Time::from_nanos(5) },
         Message::Summary(vec![Summary { tag: 1, digest: 2 }; LOGS]),
-        Message::Vectors { rows: vec![row; 100], answer: true },
-        Message::Pull(vec![Want { tag: 3, span }; WANTS]),
+        Message::Vectors { rows: (0..100).map(row).collect(), answer: true },
+        Message::Pull((0..WANTS as u64).map(|epoch| Want { tag: 3, span: span(epoch) }).collect()),
         Message::Runs {
             runs: (0..RUNS).map(|n| carried(10, (n % 3) as u8)).collect(),
             answers: Some(More(false)),
@@ -252,14 +253,25 @@ fn a_chain_travels_once_however_many_runs_it_stands_behind() {
 
 #[test]
 fn messages_beyond_their_limits_are_refused() {
-    let span = Span { epoch: 1, from: 2, to: 3 };
-    let row = |spans| Row { tag: 1, digest: 2, floor: VERSION, quarantined: false, spans: vec![span; spans] };
+    let at = |from| Span { epoch: 1, from, to: from + 1 };
+    let span = at(2);
+    let of =
+        |spans: &[Span]| Row { tag: 1, digest: 2, floor: VERSION, quarantined: false, spans: spans.into() };
+    let row = |spans| of(&(0..spans as u64).map(|n| at(2 * n)).collect::<Vec<_>>());
+    let rows = |tags: std::ops::Range<u64>, spans| tags.map(|tag| Row { tag, ..row(spans) }).collect();
+    let want = |tag, from| Want { tag, span: at(from) };
     let beyond = [
         Message::Summary(vec![Summary { tag: 1, digest: 2 }; LOGS + 1]),
-        Message::Vectors { rows: vec![row(0); WANTS + 1], answer: true },
+        Message::Vectors { rows: rows(0..WANTS as u64 + 1, 0), answer: true },
         Message::Vectors { rows: vec![row(SPANS + 1)], answer: true },
-        Message::Vectors { rows: vec![row(SPANS); limits::PEER_SPANS / SPANS + 1], answer: true },
-        Message::Pull(vec![Want { tag: 3, span }; WANTS + 1]),
+        Message::Vectors { rows: rows(0..(limits::PEER_SPANS / SPANS + 1) as u64, SPANS), answer: true },
+        Message::Vectors { rows: vec![row(0); 2], answer: true },
+        Message::Vectors { rows: vec![of(&[at(2), at(3)])], answer: true },
+        Message::Vectors { rows: vec![of(&[at(4), at(2)])], answer: true },
+        Message::Pull((0..=WANTS as u64).map(|tag| want(tag, 1)).collect()),
+        Message::Pull(vec![want(3, 1); 2]),
+        Message::Pull(vec![want(3, 1), want(3, 2)]),
+        Message::Pull(vec![want(3, 1), want(2, 5)]),
         Message::Pull(vec![Want { tag: 3, span: Span { from: 4, ..span } }]),
         Message::Runs { runs: vec![carried(1, 1); RUNS + 1], answers: None },
         Message::Runs { runs: vec![carried(RUN_BYTES + 1, 1)], answers: None },
