@@ -12,8 +12,8 @@ use std::{
 
 use smartfw_core::{Time, members::MemberState};
 use smartfw_identity::{
-    Admitted, FoundError, Founding as Found, Identity, Invitation, JoinError, Label, Passphrase, Revocations,
-    Role, Root, Signer, Token, Wish, join, tls::DialError,
+    Admitted, FoundError, Founding as Found, Identity, Invitation, Label, Passphrase, Revocations, Role,
+    Root, Signer, Token, Wish, join, reach,
 };
 use smartfw_proto::view::{Entered, Entering, Founded, Founding, Invite, Invited, OperatorKey};
 use tonic::Status;
@@ -44,7 +44,6 @@ pub(super) async fn found(fleet: &FleetHandle, node: &str, founding: Founding) -
         let _ = fs::remove_dir_all(fleet.folder());
         return Err(refusal(&why));
     }
-    tracing::info!(cluster = %made.cluster, id = %made.node, "audit: a cluster was founded");
     Ok(made)
 }
 
@@ -111,7 +110,6 @@ pub(super) async fn invite(fleet: &FleetHandle, vault: &Vault, invite: Invite) -
         if let Some(root) = root {
             vault.put(root, now, lasts);
         }
-        tracing::info!(%role, "audit: a token was given out");
         Ok(Invited { token: token.to_string(), expires: token.expires(), address })
     })
     .await
@@ -152,7 +150,6 @@ pub(super) async fn enter(fleet: &FleetHandle, node: &str, entering: Entering) -
         ))
     })?;
     let known = fleet.members().await.map_or(1, |members| members.len());
-    tracing::info!(cluster = %member.name.cluster, id = %member.id, "audit: this node joined a cluster");
     Ok(Entered {
         cluster: member.name.cluster.to_string(),
         site: member.name.site.to_string(),
@@ -170,18 +167,10 @@ async fn ask(
     name: &Label,
     folder: &Path,
 ) -> Result<(Admitted, SocketAddr), Status> {
-    let mut last = wrong("the address leads nowhere");
-    for address in addresses {
-        let wish = Wish { name, roles: &[Role::Node, Role::Signer], folder };
-        match join(*address, token, wish, clock::now()).await {
-            Ok(admitted) => return Ok((admitted, *address)),
-            Err(why @ JoinError::Dial(DialError::Connect { .. } | DialError::Slow { .. })) => {
-                last = wrong(why)
-            }
-            Err(why) => return Err(wrong(why)),
-        }
-    }
-    Err(last)
+    let (address, _) = reach(addresses, token).await.map_err(wrong)?;
+    let wish = Wish { name, roles: &[Role::Node, Role::Signer], folder };
+    let admitted = join(address, token, wish, clock::now()).await.map_err(wrong)?;
+    Ok((admitted, address))
 }
 
 /// How far the signer's clock is ahead, nanoseconds: beside the middle of our question.
@@ -205,7 +194,6 @@ pub(super) async fn leave(fleet: &FleetHandle, force: bool) -> Result<String, St
         ));
     }
     fleet.leave().await.map_err(|why| refusal(&why))?;
-    tracing::info!(cluster = %status.cluster, "audit: this node left its cluster");
     Ok(status.cluster)
 }
 
