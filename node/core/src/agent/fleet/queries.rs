@@ -122,14 +122,6 @@ impl Agent {
             || self.blocks.of(target).iter().any(|held| held.version().is_some() || order(held))
     }
 
-    /// Whether an `unblock` of exactly `target` has anything of the fleet's to name: else only people on this node
-    /// block it.
-    pub fn fleet_speaks_of(&self, target: &IpNet) -> bool {
-        let order = |held: &Held| matches!(held.words.speaker(), Some(Speaker::Order(_)));
-        self.fleet.me.is_some() && self.fleet.own.contains_key(target)
-            || self.blocks.of(target).iter().any(|held| held.version().is_some() || order(held))
-    }
-
     /// On whose word an entry stands, as people know them.
     pub(in super::super) fn origin_of(&self, held: &Held) -> String {
         match held.words.speaker() {
