@@ -11,6 +11,7 @@
 //! Digest differs ─▶ Summary ─▶ Vectors ─▶ Pull ─▶ Runs
 //! ```
 
+mod chains;
 mod clock;
 mod compact;
 mod hash;
@@ -37,7 +38,7 @@ use core::time::Duration;
 
 use crate::{
     Time,
-    fleet::{Entry, NodeId, Signer, VerifiedRun},
+    fleet::{Entry, LogId, NodeId, Signer, VerifiedRun},
 };
 
 pub use clock::{Now, TOLERANCE};
@@ -71,6 +72,8 @@ pub enum Restored {
     Reserved(Reserved),
     /// A run, recalled, and how old it is by now.
     Run(Box<VerifiedRun>, Duration),
+    /// What of a log is over and gone.
+    Over(LogId, Vec<Span>),
     /// Two runs that prove their origin a liar.
     Proof(Box<(VerifiedRun, VerifiedRun)>),
 }
@@ -127,6 +130,7 @@ impl Gossip {
         match restored {
             Restored::Reserved(reserved) => self.own.restore(reserved),
             Restored::Run(run, age) => self.take_stored(now, *run, age),
+            Restored::Over(log, spans) => self.restore_dead(&log, &spans),
             Restored::Proof(runs) => self.take_proof(now, None, *runs),
         }
     }
@@ -226,6 +230,8 @@ impl Gossip {
             self.clocks.expire(now);
             self.beat(now);
             self.compact(now);
+            self.write_dead();
+            self.leave();
         }
         self.pump(now);
     }

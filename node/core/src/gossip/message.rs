@@ -104,7 +104,7 @@ pub struct Row {
 }
 
 /// Entries `from..=to` of an epoch.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Span {
     /// The epoch.
     pub epoch: u64,
@@ -232,6 +232,13 @@ pub enum Kept {
         /// The version of the first entry.
         version: Version,
     },
+    /// What of a log is over and gone; its key is the log. Who brings it back is not heard.
+    Over {
+        /// The log.
+        log: LogId,
+        /// What is over.
+        spans: Vec<Span>,
+    },
     /// A log was found lying; its key is the log. Its runs are gone.
     Proof {
         /// The log.
@@ -270,6 +277,11 @@ pub enum Report {
     OverQuota(LogId),
     /// All logs together hold more than is kept, or there are too many: what comes more is taken when there is room.
     Full,
+    /// Orders whose carrier was expelled or found lying are too many to be said again: some are lost to who joins later.
+    OrdersLost {
+        /// How many are said again at most.
+        limit: usize,
+    },
     /// A member sent what makes no sense.
     Nonsense {
         /// Who.

@@ -38,6 +38,9 @@ const RESERVE: u64 = 1000;
 /// what is said is signed together.
 pub(super) const WRITING: usize = 8;
 
+/// Epochs of which a life takes one where the clock stands below that of the store.
+const LIVES: usize = 1 << 20;
+
 /// Two members with one key raise their epochs against each other, but not faster than this.
 const RAISE: Duration = Duration::from_secs(10);
 
@@ -251,21 +254,17 @@ impl Gossip {
         hash::tag(&self.own_log(audience))
     }
 
-    /// Goes on with the epoch of the store, or begins a new one.
+    /// Begins a new epoch, above that of the store: whoever goes on from the copy of a disk uses no version that was used
+    /// after the copy was made.
     pub(super) fn start_epoch(&mut self, now: Now) {
-        let reserved = self.own.reserved;
-        if reserved.epoch == 0 {
-            self.new_epoch(now);
-        } else {
-            self.own.epoch = reserved.epoch;
-            for (audience, used) in [(Audience::Cluster, reserved.cluster), (Audience::Site, reserved.site)] {
-                if let Some(line) = self.own.lines.get_mut(&audience) {
-                    line.next = used.saturating_add(1);
-                }
-            }
+        let stored = self.own.reserved.epoch;
+        self.own.heard = self.own.heard.max(stored);
+        if stored > 0 && stored >= now.wall.as_nanos() / 1_000_000 {
+            // No clock tells two lives from the same copy apart: chance does.
+            self.own.heard = self.own.heard.saturating_add(self.chance.below(LIVES) as u64);
         }
+        self.new_epoch(now);
         self.own.compact_at = now.steady.after(super::compact::FIRST);
-        self.reserve();
     }
 
     fn new_epoch(&mut self, now: Now) {

@@ -8,9 +8,9 @@ use super::{
     clock::{age, end, left, point},
     hash,
     held::Held,
-    log::{Fit, Told},
+    log::{Fit, Log, Outcome},
     logs::NoRoom,
-    message::{Carried, Effect, Kept, More, Report, Voided},
+    message::{Carried, Effect, Kept, More, Report, Span, Voided},
     outbox::Then,
     own::{LAST_EPOCH, LAST_SEQUENCE},
 };
@@ -36,6 +36,12 @@ impl Gossip {
         if self.nonsense(&run).is_none() {
             let born = self.clocks.born(now, run.header().issued, age);
             self.take(now, run, born, Source::Store);
+        }
+    }
+
+    pub(super) fn restore_dead(&mut self, log: &LogId, spans: &[Span]) {
+        if let Some(log) = self.logs.open(log, |_| true) {
+            log.restore_dead(spans);
         }
     }
 
@@ -73,6 +79,7 @@ impl Gossip {
             self.hear_own_unless_held(now, audience, &log, first, last);
         }
         if self.logs.revoked(&log.origin) {
+            self.inherit(now, &log, run, born, source == Source::Store);
             return false;
         }
         let (me, peers) = (self.me, &self.peers);
@@ -82,6 +89,7 @@ impl Gossip {
             return false;
         };
         if known.quarantine.is_some() {
+            self.inherit(now, &log, run, born, source == Source::Store);
             return false;
         }
         match known.fit(first, last, run.signed()) {
@@ -126,20 +134,24 @@ impl Gossip {
     fn keep(&mut self, now: Now, log: &LogId, run: VerifiedRun, born: i64, source: Source) -> bool {
         let tag = hash::tag(log);
         let key = run.header().version(0);
-        let held = Held::new(tag, run, born, now, log.origin == self.me);
+        let (held, entries) = Held::new(tag, run, born, now, log.origin == self.me);
+        let stale = held.until() <= point(now.steady)
+            && self.logs.get(tag).is_some_and(|log| held.floor <= log.floor());
         if source != Source::Own
-            && let Err(why) = self.logs.room(tag, held.0.bytes())
+            && let Err(why) = self.room(tag, &held, stale)
         {
+            if stale {
+                return false;
+            }
             self.counters.refused += 1;
             let report = if why == NoRoom::Log { Report::OverQuota(log.clone()) } else { Report::Full };
             self.outbox.report(now.steady, tag, report);
             return false;
         }
         let Some(kept) = self.logs.get_mut(tag) else { return false };
-        let (held, entries) = held;
         let signed = held.signed.clone();
         let head = kept.head();
-        let (told, rises) = kept.take(key, held);
+        let (told, rises) = kept.take(key, held, stale);
         self.logs.taken(tag, key);
         if let Some(head) = head.filter(|_| rises) {
             self.logs.ask_again(tag, head);
@@ -162,8 +174,30 @@ impl Gossip {
         true
     }
 
+    /// Room for a run. What was over when it came makes room for what is not: else who brings back what somebody said
+    /// long ago would silence him.
+    fn room(&mut self, tag: u64, held: &Held, stale: bool) -> Result<(), NoRoom> {
+        let bytes = held.bytes() + held.signed.certificate.len();
+        loop {
+            let room = self.logs.room(tag, bytes);
+            let spare = self.logs.get(tag).and_then(Log::stale).filter(|_| room.is_err() && !stale);
+            let Some(key) = spare else { return room };
+            if let Some(held) = self.logs.forget(tag, key) {
+                self.orphans.dropped(&held);
+            }
+            self.gone(tag, key);
+        }
+    }
+
+    /// Writes what is over and gone, where that has changed: at most once a second.
+    pub(super) fn write_dead(&mut self) {
+        for kept in self.logs.buried() {
+            self.outbox.persist(kept, Then::Nothing);
+        }
+    }
+
     /// Says what the entries of a run mean, each where it is the last word.
-    fn apply(&mut self, now: Now, log: &LogId, born: i64, entries: Vec<Entry>, told: &[Told]) {
+    fn apply(&mut self, now: Now, log: &LogId, born: i64, entries: Vec<Entry>, told: &[Outcome]) {
         for (entry, told) in entries.into_iter().zip(told).filter(|(_, told)| told.last) {
             let remaining = left(end(born, entry.lasts()), now);
             let lives = remaining != Some(Duration::ZERO);
@@ -213,7 +247,7 @@ impl Gossip {
         }
     }
 
-    fn gone(&mut self, tag: u64, version: Version) {
+    pub(super) fn gone(&mut self, tag: u64, version: Version) {
         if let Some(log) = self.logs.get(tag).map(|log| log.id.clone()) {
             self.outbox.persist(Kept::Gone { log, version }, Then::Nothing);
         }

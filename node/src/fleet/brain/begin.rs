@@ -134,6 +134,7 @@ impl Brain {
                     tracing::warn!(origin = %log.origin, "a stored proof makes no sense any more");
                 }
             }
+            Row::Over(log, spans) => self.gossip.restore(now, Restored::Over(log, spans)),
             Row::Peer(remembered) => self.members.restore(now.wall, &remembered),
             Row::Life(_) => {}
         }

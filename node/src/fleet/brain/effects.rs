@@ -287,6 +287,11 @@ impl Brain {
                 "the fleet says more than is kept: what comes more waits".to_owned(),
                 "smartfw-cli cluster nodes; revoke who floods",
             ),
+            Report::OrdersLost { limit } => (
+                Level::Warn,
+                format!("more than {limit} orders lost their carrier: who joins later never hears of some"),
+                "give the orders again that shall hold",
+            ),
             Report::CannotSign(why) => (
                 Level::Error,
                 format!("what this node blocks cannot be told to the fleet: {why}"),

@@ -218,7 +218,7 @@ fn what_is_missing_is_what_is_neither_held_nor_over() {
     for first in [8, 20] {
         let run = seal(header(9, 5, first), [block(1, None), block(2, None)].into());
         let (held, _) = held::Held::new(log.tag, run, 0, at(0), false);
-        log.take(Version { epoch: 5, sequence: first }, held);
+        log.take(Version { epoch: 5, sequence: first }, held, false);
     }
     let missing = |from, to| {
         log.missing(Span { epoch: 5, from, to }).iter().map(|span| (span.from, span.to)).collect::<Vec<_>>()
