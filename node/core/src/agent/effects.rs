@@ -163,6 +163,10 @@ impl Outbox {
         self.says.pop_front()
     }
 
+    pub(super) fn forget_says(&mut self) {
+        self.says.clear();
+    }
+
     pub(super) const fn last(&self) -> Sequence {
         self.last
     }

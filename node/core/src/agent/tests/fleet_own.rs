@@ -149,3 +149,35 @@ fn the_sites_log_brings_own_blocks_back_too() {
         (Some(Strength::Hard), None::<Withheld>)
     );
 }
+
+#[test]
+fn what_the_logs_have_no_room_for_is_said_again_as_it_is_then() {
+    let mut node = Node::in_fleet();
+    node.proven("192.0.2.1");
+    node.proven("192.0.2.2");
+    node.hears(ME, 1, "192.0.2.1");
+    node.unblock("192.0.2.1").unwrap();
+    let said = said(&mut node);
+    assert_eq!(said.len(), 3);
+    said.iter().for_each(|(_, entry)| node.agent.handle_unsaid(node.now(), entry));
+    node.pass(9);
+    assert_eq!(node.says, []);
+    node.pass(1);
+    let [(_, Entry::Withdraw { .. }), (_, Entry::Block(block))] = &node.says[..] else { panic!("said") };
+    assert_eq!(block.target, net("192.0.2.2"));
+}
+
+#[test]
+fn what_has_no_room_is_remembered_within_bounds_and_the_rest_is_found_again() {
+    let mut node = Node::in_fleet();
+    node.proven("192.0.2.1");
+    let (_, block) = said(&mut node).remove(0);
+    let Entry::Block(block) = block else { panic!("said") };
+    for n in 0..100_010_u32 {
+        let target = net(&alloc::format!("{}", core::net::Ipv4Addr::from(0x1400_0000 + n)));
+        node.agent.handle_unsaid(node.now(), &Entry::Block(FleetBlock { target, ..block.clone() }));
+    }
+    assert_eq!(node.agent.fleet.unsaid(), 100_000);
+    node.pass(10);
+    assert!(node.says.iter().any(|(_, entry)| entry.target() == Some(net("192.0.2.1"))));
+}
