@@ -49,7 +49,7 @@ use crate::{
 pub use brain::{Brain, Named};
 pub use codec::PeerCodec;
 pub use control::{Control, State};
-pub use handle::{FleetBlockView, FleetHandle, FleetRefused, FleetStatus, MemberView};
+pub use handle::{FleetBlockView, FleetBlocks, FleetHandle, FleetRefused, FleetStatus, MemberView};
 pub use place::{FOLDER, Reach, ReachError, is_identity};
 pub use stats::FleetCounters;
 

@@ -205,17 +205,30 @@ impl Gossip {
             Message::Pull(wants) => self.handle_pull(now, from, &wants),
             Message::Runs { runs, answers } => self.handle_runs(now, from, runs, answers),
             Message::Proof(runs) => self.take_proof(now, Some(from), *runs),
-            Message::Enforced { site, version } => {
-                self.outbox.push(Effect::Enforced { member: from, site, version });
+            Message::Enforced { origin, site, span } => {
+                self.outbox.push(Effect::Enforced { member: from, origin, site, span });
             }
         }
     }
 
-    /// This member's kernel drops what `origin` said up to `version`, or it has a reason not to: its origin is told. In a
-    /// large fleet only over a stream that is open: it is no reason for all to dial the one who is attacked.
-    pub fn confirm(&mut self, origin: NodeId, site: bool, version: crate::fleet::Version) {
-        if origin != self.me && (self.peers.is_small() || self.peers.link(&origin).is_some()) {
-            self.outbox.push(Effect::Send(origin, Message::Enforced { site, version }));
+    /// This member's kernel drops what `origin` (or this member itself) said under these versions: all who may see that
+    /// log are told. In a large fleet its origin alone is, and only over a stream that is open: it is no reason for all
+    /// to dial the one who is attacked.
+    pub fn confirm(&mut self, origin: NodeId, site: bool, span: Span) {
+        let told = if self.peers.is_small() {
+            self.peers.audience(Time::ZERO, &mut self.chance, site, true)
+        } else {
+            let open = origin != self.me && self.peers.link(&origin).is_some();
+            open.then_some(origin).into_iter().collect()
+        };
+        told.into_iter().for_each(|to| self.confirm_to(to, origin, site, span));
+    }
+
+    /// The same for one member, which was not there to hear it.
+    pub fn confirm_to(&mut self, to: NodeId, origin: NodeId, site: bool, span: Span) {
+        let hears = self.peers.is_small() && (!site || self.peers.of_our_site(&to));
+        if hears || (!self.peers.is_small() && to == origin) {
+            self.outbox.push(Effect::Send(to, Message::Enforced { origin, site, span }));
         }
     }
 

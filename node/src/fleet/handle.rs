@@ -65,6 +65,8 @@ pub struct MemberView {
     pub site: String,
     /// What its certificate lets it do; `None` until that is known.
     pub role: Option<Role>,
+    /// Who signed its certificate; `None` until that is known.
+    pub signer: Option<NodeId>,
     /// Where it is reached.
     pub address: SocketAddr,
     /// How it is.
@@ -90,11 +92,14 @@ pub struct FleetBlockView {
     pub target: IpNet,
     /// What for.
     pub class: Class,
-    /// On whose word.
+    /// On whose word: of several the oldest that counts.
     pub origin: String,
+    /// The member whose word it is; `None`: an operator's.
+    pub origin_id: Option<NodeId>,
     /// The others that say the same.
     pub confirmed_by: Vec<String>,
-    /// The members whose kernel is known to drop it: this one, and of its own blocks those that said so.
+    /// The members whose kernel is known to drop it: this one, and those that are there and said so. In a large fleet they
+    /// say so to the origin alone.
     pub enforced_on: Vec<String>,
     /// Why it is not enforced here.
     pub withheld: Option<smartfw_core::Withheld>,
@@ -102,9 +107,18 @@ pub struct FleetBlockView {
     pub since: Time,
     /// Until when; `None` for ever.
     pub expires: Option<Time>,
-    /// Of our own blocks, by member: milliseconds from the decision to the member's word that its kernel drops. Kept of
+    /// Of what this node said, operators' orders among it, by member: milliseconds from the decision to the member's word that its kernel drops. Kept of
     /// the last few thousand.
     pub propagation_ms: BTreeMap<String, f64>,
+}
+
+/// A part of the list of the fleet's blocks.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct FleetBlocks {
+    /// One of each target; there may be none although the list goes on.
+    pub blocks: Vec<FleetBlockView>,
+    /// The target behind which the list goes on; `None`: this is its end.
+    pub behind: Option<IpNet>,
 }
 
 /// What was asked of the fleet and not done.
@@ -161,7 +175,7 @@ impl FleetHandle {
         self.ask(|_, brain, _| brain.map_or_else(Vec::new, Brain::named)).await
     }
 
-    /// The fleet's blocks behind `after`, in order of target, at most so many.
+    /// The fleet's blocks behind `after`, in order of target, at most so many, and where the list goes on.
     ///
     /// # Errors
     /// When the driver does not answer.
@@ -169,9 +183,23 @@ impl FleetHandle {
         &self,
         after: Option<IpNet>,
         most: usize,
-    ) -> Result<Vec<FleetBlockView>, FleetRefused> {
+    ) -> Result<FleetBlocks, FleetRefused> {
         self.ask(move |agent, brain, _| {
-            brain.map_or_else(Vec::new, |brain| brain.blocks_seen(agent, after, most))
+            brain.map_or_else(FleetBlocks::default, |brain| brain.blocks_seen(agent, after, most))
+        })
+        .await
+    }
+
+    /// The fleet's blocks that drop an address.
+    ///
+    /// # Errors
+    /// When the driver does not answer.
+    pub async fn blocks_covering(
+        &self,
+        address: std::net::IpAddr,
+    ) -> Result<Vec<FleetBlockView>, FleetRefused> {
+        self.ask(move |agent, brain, now| {
+            brain.map_or_else(Vec::new, |brain| brain.blocks_covering(agent, address, now))
         })
         .await
     }

@@ -31,12 +31,16 @@ use crate::{
     counters::Counters,
     detector::Feed,
     driver::Driver,
-    enforcement::{BootSnapshot, Queue},
+    enforcement::{BootSnapshot, Queue, Task},
     inbox::{Inbox, Input, inbox},
     logs::{Limits, LogPaths, Logs},
     store::Backlog,
     vital::Vital,
 };
+
+mod kernel;
+
+const LOOPBACK: SocketAddr = SocketAddr::new(IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 0);
 
 fn label(text: &str) -> Label {
     Label::new(text).unwrap()
@@ -96,10 +100,19 @@ struct Node {
 
 impl Node {
     fn start() -> Self {
-        Self::listening(SocketAddr::from(([127, 0, 0, 1], 0)))
+        Self::listening(LOOPBACK)
+    }
+
+    /// One whose kernel may be changed or not, and refuses some targets.
+    fn start_with(may_change_kernel: bool, refused: &'static [&str]) -> Self {
+        Self::begin(LOOPBACK, may_change_kernel, refused)
     }
 
     fn listening(listen: SocketAddr) -> Self {
+        Self::begin(listen, true, &[])
+    }
+
+    fn begin(listen: SocketAddr, may_change_kernel: bool, refused: &'static [&str]) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let (vital, failures) = Vital::new();
         let (counters, health) = (Arc::<Counters>::default(), Arc::<Health>::default());
@@ -123,10 +136,10 @@ impl Node {
             logs,
             boot,
             recent: Arc::default(),
-            may_change_kernel: true,
+            may_change_kernel,
             counters: counters.clone(),
         };
-        obey(&inbox, queue, backlog);
+        obey(&inbox, queue, backlog, refused);
         let control = Arc::new(Control {
             state_dir: folder.path().to_owned(),
             listen: Some(listen),
@@ -204,7 +217,7 @@ impl Drop for Node {
 
 /// A disk and a kernel that do at once what they are told. They end with the process: their queues have no other end
 /// without a store and an enforcer.
-fn obey(inbox: &Inbox, queue: Arc<Queue>, backlog: Arc<Backlog>) {
+fn obey(inbox: &Inbox, queue: Arc<Queue>, backlog: Arc<Backlog>, refused: &'static [&str]) {
     let (disk, kernel) = (inbox.clone(), inbox.clone());
     std::thread::spawn(move || {
         loop {
@@ -213,8 +226,15 @@ fn obey(inbox: &Inbox, queue: Arc<Queue>, backlog: Arc<Backlog>) {
     });
     std::thread::spawn(move || {
         loop {
-            let upto = queue.take(Duration::from_secs(1)).upto;
-            kernel.send(Input::Enforced { upto, results: Vec::new(), trouble: None });
+            let taken = queue.take(Duration::from_secs(1));
+            let changed = taken.tasks.iter().filter_map(|task| match task {
+                Task::Change(change, _) => Some(change.target()),
+                _ => None,
+            });
+            let refuses = |target: &IpNet| refused.contains(&target.to_string().as_str());
+            let result = |target: &IpNet| if refuses(target) { Err("full".to_owned()) } else { Ok(()) };
+            let results = changed.map(|target| (target, result(&target))).collect();
+            kernel.send(Input::Enforced { upto: taken.upto, results, trouble: None });
         }
     });
 }
@@ -267,9 +287,9 @@ fn an_order_is_answered_when_it_is_stored_and_reaches_everybody_and_a_forged_one
         reason: "seen elsewhere".into(),
         force: false,
     };
-    let order = OperatorOrder { id: 7, operator: "operator".into(), issued: clock::now(), kind };
-    let lasts = Some(Duration::from_secs(600));
-    let signed = sign_order(&authority.founded.operator, &order, &PeerCodec, lasts).unwrap();
+    let (operator, issued) = ("operator".into(), clock::now());
+    let order = OperatorOrder { id: 7, operator, issued, lasts: None, site: None, kind };
+    let signed = sign_order(&authority.founded.operator, &order, &PeerCodec).unwrap();
     let forged = SignedOrder { signature: [0; 64], ..signed.clone() };
     let refused = one.runtime.block_on(one.handle.order(forged));
     assert!(matches!(refused, Err(FleetRefused::Order(_))), "{refused:?}");

@@ -57,12 +57,15 @@ pub enum Message<R> {
     },
     /// Two different runs under one version: their origin lies.
     Proof(Box<(R, R)>),
-    /// The kernel of the sender drops what you said up to this version, or has a reason not to.
+    /// The kernel of the sender drops what was said under these versions; with the sequences 0 to 0 it takes back that it
+    /// drops anything of that log.
     Enforced {
-        /// Of the log of the site, instead of the cluster's.
+        /// Whose log.
+        origin: NodeId,
+        /// That of the site, instead of the cluster's.
         site: bool,
-        /// The version.
-        version: Version,
+        /// The versions.
+        span: Span,
     },
 }
 
@@ -140,7 +143,7 @@ impl<R> Message<R> {
                 let (one, other) = *runs;
                 Message::Proof(Box::new((convert(one)?, convert(other)?)))
             }
-            Self::Enforced { site, version } => Message::Enforced { site, version },
+            Self::Enforced { origin, site, span } => Message::Enforced { origin, site, span },
         })
     }
 }
@@ -180,14 +183,16 @@ pub enum Effect {
     Send(NodeId, Message<SignedRun>),
     /// Keep streams to exactly these members open.
     Neighbours(Vec<NodeId>),
-    /// A member's kernel drops what this member said up to this version.
+    /// A member's kernel drops what was said under these versions, or, with the sequences 0 to 0, nothing of that log.
     Enforced {
         /// Who says so.
         member: NodeId,
-        /// Of the log of the site, instead of the cluster's.
+        /// Whose log.
+        origin: NodeId,
+        /// That of the site, instead of the cluster's.
         site: bool,
-        /// The version.
-        version: Version,
+        /// The versions.
+        span: Span,
     },
     /// Something that a person should know.
     Report(Report),

@@ -123,6 +123,10 @@ impl Peers {
         self.members.len() < FULL_MESH
     }
 
+    pub(super) fn of_our_site(&self, id: &NodeId) -> bool {
+        self.members.get(id) == Some(&true)
+    }
+
     pub(super) fn is_member(&self, id: &NodeId) -> bool {
         self.members.contains_key(id)
     }

@@ -13,7 +13,7 @@ use smartfw_core::{
 };
 use wire::peer_message::Message as Wire;
 
-use super::{bytes, fixed, version};
+use super::{bytes, fixed, node, version};
 use crate::{
     ConvertError,
     convert::{
@@ -125,8 +125,8 @@ fn gossip_to_wire(message: Message<SignedRun>) -> Wire {
                 other: Some(run_to_wire(&other, 0, Duration::ZERO)),
             })
         }
-        Message::Enforced { site, version } => {
-            Wire::Enforced(wire::PeerEnforced { site, version: Some(version.into()) })
+        Message::Enforced { origin, site, span } => {
+            Wire::Enforced(wire::PeerEnforced { site, origin: origin.0.to_vec(), span: Some(span.into()) })
         }
     }
 }
@@ -191,9 +191,11 @@ fn gossip(message: Wire) -> Result<Message<SignedRun>> {
             };
             Message::Proof(Box::new((signed(one, certificate_one)?, signed(other, certificate_other)?)))
         }
-        Wire::Enforced(wire::PeerEnforced { site, version: at }) => {
-            Message::Enforced { site, version: version("enforced.version", at)? }
-        }
+        Wire::Enforced(wire::PeerEnforced { site, origin, span }) => Message::Enforced {
+            origin: node("enforced.origin", &origin)?,
+            site,
+            span: required("enforced.span", span)?.try_into()?,
+        },
         Wire::Hello(_) | Wire::Datagram(_) | Wire::Revocations(_) | Wire::Contribution(_) => {
             return Err(ConvertError::new("peer.message", Problem::OutOfRange));
         }
