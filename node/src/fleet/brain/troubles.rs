@@ -58,6 +58,12 @@ impl Brain {
                 "the fleet says more than is kept: what comes more waits".to_owned(),
                 "smartfw-cli cluster nodes; revoke who floods",
             ),
+            Report::OrdersLost { limit } => (
+                Matter::FleetLog,
+                Level::Warn,
+                format!("more than {limit} orders lost their carrier: who joins later never hears of some"),
+                "give the orders again that shall hold",
+            ),
             Report::CannotSign(why) => (
                 Matter::FleetSigning,
                 Level::Error,
