@@ -146,6 +146,10 @@ impl Running {
     }
 
     fn enter(&mut self, opening: Opening, reply: Reply) {
+        // Whoever asked has given up, and closed what was opened.
+        if reply.is_closed() {
+            return;
+        }
         let seed = match seed() {
             Ok(seed) => seed,
             Err(why) => return drop(reply.send(Err(FleetRefused::System(why.to_string())))),
@@ -155,7 +159,9 @@ impl Running {
                 let protected = Input::Protected(self.driver.protected.clone());
                 brain.handle(&mut self.driver.agent, Brain::now(), protected);
                 self.driver.brain = Some(Box::new(brain));
-                drop(reply.send(Ok(())));
+                if reply.send(Ok(())).is_err() {
+                    self.leave(Brain::now().wall);
+                }
             }
             Err(refused) => drop(reply.send(Err(refused))),
         }

@@ -255,7 +255,16 @@ impl FleetHandle {
         }
         let control = self.control.clone();
         let begun = tokio::task::spawn_blocking(move || control.begin()).await;
-        begun.map_err(|_| FleetRefused::Ending)?.map_err(|error| FleetRefused::System(error.to_string()))
+        let begun = begun.map_err(|_| FleetRefused::Ending)?;
+        if let Err(error) = begun {
+            // The driver takes part in nothing that has no network.
+            let (reply, answer) = oneshot::channel();
+            self.inbox.send(Input::Fleet(super::Input::Leave(reply)));
+            let _ = waited(LONG, answer).await;
+            self.control.close(false)?;
+            return Err(FleetRefused::System(error.to_string()));
+        }
+        Ok(())
     }
 
     /// Says good-bye and takes part no more. The identity is put aside; what is blocked stays blocked until it ends.
