@@ -36,6 +36,10 @@ pub enum Matter {
     Tables,
     /// This node's part in its fleet.
     Fleet,
+    /// Who was expelled from the fleet.
+    Revocations,
+    /// This node's renewed certificate.
+    Certificate,
     /// It can say nothing more to the fleet.
     FleetLog,
     /// What it says waits for the disk.

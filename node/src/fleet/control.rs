@@ -21,7 +21,12 @@ use super::{
     place::{FOLDER, Reach, is_identity},
     stream::Shared,
 };
-use crate::{clock, counters::Counters, health::Health, inbox::Inbox};
+use crate::{
+    clock,
+    counters::Counters,
+    health::{Health, Level, Matter},
+    inbox::Inbox,
+};
 
 /// Members to dial because something waits for them.
 const WANTED: usize = 64;
@@ -109,6 +114,17 @@ impl Control {
         self.put_together(identity, reach, (bound, listen), address)
     }
 
+    /// Shows what lets nobody in.
+    fn show(&self, revocations: &Revocations) {
+        let Some(why) = revocations.unreadable() else { return self.health.clear(Matter::Revocations) };
+        self.health.set(
+            Matter::Revocations,
+            Level::Error,
+            format!("who was expelled from the cluster cannot be read, so no member is let in: {why}"),
+            "restore the file, or copy that of another member, and restart the node; it goes on enforcing",
+        );
+    }
+
     fn put_together(
         &self,
         identity: Identity,
@@ -119,6 +135,7 @@ impl Control {
         let (me, trust) = (identity.id(), identity.trust().clone());
         let cluster = trust.cluster().to_string();
         let revocations = Arc::new(Revocations::open(&self.folder().join("revocations"), trust.clone()));
+        self.show(&revocations);
         let judge = Arc::new(Judge::new(trust, revocations.clone(), PeerCodec));
         let (wanted, wants) = mpsc::channel(WANTED);
         let links = Arc::new(Links::new(me, self.inbox.clone(), self.counters.clone(), wanted));
