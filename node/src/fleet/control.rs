@@ -3,7 +3,7 @@
 use std::{
     io,
     net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket},
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::AtomicU64},
 };
 
@@ -32,6 +32,8 @@ use crate::{
 const WANTED: usize = 64;
 /// The peers' port.
 const PORT: u16 = 7470;
+/// How the folder of an identity begins that was given up.
+const LEFT: &str = "identity.left-";
 
 /// What opens and closes networks.
 pub struct Control {
@@ -202,11 +204,27 @@ impl Control {
             return Ok(());
         }
         let folder = self.folder();
-        let aside = self.state_dir.join(format!("{FOLDER}.left-{}", clock::now().as_secs()));
+        let aside = self.state_dir.join(format!("{LEFT}{}", clock::now().as_secs()));
         std::fs::rename(&folder, &aside).map_err(|error| {
             let folder = folder.display();
             FleetRefused::System(format!("left, but {folder} cannot be put aside: {error}; move it away"))
-        })
+        })?;
+        self.forget_earlier(&aside);
+        Ok(())
+    }
+
+    /// Of the identities that were given up only the last is kept: each holds a private key.
+    fn forget_earlier(&self, last: &Path) {
+        let earlier = std::fs::read_dir(&self.state_dir).into_iter().flatten().flatten();
+        for entry in earlier {
+            let left = entry.file_name().to_str().is_some_and(|name| name.starts_with(LEFT));
+            if left && entry.path() != last {
+                let path = entry.path();
+                if let Err(error) = std::fs::remove_dir_all(&path) {
+                    tracing::warn!(path = %path.display(), %error, "an identity given up earlier cannot be removed");
+                }
+            }
+        }
     }
 
     /// Adds revocations, and tells everybody what was new. This waits for the disk.
