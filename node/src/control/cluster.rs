@@ -132,7 +132,7 @@ impl Cluster for ClusterService {
         let caller = Caller::of(&request);
         let given = Given::try_from(request.into_inner())?;
         orders::give(&self.service.fleet, caller, given.orders).await?;
-        let members = self.service.fleet.status().await.map_or(1, |status| status.peers_alive + 1);
+        let members = self.service.fleet.status().await.ok().flatten().map_or(1, |status| status.peers_alive + 1);
         Ok(Response::new(wire::GiveAnswer { members: members.try_into().unwrap_or(u32::MAX) }))
     }
 

@@ -264,6 +264,15 @@ impl Control {
         }
     }
 
+    /// The cluster that this node takes part in, or is about to; asks nobody.
+    pub fn cluster(&self) -> Option<String> {
+        match &*self.state() {
+            State::Running(working) => Some(working.0.shared.cluster.clone()),
+            State::Opened(waiting) => Some(waiting.0.shared.cluster.clone()),
+            State::None => None,
+        }
+    }
+
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }

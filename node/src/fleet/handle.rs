@@ -52,6 +52,8 @@ pub struct FleetStatus {
     pub peers_connected: usize,
     /// Our certificate's end.
     pub certificate_expires: Time,
+    /// What is to be done about it.
+    pub renewal: smartfw_identity::Renewal,
 }
 
 /// A member, ourselves among them.
@@ -154,9 +156,17 @@ impl FleetHandle {
     }
 
     /// What this node takes part in; `None` without a cluster.
-    pub async fn status(&self) -> Option<FleetStatus> {
+    ///
+    /// # Errors
+    /// When the driver does not answer: that is no reason to think that there is no cluster.
+    pub async fn status(&self) -> Result<Option<FleetStatus>, FleetRefused> {
         let links = self.control.connected();
-        self.ask(move |_, brain, _| brain.map(|brain| brain.status(links))).await.ok().flatten()
+        self.ask(move |_, brain, now| brain.map(|brain| brain.status(links, now))).await
+    }
+
+    /// The cluster's name, even while the driver has no time to answer.
+    pub fn cluster(&self) -> Option<String> {
+        self.control.cluster()
     }
 
     /// Every member that is known, ourselves first; none without a cluster.

@@ -1,5 +1,6 @@
 //! Members with everything but kernel and disk, over the loopback interface.
 
+mod entering;
 mod hostile;
 
 use std::{
@@ -180,7 +181,7 @@ impl Node {
     }
 
     fn status(&self) -> Option<FleetStatus> {
-        self.runtime.block_on(self.handle.status())
+        self.runtime.block_on(self.handle.status()).unwrap()
     }
 
     fn targets(&self) -> Vec<IpNet> {
@@ -384,6 +385,15 @@ fn in_a_large_fleet_all_protect_who_is_logged_in_anywhere_and_drop_what_one_dete
     std::thread::sleep(Duration::from_millis(300));
     let dialled = streams(&nodes[3]);
     assert!(dialled < MEMBERS - 1, "{dialled} have a stream with the one that is attacked");
+}
+
+#[test]
+fn how_long_a_datagram_takes_is_known_soon() {
+    let (_authority, one, _other) = pair();
+    let begun = Instant::now();
+    let round_trip = || one.runtime.block_on(one.handle.members()).unwrap()[1].rtt_ms;
+    until("a round trip was measured", || round_trip().is_some_and(|took| took < 1e3));
+    assert!(begun.elapsed() < Duration::from_secs(6), "{:?}", begun.elapsed());
 }
 
 #[test]

@@ -208,11 +208,12 @@ async fn signers(fleet: &FleetHandle) -> String {
 }
 
 async fn inside(fleet: &FleetHandle) -> Result<FleetStatus, Status> {
-    fleet.status().await.ok_or_else(|| refusal(&FleetRefused::NoCluster))
+    let status = fleet.status().await.map_err(|why| refusal(&why))?;
+    status.ok_or_else(|| refusal(&FleetRefused::NoCluster))
 }
 
 async fn outside(fleet: &FleetHandle) -> Result<(), Status> {
-    match fleet.status().await {
+    match fleet.status().await.map_err(|why| refusal(&why))? {
         Some(status) => Err(refusal(&FleetRefused::InCluster(status.cluster))),
         None if is_identity(&fleet.folder()) => Err(wrong(format!(
             "{} holds an identity that is not in use: smartfw-cli status says why; to give it up, move it away",

@@ -18,7 +18,7 @@ use super::{
 
 impl Brain {
     /// What this node takes part in, with so many streams open.
-    pub fn status(&self, connected: usize) -> FleetStatus {
+    pub fn status(&self, connected: usize, now: Time) -> FleetStatus {
         let identity = self.current.get();
         let member = identity.member();
         let states = || self.members.members().map(|member| member.state);
@@ -33,6 +33,7 @@ impl Brain {
             peers_known: states().filter(|state| *state != MemberState::Left).count(),
             peers_connected: connected,
             certificate_expires: member.not_after,
+            renewal: identity.renewal(now),
         }
     }
 
