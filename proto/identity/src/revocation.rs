@@ -306,12 +306,6 @@ impl RevocationSet {
         }
     }
 
-    /// Everything that an author said and that holds; what the root has to say again when it expels that operator.
-    pub fn said_by(&self, operator: NodeId) -> impl Iterator<Item = &Revocation> {
-        let of_it = move |author: &Author| matches!(author, Author::Operator { id, .. } if *id == operator);
-        self.entries.values().filter(move |revocation| of_it(&revocation.author))
-    }
-
     /// Every statement, in an order that is the same everywhere.
     pub fn iter(&self) -> impl Iterator<Item = &Revocation> {
         self.entries.values()
