@@ -93,13 +93,14 @@ impl Brain {
             return;
         }
         self.checked = now.steady.after(Duration::from_secs(1));
-        let over: Vec<Matter> = self
-            .troubles
-            .0
-            .extract_if(.., |_, last| now.steady.since(*last) >= QUIET)
-            .map(|(matter, _)| matter)
-            .collect();
-        over.into_iter().for_each(|matter| self.health.clear(matter));
+        let health = &self.health;
+        self.troubles.0.retain(|matter, last| {
+            let goes_on = now.steady.since(*last) < QUIET;
+            if !goes_on {
+                health.clear(*matter);
+            }
+            goes_on
+        });
         if self.gossip.waiting() <= PENDING / 2 {
             self.health.clear(Matter::FleetUnsaid);
         }
