@@ -237,11 +237,8 @@ fn alert(count: u64) -> Alert {
 }
 
 fn status() -> NodeStatus {
-    let health = Health {
-        level: HealthLevel::Warn,
-        what: "packets are lost".into(),
-        remedy: "raise the buffer".into(),
-    };
+    let (what, remedy) = ("packets are lost".into(), "raise the buffer".into());
+    let health = Health { level: HealthLevel::Warn, what, remedy };
     NodeStatus {
         node: "web-1".into(),
         version: "0.1.0".into(),

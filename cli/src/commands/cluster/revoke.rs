@@ -2,7 +2,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    path::PathBuf,
+    path::Path,
 };
 
 use smartfw_core::{
@@ -212,7 +212,7 @@ fn shown(whom: &Whom, unblocked: &Unblocked) -> Vec<String> {
     let Whom { id, name, member } = whom;
     let Some(Member { role, signed, me, unknown }) = member else {
         return vec![
-            format!("{id:#} is to be expelled: it orders nothing any more, and can sign nobody."),
+            format!("{id:#} is to be expelled: it orders nothing any more."),
             "What an operator has ordered stands: end what is wrong (cluster blocks --origin NAME, unblock)."
                 .into(),
         ];
@@ -262,7 +262,7 @@ fn by_operator(global: &Global, cluster: &str, whom: &Whom) -> Result<Signed, Fa
     Ok((statement, Some(operator.sign(OrderKind::Revoke { node: whom.id }, None)?.1)))
 }
 
-fn by_root(global: &Global, cluster: &str, whom: &Whom, path: &PathBuf) -> Result<Signed, Failure> {
+fn by_root(global: &Global, cluster: &str, whom: &Whom, path: &Path) -> Result<Signed, Failure> {
     let (text, passphrase) = membership::sealed_root(global, path)?;
     let failed = |why: String| Failure::failed(format!("{} is not expelled: {why}", whom.name));
     let passphrase = Passphrase::new(passphrase.text()).map_err(|why| failed(why.to_string()))?;
