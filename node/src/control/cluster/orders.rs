@@ -90,7 +90,8 @@ pub(super) mod tests {
     use smartfw_core::order::{BlockOrder, Order};
     use smartfw_core::{
         Class,
-        fleet::{NodeId, OperatorOrder, OrderKind},
+        agent::Heard,
+        fleet::{NodeId, OperatorOrder, OrderKind, VerifiedOrder},
         protect::Why,
     };
 
@@ -121,7 +122,9 @@ pub(super) mod tests {
         let (duration, class) = (Some(Duration::from_secs(600)), Class::Manual);
         let kind = OrderKind::Block { targets, duration, class, reason: String::new(), force: false };
         let now = Time::from_secs(1_800_000_000);
-        agent.handle_fleet_order(now, order(id, now, kind), Duration::ZERO, None);
+        let (signer, issuer) = (NodeId([7; 32]), NodeId([8; 32]));
+        let order = VerifiedOrder { order: order(id, now, kind), signer, issuer };
+        agent.handle_fleet_order(now, order, Heard { carrier: signer, age: Duration::ZERO, stored: false });
     }
 
     pub(in super::super) fn order(id: u128, issued: Time, kind: OrderKind) -> OperatorOrder {
