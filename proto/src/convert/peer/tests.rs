@@ -223,7 +223,7 @@ fn messages() -> Vec<Told> {
         },
         Message::Runs { runs: vec![carried(RUN_BYTES, 1)], answers: None },
         Message::Proof(Box::new((carried(RUN_BYTES, 1).run, carried(RUN_BYTES, 2).run))),
-        Message::Enforced { origin: NodeId([4; 32]), site: true, span },
+        Message::Enforced { origin: NodeId([4; 32]), site: true, span: span(7) },
     ];
     let others = [
         Told::Hello(Hello { from: 1, to: 2, cluster: "prod".into(), epoch: 5, revocations: Some([7; 32]) }),
