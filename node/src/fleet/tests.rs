@@ -229,14 +229,13 @@ fn obey(inbox: &Inbox, queue: Arc<Queue>, backlog: Arc<Backlog>, refused: &'stat
     std::thread::spawn(move || {
         loop {
             let taken = queue.take(Duration::from_secs(1));
-            let changed = taken.tasks.iter().filter_map(|task| match task {
-                Task::Change(change, _) => Some(change.target()),
-                _ => None,
-            });
+            let target =
+                |task: &Task| if let Task::Change(change, _) = task { Some(change.target()) } else { None };
+            let changed = taken.tasks.iter().filter_map(target);
             let refuses = |target: &IpNet| refused.contains(&target.to_string().as_str());
-            let result = |target: &IpNet| if refuses(target) { Err("full".to_owned()) } else { Ok(()) };
-            let results = changed.map(|target| (target, result(&target))).collect();
-            kernel.send(Input::Enforced { upto: taken.upto, results, trouble: None });
+            let result = |target| (target, if refuses(&target) { Err("full".to_owned()) } else { Ok(()) });
+            let (upto, results) = (taken.upto, changed.map(result).collect());
+            kernel.send(Input::Enforced { upto, results, trouble: None });
         }
     });
 }
