@@ -141,6 +141,9 @@ pub(crate) enum Command {
         /// Roll back after this long unless `confirm` is typed
         #[arg(long, value_parser = parse, value_name = "DURATION")]
         confirm: Option<Duration>,
+        /// End a panic on every node of the cluster; needs an operator's key
+        #[arg(long, conflicts_with = "confirm")]
+        cluster: bool,
     },
     /// Stop enforcing: removes every rule and set of SmartFW and nothing else; works without the daemon
     Disable,
@@ -160,6 +163,9 @@ pub(crate) enum Command {
         /// Resume after this long
         #[arg(long = "for", value_parser = parse, default_value = "15m", value_name = "DURATION")]
         duration: Duration,
+        /// On every node of the cluster, for at most 24 h; needs an operator's key
+        #[arg(long)]
+        cluster: bool,
     },
     /// Read the configuration again
     Reload,

@@ -4,6 +4,8 @@
 mod care;
 #[path = "cluster/service.rs"]
 mod service;
+#[path = "cluster/switches.rs"]
+mod switches;
 
 use std::time::Duration;
 
