@@ -50,7 +50,7 @@ impl Agent {
         self.handle_timeout(now);
         let (target, lasts) = match entry {
             Entry::Block(block) => (block.target, block.duration),
-            Entry::Withdraw { target, lasts } => (*target, *lasts),
+            Entry::Withdraw { target, lasts } => (*target, lasts.map(|lasts| lasts.saturating_sub(OUTLIVES))),
             Entry::Order(_) | Entry::Sessions { .. } | Entry::Unknown { .. } => return,
         };
         if self.fleet.unsaid.len() >= SAYS && self.fleet.unsaid.get(&target).is_none() {

@@ -86,7 +86,7 @@ fn an_import_leaves_room_for_what_ends_it_and_an_order_without_room_waits_for_it
             n,
             OrderKind::Block {
                 targets: alloc::vec![net(&host(n as u32))],
-                duration: Some(Duration::from_secs(if n == 0 { 600 } else { 3600 })),
+                duration: Some(Duration::from_secs(if n < 2 { 600 } else { 3600 })),
                 class: Class::Manual,
                 reason: String::new(),
                 force: false,

@@ -156,6 +156,7 @@ fn what_the_logs_have_no_room_for_is_said_again_as_it_is_then() {
     node.proven("192.0.2.1");
     node.proven("192.0.2.2");
     node.hears(ME, 1, "192.0.2.1");
+    node.hears(ME, 2, "192.0.2.2");
     node.unblock("192.0.2.1").unwrap();
     let said = said(&mut node);
     assert_eq!(said.len(), 3);
@@ -163,8 +164,11 @@ fn what_the_logs_have_no_room_for_is_said_again_as_it_is_then() {
     node.pass(9);
     assert_eq!(node.says, []);
     node.pass(1);
-    let [(_, Entry::Withdraw { .. }), (_, Entry::Block(block))] = &node.says[..] else { panic!("said") };
+    let [(_, Entry::Withdraw { lasts, .. }), (_, Entry::Block(block))] = &node.says[..] else {
+        panic!("said: {:?}", node.says)
+    };
     assert_eq!(block.target, net("192.0.2.2"));
+    assert!(lasts.unwrap() < Duration::from_secs(3600 + 400), "and no longer each time");
 }
 
 #[test]
