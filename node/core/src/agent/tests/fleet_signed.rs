@@ -1,14 +1,14 @@
 //! What of an order its carrier, its signer and its site decide.
 
 use super::{
-    fleet::{ALICE, EVIL, SIGNER, WEB_2, WEB_3, fleet_block, order},
+    fleet::{ALICE, EVIL, SIGNER, WEB_2, WEB_3, fleet_block, log, order, version},
     fleet_orders::{allow_order, block_order, unblock_order},
     *,
 };
 use crate::{
     Withheld,
     agent::Heard,
-    fleet::{FleetBlock, OperatorOrder, OrderKind},
+    fleet::{NodeId, OperatorOrder, OrderKind, VerifiedOrder},
     order::EnforcementState,
 };
 
@@ -87,9 +87,9 @@ fn the_orders_of_an_expelled_operator_end_at_once() {
     node.ordered(2, allow_order("192.0.2.8"));
     node.ordered(3, canary("192.0.2.3"));
     node.ordered(4, OrderKind::Trust { node: WEB_3, believed: false });
-    let bob = crate::fleet::VerifiedOrder {
+    let bob = VerifiedOrder {
         order: OperatorOrder { id: 5, ..order(block_order(&["192.0.2.5"], false)) },
-        signer: crate::fleet::NodeId([210; 32]),
+        signer: NodeId([210; 32]),
         issuer: SIGNER,
     };
     node.agent.handle_fleet_order(node.now(), bob, heard(Duration::ZERO));
@@ -223,15 +223,13 @@ fn the_fleet_s_word_neither_shortens_a_longer_panic_nor_switches_on_what_is_off(
 fn a_word_that_counts_for_nothing_has_nothing_judged_anew() {
     let mut node = Node::in_fleet_with(|config| config.fleet.quorum = 2);
     (0..50).for_each(|n| node.hears(WEB_2, n + 1, &alloc::format!("20.0.0.{n}")));
-    let wide = |target: &str| FleetBlock { ..fleet_block(target) };
     for (sequence, target) in (1..).zip(["0.0.0.0/1", "128.0.0.0/1"]) {
-        let Some(sequence) = Some(sequence) else { return };
         node.agent.handle_fleet_block(
             node.now(),
-            &super::fleet::log(EVIL),
-            super::fleet::version(sequence),
-            wide(target),
-            wide(target).duration,
+            &log(EVIL),
+            version(sequence),
+            fleet_block(target),
+            fleet_block(target).duration,
         );
         assert!(node.agent.fleet.doubts() == 0, "{target}");
     }
@@ -239,10 +237,10 @@ fn a_word_that_counts_for_nothing_has_nothing_judged_anew() {
     node.hears(WEB_2, 99, "30.0.0.0/24");
     node.agent.handle_fleet_block(
         node.now(),
-        &super::fleet::log(WEB_3),
-        super::fleet::version(1),
-        wide("30.0.0.0/24"),
-        wide("30.0.0.0/24").duration,
+        &log(WEB_3),
+        version(1),
+        fleet_block("30.0.0.0/24"),
+        fleet_block("30.0.0.0/24").duration,
     );
     assert_eq!(node.agent.fleet.doubts(), 1);
     node.take();
@@ -254,10 +252,10 @@ fn many_allowances_lay_out_what_passes_once() {
     let mut node = Node::in_fleet();
     for n in 0..100 {
         let allow = OperatorOrder { id: n, ..order(allow_order(&alloc::format!("192.0.2.{n}"))) };
-        let allow = crate::fleet::VerifiedOrder { order: allow, signer: ALICE, issuer: SIGNER };
+        let allow = VerifiedOrder { order: allow, signer: ALICE, issuer: SIGNER };
         node.agent.handle_fleet_order(node.now(), allow, heard(Duration::ZERO));
     }
-    assert!(node.agent.passing_stale && !node.agent.passing().any(|net| *net == super::net("192.0.2.7")));
+    assert!(node.agent.passing_stale && !node.agent.passing().any(|passing| *passing == net("192.0.2.7")));
     node.take();
     assert!(node.passes("192.0.2.7"));
 }
