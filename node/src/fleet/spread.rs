@@ -113,7 +113,14 @@ impl Spread {
     }
 
     /// A member's kernel drops what this node said under these versions: how long each took, if it is news.
-    pub(super) fn took(&mut self, member: NodeId, site: bool, span: Span, now: Time, each: impl Fn(Duration)) {
+    pub(super) fn took(
+        &mut self,
+        member: NodeId,
+        site: bool,
+        span: Span,
+        now: Time,
+        each: impl Fn(Duration),
+    ) {
         let version = |sequence| (site, Version { epoch: span.epoch, sequence });
         if span.from > span.to {
             return;
@@ -136,7 +143,8 @@ impl Spread {
 
     /// Replaces what a member says by `words`; gives the logs whose word became another one.
     pub(super) fn replace(&mut self, member: NodeId, words: BTreeMap<Log, Spans>) -> Vec<(Log, Spans)> {
-        let logs: BTreeSet<Log> = self.words_of(member).map(|(log, _)| log).chain(words.keys().copied()).collect();
+        let logs: BTreeSet<Log> =
+            self.words_of(member).map(|(log, _)| log).chain(words.keys().copied()).collect();
         let mut changed = Vec::new();
         for log in logs {
             let after = words.get(&log).cloned().unwrap_or_default();
@@ -179,7 +187,9 @@ impl Spans {
             let upto = version(to.saturating_add(1));
             ranges.range(version(0)..=upto).next_back().map(|(first, last)| (first.sequence, *last))
         };
-        while let Some((first, last)) = touching(&self.0, to).filter(|(_, last)| last.saturating_add(1) >= from) {
+        while let Some((first, last)) =
+            touching(&self.0, to).filter(|(_, last)| last.saturating_add(1) >= from)
+        {
             (from, to) = (from.min(first), to.max(last));
             self.0.remove(&version(first));
         }
