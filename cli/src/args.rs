@@ -11,7 +11,7 @@ use smartfw_core::{BlockId, Class, IpNet, order::Mode};
 
 use crate::duration::{Span, parse, parse_span};
 
-pub(crate) use cluster::{Canary, Cluster, Init, Join, Token, Trust};
+pub(crate) use cluster::{Canary, Cluster, Init, Join, Revoke, Token, Trust};
 pub(crate) use target::Target;
 
 /// SmartFW: watch this host's traffic, recognise attacks, drop them in the kernel.
@@ -64,6 +64,9 @@ pub(crate) struct Global {
     /// Where the passphrase of the operator's key (or of the root) is written [or SMARTFW_PASSPHRASE, or it is asked]
     #[arg(long, global = true, value_name = "FILE")]
     pub(crate) passphrase_file: Option<PathBuf>,
+    /// Where the passphrase of the cluster's root is written, if it is another [or SMARTFW_ROOT_PASSPHRASE]
+    #[arg(long, global = true, value_name = "FILE")]
+    pub(crate) root_passphrase_file: Option<PathBuf>,
     /// Colours
     #[arg(long, global = true, value_enum, default_value = "auto", value_name = "WHEN")]
     pub(crate) color: When,
@@ -138,6 +141,9 @@ pub(crate) enum Command {
         /// Roll back after this long unless `confirm` is typed
         #[arg(long, value_parser = parse, value_name = "DURATION")]
         confirm: Option<Duration>,
+        /// End a panic on every node of the cluster; needs an operator's key
+        #[arg(long, conflicts_with = "confirm")]
+        cluster: bool,
     },
     /// Stop enforcing: removes every rule and set of SmartFW and nothing else; works without the daemon
     Disable,
@@ -157,6 +163,9 @@ pub(crate) enum Command {
         /// Resume after this long
         #[arg(long = "for", value_parser = parse, default_value = "15m", value_name = "DURATION")]
         duration: Duration,
+        /// On every node of the cluster, for at most 24 h; needs an operator's key
+        #[arg(long)]
+        cluster: bool,
     },
     /// Read the configuration again
     Reload,

@@ -24,7 +24,7 @@ use tonic::{
 use crate::failure::Failure;
 
 /// A daemon that lives answers within this, even while it loads a million blocks.
-const PATIENCE: Duration = Duration::from_secs(30);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 /// A person in need does not wait for a daemon that hangs: then the kernel is asked straight.
 pub(crate) const SHORT: Duration = Duration::from_secs(5);
 /// A socket that somebody listens on takes a caller at once.

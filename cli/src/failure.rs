@@ -40,6 +40,16 @@ impl Failure {
         ))
     }
 
+    /// The same failure, with what it means for the rest.
+    pub(crate) fn after(self, text: &str) -> Self {
+        match self {
+            Self::Failed(why) => Self::Failed(format!("{why}; {text}")),
+            Self::Unreachable(why) => Self::Unreachable(format!("{why}; {text}")),
+            Self::Broken(why) => Self::Broken(format!("{why}; {text}")),
+            silent @ (Self::Silent | Self::Hangup) => silent,
+        }
+    }
+
     /// The exit code that `interface` promises to scripts.
     pub(crate) const fn code(&self) -> u8 {
         match self {

@@ -12,6 +12,7 @@ mod operator;
 mod output;
 mod render;
 mod replay;
+mod secret;
 
 use std::process::ExitCode;
 

@@ -1,7 +1,8 @@
 //! The operator's key: where it is kept, and what it signs.
 //!
 //! `~/.config/smartfw/operator/CLUSTER/` of the person who types, also behind `sudo`; `SMARTFW_OPERATOR_DIR` names
-//! another place than `~/.config/smartfw/operator`. The daemon never sees the key.
+//! another place than `~/.config/smartfw/operator`. No daemon ever sees a key, but for the first operator's: it is made
+//! with the cluster, by the daemon, which hands it over and keeps no copy.
 
 mod codec;
 mod passphrase;
@@ -9,17 +10,13 @@ mod place;
 
 use std::{path::Path, time::Duration};
 
-use smartfw_core::{
-    Time,
-    fleet::{OperatorOrder, OrderKind, SignedOrder},
-};
-use smartfw_identity::{Identity, IdentityError, Passphrase, order_id, sign_order};
+use smartfw_core::fleet::{OperatorOrder, OrderKind, SignedOrder};
+use smartfw_identity::{Identity, IdentityError, order_id, sign_order};
 
-use crate::{args::Global, duration::now, failure::Failure};
+use crate::{args::Global, duration::now, failure::Failure, output::complain};
 
-use passphrase::given;
-pub(crate) use passphrase::{ask_new, given_text, yes};
-pub(crate) use place::Home;
+pub(crate) use passphrase::{Of, ask_new, checked, given, yes};
+pub(crate) use place::{Home, Room};
 
 /// An operator, ready to sign.
 #[derive(Debug)]
@@ -30,18 +27,23 @@ pub(crate) struct Operator(Identity);
 pub(crate) enum Found {
     /// It is open.
     Open(Box<Operator>),
-    /// There is none, or it cannot be opened without a person: why.
-    None(String),
+    /// There is none: where it was looked for.
+    Missing(String),
+    /// It cannot be opened without a person: why.
+    Sealed(String),
 }
+
+/// Nobody renews an operator's certificate behind the person's back: it is told so long before.
+const SOON: Duration = Duration::from_secs(7 * 86_400);
 
 impl Operator {
     /// The key of this person for a cluster.
     pub(crate) fn find(global: &Global, cluster: &str) -> Result<Found, Failure> {
         let folder = Home::find()?.of(cluster);
         match Identity::load(&folder, None) {
-            Ok(identity) => Ok(Found::Open(Box::new(Self(identity)))),
+            Ok(identity) => Self::open(identity),
             Err(IdentityError::Sealed) => Self::unseal(global, &folder),
-            Err(IdentityError::File(smartfw_identity::FileError::Missing(_))) => Ok(Found::None(format!(
+            Err(IdentityError::File(smartfw_identity::FileError::Missing(_))) => Ok(Found::Missing(format!(
                 "there is no operator's key of cluster {cluster} in {}",
                 folder.display()
             ))),
@@ -53,7 +55,7 @@ impl Operator {
     pub(crate) fn need(global: &Global, cluster: &str) -> Result<Self, Failure> {
         match Self::find(global, cluster)? {
             Found::Open(operator) => Ok(*operator),
-            Found::None(why) => Err(Failure::failed(format!(
+            Found::Missing(why) | Found::Sealed(why) => Err(Failure::failed(format!(
                 "only operators may do this, and {why}; a signer's `smartfw-cli cluster token --role operator` and \
                  `cluster join ADDR:PORT --token T --operator NAME` make one"
             ))),
@@ -61,41 +63,58 @@ impl Operator {
     }
 
     fn unseal(global: &Global, folder: &Path) -> Result<Found, Failure> {
-        let Some(passphrase) = given(global, "Passphrase of your operator's key: ")? else {
-            return Ok(Found::None(
+        let Some(text) = given(global, Of::Operator, "Passphrase of your operator's key: ")? else {
+            return Ok(Found::Sealed(
                 "your operator's key is under a passphrase, and there is nobody to ask (SMARTFW_PASSPHRASE, \
                  --passphrase-file)"
                     .into(),
             ));
         };
-        let identity = Identity::load(folder, Some(&passphrase)).map_err(|why| unusable(folder, &why))?;
-        Ok(Found::Open(Box::new(Self(identity))))
+        let passphrase = checked(&text)?;
+        Self::open(Identity::load(folder, Some(&passphrase)).map_err(|why| unusable(folder, &why))?)
     }
 
-    /// Keeps a new operator's key.
-    pub(crate) fn save(
-        home: &Home,
-        identity: &Identity,
-        passphrase: Option<&Passphrase>,
-    ) -> Result<(), Failure> {
-        let folder = home.of(identity.trust().cluster().as_str());
-        home.as_owner(|| {
-            place::make(&folder)?;
-            identity
-                .save(&folder, passphrase)
-                .map_err(|why| Failure::failed(format!("cannot keep the operator's key: {why}")))
-        })
+    fn open(identity: Identity) -> Result<Found, Failure> {
+        let operator = Self(identity);
+        let (name, until, now) = (operator.name(), operator.0.member().not_after, now());
+        let remedy = format!(
+            "get a new one: `smartfw-cli cluster token --role operator --replace {name}` on a signer, then `cluster join \
+             ADDR:PORT --token T --operator {name}` here"
+        );
+        if until < now {
+            return Err(Failure::failed(format!(
+                "your operator's certificate ended at {} UTC; {remedy}",
+                crate::duration::date(until)
+            )));
+        }
+        if until.since(now) < SOON {
+            let left = crate::duration::human(until.since(now));
+            complain(&format!("your operator's certificate ends in {left}; {remedy}"));
+        }
+        Ok(Found::Open(Box::new(operator)))
     }
 
-    /// Signs an order. `lasts`: how long it has to be remembered.
+    /// Signs an order for the whole cluster. `lasts`: how long it has to be remembered, where it does not say itself how
+    /// long it holds.
     pub(crate) fn sign(
         &self,
         kind: OrderKind,
         lasts: Option<Duration>,
     ) -> Result<(u128, SignedOrder), Failure> {
+        self.sign_for(None, kind, lasts)
+    }
+
+    /// Signs an order for one site alone, or for all.
+    pub(crate) fn sign_for(
+        &self,
+        site: Option<String>,
+        kind: OrderKind,
+        lasts: Option<Duration>,
+    ) -> Result<(u128, SignedOrder), Failure> {
         let id = order_id().map_err(|why| Failure::failed(why.to_string()))?;
-        let order = OperatorOrder { id, operator: self.name().to_owned(), issued: now(), kind };
-        let signed = sign_order(&self.0, &order, &codec::Wire, lasts);
+        let operator = self.name().to_owned();
+        let order = OperatorOrder { id, operator, issued: now(), lasts, site, kind };
+        let signed = sign_order(&self.0, &order, &codec::Wire);
         signed
             .map(|signed| (id, signed))
             .map_err(|why| Failure::failed(format!("the order is not signed: {why}")))
@@ -109,11 +128,6 @@ impl Operator {
     /// The identity, for what is signed otherwise.
     pub(crate) const fn identity(&self) -> &Identity {
         &self.0
-    }
-
-    /// Until when it may sign.
-    pub(crate) const fn until(&self) -> Time {
-        self.0.member().not_after
     }
 }
 

@@ -163,7 +163,7 @@ fn what_ended_is_named_and_counted() {
     let changes = Changes { blocks: vec![block("203.0.113.7/32"), block("203.0.113.8/32")], total: 5000 };
     let daemon = answering(Ok(Answer::Unblocked(changes)));
     let ran = daemon.run(&["unblock", "203.0.113.0/24", "--reason", "false-positive"]).worked();
-    assert_eq!(ran, "5,000 blocks ended: 203.0.113.7/32, 203.0.113.8/32, …\n");
+    assert_eq!(ran, "5,000 blocks ended on this node: 203.0.113.7/32, 203.0.113.8/32, …\n");
     assert!(matches!(daemon.orders()[..], [Order::Unblock { false_positive: true, .. }]));
 }
 

@@ -147,8 +147,9 @@ impl Running {
             Input::Enforced { upto, results, trouble } => {
                 self.enforced = self.enforced.max(upto);
                 self.waiting.enforced(upto, &results, trouble.as_deref());
+                self.fleet_enforced(upto, &results, trouble.as_deref());
                 for (target, result) in results {
-                    agent.handle_enforced(now, target, result);
+                    self.driver.agent.handle_enforced(now, target, result);
                 }
             }
             Input::Handshakes(clients) => agent.handle_handshakes(now, clients),
@@ -190,7 +191,6 @@ impl Running {
             while self.settle_fleet() {
                 self.drain_agent(now, &mut batch);
             }
-            self.flush(&mut batch);
             self.store(batch);
             if !self.tell_fleet_of_the_kernel() {
                 break;
@@ -222,9 +222,11 @@ impl Running {
                 Effect::Report(alert) => self.report(alert),
                 Effect::Forget(target, strength) => batch.forget.push((target, strength)),
                 Effect::ProtectService(service) => self.protect(service),
-                Effect::Say(audience, entry) => self.say(audience, entry),
+                Effect::Say(audience, entry) => self.say(now, audience, entry),
             }
         }
+        // What the fleet's part does next, it does while the kernel is busy.
+        self.flush(batch);
     }
 
     fn flush(&self, batch: &mut Batch) {

@@ -11,6 +11,7 @@ pub mod beside;
 mod brain;
 mod codec;
 mod control;
+mod datagrams;
 mod dial;
 mod handle;
 pub mod joining;
@@ -26,7 +27,7 @@ mod stats;
 mod stream;
 
 use std::{
-    net::{SocketAddr, UdpSocket},
+    net::SocketAddr,
     sync::{Arc, atomic::AtomicU64},
 };
 
@@ -45,10 +46,10 @@ use crate::{
     counters::Counters,
     health::{Health, Level, Matter},
 };
-pub use brain::Brain;
+pub use brain::{Brain, Named};
 pub use codec::PeerCodec;
 pub use control::{Control, State};
-pub use handle::{FleetBlockView, FleetHandle, FleetRefused, FleetStatus, MemberView};
+pub use handle::{FleetBlockView, FleetBlocks, FleetHandle, FleetRefused, FleetStatus, MemberView};
 pub use place::{FOLDER, Reach, ReachError, is_identity};
 pub use stats::FleetCounters;
 
@@ -61,19 +62,17 @@ pub type Question = Box<dyn FnOnce(&Agent, Option<&Brain>, Time) + Send>;
 /// What reaches the driver of the fleet. Whoever sends faster than it is handled waits for its permit.
 pub enum Input {
     /// A stream with a member is open.
-    Connected(Box<Peer>),
+    Connected(Box<Peer>, OwnedSemaphorePermit),
     /// It is closed.
     Disconnected(NodeId),
     /// A member says something; the signatures of all runs hold.
     Message(NodeId, Box<Message<VerifiedRun>>, OwnedSemaphorePermit),
-    /// A datagram has come.
-    Datagram(SocketAddr, Vec<u8>, OwnedSemaphorePermit),
+    /// Datagrams have come.
+    Datagrams(Vec<datagrams::Datagram>),
     /// A datagram has come over a member's stream.
     Passed(NodeId, Vec<u8>, OwnedSemaphorePermit),
     /// A member tells what adds up.
     Sums(NodeId, Box<SumsMessage>, OwnedSemaphorePermit),
-    /// A member tells who is logged in at it.
-    Sessions(NodeId, Vec<std::net::IpAddr>, OwnedSemaphorePermit),
     /// What our own host protects.
     Protected(ProtectedSet),
     /// Our own sensor has seen what adds up.
@@ -101,7 +100,7 @@ pub struct Opening {
     revocations: Arc<Revocations>,
     judge: Arc<Judge<PeerCodec>>,
     links: Arc<links::Links>,
-    udp: UdpSocket,
+    udp: network::Udp,
     address: SocketAddr,
     seeds: Vec<SocketAddr>,
     epoch: Arc<AtomicU64>,

@@ -36,8 +36,24 @@ pub enum Matter {
     Tables,
     /// This node's part in its fleet.
     Fleet,
-    /// What it says to the fleet, and the fleet to it.
+    /// Who was expelled from the fleet.
+    Revocations,
+    /// This node's renewed certificate.
+    Certificate,
+    /// It can say nothing more to the fleet.
     FleetLog,
+    /// What it says waits for the disk.
+    FleetUnsaid,
+    /// What it says cannot be signed.
+    FleetSigning,
+    /// A member says more than is kept of one.
+    FleetQuota,
+    /// All say more than is kept.
+    FleetRoom,
+    /// Members signed two things under one number.
+    FleetLiars,
+    /// The fleet expelled it.
+    FleetExpelled,
 }
 
 /// The health list: threads write to it, `status` reads it.

@@ -184,6 +184,7 @@ fn decide(
     let at_boot: Desired = if restored.unread { Arc::new(|| None) } else { links.desired() };
     let (boot, boot_thread) =
         BootSnapshot::start(&config.state_dir, at_boot.clone(), shared.health.clone(), &shared.vital)?;
+    boot.resume_by(config.socket.clone());
     let committer = Committer {
         store: restored.store,
         open: restored.open,

@@ -49,9 +49,6 @@ pub const DATAGRAM: usize = 64 << 10;
 /// Revocations in one message; more come in several.
 pub const REVOCATIONS: usize = 1000;
 
-/// Sessions that one member tells of: a few administrators on a busy jump host.
-pub const SESSIONS: usize = 64;
-
 /// One revocation, bytes, with the certificate of the operator who signed it.
 pub const REVOCATION: usize = 16 << 10;
 

@@ -13,8 +13,8 @@ use smartfw_core::{
 };
 
 pub use cluster::{
-    ClusterNode, Covers, Entered, Entering, FleetBlockRow, Founded, Founding, Given, Invite, Invited,
-    OperatorKey, StandingOrder,
+    ClusterNode, Covers, Entered, Entering, FleetBlockFilter, FleetBlockRow, Founded, Founding, Given,
+    Invite, Invited, OperatorKey, StandingOrder,
 };
 
 /// A block, and what the kernel makes of it.

@@ -30,7 +30,7 @@ use crate::{
     process::until,
 };
 pub use assault::Ports;
-pub use authority::{Authority, OPERATOR};
+pub use authority::{Authority, OPERATOR, equip, now};
 pub use estate::skew;
 pub use probes::Probes;
 pub use sshd::Sshd;
@@ -118,7 +118,7 @@ impl<'a> Fleet<'a> {
         let seeds = [SocketAddr::from((address(0), PORT))];
         let seeds: &[SocketAddr] = if node == 0 { &[] } else { &seeds };
         let member = authority.member_at(&format!("node-{node}"), site);
-        authority::equip(&member, &guard.state(), seeds);
+        equip(&member, &guard.state(), seeds);
         self.guards.push(guard);
     }
 

@@ -24,6 +24,6 @@ pub use chance::Chance;
 pub use keys::{Book, Key};
 pub use liar::Lie;
 pub use network::{Network, Weather};
-pub use node::{Applied, Node};
+pub use node::{Applied, Disk, Node};
 pub use script::{Plan, Troubles, block};
 pub use world::{Traffic, World};

@@ -199,3 +199,27 @@ fn who_is_expelled_stays_out_until_it_has_a_new_key() {
     hosts.works(1, &["cluster", "join", &address(0).to_string(), "--token", &token]);
     until("it is back", SOON, || hosts.array(0, &["cluster", "nodes"]).iter().any(there)).unwrap();
 }
+
+#[test]
+#[ignore = "needs root"]
+fn a_panic_of_the_fleet_stops_every_node_ends_by_itself_and_ends_early_when_told_to() {
+    let hosts = Hosts::start(2);
+    hosts.found();
+    hosts.join(1);
+    let is = |node: usize, state: &str| {
+        let status: Value = serde_json::from_str(&hosts.works(node, &["status", "-o", "json"])).unwrap();
+        status["enforcement"] == state
+    };
+    let order = |node: usize, arguments: &[&str]| {
+        let state = hosts.folder(node).join("state").display().to_string();
+        hosts.works(node, &[&["--state-dir", &state], arguments].concat())
+    };
+    assert!(order(0, &["panic", "--cluster", "--for", "6s"]).contains("2 members alive"));
+    until("the other stops", SOON, || is(1, "panic")).unwrap();
+    until("both resume", SOON, || is(0, "on") && is(1, "on")).unwrap();
+    order(0, &["panic", "--cluster", "--for", "20s"]);
+    until("the other stops again", SOON, || is(1, "panic")).unwrap();
+    order(1, &["enable", "--cluster"]);
+    until("the first is told", Duration::from_secs(5), || is(0, "on")).unwrap();
+    assert!(is(1, "on"));
+}

@@ -131,6 +131,32 @@ fn a_node_that_lost_its_disk_refills_from_others_and_uses_no_version_twice() {
 }
 
 #[test]
+fn a_node_whose_disk_is_set_back_uses_no_version_twice_and_is_believed() {
+    let mut world = formed(7, 5);
+    let say = |world: &mut World, from: u32| {
+        for serial in from..from + 5 {
+            world.say(2, Audience::Cluster, block(target(serial as u8), serial, Some(HOURS)));
+            world.run(Duration::from_millis(100));
+        }
+    };
+    say(&mut world, 0);
+    let copy = world.copy(2);
+    say(&mut world, 10);
+    for life in 0..3 {
+        world.crash(2);
+        world.rewind(2, copy.clone());
+        // It says something before anybody can tell it what it said once.
+        world.start(2);
+        say(&mut world, 20 + 10 * life);
+        world.run(Duration::from_secs(5));
+    }
+    assert!(world.converged(), "{}", world.differing());
+    assert!(world.reports.iter().all(|(_, report)| !is_fork(report)), "{:?}", world.reports);
+    assert!(world.honest().iter().all(|node| node.blocks(world.now).len() == 25), "and nothing is lost");
+    honest(&world);
+}
+
+#[test]
 fn a_log_that_is_said_over_and_over_does_not_grow_for_ever() {
     let mut world = formed(6, 3);
     let mut most = 0;

@@ -6,7 +6,7 @@ use clap::{Args as ClapArgs, Subcommand};
 use smartfw_identity::{Label, Role};
 
 use super::Target;
-use crate::duration::parse;
+use crate::{duration::parse, secret::Secret};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Cluster {
@@ -31,17 +31,7 @@ pub(crate) enum Cluster {
         origin: Option<String>,
     },
     /// Expel a node and void everything it ever said; needs an operator's key, or the root
-    Revoke {
-        /// Its name or id, as `cluster nodes` shows it
-        #[arg(value_name = "NODE")]
-        node: String,
-        /// Do not ask
-        #[arg(long)]
-        yes: bool,
-        /// The exported root: needed to revoke an operator
-        #[arg(long, value_name = "FILE")]
-        root: Option<PathBuf>,
-    },
+    Revoke(Revoke),
     /// Addresses that no honest node blocks: who does is not believed any more
     #[command(subcommand)]
     Canary(Canary),
@@ -95,7 +85,7 @@ pub(crate) struct Join {
     pub(crate) address: String,
     /// The token
     #[arg(long, env = "SMARTFW_TOKEN", hide_env_values = true)]
-    pub(crate) token: String,
+    pub(crate) token: Secret,
     /// Where peers reach this node [default: the address that leads to them]
     #[arg(long, value_name = "ADDR:PORT", conflicts_with = "operator")]
     pub(crate) advertise: Option<String>,
@@ -110,13 +100,35 @@ pub(crate) struct Join {
     pub(crate) no_passphrase: bool,
 }
 
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Revoke {
+    /// Its name or id, as `cluster nodes` shows it; of an operator its whole id
+    #[arg(value_name = "NODE")]
+    pub(crate) node: String,
+    /// Do not ask
+    #[arg(long)]
+    pub(crate) yes: bool,
+    /// The exported root: needed to revoke an operator
+    #[arg(long, value_name = "FILE")]
+    pub(crate) root: Option<PathBuf>,
+    /// Of a signer: also the members whose certificates it signed
+    #[arg(long)]
+    pub(crate) with_its_members: bool,
+}
+
 #[derive(Debug, Subcommand)]
 pub(crate) enum Canary {
-    /// Declare an address that no honest node blocks
+    /// Declare an address that no honest node blocks; what it ends is shown and asked for
     Add {
         /// An IPv4 or IPv6 address
         #[arg(value_name = "ADDR")]
         target: Target,
+        /// Also more than one address
+        #[arg(long)]
+        wide: bool,
+        /// Do not ask
+        #[arg(long)]
+        yes: bool,
     },
     /// It is none any more
     Remove {

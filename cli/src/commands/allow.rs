@@ -5,9 +5,17 @@ use smartfw_core::{
     order::{Allowed, Order, Refusal},
     protect::Protected,
 };
-use smartfw_proto::{json, view::Answer, wire};
+use smartfw_proto::{
+    json,
+    view::{Answer, Changes},
+    wire,
+};
 
-use super::{Reply, fleet::Reach, plural, rescue, submit, submit_if_alive, targets, unexpected};
+use super::{
+    Reply,
+    fleet::{self, Attempt, Reach},
+    plural, rescue, submit, submit_if_alive, targets, unexpected,
+};
 use crate::{
     args::{Allow, Format, Global},
     client::{self, Daemon},
@@ -20,22 +28,7 @@ use crate::{
 pub(super) fn run(global: &Global, output: &mut Output, command: Allow) -> Result<(), Failure> {
     match command {
         Allow::Add { target, span, comment, local } => {
-            let target = target.parse()?;
-            match Reach::find(global, local)? {
-                Reach::Node(why) => add(global, output, target, span, comment, why.as_ref()),
-                Reach::Cluster(fleet) => {
-                    let members = fleet.allow(global, target, span.0, comment)?;
-                    let members = plural(members.into(), "member", "members");
-                    everywhere(
-                        output,
-                        &format!(
-                            "{target} is never dropped, {}, in all of cluster {} ({members} alive)",
-                            render::span(span.0),
-                            fleet.name
-                        ),
-                    )
-                }
-            }
+            add(global, output, target.parse()?, span, comment, local)
         }
         Allow::Remove { target, local } => remove(global, output, target.parse()?, local),
         Allow::List => list(global, output),
@@ -43,58 +36,101 @@ pub(super) fn run(global: &Global, output: &mut Output, command: Allow) -> Resul
     }
 }
 
+/// Whatever is wrong with the cluster, this node does its part: with the daemon, or as root straight in the kernel.
 fn add(
     global: &Global,
     output: &mut Output,
     target: IpNet,
     span: Span,
     comment: String,
-    why: Option<&String>,
+    local: bool,
 ) -> Result<(), Failure> {
-    let order = Order::Allow { target, duration: span.0, comment: comment.clone() };
-    let answer = match submit_if_alive(global, order)? {
-        Reply::Answer(answer) => answer,
-        Reply::Dead(why) => {
-            rescue::need_root("allow add", &why)?;
-            return rescue::allow(global, output, target, span.0, &comment);
-        }
-    };
-    let answer = answer.map_err(|why| refused(&format!("{target} is not allowed"), &why))?;
-    let Answer::Allowed(ended) = answer else { return Err(unexpected()) };
-    Reach::explain(why);
-    if output.format != Format::Human {
-        return Ok(());
+    let attempt = Attempt::make(global, local, |fleet| fleet.allow(global, target, span.0, comment.clone()));
+    if let Attempt::Done(fleet, members) = &attempt {
+        let members = plural((*members).into(), "member", "members");
+        let place = format!("in all of cluster {} ({members} alive)", fleet.name);
+        return added(output, target, span, fleet::CLUSTER, &place);
     }
-    output.line(&format!("{target} is never dropped, {}", render::span(span.0)))?;
-    if ended.total > 0 {
-        let names = targets(ended.blocks.iter().map(|block| &block.target));
-        output.line(&format!("{} ended: {names}", plural(ended.total, "block", "blocks")))?;
-    }
-    Ok(())
+    let (rescued, here) = add_here(global, output, target, span, comment);
+    let settled = attempt.settled(rescued);
+    here.and(settled)
 }
 
-fn everywhere(output: &mut Output, text: &str) -> Result<(), Failure> {
-    if output.format == Format::Human { output.line(text) } else { Ok(()) }
+/// Whether it went straight to the kernel, and what became of it.
+fn add_here(
+    global: &Global,
+    output: &mut Output,
+    target: IpNet,
+    span: Span,
+    comment: String,
+) -> (bool, Result<(), Failure>) {
+    let order = Order::Allow { target, duration: span.0, comment: comment.clone() };
+    let here = match submit_if_alive(global, order) {
+        Err(why) => Err(why),
+        Ok(Reply::Dead(why)) => {
+            let done = rescue::need_root("allow add", &why)
+                .and_then(|()| rescue::allow(global, output, target, span.0, &comment));
+            return (true, done);
+        }
+        Ok(Reply::Answer(Err(why))) => Err(refused(&format!("{target} is not allowed"), &why)),
+        Ok(Reply::Answer(Ok(Answer::Allowed(ended)))) => {
+            added(output, target, span, fleet::NODE, "on this node")
+                .and_then(|()| ended_by_it(output, &ended))
+        }
+        Ok(Reply::Answer(Ok(_))) => Err(unexpected()),
+    };
+    (false, here)
+}
+
+fn added(output: &mut Output, target: IpNet, span: Span, scope: &str, place: &str) -> Result<(), Failure> {
+    match output.format {
+        Format::Json => output.json(&changed("allowed", target, scope)),
+        Format::Raw => Ok(()),
+        Format::Human => {
+            output.line(&format!("{target} is never dropped, {}, {place}", render::span(span.0)))
+        }
+    }
+}
+
+fn ended_by_it(output: &mut Output, ended: &Changes) -> Result<(), Failure> {
+    if output.format != Format::Human || ended.total == 0 {
+        return Ok(());
+    }
+    let names = targets(ended.blocks.iter().map(|block| &block.target));
+    output.line(&format!("{} ended: {names}", plural(ended.total, "block", "blocks")))
+}
+
+fn changed(kind: &str, target: IpNet, scope: &str) -> serde_json::Value {
+    serde_json::json!({
+        "kind": kind, "time": json::rfc3339(now()), "target": target.to_string(), "scope": scope,
+    })
 }
 
 /// Off the fleet's list and off this node's own.
 fn remove(global: &Global, output: &mut Output, target: IpNet, local: bool) -> Result<(), Failure> {
     let what = format!("{target} is not taken off the allow list");
-    let (ended, why) = match Reach::find(global, local)? {
-        Reach::Node(why) => (0, why),
-        Reach::Cluster(fleet) => (fleet.disallow(global, target)?, None),
+    let reach = Reach::find(global, local)?;
+    let ended = match &reach {
+        Reach::Node(_) => 0,
+        Reach::Cluster(fleet) => fleet.disallow(global, target)?,
     };
-    let answer = match submit(global, Order::Disallow { target })? {
-        Err(Refusal::NotFound) if ended > 0 => {
-            return everywhere(output, &format!("{target} is off the allow list of the whole cluster"));
-        }
-        answer => answer.map_err(|why| refused(&what, &why))?,
+    match submit(global, Order::Disallow { target })? {
+        Ok(Answer::Disallowed) => {}
+        Ok(_) => return Err(unexpected()),
+        Err(Refusal::NotFound) if ended > 0 => {}
+        Err(why) => return Err(refused(&what, &why)),
+    }
+    if let Reach::Node(why) = &reach {
+        Reach::explain(why.as_ref());
+    }
+    let (scope, place) = match ended {
+        0 => (fleet::NODE, "of this node"),
+        _ => (fleet::CLUSTER, "of the whole cluster"),
     };
-    Reach::explain(why.as_ref());
-    let place = if ended > 0 { " of the whole cluster" } else { "" };
-    match answer {
-        Answer::Disallowed => everywhere(output, &format!("{target} is off the allow list{place}")),
-        _ => Err(unexpected()),
+    match output.format {
+        Format::Json => output.json(&changed("disallowed", target, scope)),
+        Format::Raw => Ok(()),
+        Format::Human => output.line(&format!("{target} is off the allow list {place}")),
     }
 }
 

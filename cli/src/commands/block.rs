@@ -4,11 +4,14 @@ use smartfw_core::{
     Class, IpNet,
     order::{BlockOrder, Order, Refusal},
 };
-use smartfw_proto::{json, view::Answer};
+use smartfw_proto::{
+    json,
+    view::{Answer, Changes, Covers},
+};
 
 use super::{
     Reply,
-    fleet::{self, Fleet, Reach},
+    fleet::{self, Attempt, Fleet, Reach},
     plural, rescue, submit, submit_if_alive, targets, unexpected,
 };
 use crate::{
@@ -40,7 +43,7 @@ pub(super) fn block(global: &Global, output: &mut Output, args: &Block) -> Resul
     match output.format {
         Format::Json => {
             let mut value = json::block(block.since, &block, 0, 0);
-            value["scope"] = "node".into();
+            value["scope"] = fleet::NODE.into();
             output.json(&value)
         }
         Format::Raw => output.raw(&[block.target.to_string(), block.id.to_string()]),
@@ -65,11 +68,10 @@ fn block_everywhere(
     order: BlockOrder,
 ) -> Result<(), Failure> {
     let fleet::FleetBlocked { block, members } = fleet.block(global, order)?;
-    fleet::warn_of_end(&fleet.operator, now());
     match output.format {
         Format::Json => {
             let mut value = json::block(block.since, &block, 0, 0);
-            value["scope"] = "cluster".into();
+            value["scope"] = fleet::CLUSTER.into();
             output.json(&value)
         }
         Format::Raw => output.raw(&[block.target.to_string(), block.id.to_string()]),
@@ -82,68 +84,79 @@ fn block_everywhere(
     }
 }
 
+/// Whatever is wrong with the cluster, this node does its part: with the daemon, or as root straight in the kernel.
 pub(super) fn unblock(global: &Global, output: &mut Output, args: &Unblock) -> Result<(), Failure> {
     let target = args.target.parse()?;
     let false_positive = args.reason.is_some();
-    let (everywhere, why) = match Reach::find(global, args.local)? {
-        Reach::Cluster(fleet) => {
-            (Some(unblock_everywhere(global, output, &fleet, target, false_positive)?), None)
-        }
-        Reach::Node(why) => (None, why),
-    };
-    let answer = match submit_if_alive(global, Order::Unblock { target, false_positive })? {
-        Reply::Answer(answer) => answer,
-        Reply::Dead(why) => return rescue::unblock(global, output, target, &why),
-    };
-    let ended = match answer {
+    let attempt = Attempt::make(global, args.local, |fleet| fleet.unblock(global, target, false_positive));
+    let mut ended = 0;
+    if let Attempt::Done(fleet, found) = &attempt {
+        ended = found.total;
+        ended_everywhere(output, fleet, found)?;
+    }
+    let (rescued, here) = unblock_here(global, output, target, false_positive, ended > 0);
+    let settled = attempt.settled(rescued);
+    here.and(settled)
+}
+
+/// Whether it went straight to the kernel, and what became of it. `done`: something was unblocked elsewhere.
+fn unblock_here(
+    global: &Global,
+    output: &mut Output,
+    target: IpNet,
+    false_positive: bool,
+    done: bool,
+) -> (bool, Result<(), Failure>) {
+    let here = match submit_if_alive(global, Order::Unblock { target, false_positive }) {
+        Err(why) => Err(why),
+        Ok(Reply::Dead(why)) => return (true, rescue::unblock(global, output, target, &why)),
         // What the cluster said is over, and this node had nothing besides.
-        Err(Refusal::NotFound) if everywhere.is_some_and(|ended| ended > 0) => return Ok(()),
-        answer => answer.map_err(|why| refused(&format!("{target} is not unblocked"), &why))?,
+        Ok(Reply::Answer(Err(Refusal::NotFound))) if done => Ok(()),
+        Ok(Reply::Answer(Err(why))) => Err(refused(&format!("{target} is not unblocked"), &why)),
+        Ok(Reply::Answer(Ok(Answer::Unblocked(ended)))) => ended_here(output, &ended),
+        Ok(Reply::Answer(Ok(_))) => Err(unexpected()),
     };
-    let Answer::Unblocked(ended) = ended else { return Err(unexpected()) };
-    Reach::explain(why.as_ref());
+    (false, here)
+}
+
+fn ended_here(output: &mut Output, ended: &Changes) -> Result<(), Failure> {
     match output.format {
-        Format::Json => {
-            ended.blocks.iter().try_for_each(|one| output.json(&json::block(one.since, one, 0, 0)))
-        }
+        Format::Json => ended.blocks.iter().try_for_each(|one| {
+            let mut value = json::block(one.since, one, 0, 0);
+            value["scope"] = fleet::NODE.into();
+            output.json(&value)
+        }),
         Format::Raw => ended.blocks.iter().try_for_each(|one| output.raw(&[one.target.to_string()])),
         Format::Human => {
-            let listed = ended.blocks.len() as u64;
-            let rest = if ended.total > listed { ", …" } else { "" };
+            let rest = if ended.total > ended.blocks.len() as u64 { ", …" } else { "" };
             let names = targets(ended.blocks.iter().map(|block| &block.target));
-            let place = if everywhere.is_some() { " on this node" } else { "" };
-            output.line(&format!("{} ended{place}: {names}{rest}", plural(ended.total, "block", "blocks")))
+            let count = plural(ended.total, "block", "blocks");
+            output.line(&format!("{count} ended on this node: {names}{rest}"))
         }
     }
 }
 
-/// How many targets of the fleet's are unblocked.
-fn unblock_everywhere(
-    global: &Global,
-    output: &mut Output,
-    fleet: &Fleet,
-    target: IpNet,
-    false_positive: bool,
-) -> Result<u64, Failure> {
-    let found = fleet.unblock(global, target, false_positive)?;
+/// The fleet's targets that are unblocked.
+fn ended_everywhere(output: &mut Output, fleet: &Fleet, found: &Covers) -> Result<(), Failure> {
     if found.covers.is_empty() && found.orders.is_empty() {
-        return Ok(0);
+        return Ok(());
     }
-    let rest = if found.total > found.targets.len() as u64 { ", …" } else { "" };
     match output.format {
         Format::Json => found.targets.iter().try_for_each(|target| {
             let (time, target) = (json::rfc3339(now()), target.to_string());
-            output.json(
-                &serde_json::json!({"kind": "unblocked", "time": time, "target": target, "scope": "cluster"}),
-            )
-        })?,
-        Format::Raw => found.targets.iter().try_for_each(|target| output.raw(&[target.to_string()]))?,
-        Format::Human => output.line(&format!(
-            "{} unblocked in all of cluster {}: {}{rest}",
-            plural(found.total, "target", "targets"),
-            fleet.name,
-            targets(found.targets.iter())
-        ))?,
+            output.json(&serde_json::json!({
+                "kind": "unblocked", "time": time, "target": target, "scope": fleet::CLUSTER,
+            }))
+        }),
+        Format::Raw => found.targets.iter().try_for_each(|target| output.raw(&[target.to_string()])),
+        Format::Human => {
+            let rest = if found.total > found.targets.len() as u64 { ", …" } else { "" };
+            output.line(&format!(
+                "{} unblocked in all of cluster {}: {}{rest}",
+                plural(found.total, "target", "targets"),
+                fleet.name,
+                targets(found.targets.iter())
+            ))
+        }
     }
-    Ok(found.total)
 }

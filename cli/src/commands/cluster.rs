@@ -1,7 +1,7 @@
 //! `cluster`: how a fleet is made, grows, is looked at, and expels.
 
 mod canary;
-mod lists;
+pub(super) mod lists;
 mod membership;
 mod revoke;
 
@@ -22,7 +22,7 @@ pub(super) fn run(global: &Global, output: &mut Output, command: Cluster) -> Res
         Cluster::Leave { force } => membership::leave(global, output, force),
         Cluster::Nodes => lists::nodes(global, output),
         Cluster::Blocks { origin } => lists::blocks(global, output, origin),
-        Cluster::Revoke { node, yes, root } => revoke::run(global, output, &node, yes, root.as_deref()),
+        Cluster::Revoke(args) => revoke::run(global, output, &args),
         Cluster::Canary(command) => canary::run(global, output, command),
     }
 }
@@ -87,6 +87,7 @@ pub(super) mod samples {
             site: "default".into(),
             me: n == 1,
             role: Some("node".into()),
+            signer: Some(NodeId([1; 32])),
         }
     }
 }

@@ -9,9 +9,13 @@ use smartfw_core::{
     order::{EnforcementState, Mode},
     prefix,
 };
-use smartfw_proto::{json, view::Explanation, wire};
+use smartfw_proto::{
+    json, limits,
+    view::{Explanation, FleetBlockFilter, FleetBlockRow},
+    wire,
+};
 
-use super::plural;
+use super::{cluster::lists, plural};
 use crate::{
     args::{Format, Global},
     client::{self, Daemon},
@@ -29,11 +33,30 @@ pub(super) fn run(global: &Global, output: &mut Output, address: &str) -> Result
         daemon.ask(async |mut client| client.explain(request).await).await
     })?;
     let explanation = Explanation::try_from(explanation)?;
+    let fleet = fleet_blocks(global, address)?;
     match output.format {
-        Format::Json => output.json(&json::explanation(&explanation)),
+        Format::Json => {
+            let mut value = json::explanation(&explanation);
+            value["fleet"] = fleet.iter().map(json::fleet_block).collect();
+            output.json(&value)
+        }
         Format::Raw => raw(output, &explanation),
-        Format::Human => human_form(output, &explanation),
+        Format::Human => human_form(output, &explanation, &fleet),
     }
+}
+
+/// What the members say of it, and which of them drop it.
+fn fleet_blocks(global: &Global, address: IpAddr) -> Result<Vec<FleetBlockRow>, Failure> {
+    let mut rows = Vec::new();
+    let asked = FleetBlockFilter { origin: None, covering: Some(address) };
+    lists::each(global, asked, |row| {
+        // A daemon that does not know the question tells of all.
+        if row.target.contains(&address) && rows.len() < limits::EXPLAINED {
+            rows.push(row);
+        }
+        Ok(())
+    })?;
+    Ok(rows)
 }
 
 fn parse(text: &str) -> Result<IpAddr, Failure> {
@@ -48,10 +71,15 @@ fn raw(output: &mut Output, explanation: &Explanation) -> Result<(), Failure> {
     output.raw(&[explanation.address.to_string(), explanation.outcome.to_string(), reason])
 }
 
-pub(super) fn human_form(output: &mut Output, explanation: &Explanation) -> Result<(), Failure> {
+pub(super) fn human_form(
+    output: &mut Output,
+    explanation: &Explanation,
+    fleet: &[FleetBlockRow],
+) -> Result<(), Failure> {
     let (text, tone) = headline(explanation);
     output.headline(&text, tone)?;
     blocks(output, explanation)?;
+    in_fleet(output, fleet, explanation.now)?;
     waiting(output, explanation)?;
     why(output, explanation)?;
     numbers(output, explanation)?;
@@ -150,6 +178,14 @@ fn blocks(output: &mut Output, explanation: &Explanation) -> Result<(), Failure>
         ))?;
     }
     Ok(())
+}
+
+fn in_fleet(output: &mut Output, fleet: &[FleetBlockRow], now: Time) -> Result<(), Failure> {
+    if fleet.is_empty() {
+        return Ok(());
+    }
+    section(output, "In the fleet")?;
+    output.table(lists::block_table(fleet, now), 2)
 }
 
 fn waiting(output: &mut Output, explanation: &Explanation) -> Result<(), Failure> {

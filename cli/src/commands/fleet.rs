@@ -5,14 +5,15 @@ mod batch;
 use std::time::Duration;
 
 use smartfw_core::{
-    Block, BlockId, Detector, IpNet, Origin, Strength, Time,
-    fleet::{COVERED, OrderKind, SignedOrder},
+    Block, BlockId, Detector, IpNet, Origin, Strength,
+    agent::{is_all_private, is_private},
+    fleet::{COVERED, LONGEST_PANIC, OUTLIVES, OrderKind, SignedOrder},
     order::{BlockOrder, Refusal},
     protect::Why,
 };
 use smartfw_proto::{
     limits,
-    view::{Covers, Given, StandingOrder},
+    view::{ClusterNode, Covers, Given, StandingOrder},
     wire,
 };
 
@@ -30,8 +31,6 @@ pub(super) use batch::Batch;
 
 /// For how long detection is held back from what a person unblocked.
 const HOLD: Duration = Duration::from_secs(600);
-/// What ends something outlives it by an hour.
-const OUTLIVES: Duration = Duration::from_secs(3600);
 
 /// For whom an order is.
 pub(super) enum Reach {
@@ -41,6 +40,19 @@ pub(super) enum Reach {
     Cluster(Box<Fleet>),
 }
 
+/// What became of the cluster's part of a command that helps somebody in need: whatever goes wrong there, the rest is
+/// done.
+pub(super) enum Attempt<T> {
+    /// It is done.
+    Done(Box<Fleet>, T),
+    /// This node alone is meant; why, where the person might have meant the cluster.
+    Node(Option<String>),
+    /// It is not done.
+    Failed(Failure),
+    /// The daemon does not even say whether there is a cluster.
+    Unknown(Failure),
+}
+
 /// A cluster, and the key that orders it.
 pub(super) struct Fleet {
     pub(super) name: String,
@@ -48,21 +60,27 @@ pub(super) struct Fleet {
 }
 
 impl Reach {
-    /// The whole cluster where an operator's key is at hand, else this node. A daemon that cannot be asked decides
-    /// nothing: what follows finds out, or goes on without it.
+    /// The whole cluster where an operator's key is at hand, else this node.
     pub(super) fn find(global: &Global, local: bool) -> Result<Self, Failure> {
-        if local {
-            return Ok(Self::Node(None));
+        match if local { None } else { in_cluster(global, client::PATIENCE)? } {
+            None => Ok(Self::Node(None)),
+            Some(name) => Self::with_key(global, name),
         }
-        let status = client::block_on(async {
-            let mut daemon = Daemon::connect(&global.socket).await?.within(client::SHORT);
-            status::ask(&mut daemon).await
-        });
-        let Some(name) = status.ok().and_then(|status| status.cluster) else { return Ok(Self::Node(None)) };
+    }
+
+    fn with_key(global: &Global, name: String) -> Result<Self, Failure> {
         Ok(match Operator::find(global, &name)? {
             Found::Open(operator) => Self::Cluster(Box::new(Fleet { name, operator: *operator })),
-            Found::None(why) => Self::Node(Some(why)),
+            Found::Missing(why) | Found::Sealed(why) => Self::Node(Some(why)),
         })
+    }
+
+    /// What a script sees of it.
+    pub(super) const fn scope(&self) -> &'static str {
+        match self {
+            Self::Node(_) => NODE,
+            Self::Cluster(_) => CLUSTER,
+        }
     }
 
     /// Says on standard error why it is this node alone.
@@ -72,6 +90,50 @@ impl Reach {
         }
     }
 }
+
+impl<T> Attempt<T> {
+    /// Does the cluster's part, where there is one.
+    pub(super) fn make(
+        global: &Global,
+        local: bool,
+        work: impl FnOnce(&Fleet) -> Result<T, Failure>,
+    ) -> Self {
+        let name = match if local { Ok(None) } else { in_cluster(global, client::SHORT) } {
+            Ok(Some(name)) => name,
+            Ok(None) => return Self::Node(None),
+            Err(why) => return Self::Unknown(why),
+        };
+        match Reach::with_key(global, name) {
+            Ok(Reach::Cluster(fleet)) => match work(&fleet) {
+                Ok(done) => Self::Done(fleet, done),
+                Err(why) => Self::Failed(why),
+            },
+            Ok(Reach::Node(why)) => Self::Node(why),
+            Err(why) => Self::Failed(why),
+        }
+    }
+
+    /// Says why it is this node alone. What was meant for the cluster and not done there is a failure, also where this
+    /// node did its part; `rescued`: straight in the kernel, where it was said already that the daemon is dead.
+    pub(super) fn settled(&self, rescued: bool) -> Result<(), Failure> {
+        let why = match self {
+            Self::Done(..) => return Ok(()),
+            Self::Unknown(_) if rescued => return Ok(()),
+            Self::Node(why) => {
+                Reach::explain(why.as_ref());
+                return Ok(());
+            }
+            Self::Unknown(why) => format!("the daemon did not say whether it is in one: {why}"),
+            Self::Failed(why) => why.to_string(),
+        };
+        complain(&format!("not in the cluster: {why}"));
+        Err(Failure::Silent)
+    }
+}
+
+/// What a script sees of how far an answer reaches.
+pub(super) const NODE: &str = "node";
+pub(super) const CLUSTER: &str = "cluster";
 
 /// What a block for the cluster looks like, and how many members are there to hear it.
 pub(super) struct FleetBlocked {
@@ -91,7 +153,7 @@ impl Fleet {
             return Err(Failure::failed(format!("{target} is not blocked: {why}{}", remedy(why))));
         }
         let kind = OrderKind::Block { targets: vec![target], duration, class, reason: reason.clone(), force };
-        let (id, signed) = self.operator.sign(kind, duration)?;
+        let (id, signed) = self.sign(global, kind, duration)?;
         let members = self.give(global, vec![signed])?;
         let since = now();
         let block = Block {
@@ -127,7 +189,7 @@ impl Fleet {
         let mut signed = Vec::new();
         for (covers, orders) in pieces(&found) {
             let kind = OrderKind::Unblock { target, covers, orders, hold: HOLD, false_positive };
-            signed.push(self.operator.sign(kind, found.lasts)?.1);
+            signed.push(self.sign(global, kind, found.lasts)?.1);
         }
         if !signed.is_empty() {
             self.give(global, signed)?;
@@ -146,7 +208,7 @@ impl Fleet {
         if target.prefix_len() == 0 {
             return Err(refused(&format!("{target} is not allowed"), &Refusal::Everything));
         }
-        let signed = self.operator.sign(OrderKind::Allow { target, duration, comment }, duration)?;
+        let signed = self.sign(global, OrderKind::Allow { target, duration, comment }, duration)?;
         self.give(global, vec![signed.1])
     }
 
@@ -168,8 +230,29 @@ impl Fleet {
 
     /// Gives an order that is never forgotten.
     pub(super) fn forever(&self, global: &Global, kind: OrderKind) -> Result<u32, Failure> {
-        let signed = self.operator.sign(kind, None)?;
+        let signed = self.sign(global, kind, None)?;
         self.give(global, vec![signed.1])
+    }
+
+    /// Stops enforcement everywhere, or ends that; how many members are there to hear it.
+    pub(super) fn panic(&self, global: &Global, kind: OrderKind) -> Result<u32, Failure> {
+        // What ends a panic is remembered for longer than any lasts.
+        let signed = self.operator.sign(kind, Some(LONGEST_PANIC.saturating_add(OUTLIVES)))?;
+        self.give(global, vec![signed.1])
+    }
+
+    /// Signs an order, where it names private addresses for the site of this node alone: elsewhere they are other hosts.
+    fn sign(
+        &self,
+        global: &Global,
+        kind: OrderKind,
+        lasts: Option<Duration>,
+    ) -> Result<(u128, SignedOrder), Failure> {
+        if !names_private(&kind) {
+            return self.operator.sign(kind, lasts);
+        }
+        let site = client::block_on(async { site(&mut Daemon::connect(&global.socket).await?).await })?;
+        self.operator.sign_for(Some(site), kind, lasts)
     }
 
     fn give(&self, global: &Global, orders: Vec<SignedOrder>) -> Result<u32, Failure> {
@@ -178,6 +261,30 @@ impl Fleet {
             give(&mut daemon, orders).await
         })
     }
+}
+
+/// Whether an order names hosts that are others at other sites.
+fn names_private(kind: &OrderKind) -> bool {
+    match kind {
+        OrderKind::Block { targets, .. } => targets.iter().any(is_private),
+        OrderKind::Allow { target, .. }
+        | OrderKind::Unblock { target, .. }
+        | OrderKind::Canary { target, .. } => is_all_private(target),
+        _ => false,
+    }
+}
+
+/// The site of the node whose daemon this is.
+async fn site(daemon: &mut Daemon) -> Result<String, Failure> {
+    let asked = wire::ListNodesRequest {};
+    let stream = daemon.ask_cluster(async |mut client| client.list_nodes(asked).await).await?;
+    let mut site = None;
+    let found = daemon.each(stream, |node: ClusterNode| {
+        site = site.take().or_else(|| node.me.then_some(node.site));
+        Ok(())
+    });
+    found.await?;
+    site.ok_or_else(|| Failure::failed("the daemon does not say at which site it is: is it ending?"))
 }
 
 /// What to do about a target that no order for the cluster should name, after a semicolon.
@@ -200,15 +307,20 @@ pub(super) fn need(global: &Global) -> Result<Fleet, Failure> {
 
 /// The cluster that this node is in.
 pub(super) fn cluster(global: &Global) -> Result<String, Failure> {
-    let status = client::block_on(async {
-        let mut daemon = Daemon::connect(&global.socket).await?;
-        status::ask(&mut daemon).await
-    })?;
-    status.cluster.ok_or_else(|| {
+    in_cluster(global, client::PATIENCE)?.ok_or_else(|| {
         Failure::failed(
             "this node is in no cluster; enter one by `smartfw-cli cluster init` or `cluster join`",
         )
     })
+}
+
+/// The cluster that this node is in, if it is in one.
+fn in_cluster(global: &Global, patience: Duration) -> Result<Option<String>, Failure> {
+    let status = client::block_on(async {
+        let mut daemon = Daemon::connect(&global.socket).await?.within(patience);
+        status::ask(&mut daemon).await
+    });
+    Ok(status?.cluster)
 }
 
 /// The operators' orders that are not over, but for blocks.
@@ -260,18 +372,6 @@ fn pieces(found: &Covers) -> Vec<Piece> {
             return pieces;
         }
         pieces.push((piece.0.unwrap_or_default().to_vec(), piece.1.unwrap_or_default().to_vec()));
-    }
-}
-
-/// The operator's certificate ends soon: nobody renews it behind a person's back.
-pub(super) fn warn_of_end(operator: &Operator, now: Time) {
-    let left = operator.until().since(now);
-    if left < Duration::from_secs(7 * 86_400) {
-        complain(&format!(
-            "your operator's certificate ends in {}: get a new one with a token of --role operator --replace {}",
-            crate::duration::human(left),
-            operator.name()
-        ));
     }
 }
 

@@ -27,7 +27,7 @@ use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 
 use super::{
-    fleet::{Batch, Fleet, Reach},
+    fleet::{Batch, Reach},
     plural, unexpected,
 };
 use crate::{
@@ -58,12 +58,15 @@ pub(super) fn run(global: &Global, output: &mut Output, args: &Import) -> Result
     let defaults = Defaults { duration: args.span.0, reason: args.reason.clone(), now: now() };
     let entries = Entries::new(BufReader::new(reader), defaults);
     let reach = Reach::find(global, args.local)?;
-    let tally = client::block_on(async {
+    let mut tally = Tally::default();
+    let result = client::block_on(async {
         let daemon = Daemon::connect(&global.socket).await?;
+        let input = Input::read(entries);
         match &reach {
-            Reach::Node(_) => send(daemon, Input::read(entries), &bar).await,
+            Reach::Node(_) => send(daemon, input, &mut tally, &bar).await,
             Reach::Cluster(fleet) => {
-                send_everywhere(daemon, fleet, &args.reason, Input::read(entries), &bar).await
+                let batch = Batch { fleet, reason: &args.reason };
+                send_everywhere(daemon, &batch, input, &mut tally, &bar).await
             }
         }
     });
@@ -71,30 +74,33 @@ pub(super) fn run(global: &Global, output: &mut Output, args: &Import) -> Result
     if let Reach::Node(why) = &reach {
         Reach::explain(why.as_ref());
     }
-    report(
-        output,
-        tally?,
-        match &reach {
-            Reach::Cluster(fleet) => Some(fleet),
-            Reach::Node(_) => None,
-        },
-    )
+    match result {
+        // Nothing was asked for yet, and nothing needs to be told.
+        Err(why) if tally == Tally::default() => Err(why),
+        Err(why) => {
+            report(output, &tally, &reach, false)?;
+            Err(why.after("what stands behind that in the file was not asked for, or not answered"))
+        }
+        Ok(()) => {
+            report(output, &tally, &reach, true)?;
+            if tally.refused == 0 { Ok(()) } else { Err(Failure::Silent) }
+        }
+    }
 }
 
 /// Signs chunk by chunk, for the whole cluster.
 async fn send_everywhere(
     mut daemon: Daemon,
-    fleet: &Fleet,
-    reason: &str,
+    batch: &Batch<'_>,
     mut input: Input,
+    tally: &mut Tally,
     bar: &ProgressBar,
-) -> Result<Tally, Failure> {
-    let batch = Batch { fleet, reason };
-    let mut tally = Tally::default();
+) -> Result<(), Failure> {
     loop {
-        let chunk = input.chunk(TOGETHER, &mut tally, bar).await;
+        let chunk = input.chunk(TOGETHER, tally, bar).await;
         if chunk.is_empty() {
-            return Ok(input.end(tally));
+            input.end(tally);
+            return Ok(());
         }
         let refused = batch.send(&mut daemon, chunk.iter().map(|(_, order)| order.clone()).collect()).await?;
         for (line, order) in &chunk {
@@ -152,31 +158,38 @@ impl Tally {
 }
 
 /// Sends chunk by chunk, and reads the answers as they come.
-async fn send(mut daemon: Daemon, mut input: Input, bar: &ProgressBar) -> Result<Tally, Failure> {
+async fn send(
+    mut daemon: Daemon,
+    mut input: Input,
+    tally: &mut Tally,
+    bar: &ProgressBar,
+) -> Result<(), Failure> {
     let (sender, receiver) = mpsc::channel(IN_FLIGHT);
     let mut sender = Some(sender);
-    let mut tally = Tally::default();
     let mut waiting = VecDeque::new();
     // The service may answer the call only once it has read a chunk: the first one goes before the call does.
-    post(&mut sender, input.chunk(limits::CHUNK, &mut tally, bar).await, &mut waiting).await?;
+    post(&mut sender, input.chunk(limits::CHUNK, tally, bar).await, &mut waiting).await?;
     if waiting.is_empty() {
-        return Ok(input.end(tally));
+        input.end(tally);
+        return Ok(());
     }
     let chunks = ReceiverStream::new(receiver);
     let mut answers = daemon.ask(async |mut client| client.import(chunks).await).await?;
     loop {
         tokio::select! {
-            chunk = input.chunk(limits::CHUNK, &mut tally, bar), if sender.is_some() && waiting.len() < IN_FLIGHT => {
+            chunk = input.chunk(limits::CHUNK, tally, bar), if sender.is_some() && waiting.len() < IN_FLIGHT => {
                 post(&mut sender, chunk, &mut waiting).await?;
             }
             answer = daemon.next(&mut answers), if !waiting.is_empty() => {
                 let chunk = waiting.pop_front().unwrap_or_default();
-                settle(&mut tally, answer?.ok_or_else(unexpected)?, &chunk, bar)?;
+                settle(tally, answer?.ok_or_else(unexpected)?, &chunk, bar)?;
                 bar.set_message(grouped(tally.accepted));
             }
-            else => return Ok(input.end(tally)),
+            else => break,
         }
     }
+    input.end(tally);
+    Ok(())
 }
 
 /// Hands a chunk on; an empty one is the end.
@@ -227,26 +240,32 @@ fn settle(
     }
 }
 
-fn report(output: &mut Output, tally: Tally, fleet: Option<&Fleet>) -> Result<(), Failure> {
-    let Tally { accepted, refused, soft } = tally;
+/// `whole`: the file was gone through to its end.
+fn report(output: &mut Output, tally: &Tally, reach: &Reach, whole: bool) -> Result<(), Failure> {
+    let &Tally { accepted, refused, soft } = tally;
     if refused > SHOWN {
         complain(&format!("{} more lines were refused", grouped(refused - SHOWN)));
     }
     match output.format {
-        Format::Json => output.json(&serde_json::json!({"imported": accepted, "refused": refused}))?,
-        Format::Raw => output.raw(&[accepted.to_string(), refused.to_string()])?,
+        Format::Json => output.json(&serde_json::json!({
+            "imported": accepted, "refused": refused, "scope": reach.scope(), "complete": whole,
+        })),
+        Format::Raw => output.raw(&[accepted.to_string(), refused.to_string()]),
         Format::Human => {
             let blocks = plural(accepted, "block is", "blocks are");
-            let place = fleet.map_or_else(String::new, |fleet| format!(" in all of cluster {}", fleet.name));
-            output
-                .line(&format!("{blocks} in force{place}, {} refused", plural(refused, "line", "lines")))?;
+            let place = match reach {
+                Reach::Cluster(fleet) => format!("in all of cluster {}", fleet.name),
+                Reach::Node(_) => "on this node".to_owned(),
+            };
+            let refused = plural(refused, "line", "lines");
+            output.line(&format!("{blocks} in force {place}, {refused} refused"))?;
             if soft > 0 {
                 let soft = plural(soft, "soft block was", "soft blocks were");
                 output.line(&format!("{soft} passed over: they are detection's, and last five minutes"))?;
             }
+            Ok(())
         }
     }
-    if refused == 0 { Ok(()) } else { Err(Failure::Silent) }
 }
 
 /// What is left of a block that was exported with its end.

@@ -125,7 +125,7 @@ pub(super) fn unblock(
         Format::Human if ended.is_empty() => say(output, &format!("Nothing of {target} is dropped.")),
         Format::Human => {
             let names = targets(ended.iter().map(|entry| &entry.target));
-            say(output, &format!("No longer dropped: {names}"))
+            say(output, &format!("No longer dropped on this node: {names}"))
         }
         Format::Json => ended.iter().try_for_each(|entry| output.json(&kernel_block(entry, now()))),
         Format::Raw => ended.iter().try_for_each(|entry| output.raw(&[entry.target.to_string()])),
@@ -148,6 +148,7 @@ fn kernel_block(entry: &Entry, now: Time) -> serde_json::Value {
         "level": null,
         "packets": null,
         "bytes": null,
+        "scope": "node",
     })
 }
 
@@ -160,7 +161,7 @@ pub(super) fn allow(
 ) -> Result<(), Failure> {
     let protected = told(output, rescue::allow(&global.state_dir, now(), target, duration, comment)?)?;
     let since = if protected { "" } else { " (nothing is dropped now: it is written down)" };
-    say(output, &format!("{target} is never dropped, {}{since}", render::span(duration)))
+    say(output, &format!("{target} is never dropped, {}, on this node{since}", render::span(duration)))
 }
 
 /// For smartfw-restore.service: what was enforced before the reboot.

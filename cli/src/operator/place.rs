@@ -1,12 +1,13 @@
 //! Whose home, and where in it.
 
 use std::{
-    env, fs,
+    env, fs, io,
     os::unix::fs::{DirBuilderExt as _, PermissionsExt as _},
     path::{Path, PathBuf},
 };
 
 use nix::unistd::{Gid, Uid, User, geteuid, setegid, seteuid};
+use smartfw_identity::{Identity, Passphrase};
 
 use crate::failure::Failure;
 
@@ -40,9 +41,22 @@ impl Home {
         Ok(Self { folder: config.join("smartfw/operator"), owner, user: name })
     }
 
+    /// For tests: there, and nobody else's.
+    #[cfg(test)]
+    pub(crate) fn at(folder: &Path) -> Self {
+        Self { folder: folder.to_owned(), owner: None, user: None }
+    }
+
     /// The key's folder for a cluster.
     pub(crate) fn of(&self, cluster: &str) -> PathBuf {
         self.folder.join(cluster)
+    }
+
+    /// The folders of all keys that are kept here.
+    pub(crate) fn all(&self) -> Vec<PathBuf> {
+        let found = fs::read_dir(&self.folder).into_iter().flatten().filter_map(Result::ok);
+        let kept = found.filter(|entry| !entry.file_name().as_encoded_bytes().starts_with(b"."));
+        kept.map(|entry| entry.path()).collect()
     }
 
     /// Does something as the person: what it makes is theirs, and it goes nowhere that they may not.
@@ -56,8 +70,77 @@ impl Home {
     }
 }
 
+/// Room for a new key, made and tried before anything that could be lost for want of it. Taken away again unless the key
+/// moves in.
+#[derive(Debug)]
+pub(crate) struct Room<'a> {
+    home: &'a Home,
+    folder: PathBuf,
+}
+
+impl<'a> Room<'a> {
+    pub(crate) fn make(home: &'a Home) -> Result<Self, Failure> {
+        // Beside where it goes: a rename moves it there whole.
+        let folder = home.folder.join(format!(".new-{}", std::process::id()));
+        home.as_owner(|| {
+            let cannot = |error| Failure::failed(format!("cannot make {}: {error}", folder.display()));
+            make(&home.folder)?;
+            drop_folder(&folder).map_err(cannot)?;
+            make(&folder)?;
+            fs::write(folder.join("trial"), b"")
+                .and_then(|()| fs::remove_file(folder.join("trial")))
+                .map_err(cannot)
+        })?;
+        Ok(Self { home, folder })
+    }
+
+    /// Keeps a key as that of its cluster. One that is there already gives way.
+    pub(crate) fn keep(self, identity: &Identity, passphrase: Option<&Passphrase>) -> Result<(), Failure> {
+        let place = self.home.of(identity.trust().cluster().as_str());
+        self.home.as_owner(|| {
+            let cannot =
+                |why: String| Failure::failed(format!("cannot keep the key in {}: {why}", place.display()));
+            identity.save(&self.folder, passphrase).map_err(|why| cannot(why.to_string()))?;
+            let before = place.with_file_name(format!(".old-{}", std::process::id()));
+            let replaced = match fs::rename(&place, &before) {
+                Ok(()) => true,
+                Err(error) if error.kind() == io::ErrorKind::NotFound => false,
+                Err(error) => return Err(cannot(error.to_string())),
+            };
+            if let Err(error) = fs::rename(&self.folder, &place) {
+                if replaced {
+                    // As it was before.
+                    let _ = fs::rename(&before, &place);
+                }
+                return Err(cannot(error.to_string()));
+            }
+            drop_folder(&before).map_err(|error| {
+                Failure::failed(format!(
+                    "the new key is kept, and the old one is still in {}: {error}",
+                    before.display()
+                ))
+            })
+        })
+    }
+}
+
+impl Drop for Room<'_> {
+    fn drop(&mut self) {
+        let gone = self.home.as_owner(|| drop_folder(&self.folder).map_err(Failure::from));
+        // Where no key is kept there was no folder for keys, either: an empty one goes again, any other stays.
+        let _ = gone.and_then(|()| self.home.as_owner(|| Ok(fs::remove_dir(&self.home.folder)?)));
+    }
+}
+
+fn drop_folder(folder: &Path) -> io::Result<()> {
+    match fs::remove_dir_all(folder) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}
+
 /// Makes a folder that is its owner's alone.
-pub(super) fn make(folder: &Path) -> Result<(), Failure> {
+fn make(folder: &Path) -> Result<(), Failure> {
     let cannot = |error| Failure::failed(format!("cannot make {}: {error}", folder.display()));
     fs::DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(cannot)?;
     fs::set_permissions(folder, fs::Permissions::from_mode(0o700)).map_err(cannot)

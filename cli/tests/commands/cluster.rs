@@ -1,7 +1,11 @@
 //! The cluster's commands, against a service that answers as the test wants; the keys and signatures are real.
 
+#[path = "cluster/care.rs"]
+mod care;
 #[path = "cluster/service.rs"]
 mod service;
+#[path = "cluster/switches.rs"]
+mod switches;
 
 use std::time::Duration;
 
@@ -41,6 +45,7 @@ fn node(name: &str, n: u8) -> ClusterNode {
         site: "default".into(),
         me: n == 1,
         role: Some("node".into()),
+        signer: Some(NodeId([9; 32])),
     }
 }
 
@@ -55,13 +60,15 @@ fn fleet_block(target: &str, confirmed: &[&str]) -> FleetBlockRow {
         expires: None,
         propagation: vec![],
         withheld: None,
+        origin_id: Some(NodeId([2; 32])),
     }
 }
 
 /// A node in cluster prod, whose operator sits here.
 fn with_operator(script: Script) -> Daemon {
     let nodes = vec![node("web-1", 1), node("web-2", 2)];
-    let daemon = Daemon::start(Script { cluster: Some("prod".into()), nodes, ..script });
+    let nodes = if script.nodes.is_empty() { nodes } else { script.nodes.clone() };
+    let daemon = Daemon::start(Script { cluster: Some("prod".into()), founds: true, nodes, ..script });
     let root = daemon.socket().with_file_name("root.pem");
     let root = root.to_str().unwrap();
     let arguments = [
@@ -331,7 +338,7 @@ fn canaries_and_trust_are_ordered_for_ever() {
 
 #[test]
 fn a_key_under_a_passphrase_opens_with_it_only() {
-    let daemon = Daemon::start(Script { cluster: Some("prod".into()), ..Script::default() });
+    let daemon = Daemon::start(Script { cluster: Some("prod".into()), founds: true, ..Script::default() });
     let root = daemon.socket().with_file_name("root.pem");
     let (socket, words) = (daemon.socket(), "four random words");
     let with = |words: &str, arguments: &[&str]| {
@@ -347,5 +354,6 @@ fn a_key_under_a_passphrase_opens_with_it_only() {
     assert_eq!((wrong.status.code(), daemon.given().len()), (Some(1), 1));
     let file = daemon.socket().with_file_name("words");
     std::fs::write(&file, "four random words\n").unwrap();
+    std::fs::set_permissions(&file, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
     daemon.run(&["block", "203.0.113.7", "--passphrase-file", file.to_str().unwrap()]).worked();
 }

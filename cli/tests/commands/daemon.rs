@@ -4,7 +4,10 @@ use std::{
     io::{BufRead as _, BufReader, Read as _, Write as _},
     path::PathBuf,
     process::{Child, Stdio},
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
@@ -53,10 +56,16 @@ pub(crate) struct Script {
     pub(crate) hostile: bool,
     /// The node is in this cluster.
     pub(crate) cluster: Option<String>,
+    /// But only once it was founded.
+    pub(crate) founds: bool,
+    /// The daemon does not say how it is, and why.
+    pub(crate) silent: Option<Status>,
     /// Its members.
     pub(crate) nodes: Vec<ClusterNode>,
     /// What its fleet blocks.
     pub(crate) fleet_blocks: Vec<FleetBlockRow>,
+    /// So many calls with orders are taken, and then no more.
+    pub(crate) calls: Option<usize>,
     /// Why nothing of the cluster is changed.
     pub(crate) refusal: Option<Status>,
 }
@@ -80,12 +89,14 @@ impl Daemon {
         let folder = tempfile::tempdir().unwrap();
         let seen = Arc::<Mutex<Seen>>::default();
         let (given, cluster) = (Arc::<Mutex<Vec<Given>>>::default(), script.clone());
+        let founded = Arc::new(AtomicBool::new(!script.founds));
         let runtime =
             tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
-        let service = ControlServer::new(Service { script, seen: Arc::clone(&seen) });
+        let service =
+            ControlServer::new(Service { script, seen: Arc::clone(&seen), founded: Arc::clone(&founded) });
         let socket = folder.path().join("node.sock");
         let listener = runtime.block_on(async { UnixListener::bind(socket).unwrap() });
-        let cluster = super::cluster::Fleet { script: cluster, given: Arc::clone(&given) };
+        let cluster = super::cluster::Fleet { script: cluster, given: Arc::clone(&given), founded };
         let cluster = ClusterServer::new(cluster).max_decoding_message_size(limits::MESSAGE);
         let server = tonic::transport::Server::builder().add_service(service).add_service(cluster);
         runtime.spawn(server.serve_with_incoming(UnixListenerStream::new(listener)));
@@ -226,11 +237,8 @@ fn alert(count: u64) -> Alert {
 }
 
 fn status() -> NodeStatus {
-    let health = Health {
-        level: HealthLevel::Warn,
-        what: "packets are lost".into(),
-        remedy: "raise the buffer".into(),
-    };
+    let (what, remedy) = ("packets are lost".into(), "raise the buffer".into());
+    let health = Health { level: HealthLevel::Warn, what, remedy };
     NodeStatus {
         node: "web-1".into(),
         version: "0.1.0".into(),
@@ -258,6 +266,7 @@ fn status() -> NodeStatus {
 struct Service {
     script: Script,
     seen: Arc<Mutex<Seen>>,
+    founded: Arc<AtomicBool>,
 }
 
 type Answers<T> = std::pin::Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
@@ -277,7 +286,11 @@ impl Control for Service {
     type TopStream = Answers<wire::TopFrame>;
 
     async fn status(&self, _: Request<wire::StatusRequest>) -> Result<Response<wire::NodeStatus>, Status> {
-        Ok(Response::new(NodeStatus { cluster: self.script.cluster.clone(), ..status() }.into()))
+        if let Some(why) = self.script.silent.clone() {
+            return Err(why);
+        }
+        let cluster = self.script.cluster.clone().filter(|_| self.founded.load(Ordering::SeqCst));
+        Ok(Response::new(NodeStatus { cluster, ..status() }.into()))
     }
 
     async fn submit(&self, request: Request<wire::Order>) -> Result<Response<wire::OrderAnswer>, Status> {

@@ -44,6 +44,7 @@ pub(crate) fn command(socket: &Path, arguments: &[&str]) -> Command {
     // No key of whoever runs the tests.
     let operators = socket.with_file_name("operator");
     command.env("SMARTFW_OPERATOR_DIR", operators).env_remove("SMARTFW_PASSPHRASE");
+    command.env_remove("SMARTFW_ROOT_PASSPHRASE");
     command
 }
 

@@ -45,7 +45,10 @@ use crate::{
 
 pub use effects::Effect;
 use effects::{Key, Outbox};
-pub use fleet::{FleetMember, OrderListed, OriginListed, REGULARS, is_private};
+pub use fleet::{
+    FleetMember, FleetStamp, FleetWord, Heard, OrderListed, OriginListed, REGULARS, is_all_private,
+    is_private,
+};
 use shield::Shield;
 
 /// The control plane of one node.
@@ -58,6 +61,8 @@ pub struct Agent {
     shield: Shield,
     /// The prefixes that the kernel passes now.
     passing: BTreeSet<IpNet>,
+    /// Whether they may have changed since.
+    passing_stale: bool,
     /// Forced blocks that revert unless confirmed: when they were ordered, and when they end once confirmed.
     unconfirmed: BTreeMap<IpNet, (Time, Time)>,
     held_back: heldback::HeldBack,
@@ -93,6 +98,10 @@ pub struct Counters {
     pub made: BTreeMap<Class, u64>,
     /// Blocks in the list now, of all origins, by class.
     pub blocks: BTreeMap<Class, usize>,
+    /// Operators' orders that were over when they came.
+    pub orders_over: u64,
+    /// Operators' orders that were dropped, since too many waited for room already.
+    pub orders_refused: u64,
     /// Verdicts that were answered with less than a block, by reason.
     pub refused: BTreeMap<Veto, u64>,
 }
@@ -107,6 +116,7 @@ impl Agent {
             proxies: proxies(&config),
             chance: crate::chance::Chance::new(seed),
             passing: shield.passing(blocks.forced()),
+            passing_stale: false,
             blocks,
             shield,
             unconfirmed: BTreeMap::new(),
@@ -152,9 +162,7 @@ impl Agent {
         if before != after {
             self.outbox.targets.push_back((target, before.map(|(strength, ..)| strength)));
         }
-        if forced || self.blocks.forced().contains(&target) {
-            self.refresh_passing();
-        }
+        self.passing_stale |= forced || self.blocks.forced().contains(&target);
         result
     }
 
@@ -171,8 +179,8 @@ impl Agent {
                 self.unconfirmed.remove(&target);
             }
         }
-        if ended.iter().any(Held::of_member) {
-            self.rejudge(now, target);
+        if ended.iter().any(|held| self.counts(&target, held)) {
+            self.doubt(target);
         }
         if self.blocks.of(&target).is_empty() {
             self.failures.remove(&target);
@@ -192,7 +200,15 @@ impl Agent {
                 self.outbox.targets.push_back((target, before.map(|(strength, ..)| strength)));
             }
         }
-        self.refresh_passing();
+        self.passing_stale = true;
+    }
+
+    /// Does what is done once for however much has changed, before the effects are given.
+    fn settle_changes(&mut self) {
+        self.settle_fleet(self.seen);
+        if core::mem::take(&mut self.passing_stale) {
+            self.refresh_passing();
+        }
     }
 
     fn refresh_passing(&mut self) {

@@ -59,11 +59,6 @@ impl Held {
         }
     }
 
-    /// Whether it is the word of a member of the fleet.
-    pub(crate) fn of_member(&self) -> bool {
-        matches!(self.words.speaker(), Some(Speaker::Member { .. }))
-    }
-
     /// What makes one entry win over another of the same target.
     fn rank(&self) -> (Strength, Time, BlockId) {
         (self.strength, self.expires, self.id)
@@ -107,6 +102,16 @@ impl Slot {
         match self {
             Self::One(held) => core::slice::from_mut(held),
             Self::Many(many) => many,
+        }
+    }
+
+    fn push(&mut self, held: Held) {
+        match core::mem::replace(self, Self::Many(Vec::new())) {
+            Self::One(first) => *self = Self::Many(alloc::vec![first, held]),
+            Self::Many(mut many) => {
+                many.push(held);
+                *self = Self::Many(many);
+            }
         }
     }
 
@@ -168,9 +173,7 @@ impl BlockList {
             }
             Some(slot) => {
                 let before = slot.deadline();
-                let mut many = slot.entries().to_vec();
-                many.push(held);
-                *slot = Slot::Many(many);
+                slot.push(held);
                 let after = slot.deadline();
                 self.reindex(target, before, after);
             }

@@ -13,7 +13,7 @@ mod run;
 pub use entry::{Entry, EntryKind, FleetBlock, SignedOrder};
 pub use id::{NodeId, Version};
 pub use limits::*;
-pub use operator::{OperatorOrder, OrderKind};
+pub use operator::{LONGEST_PANIC, OperatorOrder, OrderKind, VerifiedOrder};
 pub use run::{
     LogId, ORDER_DOMAIN, OrderVerifier, RUN_DOMAIN, RunHeader, RunParts, SealError, SignedRun, Signer,
     Unverified, VerifiedRun, Verifier,

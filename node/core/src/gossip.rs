@@ -11,6 +11,7 @@
 //! Digest differs ─▶ Summary ─▶ Vectors ─▶ Pull ─▶ Runs
 //! ```
 
+mod chains;
 mod clock;
 mod compact;
 mod hash;
@@ -22,6 +23,7 @@ mod outbox;
 mod own;
 mod peers;
 mod proof;
+mod pull;
 mod push;
 mod queries;
 mod ranges;
@@ -36,7 +38,7 @@ use core::time::Duration;
 
 use crate::{
     Time,
-    fleet::{Entry, NodeId, Signer, VerifiedRun},
+    fleet::{Entry, LogId, NodeId, Signer, VerifiedRun},
 };
 
 pub use clock::{Now, TOLERANCE};
@@ -70,6 +72,8 @@ pub enum Restored {
     Reserved(Reserved),
     /// A run, recalled, and how old it is by now.
     Run(Box<VerifiedRun>, Duration),
+    /// What of a log is over and gone.
+    Over(LogId, Vec<Span>),
     /// Two runs that prove their origin a liar.
     Proof(Box<(VerifiedRun, VerifiedRun)>),
 }
@@ -91,7 +95,8 @@ pub struct Gossip {
     logs: logs::Logs,
     own: own::Own,
     peers: peers::Peers,
-    repair: repair::Repair,
+    pulls: pull::Pulls,
+    looks: repair::Looks,
     orphans: proof::Orphans,
     outbox: outbox::Outbox,
     chance: crate::chance::Chance,
@@ -109,7 +114,8 @@ impl Gossip {
             logs: logs::Logs::new(config.limits),
             own: own::Own::new(signer),
             peers: peers::Peers::new(me, config.site.clone()),
-            repair: repair::Repair::default(),
+            pulls: pull::Pulls::default(),
+            looks: repair::Looks::default(),
             orphans: proof::Orphans::default(),
             outbox: outbox::Outbox::default(),
             chance: crate::chance::Chance::new(seed ^ me.short()),
@@ -124,6 +130,7 @@ impl Gossip {
         match restored {
             Restored::Reserved(reserved) => self.own.restore(reserved),
             Restored::Run(run, age) => self.take_stored(now, *run, age),
+            Restored::Over(log, spans) => self.restore_dead(&log, &spans),
             Restored::Proof(runs) => self.take_proof(now, None, *runs),
         }
     }
@@ -174,7 +181,8 @@ impl Gossip {
     /// The stream to a member is closed: what was on its way may be lost.
     pub fn handle_disconnected(&mut self, now: Now, member: NodeId) {
         self.peers.disconnected(&member);
-        self.repair.forget(&member);
+        self.pulls.forget(&member);
+        self.looks.forget(&member);
         self.pump(now);
     }
 
@@ -197,16 +205,30 @@ impl Gossip {
             Message::Pull(wants) => self.handle_pull(now, from, &wants),
             Message::Runs { runs, answers } => self.handle_runs(now, from, runs, answers),
             Message::Proof(runs) => self.take_proof(now, Some(from), *runs),
-            Message::Enforced { site, version } => {
-                self.outbox.push(Effect::Enforced { member: from, site, version });
+            Message::Enforced { origin, site, span } => {
+                self.outbox.push(Effect::Enforced { member: from, origin, site, span });
             }
         }
     }
 
-    /// This member's kernel drops what `origin` said up to `version`, or it has a reason not to: its origin is told.
-    pub fn confirm(&mut self, origin: NodeId, site: bool, version: crate::fleet::Version) {
-        if origin != self.me {
-            self.outbox.push(Effect::Send(origin, Message::Enforced { site, version }));
+    /// This member's kernel drops what `origin` (or this member itself) said under these versions: all who may see that
+    /// log are told. In a large fleet its origin alone is, and only over a stream that is open: it is no reason for all
+    /// to dial the one who is attacked.
+    pub fn confirm(&mut self, origin: NodeId, site: bool, span: Span) {
+        let told = if self.peers.is_small() {
+            self.peers.audience(Time::ZERO, &mut self.chance, site, true)
+        } else {
+            let open = origin != self.me && self.peers.link(&origin).is_some();
+            open.then_some(origin).into_iter().collect()
+        };
+        told.into_iter().for_each(|to| self.confirm_to(to, origin, site, span));
+    }
+
+    /// The same for one member, which was not there to hear it.
+    pub fn confirm_to(&mut self, to: NodeId, origin: NodeId, site: bool, span: Span) {
+        let hears = self.peers.is_small() && (!site || self.peers.of_our_site(&to));
+        if hears || (!self.peers.is_small() && to == origin) {
+            self.outbox.push(Effect::Send(to, Message::Enforced { origin, site, span }));
         }
     }
 
@@ -221,13 +243,15 @@ impl Gossip {
             self.clocks.expire(now);
             self.beat(now);
             self.compact(now);
+            self.write_dead();
+            self.leave();
         }
         self.pump(now);
     }
 
     /// When [`handle_timeout`](Self::handle_timeout) is due, by the steady clock.
     pub fn poll_timeout(&self) -> Time {
-        let times = [self.beat_at, self.own.due(), self.logs.due(), self.orphans.due(), self.repair.due()];
+        let times = [self.beat_at, self.own.due(), self.logs.due(), self.orphans.due(), self.pulls.due()];
         times.into_iter().min().unwrap_or(Time::NEVER)
     }
 

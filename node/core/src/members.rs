@@ -36,7 +36,7 @@ use foca::{AccumulatingRuntime, Foca, NoCustomBroadcast};
 use crate::chance::Chance;
 use crate::{Time, fleet::NodeId};
 use codec::Codec;
-pub use datagram::{MAX_CHAIN, MAX_DATAGRAM};
+pub use datagram::{MAX_CHAIN, MAX_DATAGRAM, is_for};
 pub use face::{Keys, MembersConfig, MembersEffect, Path, Remembered};
 use pace::{Budget, Health, Settings};
 use peer::Peer;

@@ -222,7 +222,7 @@ impl Sums {
 
     fn contributed(&mut self, now: Time, from: NodeId, contribution: Contribution) {
         let source = owners::key(contribution.address);
-        if !self.owned.add(now, from, source, contribution) {
+        if !self.owned.add(now, (from, from == self.me), source, contribution) {
             self.stats.full_owned += 1;
         }
     }

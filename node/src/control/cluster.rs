@@ -1,5 +1,6 @@
 //! What a person on this host may ask and order of the cluster.
 
+mod audit;
 mod lists;
 mod membership;
 mod orders;
@@ -7,14 +8,15 @@ mod orders;
 use smartfw_core::{IpNet, order::Refusal};
 use smartfw_proto::{
     limits,
-    view::{Covers, Entering, Founding, Given, Invite},
+    view::{Covers, Entering, FleetBlockFilter, Founding, Given, Invite},
     wire::{self, cluster_server::Cluster},
 };
 use tokio_stream::wrappers::ReceiverStream;
-use tonic::{Request, Response, Status, transport::server::UdsConnectInfo};
+use tonic::{Request, Response, Status};
 
 use super::service::Service;
 use crate::fleet::{FleetRefused, joining::Vault};
+use audit::Caller;
 
 /// The service.
 #[derive(Clone)]
@@ -38,8 +40,11 @@ impl Cluster for ClusterService {
         request: Request<wire::FoundRequest>,
     ) -> Result<Response<wire::FoundAnswer>, Status> {
         of_root(&request, "make a cluster")?;
+        let caller = Caller::of(&request);
         let founding = Founding::try_from(request.into_inner())?;
-        let founded = membership::found(&self.service.fleet, &self.service.facts.node, founding).await?;
+        let founded = membership::found(&self.service.fleet, &self.service.facts.node, founding).await;
+        let founded =
+            caller.ended("found", founded, |made| format!("cluster {}, by {:#}", made.cluster, made.node))?;
         Ok(Response::new(founded.into()))
     }
 
@@ -48,8 +53,11 @@ impl Cluster for ClusterService {
         request: Request<wire::InviteRequest>,
     ) -> Result<Response<wire::InviteAnswer>, Status> {
         of_root(&request, "give out tokens")?;
+        let caller = Caller::of(&request);
         let invite = Invite::try_from(request.into_inner())?;
-        let invited = membership::invite(&self.service.fleet, &self.vault, invite).await?;
+        let what = format!("a token for one {}", invite.role);
+        let invited = membership::invite(&self.service.fleet, &self.vault, invite).await;
+        let invited = caller.ended("invite", invited, |_| what)?;
         Ok(Response::new(invited.into()))
     }
 
@@ -58,8 +66,11 @@ impl Cluster for ClusterService {
         request: Request<wire::EnterRequest>,
     ) -> Result<Response<wire::EnterAnswer>, Status> {
         of_root(&request, "join a cluster")?;
+        let caller = Caller::of(&request);
         let entering = Entering::try_from(request.into_inner())?;
-        let entered = membership::enter(&self.service.fleet, &self.service.facts.node, entering).await?;
+        let entered = membership::enter(&self.service.fleet, &self.service.facts.node, entering).await;
+        let entered =
+            caller.ended("enter", entered, |made| format!("cluster {}, as {:#}", made.cluster, made.node))?;
         Ok(Response::new(entered.into()))
     }
 
@@ -68,7 +79,9 @@ impl Cluster for ClusterService {
         request: Request<wire::LeaveRequest>,
     ) -> Result<Response<wire::LeaveAnswer>, Status> {
         of_root(&request, "leave the cluster")?;
-        let cluster = membership::leave(&self.service.fleet, request.into_inner().force).await?;
+        let caller = Caller::of(&request);
+        let left = membership::leave(&self.service.fleet, request.into_inner().force).await;
+        let cluster = caller.ended("leave", left, |cluster| format!("cluster {cluster}"))?;
         self.vault.clear();
         Ok(Response::new(wire::LeaveAnswer { cluster }))
     }
@@ -85,11 +98,8 @@ impl Cluster for ClusterService {
         &self,
         request: Request<wire::ListFleetBlocksRequest>,
     ) -> Result<Response<Self::ListFleetBlocksStream>, Status> {
-        let origin = request.into_inner().origin;
-        if origin.as_ref().is_some_and(|name| name.len() > limits::NAME) {
-            return Err(Status::invalid_argument("the origin's name is too long"));
-        }
-        Ok(Response::new(lists::blocks(self.service.fleet.clone(), origin)))
+        let asked = FleetBlockFilter::try_from(request.into_inner())?;
+        Ok(Response::new(lists::blocks(self.service.fleet.clone(), asked)))
     }
 
     async fn list_orders(
@@ -121,9 +131,11 @@ impl Cluster for ClusterService {
     }
 
     async fn give(&self, request: Request<wire::GiveRequest>) -> Result<Response<wire::GiveAnswer>, Status> {
+        let caller = Caller::of(&request);
         let given = Given::try_from(request.into_inner())?;
-        orders::give(&self.service.fleet, given.orders).await?;
-        let members = self.service.fleet.status().await.map_or(1, |status| status.peers_alive + 1);
+        orders::give(&self.service.fleet, caller, given.orders).await?;
+        let members =
+            self.service.fleet.status().await.ok().flatten().map_or(1, |status| status.peers_alive + 1);
         Ok(Response::new(wire::GiveAnswer { members: members.try_into().unwrap_or(u32::MAX) }))
     }
 
@@ -131,19 +143,21 @@ impl Cluster for ClusterService {
         &self,
         request: Request<wire::RevokeRequest>,
     ) -> Result<Response<wire::RevokeAnswer>, Status> {
+        let caller = Caller::of(&request);
         let Given { orders, revocations } = Given::try_from(request.into_inner())?;
         // Who is expelled is kept out at once; that its word is void may follow.
-        let expelled = self.service.fleet.revoke(revocations).await.map_err(|why| refusal(&why))?;
-        orders::give(&self.service.fleet, orders).await?;
+        let expelled = self.service.fleet.revoke(revocations).await.map_err(|why| refusal(&why));
+        let expelled = caller.ended("revoke", expelled, |nodes| {
+            nodes.iter().map(|node| format!("{node:#}")).collect::<Vec<_>>().join(", ")
+        })?;
+        orders::give(&self.service.fleet, caller, orders).await?;
         Ok(Response::new(wire::RevokeAnswer { expelled: expelled.len().try_into().unwrap_or(u32::MAX) }))
     }
 }
 
 /// Identity is root's: the socket's group may look and order, and not make members.
 fn of_root<T>(request: &Request<T>, what: &str) -> Result<(), Status> {
-    let info = request.extensions().get::<UdsConnectInfo>();
-    let uid = info.and_then(|info| info.peer_cred).map(|credentials| credentials.uid());
-    if uid.is_some_and(|uid| uid == 0 || uid == nix::unistd::geteuid().as_raw()) {
+    if Caller::of(request).0.is_some_and(|uid| uid == 0 || uid == nix::unistd::geteuid().as_raw()) {
         return Ok(());
     }
     Err(Status::invalid_argument(format!("only root may {what}: try it with sudo")))

@@ -1,14 +1,17 @@
 //! How the node is.
 
-use std::time::Duration;
-
 use smartfw_core::{Health, HealthLevel, Time, members::MemberState};
-use smartfw_identity::Role;
+use smartfw_identity::{Renewal, Role};
 use smartfw_proto::view::{Coordinator, NodeStatus};
 use tonic::Status;
 
 use super::service::Service;
-use crate::{clock, counters::Counters, detector::Seen, fleet::FleetStatus};
+use crate::{
+    clock,
+    counters::Counters,
+    detector::Seen,
+    fleet::{FleetRefused, FleetStatus, MemberView},
+};
 
 /// The status, with the health list.
 pub(super) async fn of(service: &Service) -> Result<NodeStatus, Status> {
@@ -17,7 +20,12 @@ pub(super) async fn of(service: &Service) -> Result<NodeStatus, Status> {
     health.extend(counted(&service.counters, &seen));
     let lost = service.counters.lost.get();
     let interfaces = facts.interfaces.lock().map_or_else(|_| Vec::new(), |names| names.clone());
-    let fleet = service.fleet.status().await;
+    // A driver that has no time for the question does not make this a node without a cluster.
+    let cluster = service.fleet.cluster();
+    let fleet = service.fleet.status().await.unwrap_or_else(|why| {
+        health.extend(cluster.as_ref().map(|_| silent(&why)));
+        None
+    });
     health.extend(membership(service, fleet.as_ref()).await);
     let (alive, known) = fleet.as_ref().map_or((0, 0), |fleet| (fleet.peers_alive, fleet.peers_known));
     let ask = move |agent: &smartfw_core::Agent, now: Time| {
@@ -37,7 +45,7 @@ pub(super) async fn of(service: &Service) -> Result<NodeStatus, Status> {
             blocked: agent.block_count() as u64,
             alerts: agent.alerts().count() as u64,
             pending: agent.pending().count() as u64,
-            cluster: fleet.map(|fleet| fleet.cluster),
+            cluster: cluster.or_else(|| fleet.map(|fleet| fleet.cluster)),
             peers_alive: alive as u32,
             peers_known: known as u32,
             coordinator: Coordinator::None,
@@ -49,40 +57,54 @@ pub(super) async fn of(service: &Service) -> Result<NodeStatus, Status> {
     service.ask(ask).await
 }
 
-/// A certificate with less left is warned about: its renewal has failed since two thirds of its life.
-const ENDS_SOON: Duration = Duration::from_secs(10 * 24 * 3600);
+fn silent(why: &FleetRefused) -> Health {
+    Health {
+        level: HealthLevel::Warn,
+        what: format!("members cannot be counted now: {why}"),
+        remedy: "ask again; if it stays, see whether kernel or disk hang".into(),
+    }
+}
 
 /// What a person should know of our membership.
 async fn membership(service: &Service, fleet: Option<&FleetStatus>) -> Vec<Health> {
     let Some(fleet) = fleet else { return Vec::new() };
     let members = service.fleet.members().await.unwrap_or_default();
-    let there = members.iter().filter(|member| member.state != MemberState::Left);
-    let signers = there.filter(|member| member.role == Some(Role::Signer)).count();
-    judged(fleet, signers, clock::now())
+    judged(fleet, signers(&members), clock::now())
 }
 
-fn judged(fleet: &FleetStatus, signers: usize, now: Time) -> Vec<Health> {
+/// How many signers are there; `None` while some members' roles are not known.
+fn signers(members: &[MemberView]) -> Option<usize> {
+    let there = |member: &&MemberView| matches!(member.state, MemberState::Alive | MemberState::Suspect);
+    let roles: Option<Vec<Role>> = members.iter().filter(there).map(|member| member.role).collect();
+    Some(roles?.into_iter().filter(|role| *role == Role::Signer).count())
+}
+
+fn judged(fleet: &FleetStatus, signers: Option<usize>, now: Time) -> Vec<Health> {
     let mut list = Vec::new();
     let mut tell = |level, what: String, remedy: &str| {
         list.push(Health { level, what, remedy: remedy.to_owned() });
     };
     let left = fleet.certificate_expires.since(now);
     let again = "join again: smartfw-cli cluster token --replace NAME on a signer, then cluster leave and cluster join";
-    if fleet.certificate_expires <= now {
+    if fleet.renewal == Renewal::Expired {
         tell(HealthLevel::Error, "this node's certificate has expired".into(), again);
-    } else if left < ENDS_SOON {
+    } else if fleet.renewal == Renewal::Late {
         let days = left.as_secs() / 86_400;
         let what = format!("this node's certificate ends in {days} days and was not renewed");
         tell(HealthLevel::Warn, what, "see that a signer is alive: smartfw-cli cluster nodes");
     }
-    // Of others than ourselves the role is known once a stream was open.
-    if signers == 1 && (fleet.role == Role::Signer || fleet.peers_connected >= fleet.peers_known) {
-        let remedy = "make a second one: smartfw-cli cluster token --role signer --root FILE";
-        tell(
-            HealthLevel::Warn,
-            "the cluster has only one signer: when it is lost, certificates end".into(),
-            remedy,
-        );
+    let make = "make another: smartfw-cli cluster token --role signer --root FILE";
+    match signers {
+        Some(0) => {
+            let what = "no signer is alive: nobody joins, and certificates end within 30 days".into();
+            let remedy = "bring one back, or make one with the root: docs/cluster.md, lost signers";
+            tell(HealthLevel::Error, what, remedy);
+        }
+        Some(1) => {
+            let what = "the cluster has only one living signer: when it is lost, certificates end".into();
+            tell(HealthLevel::Warn, what, make);
+        }
+        _ => {}
     }
     list
 }
@@ -150,6 +172,8 @@ pub(crate) fn counted(counters: &Counters, seen: &Seen) -> Vec<Health> {
 
 #[cfg(test)]
 mod tests {
+    use std::{collections::BTreeMap, time::Duration};
+
     use super::*;
 
     #[test]
@@ -178,24 +202,58 @@ mod tests {
             peers_known: 2,
             peers_connected: 1,
             certificate_expires: NOW.after(Duration::from_secs(days * 86_400)),
+            renewal: match days {
+                0 => Renewal::Expired,
+                1..10 => Renewal::Late,
+                _ => Renewal::NotDue,
+            },
         }
     }
 
     #[test]
     fn a_certificate_that_was_not_renewed_is_warned_about_ten_days_before_its_end() {
-        assert!(judged(&fleet(Role::Node, 11), 2, NOW).is_empty());
-        let soon = judged(&fleet(Role::Node, 9), 2, NOW);
+        assert!(judged(&fleet(Role::Node, 11), Some(2), NOW).is_empty());
+        let soon = judged(&fleet(Role::Node, 9), Some(2), NOW);
         assert_eq!((soon.len(), soon[0].level), (1, HealthLevel::Warn));
-        let over = judged(&fleet(Role::Node, 0), 2, NOW);
+        let over = judged(&fleet(Role::Node, 0), Some(2), NOW);
         assert_eq!((over.len(), over[0].level), (1, HealthLevel::Error));
+        assert!(over[0].remedy.contains("cluster token --replace"), "{}", over[0].remedy);
+    }
+
+    fn member(role: Option<Role>, state: MemberState) -> MemberView {
+        MemberView {
+            id: smartfw_core::fleet::NodeId([2; 32]),
+            name: "web-2".into(),
+            site: "default".into(),
+            role,
+            signer: None,
+            address: ([192, 0, 2, 2], 7470).into(),
+            state,
+            version: "0.1.0".into(),
+            blocks: 0,
+            withheld: BTreeMap::new(),
+            trust: 1.0,
+            rtt_ms: None,
+            certificate_expires: Time::NEVER,
+        }
     }
 
     #[test]
-    fn one_signer_is_warned_about_by_itself_and_by_who_knows_everybody() {
-        assert_eq!(judged(&fleet(Role::Signer, 30), 1, NOW).len(), 1);
-        assert!(judged(&fleet(Role::Node, 30), 1, NOW).is_empty(), "a role may not be known yet");
-        let all = FleetStatus { peers_connected: 2, ..fleet(Role::Node, 30) };
-        assert_eq!(judged(&all, 1, NOW).len(), 1);
-        assert!(judged(&fleet(Role::Signer, 30), 2, NOW).is_empty());
+    fn few_living_signers_are_warned_about_once_every_role_is_known() {
+        let (alive, dead) = (MemberState::Alive, MemberState::Dead);
+        let mut members = vec![member(Some(Role::Node), alive), member(Some(Role::Signer), alive)];
+        let levels = |members: &[MemberView]| {
+            let told = judged(&fleet(Role::Node, 30), signers(members), NOW);
+            told.into_iter().map(|entry| entry.level).collect::<Vec<_>>()
+        };
+        assert_eq!(levels(&members), [HealthLevel::Warn]);
+        members.push(member(Some(Role::Signer), dead));
+        assert_eq!(levels(&members), [HealthLevel::Warn], "the dead sign nothing");
+        members.push(member(Some(Role::Signer), MemberState::Suspect));
+        assert_eq!(levels(&members), []);
+        members.truncate(1);
+        assert_eq!(levels(&members), [HealthLevel::Error]);
+        members.push(member(None, alive));
+        assert_eq!(levels(&members), [], "it may be one");
     }
 }

@@ -2,11 +2,12 @@
 
 use std::mem;
 
-use smartfw_core::{Time, enforcement::Change, fleet::Entry, gossip::Audience, protect::ProtectedSet};
+use smartfw_core::{IpNet, Time, enforcement::Change, fleet::Entry, gossip::Audience, protect::ProtectedSet};
 
 use super::{Batch, Running};
 use crate::{
     chance::seed,
+    enforcement::Ticket,
     fleet::{Brain, FleetRefused, Input, Opening, Reply},
 };
 
@@ -54,10 +55,24 @@ impl Running {
         }
     }
 
-    /// Says something to the fleet.
-    pub(super) fn say(&mut self, audience: Audience, entry: Entry) {
+    /// What the kernel said to its tasks up to here.
+    pub(super) fn fleet_enforced(
+        &mut self,
+        upto: Ticket,
+        results: &[(IpNet, Result<(), String>)],
+        trouble: Option<&str>,
+    ) {
         if let Some(brain) = &mut self.driver.brain {
-            brain.say(Brain::now(), audience, entry);
+            brain.handle_enforced(upto, results, trouble);
+        }
+    }
+
+    /// Says something to the fleet.
+    pub(super) fn say(&mut self, now: Time, audience: Audience, entry: Entry) {
+        if let Some(brain) = &mut self.driver.brain
+            && let Some(unsaid) = brain.say(Brain::now(), audience, entry)
+        {
+            self.driver.agent.handle_unsaid(now, &unsaid);
         }
     }
 
@@ -123,12 +138,18 @@ impl Running {
     pub(super) fn tell_fleet_of_the_kernel(&mut self) -> bool {
         let driver = &mut self.driver;
         driver.brain.as_mut().is_some_and(|brain| {
-            brain.handle_kernel(driver.queue.last(), self.enforced, self.stored.upto.logs);
+            let tickets = (driver.queue.last(), self.enforced);
+            let (disk, enforces) = (self.stored.upto.logs, driver.may_change_kernel);
+            brain.handle_kernel(&driver.agent, Brain::now(), tickets, disk, enforces);
             brain.settle(&mut driver.agent, Brain::now()) || brain.has_rows()
         })
     }
 
     fn enter(&mut self, opening: Opening, reply: Reply) {
+        // Whoever asked has given up, and closed what was opened.
+        if reply.is_closed() {
+            return;
+        }
         let seed = match seed() {
             Ok(seed) => seed,
             Err(why) => return drop(reply.send(Err(FleetRefused::System(why.to_string())))),
@@ -138,7 +159,9 @@ impl Running {
                 let protected = Input::Protected(self.driver.protected.clone());
                 brain.handle(&mut self.driver.agent, Brain::now(), protected);
                 self.driver.brain = Some(Box::new(brain));
-                drop(reply.send(Ok(())));
+                if reply.send(Ok(())).is_err() {
+                    self.leave(Brain::now().wall);
+                }
             }
             Err(refused) => drop(reply.send(Err(refused))),
         }
@@ -149,9 +172,10 @@ impl Running {
         let Some(mut brain) = mem::take(&mut self.driver.brain) else { return };
         brain.settle(&mut self.driver.agent, Brain::now());
         let rows = brain.end(Brain::now());
+        self.stored.forget_logs();
         let number = self.stored.push(Default::default(), Default::default());
         self.driver.backlog.push_all(number, rows);
-        self.driver.agent.handle_members(now, Vec::new());
+        self.driver.agent.leave_fleet(now);
         self.elsewhere.clear();
         self.protect_all(now);
     }

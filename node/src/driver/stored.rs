@@ -43,6 +43,13 @@ impl Stored {
         self.last
     }
 
+    /// The logs are no more. Those that come after them count from one: what of the old ones is on disk, or on its way,
+    /// says nothing of them.
+    pub(super) fn forget_logs(&mut self) {
+        self.upto.logs = gossip::Ticket::default();
+        self.waiting.iter_mut().for_each(|push| push.upto.logs = gossip::Ticket::default());
+    }
+
     /// The disk has everything up to a push.
     pub(super) fn persisted(&mut self, number: u64) -> Upto {
         while let Some(push) = self.waiting.front().filter(|push| push.number <= number) {
@@ -64,6 +71,19 @@ mod tests {
         let second = stored.push(Sequence(0), gossip::Ticket(3));
         assert_eq!(stored.persisted(first), Upto { records: Sequence(5), logs: gossip::Ticket(0) });
         assert_eq!(stored.persisted(second), Upto { records: Sequence(5), logs: gossip::Ticket(3) });
+    }
+
+    #[test]
+    fn what_the_disk_has_of_logs_that_are_left_counts_for_nothing_in_the_next_fleet() {
+        let mut stored = Stored::default();
+        let kept = stored.push(Sequence(1), gossip::Ticket(900));
+        let under_way = stored.push(Sequence(2), gossip::Ticket(1000));
+        stored.persisted(kept);
+        stored.forget_logs();
+        assert_eq!(stored.upto, Upto { records: Sequence(1), logs: gossip::Ticket(0) });
+        let next = stored.push(Sequence(0), gossip::Ticket(1));
+        assert_eq!(stored.persisted(under_way), Upto { records: Sequence(2), logs: gossip::Ticket(0) });
+        assert_eq!(stored.persisted(next).logs, gossip::Ticket(1));
     }
 
     #[test]

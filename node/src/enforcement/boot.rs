@@ -1,15 +1,22 @@
 //! The snapshot that protects the next boot, kept up to date behind everybody's back.
 
 use std::{
+    ffi::OsString,
     mem,
     path::{Path, PathBuf},
-    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError},
     thread::JoinHandle,
     time::{Duration, Instant},
 };
 
+use nix::unistd::geteuid;
 use smartfw_core::{Time, order::EnforcementState};
-use smartfw_enforce::{EnforceError, snapshot, snapshot::Suspension};
+use smartfw_enforce::{
+    EnforceError,
+    rescue::{Resume, schedule_resume},
+    snapshot,
+    snapshot::Suspension,
+};
 
 use super::Desired;
 use crate::{
@@ -63,6 +70,13 @@ impl BootSnapshot {
         Ok((way, thread))
     }
 
+    /// From now on a panic ends also where this daemon does not live to see that, as one that a person begins does:
+    /// whoever ends it asks on this socket whether it lives.
+    pub fn resume_by(&self, socket: PathBuf) {
+        // A daemon has one socket.
+        let _ = self.0.socket.set(socket);
+    }
+
     /// Something changed.
     pub fn changed(&self, change: Change) {
         self.0.tell(|news| match change {
@@ -83,6 +97,8 @@ impl Drop for BootSnapshot {
 struct Slot {
     news: Mutex<News>,
     changed: Condvar,
+    /// Where the daemon answers whoever ends a panic in its place.
+    socket: OnceLock<PathBuf>,
 }
 
 /// What is new for the snapshot.
@@ -167,6 +183,11 @@ impl Writer {
         loop {
             self.owed = news.state.or(self.owed);
             self.switch_owed();
+            if let (Some((EnforcementState::Panic, Some(until))), Some(socket)) =
+                (news.state, slot.socket.get())
+            {
+                self.see_to_end(until, socket);
+            }
             let left = deadline.saturating_duration_since(Instant::now());
             if news.last || left.is_zero() {
                 return news.last;
@@ -193,6 +214,26 @@ impl Writer {
             (EnforcementState::Off | EnforcementState::Panic, _) => {
                 snapshot::suspend(&self.state_dir, Suspension::Off)
             }
+        }
+    }
+
+    fn see_to_end(&self, until: Time, socket: &Path) {
+        let program = std::env::current_exe().map(|program| program.with_file_name("smartfw-cli"));
+        let Some(program) = program.ok().filter(|program| geteuid().is_root() && program.is_file()) else {
+            return;
+        };
+        let arguments: [OsString; 7] = [
+            "--socket".into(),
+            socket.into(),
+            "--state-dir".into(),
+            self.state_dir.clone().into(),
+            "resume".into(),
+            "--until".into(),
+            until.as_secs().to_string().into(),
+        ];
+        let resume = Resume { program, arguments: arguments.to_vec() };
+        if let Err(error) = schedule_resume(until.since(clock::now()), &resume) {
+            tracing::warn!(%error, "should this daemon end meanwhile, then nothing resumes enforcement");
         }
     }
 

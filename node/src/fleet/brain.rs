@@ -3,30 +3,35 @@
 
 mod begin;
 mod effects;
+mod kernel;
+mod listed;
+mod named;
+mod orders;
 mod seen;
+mod troubles;
 
 use std::{
-    collections::{BTreeMap, BTreeSet, VecDeque},
-    net::{SocketAddr, UdpSocket},
+    collections::BTreeSet,
+    net::SocketAddr,
     sync::{Arc, atomic::AtomicU64},
 };
 
 use smartfw_core::{
     Agent, IpNet, Time,
-    fleet::{Entry, NodeId, OrderVerifier as _, SignedOrder, Version},
-    gossip::{Audience, Gossip, Now, Ticket},
+    fleet::{Entry, NodeId},
+    gossip::{Audience, Gossip, Now, Refused, Ticket},
     members::{Members, Path},
     protect::Protected,
     sums::Sums,
 };
-use smartfw_identity::{Current, Judge, Revocations};
-use smartfw_proto::convert::Told;
+use smartfw_identity::{Current, Judge, Revocations, Role};
 
 use super::{
-    FleetRefused, Input, Reply,
+    FleetRefused, Input,
     codec::PeerCodec,
     keys::MemberKeys,
     links::Links,
+    network::Udp,
     rows::{self, Boot},
     sessions::Sessions,
     spread::Spread,
@@ -34,16 +39,12 @@ use super::{
 use crate::{
     clock,
     counters::Counters,
-    enforcement,
-    health::{Health, Level, Matter},
+    health::Health,
     store::{Key, Value},
 };
 
-/// Words of members that wait for the kernel: as many logs as there are, in a few batches. The oldest go first: then
-/// their origin is told with the next one.
-const CONFIRMING: usize = 4096;
-/// Orders that wait for the disk: what operators give at once.
-const ORDERS: usize = 4096;
+pub use named::Named;
+
 /// Rounds in which what one part wants done makes another want something; more would be a circle.
 const ROUNDS: usize = 64;
 
@@ -55,7 +56,7 @@ pub struct Brain {
     revocations: Arc<Revocations>,
     judge: Arc<Judge<PeerCodec>>,
     links: Arc<Links>,
-    udp: UdpSocket,
+    udp: Udp,
     address: SocketAddr,
     epoch: Arc<AtomicU64>,
     counters: Arc<Counters>,
@@ -75,19 +76,15 @@ pub struct Brain {
     changed: bool,
     /// Who was expelled, as the logs know it.
     expelled: BTreeSet<NodeId>,
-    /// What was applied of each log since the kernel was given its changes.
-    applied: BTreeMap<(NodeId, bool), Version>,
-    confirming: VecDeque<(enforcement::Ticket, NodeId, bool, Version)>,
+    kernel: kernel::Kernel,
     spread: Spread,
     sessions: Sessions,
-    orders: Vec<WaitingOrder>,
-}
-
-/// An order on its way to the disk and the kernel.
-struct WaitingOrder {
-    /// Once it is among the rows, and what it changes among the tasks: behind which of them.
-    behind: Option<(Ticket, enforcement::Ticket)>,
-    reply: Reply,
+    orders: Vec<orders::WaitingOrder>,
+    troubles: troubles::Troubles,
+    /// Whether what is applied comes from this node's own store.
+    starting: bool,
+    /// When it is looked again at what is wrong.
+    checked: Time,
 }
 
 impl Brain {
@@ -95,17 +92,19 @@ impl Brain {
     pub fn handle(&mut self, agent: &mut Agent, now: Now, input: Input) {
         self.members.keys().clock(now.wall);
         match input {
-            Input::Connected(peer) => {
+            Input::Connected(peer, _permit) => {
                 let node = peer.member.id;
                 self.members.keys().admit(peer.member);
                 self.members.handle_contact(now.wall, node);
                 self.gossip.handle_connected(now, node);
-                self.links.send(node, Told::Sessions(self.sessions.own()));
+                self.tell_words(node);
             }
             Input::Disconnected(node) => self.gossip.handle_disconnected(now, node),
             Input::Message(from, message, _permit) => self.gossip.handle_message(now, from, *message),
-            Input::Datagram(from, bytes, _permit) => {
-                self.members.handle_datagram(now.wall, Path::Datagram(from), &bytes);
+            Input::Datagrams(all) => {
+                for one in all {
+                    self.members.handle_datagram(now.wall, Path::Datagram(one.from), &one.bytes);
+                }
             }
             Input::Passed(from, bytes, _permit) => {
                 self.members.handle_datagram(now.wall, Path::Stream(from), &bytes);
@@ -114,11 +113,10 @@ impl Brain {
             Input::Weak(signs) => {
                 signs.into_iter().for_each(|sign| self.sums.handle_observation(now.wall, sign));
             }
-            Input::Sessions(from, addresses, _permit) => self.sessions.hear(now.steady, from, addresses),
             Input::Protected(protected) => self.sessions.see(&protected),
             Input::Regulars(regulars) => agent.handle_regulars(now.wall, regulars),
             Input::Renewed => self.renewed(now),
-            Input::Revoked => self.revoked(now),
+            Input::Revoked => self.revoked(agent, now),
             Input::Order(order, reply) => self.order(now, *order, reply),
             Input::Enter(_, reply) => {
                 drop(reply.send(Err(FleetRefused::InCluster(self.cluster.clone()))));
@@ -131,15 +129,19 @@ impl Brain {
         }
     }
 
-    /// This node says something; what it rests on is on disk.
-    pub fn say(&mut self, now: Now, audience: Audience, entry: Entry) {
-        if let Err(refused) = self.gossip.append(now, audience, entry) {
-            self.health.set(
-                Matter::FleetLog,
-                Level::Error,
-                format!("what this node blocks is not told to the fleet: {refused}"),
-                "smartfw-cli status says whether the disk refuses; a key that was copied has to be replaced",
-            );
+    /// This node says something, and what it rests on goes to the disk together with it. What there is no room for now is
+    /// given back, to be said again.
+    #[must_use]
+    pub fn say(&mut self, now: Now, audience: Audience, entry: Entry) -> Option<Entry> {
+        // A key that is no longer believed says nothing more; and what is too long never gets shorter.
+        let again = entry.clone();
+        match self.gossip.append(now, audience, entry) {
+            Ok(()) => None,
+            Err(Refused::Full { .. }) => {
+                self.unsaid();
+                Some(again)
+            }
+            Err(Refused::Quarantined | Refused::TooLong { .. }) => None,
         }
     }
 
@@ -151,6 +153,10 @@ impl Brain {
     /// Does what is due and what follows; whether the agent was told anything.
     pub fn settle(&mut self, agent: &mut Agent, now: Now) -> bool {
         self.members.keys().clock(now.wall);
+        if let Some(news) = self.sessions.news(now.steady) {
+            let unsaid = self.say(now, Audience::Cluster, news);
+            unsaid.into_iter().for_each(|_| self.sessions.unsaid());
+        }
         let mut told = false;
         for _ in 0..ROUNDS {
             self.timeouts(now);
@@ -165,14 +171,12 @@ impl Brain {
             self.effects(agent, now);
             told = true;
         }
+        self.check(now);
         told
     }
 
     /// Who is logged in at other members, where that has changed.
     pub fn take_protected(&mut self, now: Now) -> Option<Vec<Protected>> {
-        if let Some(news) = self.sessions.news(now.steady) {
-            self.links.tell_all(None, &Told::Sessions(news));
-        }
         let (members, short) = (&self.members, |node: &NodeId| node.to_string());
         let name =
             |node: &NodeId| members.member(node).map_or_else(|| short(node), |member| member.card.name);
@@ -202,42 +206,17 @@ impl Brain {
         self.gossip.handle_persisted(now, upto);
     }
 
-    /// What was applied so far is among the kernel's tasks up to `last`, and the kernel has carried out those up to
-    /// `done`: origins are told, and operators answered.
-    pub fn handle_kernel(&mut self, last: enforcement::Ticket, done: enforcement::Ticket, disk: Ticket) {
-        let applied = std::mem::take(&mut self.applied);
-        self.confirming
-            .extend(applied.into_iter().map(|((node, site), version)| (last, node, site, version)));
-        while self.confirming.len() > CONFIRMING {
-            self.confirming.pop_front();
-        }
-        while let Some(&(_, node, site, version)) =
-            self.confirming.front().filter(|(behind, ..)| *behind <= done)
-        {
-            self.confirming.pop_front();
-            self.gossip.confirm(node, site, version);
-        }
-        let said = self.gossip.waiting() == 0;
-        for order in self.orders.iter_mut().filter(|order| said && order.behind.is_none()) {
-            order.behind = Some((self.ticket, last));
-        }
-        let ready = |order: &mut WaitingOrder| {
-            order.behind.is_some_and(|(kept, changed)| kept <= disk && changed <= done)
-        };
-        for order in self.orders.extract_if(.., ready) {
-            drop(order.reply.send(Ok(())));
-        }
-    }
-
     /// When [`settle`](Self::settle) is due, by the wall clock.
     pub fn poll_timeout(&self, now: Now) -> Time {
-        let steady = now.wall.after(self.gossip.poll_timeout().since(now.steady));
+        let steady = self.gossip.poll_timeout().min(self.sessions.due());
+        let steady = now.wall.after(steady.since(now.steady));
         steady.min(self.members.poll_timeout()).min(self.sums.poll_timeout())
     }
 
     /// Ends this part: rows that are not needed any more.
     pub fn end(&mut self, now: Now) -> Vec<(Key, Value)> {
         self.counters.fleet.takes_part.set(false);
+        self.clear_troubles();
         let at = self.boot.stamp(now);
         let gone = self.gossip.kept(now).map(|kept| (rows::of_kept(&kept, at).0, None));
         let peers = self.members.remembered().map(|peer| rows::without_peer(&peer.node));
@@ -256,23 +235,6 @@ impl Brain {
         }
     }
 
-    fn order(&mut self, now: Now, order: SignedOrder, reply: Reply) {
-        let refused = match self.judge.verify_order(&order) {
-            Err(why) => Some(FleetRefused::Order(why.to_string())),
-            Ok(_) if self.orders.len() >= ORDERS => {
-                Some(FleetRefused::Order(format!("{ORDERS} wait for the disk already")))
-            }
-            Ok(_) => {
-                let said = self.gossip.append(now, Audience::Cluster, Entry::Order(order));
-                said.err().map(|why| FleetRefused::Order(why.to_string()))
-            }
-        };
-        match refused {
-            Some(refused) => drop(reply.send(Err(refused))),
-            None => self.orders.push(WaitingOrder { behind: None, reply }),
-        }
-    }
-
     fn renewed(&mut self, now: Now) {
         self.members.keys().refresh();
         let card = self.card();
@@ -280,25 +242,26 @@ impl Brain {
     }
 
     /// Somebody was expelled, or whoever signed somebody's certificate was.
-    fn revoked(&mut self, now: Now) {
+    fn revoked(&mut self, agent: &mut Agent, now: Now) {
         let Ok(set) = self.revocations.get() else { return };
         let revocations = &self.revocations;
         let known = self.members.keys().members().filter(|member| revocations.check(member).is_err());
         let mut gone: BTreeSet<NodeId> = known.map(|member| member.id).collect();
         gone.extend(
-            set.iter()
-                .map(|revocation| revocation.node)
-                .filter(|node| set.is_revoked(node, smartfw_identity::Role::Node)),
+            set.iter().map(|revocation| revocation.node).filter(|node| set.is_revoked(node, Role::Node)),
         );
         for node in gone {
-            self.expel(now, node);
+            self.expel(agent, now, node);
         }
+        let out = |node: &NodeId| set.is_revoked(node, Role::Operator);
+        agent.handle_operators_expelled(now.wall, |operator, signer| out(operator) || out(signer));
     }
 
-    fn expel(&mut self, now: Now, node: NodeId) {
-        if node != self.me && self.expelled.insert(node) {
+    fn expel(&mut self, agent: &mut Agent, now: Now, node: NodeId) {
+        if self.expelled.insert(node) && node != self.me {
             tracing::warn!(%node, "a member was expelled");
             self.gossip.handle_revoked(now, node);
+            agent.handle_expelled(now.wall, node);
             self.members.handle_expelled(now.wall, &node);
             self.members.keys().forget(&node);
             self.sessions.forget(&node);

@@ -3,30 +3,37 @@
 use std::{
     io,
     net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket},
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::AtomicU64},
 };
 
 use smartfw_core::fleet::NodeId;
 use smartfw_identity::{Current, Identity, Judge, Revocations};
 use smartfw_proto::convert::Told;
-use tokio::sync::mpsc;
+use tokio::sync::{Semaphore, mpsc};
 
 use super::{
     FleetRefused, Opening,
     beside::{BesideOf, Opened},
     codec::PeerCodec,
     links::Links,
-    network::{Network, Parts, Sockets},
+    network::{Network, Parts, Sockets, Udp},
     place::{FOLDER, Reach, is_identity},
     stream::Shared,
 };
-use crate::{clock, counters::Counters, health::Health, inbox::Inbox};
+use crate::{
+    clock,
+    counters::Counters,
+    health::{Health, Level, Matter},
+    inbox::Inbox,
+};
 
 /// Members to dial because something waits for them.
 const WANTED: usize = 64;
 /// The peers' port.
 const PORT: u16 = 7470;
+/// How the folder of an identity begins that was given up.
+const LEFT: &str = "identity.left-";
 
 /// What opens and closes networks.
 pub struct Control {
@@ -75,7 +82,8 @@ impl Control {
         is_identity(&self.folder())
     }
 
-    /// Reads the identity and binds its sockets; nothing is served before [`begin`](Self::begin).
+    /// Reads the identity and binds its sockets; nothing is served before [`begin`](Self::begin). Without a `reach`, as at
+    /// a start, the network waits for a port that is taken.
     ///
     /// # Errors
     /// When there is no identity, it cannot be used, or the sockets cannot be had.
@@ -89,31 +97,53 @@ impl Control {
         if let Some(reach) = reach {
             reach.save(&folder).map_err(|error| unusable(error.to_string()))?;
         }
+        let patient = reach.is_none();
         let reach = Reach::load(&folder).map_err(|error| unusable(error.to_string()))?;
         let listen = self.listen.unwrap_or_else(|| (Ipv4Addr::UNSPECIFIED, PORT).into());
-        let bound = Sockets::bind(listen).map_err(|error| {
-            FleetRefused::System(format!(
-                "cannot listen for members on {listen}: {error}; choose another address by --listen"
-            ))
-        })?;
-        let address = address(&reach, &bound).map_err(|error| unusable(error.to_string()))?;
-        self.put_together(identity, reach, bound, address)
+        let bound = match Sockets::bind(listen) {
+            Ok(bound) => Some(bound),
+            // At a start nobody is there to be told: the network waits for the port.
+            Err(_) if patient && listen.port() != 0 => None,
+            Err(error) => {
+                return Err(FleetRefused::System(format!(
+                    "cannot listen for members on {listen}: {error}; choose another address by --listen"
+                )));
+            }
+        };
+        let local = bound.as_ref().map_or(Ok(listen), |bound| bound.tcp.local_addr());
+        let address =
+            local.and_then(|local| address(&reach, local)).map_err(|error| unusable(error.to_string()))?;
+        self.put_together(identity, reach, (bound, listen), address)
+    }
+
+    /// Shows what lets nobody in.
+    fn show(&self, revocations: &Revocations) {
+        let Some(why) = revocations.unreadable() else { return self.health.clear(Matter::Revocations) };
+        self.health.set(
+            Matter::Revocations,
+            Level::Error,
+            format!("who was expelled from the cluster cannot be read, so no member is let in: {why}"),
+            "restore the file, or copy that of another member, and restart the node; it goes on enforcing",
+        );
     }
 
     fn put_together(
         &self,
         identity: Identity,
         reach: Reach,
-        sockets: Sockets,
+        (sockets, listen): (Option<Sockets>, SocketAddr),
         address: SocketAddr,
     ) -> Result<Opening, FleetRefused> {
         let (me, trust) = (identity.id(), identity.trust().clone());
         let cluster = trust.cluster().to_string();
         let revocations = Arc::new(Revocations::open(&self.folder().join("revocations"), trust.clone()));
+        self.show(&revocations);
         let judge = Arc::new(Judge::new(trust, revocations.clone(), PeerCodec));
         let (wanted, wants) = mpsc::channel(WANTED);
         let links = Arc::new(Links::new(me, self.inbox.clone(), self.counters.clone(), wanted));
-        let udp = sockets.udp.try_clone().map_err(|error| FleetRefused::System(error.to_string()))?;
+        let udp = Udp::default();
+        let by = sockets.as_ref().map_or(Ok(()), |sockets| udp.by(&sockets.udp));
+        by.map_err(|error| FleetRefused::System(error.to_string()))?;
         let current = Current::new(identity);
         let epoch = Arc::<AtomicU64>::default();
         let opened =
@@ -129,10 +159,11 @@ impl Control {
             counters: self.counters.clone(),
             health: self.health.clone(),
             epoch: epoch.clone(),
+            judging: Semaphore::new(1),
         });
         let (beside, seeds) = ((self.beside)(&opened), reach.seeds.clone());
-        *self.state() =
-            State::Opened(Box::new(Waiting(Parts { shared, sockets, wanted: wants, seeds, beside })));
+        let parts = Parts { shared, sockets, listen, udp: udp.clone(), wanted: wants, seeds, beside };
+        *self.state() = State::Opened(Box::new(Waiting(parts)));
         let (counters, health) = (self.counters.clone(), self.health.clone());
         Ok(Opening {
             cluster,
@@ -161,34 +192,56 @@ impl Control {
         Ok(())
     }
 
-    /// Ends the network; with `leave` the identity is put aside.
+    /// Ends the network; with `leave` the identity is put aside. This waits for its tasks.
     ///
     /// # Errors
     /// When it cannot be put aside.
     pub fn close(&self, leave: bool) -> Result<(), FleetRefused> {
-        drop(std::mem::take(&mut *self.state()));
+        // Waited for without the lock, which those who ask take, too.
+        let ended = std::mem::take(&mut *self.state());
+        drop(ended);
         if !leave {
             return Ok(());
         }
         let folder = self.folder();
-        let aside = self.state_dir.join(format!("{FOLDER}.left-{}", clock::now().as_secs()));
+        let aside = self.state_dir.join(format!("{LEFT}{}", clock::now().as_secs()));
         std::fs::rename(&folder, &aside).map_err(|error| {
             let folder = folder.display();
             FleetRefused::System(format!("left, but {folder} cannot be put aside: {error}; move it away"))
-        })
+        })?;
+        self.forget_earlier(&aside);
+        Ok(())
     }
 
-    /// Adds revocations, and tells everybody.
+    /// Of the identities that were given up only the last is kept: each holds a private key.
+    fn forget_earlier(&self, last: &Path) {
+        let earlier = std::fs::read_dir(&self.state_dir).into_iter().flatten().flatten();
+        for entry in earlier {
+            let left = entry.file_name().to_str().is_some_and(|name| name.starts_with(LEFT));
+            if left && entry.path() != last {
+                let path = entry.path();
+                if let Err(error) = std::fs::remove_dir_all(&path) {
+                    tracing::warn!(path = %path.display(), %error, "an identity given up earlier cannot be removed");
+                }
+            }
+        }
+    }
+
+    /// Adds revocations, and tells everybody what was new. This waits for the disk.
     ///
     /// # Errors
     /// When there is no cluster, or a statement does not hold.
     pub fn revoke(&self, statements: &[Vec<u8>]) -> Result<Vec<NodeId>, FleetRefused> {
-        let state = self.state();
-        let State::Running(working) = &*state else { return Err(FleetRefused::NoCluster) };
-        let shared = &working.0.shared;
+        let shared = match &*self.state() {
+            State::Running(working) => working.0.shared.clone(),
+            _ => return Err(FleetRefused::NoCluster),
+        };
         let inserted = shared.revocations.insert(statements.iter().map(Vec::as_slice));
         let (new, refused) = inserted.map_err(|error| FleetRefused::Order(error.to_string()))?;
-        shared.links.tell_all(None, &Told::Revocations(statements.to_vec()));
+        if !new.is_empty() {
+            let signed = new.iter().map(|revocation| revocation.bytes().to_vec()).collect();
+            shared.links.tell_all(None, &Told::Revocations(signed));
+        }
         match refused {
             Some(why) if new.is_empty() => Err(FleetRefused::Order(why.to_string())),
             _ => Ok(new.into_iter().map(|revocation| revocation.node).collect()),
@@ -203,14 +256,30 @@ impl Control {
         }
     }
 
+    /// Closes every stream: those that are kept are opened again.
+    #[cfg(test)]
+    pub(super) fn close_streams(&self) {
+        if let State::Running(working) = &*self.state() {
+            working.0.shared.links.close_all();
+        }
+    }
+
+    /// The cluster that this node takes part in, or is about to; asks nobody.
+    pub fn cluster(&self) -> Option<String> {
+        match &*self.state() {
+            State::Running(working) => Some(working.0.shared.cluster.clone()),
+            State::Opened(waiting) => Some(waiting.0.shared.cluster.clone()),
+            State::None => None,
+        }
+    }
+
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// Where others reach us: what a person said; else what is listened on; else the address that leads to a seed, or out.
-fn address(reach: &Reach, sockets: &Sockets) -> io::Result<SocketAddr> {
-    let local = sockets.tcp.local_addr()?;
+fn address(reach: &Reach, local: SocketAddr) -> io::Result<SocketAddr> {
     if let Some(address) = reach.advertise {
         return Ok(address);
     }

@@ -4,6 +4,7 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     hash::{BuildHasher as _, Hasher as _, RandomState},
     net::SocketAddr,
+    pin::pin,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
@@ -26,9 +27,10 @@ use super::{
     stream::{Shared, listen, speak},
 };
 
-/// The first pause between two attempts, and the longest: a healed network is found within the longest and a handshake.
+/// The first pause between two attempts, and the longest, with up to half of it by chance: a healed network is found
+/// within the longest and a handshake.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(1));
-/// How often somebody who is gone is dialled: together they heal a partition, whoever finds the other first.
+/// The longest for somebody who is gone: together they heal a partition, whoever finds the other first.
 const LOOK: Duration = Duration::from_millis(2500);
 /// How often a seed is dialled while there is no stream at all.
 const SEEDS: Duration = Duration::from_secs(2);
@@ -113,7 +115,8 @@ impl Dialler {
         }
     }
 
-    /// Keeps a stream to a member, or looks now and then whether it is there again.
+    /// Keeps a stream to a member, or looks now and then whether it is there again: often at first, because after our own
+    /// restart all seem to be gone.
     async fn keep(self, node: NodeId, target: Target) {
         let expected = Expected { id: Some(node), name: None };
         let mut pause = PAUSES.0;
@@ -122,17 +125,19 @@ impl Dialler {
             sleep(COURTESY).await;
         }
         loop {
-            while self.shared.links.is_open(&node) {
+            loop {
+                // Whatever closes from here on wakes us.
+                let mut closed = pin!(self.shared.links.closed.notified());
+                closed.as_mut().enable();
+                if !self.shared.links.is_open(&node) {
+                    break;
+                }
                 pause = PAUSES.0;
-                let _ = timeout(GLANCE, self.shared.links.closed.notified()).await;
+                let _ = timeout(GLANCE, closed).await;
             }
             self.said(&mut said, self.dial(target.address, expected.clone()).await);
-            if target.keep {
-                sleep(pause + jitter(pause)).await;
-                pause = (pause * 2).min(PAUSES.1);
-            } else {
-                sleep(LOOK + jitter(LOOK / 2)).await;
-            }
+            sleep(pause + jitter(pause / 2)).await;
+            pause = (pause * 2).min(if target.keep { PAUSES.1 } else { LOOK });
         }
     }
 
@@ -150,6 +155,9 @@ impl Dialler {
         let Some(_attempt) = self.busy.begin(address) else { return Ok(()) };
         let stream = self.net.dial(address, expected).await.map_err(|error: DialError| error.to_string())?;
         let peer = stream.info().clone();
+        if peer.id() == self.shared.me {
+            return Ok(()); // a seed may be our own address
+        }
         let broken = |why: String| format!("{address} broke the connection off: {why}");
         let channel = channel(stream, endpoint()).await.map_err(|error| broken(error.to_string()))?;
         let mut client = PeerClient::new(channel).max_decoding_message_size(limits::PEER_MESSAGE);
@@ -157,7 +165,7 @@ impl Dialler {
         self.shared.greet(&outbox);
         let closed = outgoing.closed.clone();
         let (to, outbound) = mpsc::channel(HANDED);
-        tokio::spawn(speak(outgoing, to, |message| message));
+        tokio::spawn(speak(self.shared.clone(), outgoing, to, |message| message));
         let exchange = timeout(PATIENCE, client.exchange(ReceiverStream::new(outbound))).await;
         let inbound = match exchange {
             Ok(Ok(answer)) => answer.into_inner(),

@@ -10,7 +10,11 @@ use smartfw_core::{
 use smartfw_identity::Role;
 use tokio::{sync::oneshot, time::timeout};
 
-use super::{brain::Brain, control::Control, place::Reach};
+use super::{
+    brain::{Brain, Named},
+    control::Control,
+    place::Reach,
+};
 use crate::inbox::{Inbox, Input};
 
 /// How long the driver may take to answer a question: it handles an import of 100,000 blocks in less.
@@ -48,6 +52,8 @@ pub struct FleetStatus {
     pub peers_connected: usize,
     /// Our certificate's end.
     pub certificate_expires: Time,
+    /// What is to be done about it.
+    pub renewal: smartfw_identity::Renewal,
 }
 
 /// A member, ourselves among them.
@@ -61,6 +67,8 @@ pub struct MemberView {
     pub site: String,
     /// What its certificate lets it do; `None` until that is known.
     pub role: Option<Role>,
+    /// Who signed its certificate; `None` until that is known.
+    pub signer: Option<NodeId>,
     /// Where it is reached.
     pub address: SocketAddr,
     /// How it is.
@@ -86,11 +94,14 @@ pub struct FleetBlockView {
     pub target: IpNet,
     /// What for.
     pub class: Class,
-    /// On whose word.
+    /// On whose word: of several the oldest that counts.
     pub origin: String,
+    /// The member whose word it is; `None`: an operator's.
+    pub origin_id: Option<NodeId>,
     /// The others that say the same.
     pub confirmed_by: Vec<String>,
-    /// The members whose kernel is known to drop it: this one, and of its own blocks those that said so.
+    /// The members whose kernel is known to drop it: this one, and those that are there and said so. In a large fleet they
+    /// say so to the origin alone.
     pub enforced_on: Vec<String>,
     /// Why it is not enforced here.
     pub withheld: Option<smartfw_core::Withheld>,
@@ -98,9 +109,18 @@ pub struct FleetBlockView {
     pub since: Time,
     /// Until when; `None` for ever.
     pub expires: Option<Time>,
-    /// Of our own blocks, by member: milliseconds from the decision to the member's word that its kernel drops. Kept of
+    /// Of what this node said, operators' orders among it, by member: milliseconds from the decision to the member's word that its kernel drops. Kept of
     /// the last few thousand.
     pub propagation_ms: BTreeMap<String, f64>,
+}
+
+/// A part of the list of the fleet's blocks.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct FleetBlocks {
+    /// One of each target; there may be none although the list goes on.
+    pub blocks: Vec<FleetBlockView>,
+    /// The target behind which the list goes on; `None`: this is its end.
+    pub behind: Option<IpNet>,
 }
 
 /// What was asked of the fleet and not done.
@@ -136,9 +156,17 @@ impl FleetHandle {
     }
 
     /// What this node takes part in; `None` without a cluster.
-    pub async fn status(&self) -> Option<FleetStatus> {
+    ///
+    /// # Errors
+    /// When the driver does not answer: that is no reason to think that there is no cluster.
+    pub async fn status(&self) -> Result<Option<FleetStatus>, FleetRefused> {
         let links = self.control.connected();
-        self.ask(move |_, brain, _| brain.map(|brain| brain.status(links))).await.ok().flatten()
+        self.ask(move |_, brain, now| brain.map(|brain| brain.status(links, now))).await
+    }
+
+    /// The cluster's name, even while the driver has no time to answer.
+    pub fn cluster(&self) -> Option<String> {
+        self.control.cluster()
     }
 
     /// Every member that is known, ourselves first; none without a cluster.
@@ -149,17 +177,35 @@ impl FleetHandle {
         self.ask(|agent, brain, _| brain.map_or_else(Vec::new, |brain| brain.members_seen(agent))).await
     }
 
-    /// The fleet's blocks behind `after`, in order of target, at most so many.
+    /// Every member's name and address, ourselves first; none without a cluster. Of the blocks nothing is read.
     ///
     /// # Errors
     /// When the driver does not answer.
-    pub async fn blocks(
-        &self,
-        after: Option<IpNet>,
-        most: usize,
-    ) -> Result<Vec<FleetBlockView>, FleetRefused> {
+    pub async fn named(&self) -> Result<Vec<Named>, FleetRefused> {
+        self.ask(|_, brain, _| brain.map_or_else(Vec::new, Brain::named)).await
+    }
+
+    /// The fleet's blocks behind `after`, in order of target, at most so many, and where the list goes on.
+    ///
+    /// # Errors
+    /// When the driver does not answer.
+    pub async fn blocks(&self, after: Option<IpNet>, most: usize) -> Result<FleetBlocks, FleetRefused> {
         self.ask(move |agent, brain, _| {
-            brain.map_or_else(Vec::new, |brain| brain.blocks_seen(agent, after, most))
+            brain.map_or_else(FleetBlocks::default, |brain| brain.blocks_seen(agent, after, most))
+        })
+        .await
+    }
+
+    /// The fleet's blocks that drop an address.
+    ///
+    /// # Errors
+    /// When the driver does not answer.
+    pub async fn blocks_covering(
+        &self,
+        address: std::net::IpAddr,
+    ) -> Result<Vec<FleetBlockView>, FleetRefused> {
+        self.ask(move |agent, brain, now| {
+            brain.map_or_else(Vec::new, |brain| brain.blocks_covering(agent, address, now))
         })
         .await
     }
@@ -192,7 +238,9 @@ impl FleetHandle {
     /// # Errors
     /// When there is no cluster, or a statement does not hold, or cannot be kept.
     pub async fn revoke(&self, statements: Vec<Vec<u8>>) -> Result<Vec<NodeId>, FleetRefused> {
-        self.control.revoke(&statements)
+        let control = self.control.clone();
+        let revoked = tokio::task::spawn_blocking(move || control.revoke(&statements));
+        revoked.await.map_err(|_| FleetRefused::Ending)?
     }
 
     /// Begins to take part with the identity in the state folder's `identity`, without a restart. `reach` is kept there.
@@ -208,12 +256,21 @@ impl FleetHandle {
         inbox.send(Input::Fleet(super::Input::Enter(Box::new(opening), reply)));
         let entered = waited(LONG, answer).await.and_then(|entered| entered);
         if let Err(refused) = entered {
-            self.control.close(false)?;
+            self.close(false).await?;
             return Err(refused);
         }
         let control = self.control.clone();
         let begun = tokio::task::spawn_blocking(move || control.begin()).await;
-        begun.map_err(|_| FleetRefused::Ending)?.map_err(|error| FleetRefused::System(error.to_string()))
+        let begun = begun.map_err(|_| FleetRefused::Ending)?;
+        if let Err(error) = begun {
+            // The driver takes part in nothing that has no network.
+            let (reply, answer) = oneshot::channel();
+            self.inbox.send(Input::Fleet(super::Input::Leave(reply)));
+            let _ = waited(LONG, answer).await;
+            self.control.close(false)?;
+            return Err(FleetRefused::System(error.to_string()));
+        }
+        Ok(())
     }
 
     /// Says good-bye and takes part no more. The identity is put aside; what is blocked stays blocked until it ends.
@@ -226,7 +283,12 @@ impl FleetHandle {
         waited(LONG, answer).await??;
         // The good-byes are on their way.
         tokio::time::sleep(Duration::from_millis(300)).await;
-        self.control.close(true)
+        self.close(true).await
+    }
+
+    async fn close(&self, leave: bool) -> Result<(), FleetRefused> {
+        let control = self.control.clone();
+        tokio::task::spawn_blocking(move || control.close(leave)).await.map_err(|_| FleetRefused::Ending)?
     }
 
     /// Where the state folder's identity is.

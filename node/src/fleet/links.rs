@@ -4,10 +4,10 @@
 //! logs are compared when it is open again, and nothing is lost but time.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     net::SocketAddr,
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc, Mutex, MutexGuard, PoisonError, RwLock, Weak,
         atomic::{AtomicUsize, Ordering::Relaxed},
     },
     time::{Duration, Instant},
@@ -15,7 +15,7 @@ use std::{
 
 use smartfw_core::{fleet::NodeId, gossip::Message};
 use smartfw_proto::convert::Told;
-use tokio::sync::{Notify, mpsc, watch};
+use tokio::sync::{Notify, Semaphore, mpsc, watch};
 
 use crate::{
     counters::Counters,
@@ -34,6 +34,13 @@ const IDLE_FOR: Duration = Duration::from_secs(60);
 /// Two members that dial each other at the same moment have two streams: within this time, the longest that an attempt
 /// takes, both close the same one.
 const SAME_MOMENT: Duration = Duration::from_secs(8);
+
+/// Bytes of one member's messages that wait for the driver; then its streams are not read, and it waits. Whatever is
+/// small counts as a 64th of it, so that the driver's queue stays short, too.
+pub(super) const UNREAD: usize = 4 << 20;
+const LEAST: usize = UNREAD / 64;
+/// What permits are counted in, because there are only so many.
+const UNIT: usize = 1 << 10;
 
 /// Somebody to dial.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,6 +69,10 @@ pub(super) struct Links {
     pub(super) targets: watch::Sender<BTreeMap<NodeId, Target>>,
     /// Wakes whenever a stream has closed.
     pub(super) closed: Notify,
+    /// From where members' datagrams come.
+    from: RwLock<BTreeSet<SocketAddr>>,
+    /// The room in the driver's queue of each member that is heard, whatever streams it opens.
+    rooms: Mutex<BTreeMap<NodeId, Weak<Semaphore>>>,
 }
 
 #[derive(Default)]
@@ -131,6 +142,12 @@ impl Outgoing {
     }
 }
 
+/// How much of a member's room a message takes.
+pub(super) fn permits(told: &Told) -> u32 {
+    // At most `UNREAD / UNIT`.
+    (weight(told).clamp(LEAST, UNREAD) / UNIT) as u32
+}
+
 /// Bytes of a message, roughly.
 fn weight(told: &Told) -> usize {
     const SMALL: usize = 64;
@@ -150,7 +167,6 @@ fn weight(told: &Told) -> usize {
             Told::Gossip(Message::Pull(wants)) => 40 * wants.len(),
             Told::Gossip(Message::Digest { .. } | Message::Enforced { .. }) => 0,
             Told::Datagram(bytes) | Told::Contribution(bytes) => bytes.len(),
-            Told::Sessions(addresses) => 18 * addresses.len(),
             Told::Revocations(signed) => signed.iter().map(Vec::len).sum(),
         }
 }
@@ -165,12 +181,33 @@ impl Links {
             wanted,
             targets: watch::Sender::new(BTreeMap::new()),
             closed: Notify::new(),
+            from: RwLock::default(),
+            rooms: Mutex::default(),
         }
     }
 
     /// Where members are reached.
     pub(super) fn addresses(&self, addresses: BTreeMap<NodeId, SocketAddr>) {
+        *self.from.write().unwrap_or_else(PoisonError::into_inner) = addresses.values().copied().collect();
         self.table().addresses = addresses;
+    }
+
+    /// Whether a member is reached there.
+    pub(super) fn is_address(&self, address: SocketAddr) -> bool {
+        let address = SocketAddr::new(address.ip().to_canonical(), address.port());
+        self.from.read().unwrap_or_else(PoisonError::into_inner).contains(&address)
+    }
+
+    /// The room of a member in the driver's queue, for [`permits`] of it.
+    pub(super) fn room(&self, node: NodeId) -> Arc<Semaphore> {
+        let mut rooms = self.rooms.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(room) = rooms.get(&node).and_then(Weak::upgrade) {
+            return room;
+        }
+        rooms.retain(|_, room| room.strong_count() > 0);
+        let room = Arc::new(Semaphore::new(UNREAD / UNIT));
+        rooms.insert(node, Arc::downgrade(&room));
+        room
     }
 
     /// Tells a member, on its stream; one is opened where there is none.
@@ -208,6 +245,9 @@ impl Links {
         ours: bool,
         told: impl FnOnce() -> super::Input,
     ) -> Option<u64> {
+        if node == self.me {
+            return None;
+        }
         let mut table = self.table();
         if let Some(old) = table.links.get(&node) {
             // Of two that both dialled at the same moment stays what the lesser key dialled; else the newer, because
@@ -256,9 +296,12 @@ impl Links {
         }
     }
 
-    /// Something came from a member.
-    pub(super) fn used(&self, node: &NodeId) {
-        if let Some(link) = self.table().links.get_mut(node) {
+    /// Something came from a member. A digest says only that it keeps a stream with us: no reason to close the one that
+    /// it dialled, and none to hold on to one of ours, or two that have nothing to say to each other never part.
+    pub(super) fn used(&self, node: &NodeId, digest: bool) {
+        if let Some(link) = self.table().links.get_mut(node)
+            && !(digest && link.ours)
+        {
             link.used = Instant::now();
         }
     }

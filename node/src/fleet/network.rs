@@ -1,48 +1,72 @@
 //! The sockets of a member, and the tasks that serve them, on threads of their own: whatever strangers do to them, the
 //! control socket stays free.
 
-use std::{io, net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    io,
+    net::SocketAddr,
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
-use smartfw_core::members::MAX_DATAGRAM;
 use smartfw_identity::{
     Current, Revocations, Roles,
-    tls::{Accepted, Listening, Net, Refusal},
+    tls::{Accepted, Listening, Net, Refusal, Why},
 };
 use smartfw_proto::{limits, wire::peer_server::PeerServer};
 use tokio::{
     net::{TcpListener, UdpSocket},
     runtime::Runtime,
-    sync::{Semaphore, mpsc},
-    time::interval,
+    sync::mpsc,
+    time::{interval, sleep},
 };
 
 use super::{
     Input as FleetInput,
     beside::Beside,
+    datagrams::receive,
     dial::{Busy, Dialler},
     links::Dial,
     service::PeerService,
     stream::Shared,
 };
-use crate::inbox::Input;
+use crate::{health::Matter, inbox::Input};
 
 /// A connection on which nothing came for so long is asked whether it lives; where digests pass, it never is.
 pub(super) const PING: Duration = Duration::from_secs(4);
 /// How long it may take to answer.
 pub(super) const PATIENCE: Duration = Duration::from_secs(3);
-/// Datagrams that wait for the driver: a second of the largest fleet's. What does not fit is lost, as datagrams are.
-const DATAGRAMS: usize = 1024;
+/// How long until a port that is taken is tried again.
+const AGAIN: Duration = Duration::from_secs(2);
+/// How long tasks may take to end: they hold the sockets, and who leaves may enter again at once.
+const ENDING: Duration = Duration::from_secs(2);
 /// How often idle streams are closed.
 const TIDY: Duration = Duration::from_secs(10);
-/// Lines about refused connections in a minute: anybody can connect. The rest is counted.
+/// Lines about refused connections in a minute, of each kind: anybody can connect. The rest is counted.
 const LINES: u32 = 20;
 /// Calls at once on one member's connection: its stream, a renewal, and room.
-const CALLS: usize = 8;
+const CALLS: u32 = 8;
 
 /// Sockets that are bound and nobody serves yet.
 pub(super) struct Sockets {
     pub(super) tcp: std::net::TcpListener,
     pub(super) udp: std::net::UdpSocket,
+}
+
+/// The way out for datagrams, as soon as there is a socket. Cheap to clone.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Udp(Arc<OnceLock<std::net::UdpSocket>>);
+
+impl Udp {
+    /// Sends a datagram.
+    pub(super) fn send_to(&self, bytes: &[u8], to: SocketAddr) -> io::Result<usize> {
+        self.0.get().ok_or(io::ErrorKind::NotConnected)?.send_to(bytes, to)
+    }
+
+    /// From now on, by this socket.
+    pub(super) fn by(&self, socket: &std::net::UdpSocket) -> io::Result<()> {
+        let _ = self.0.set(socket.try_clone()?);
+        Ok(())
+    }
 }
 
 impl Sockets {
@@ -60,7 +84,10 @@ impl Sockets {
 /// What a network is made of.
 pub(super) struct Parts {
     pub(super) shared: Arc<Shared>,
-    pub(super) sockets: Sockets,
+    /// What is listened on; without them, they are bound as soon as the port is free.
+    pub(super) sockets: Option<Sockets>,
+    pub(super) listen: SocketAddr,
+    pub(super) udp: Udp,
     pub(super) wanted: mpsc::Receiver<Dial>,
     pub(super) seeds: Vec<SocketAddr>,
     pub(super) beside: Arc<dyn Beside>,
@@ -84,7 +111,7 @@ impl Network {
         {
             // The caller may itself run within another runtime.
             let _within = runtime.enter();
-            serve(parts)?;
+            serve(parts);
         }
         Ok(Self { shared, runtime: Some(runtime) })
     }
@@ -93,17 +120,17 @@ impl Network {
 impl Drop for Network {
     fn drop(&mut self) {
         self.shared.links.close_all();
-        // Also within another runtime, where waiting for it would panic.
-        self.runtime.take().into_iter().for_each(Runtime::shutdown_background);
+        let Some(runtime) = self.runtime.take() else { return };
+        // On a thread of its own: the caller may run within another runtime, where waiting for one would panic.
+        let ending = std::thread::spawn(move || runtime.shutdown_timeout(ENDING));
+        let _ = ending.join();
     }
 }
 
-fn serve(parts: Parts) -> io::Result<()> {
-    let Parts { shared, sockets: Sockets { tcp, udp }, wanted, seeds, beside } = parts;
+fn serve(parts: Parts) {
+    let Parts { shared, sockets, listen, udp, wanted, seeds, beside } = parts;
     let net = Arc::new(Net::new(shared.current.clone(), shared.revocations.clone()));
-    let (tcp, udp) = (TcpListener::from_std(tcp)?, UdpSocket::from_std(udp)?);
-    accept(&shared, &net, tcp, &beside);
-    tokio::spawn(receive(shared.clone(), udp));
+    tokio::spawn(open(shared.clone(), net.clone(), (sockets, listen, udp), beside));
     let dialler = Dialler { shared: shared.clone(), net, busy: Busy::default() };
     tokio::spawn(dialler.clone().follow(shared.links.targets.subscribe()));
     tokio::spawn(dialler.clone().serve(wanted));
@@ -117,7 +144,40 @@ fn serve(parts: Parts) -> io::Result<()> {
             shared.links.tidy();
         }
     });
-    Ok(())
+}
+
+/// Listens, as soon as the port is free.
+async fn open(
+    shared: Arc<Shared>,
+    net: Arc<Net>,
+    (mut bound, listen, way): (Option<Sockets>, SocketAddr, Udp),
+    beside: Arc<dyn Beside>,
+) {
+    let mut waited = false;
+    loop {
+        let sockets = bound.take().map_or_else(|| Sockets::bind(listen), Ok);
+        let opened = sockets.and_then(|Sockets { tcp, udp }| {
+            way.by(&udp)?;
+            Ok((TcpListener::from_std(tcp)?, UdpSocket::from_std(udp)?))
+        });
+        match opened {
+            Ok((tcp, udp)) => {
+                accept(&shared, &net, tcp, &beside);
+                if waited {
+                    shared.health.clear(Matter::Fleet);
+                }
+                return receive(shared, udp).await;
+            }
+            Err(error) => {
+                let what = format!("members do not reach this node: it cannot listen on {listen}: {error}");
+                let remedy =
+                    "end what listens there, or choose another address by --listen; it is tried again";
+                super::trouble(&shared.health, what, remedy);
+                waited = true;
+                sleep(AGAIN).await;
+            }
+        }
+    }
 }
 
 /// Lets members in, and strangers with tokens where somebody serves them.
@@ -128,7 +188,8 @@ fn accept(shared: &Arc<Shared>, net: &Arc<Net>, tcp: TcpListener, beside: &Arc<d
     let server = tonic::transport::Server::builder()
         .http2_keepalive_interval(Some(PING))
         .http2_keepalive_timeout(Some(PATIENCE))
-        .concurrency_limit_per_connection(CALLS)
+        .concurrency_limit_per_connection(CALLS as usize)
+        .max_concurrent_streams(CALLS)
         .add_routes(beside.members())
         .add_service(peer.max_decoding_message_size(limits::PEER_MESSAGE))
         .serve_with_incoming(members);
@@ -145,36 +206,17 @@ fn accept(shared: &Arc<Shared>, net: &Arc<Net>, tcp: TcpListener, beside: &Arc<d
 /// Says who was refused, and why: rustls and tonic alone would only say that a connection was cancelled.
 async fn tell_refusals(shared: Arc<Shared>, mut refusals: mpsc::Receiver<Refusal>) {
     let mut minute = tokio::time::Instant::now();
-    let mut lines = 0;
+    // Who shows a certificate is not lost among those who show none.
+    let (mut known, mut strangers) = (0, 0);
     while let Some(refusal) = refusals.recv().await {
         shared.counters.fleet.refused.add(1);
         if minute.elapsed() > Duration::from_secs(60) {
-            (minute, lines) = (tokio::time::Instant::now(), 0);
+            (minute, known, strangers) = (tokio::time::Instant::now(), 0, 0);
         }
-        lines += 1;
-        if lines <= LINES {
+        let lines = if matches!(refusal.why, Why::Refused(_)) { &mut known } else { &mut strangers };
+        *lines += 1;
+        if *lines <= LINES {
             tracing::warn!("{refusal}");
-        }
-    }
-}
-
-/// Takes datagrams in.
-async fn receive(shared: Arc<Shared>, udp: UdpSocket) {
-    let room = Arc::new(Semaphore::new(DATAGRAMS));
-    let mut bytes = [0; MAX_DATAGRAM + 1];
-    loop {
-        let Ok((length, from)) = udp.recv_from(&mut bytes).await else {
-            // An earlier datagram's ICMP error; nothing has come.
-            tokio::task::yield_now().await;
-            continue;
-        };
-        shared.counters.fleet.datagrams.add(1);
-        match room.clone().try_acquire_owned() {
-            Ok(permit) if length <= MAX_DATAGRAM => {
-                let datagram = FleetInput::Datagram(from, bytes[..length].to_vec(), permit);
-                shared.inbox.send(Input::Fleet(datagram));
-            }
-            _ => shared.counters.fleet.datagrams_dropped.add(1),
         }
     }
 }

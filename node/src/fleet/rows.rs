@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use smartfw_core::{
     Time,
     fleet::{LogId, SignedRun, Version},
-    gossip::{Kept, Now, Reserved},
+    gossip::{Kept, Now, Reserved, Span},
     members::Remembered,
 };
 
@@ -18,6 +18,7 @@ const RUN: u8 = 65;
 const PROOF: u8 = 66;
 const PEER: u8 = 67;
 const LIFE: u8 = 68;
+const OVER: u8 = 69;
 
 /// Rows of the fleet that may wait for the disk: the runs of a million blocks said one by one, twice, is more than the
 /// logs may hold; those of the largest fleet's members beside them.
@@ -32,6 +33,8 @@ pub enum Row {
     Run(Box<StoredRun>),
     /// A log found lying.
     Proof(LogId, Box<(SignedRun, SignedRun)>),
+    /// What of a log is over and gone.
+    Over(LogId, Vec<Span>),
     /// A member.
     Peer(Box<Remembered>),
     /// Which life of this node it was.
@@ -110,7 +113,7 @@ impl Bytes {
 
 /// Whether a key is one of the fleet's.
 pub fn is_fleets(key: &[u8]) -> bool {
-    key.first().is_some_and(|table| (RESERVED..=LIFE).contains(table))
+    key.first().is_some_and(|table| (RESERVED..=OVER).contains(table))
 }
 
 /// The row of something to keep.
@@ -121,6 +124,7 @@ pub fn of_kept(kept: &Kept, at: Stamp) -> (Key, Value) {
             (run_key(log, *version), Some(encode(&(log, version, Bytes::of(run), age, at))))
         }
         Kept::Gone { log, version } => (run_key(log, *version), None),
+        Kept::Over { log, spans } => (log_key(OVER, log), (!spans.is_empty()).then(|| encode(&(log, spans)))),
         Kept::Proof { log, runs } => {
             (log_key(PROOF, log), Some(encode(&(log, Bytes::of(&runs.0), Bytes::of(&runs.1)))))
         }
@@ -158,6 +162,10 @@ pub fn read(key: &[u8], value: &[u8]) -> Option<Row> {
         PROOF => {
             let (log, one, other): (LogId, Bytes, Bytes) = decode(value)?;
             Row::Proof(log, Box::new((one.run()?, other.run()?)))
+        }
+        OVER => {
+            let (log, spans) = decode(value)?;
+            Row::Over(log, spans)
         }
         PEER => Row::Peer(Box::new(decode(value)?)),
         LIFE => Row::Life(decode(value)?),
@@ -211,6 +219,12 @@ mod tests {
         let stored = StoredRun { log: log.clone(), version, run: run(1), age, at };
         assert_eq!(read(&key, &value.unwrap()), Some(Row::Run(stored.into())));
         assert_eq!(of_kept(&Kept::Gone { log: log.clone(), version }, at), (key, None));
+
+        let spans = vec![Span { epoch: 3, from: 1, to: u64::MAX }];
+        let (key, value) = of_kept(&Kept::Over { log: log.clone(), spans: spans.clone() }, at);
+        assert!(is_fleets(&key));
+        assert_eq!(read(&key, &value.unwrap()), Some(Row::Over(log.clone(), spans)));
+        assert_eq!(of_kept(&Kept::Over { log: log.clone(), spans: Vec::new() }, at), (key, None));
 
         let runs = Box::new((run(1), run(2)));
         let (key, value) = of_kept(&Kept::Proof { log: log.clone(), runs: runs.clone() }, at);

@@ -31,11 +31,14 @@ impl Peer for PeerService {
     ) -> Result<Response<Self::ExchangeStream>, Status> {
         let peer = request.extensions().get::<PeerInfo>().cloned();
         let peer = peer.ok_or_else(|| Status::unauthenticated("only members may exchange"))?;
+        if !peer.exchange() {
+            return Err(Status::resource_exhausted("a connection carries one exchange: open another"));
+        }
         let (outbox, outgoing) = Outbox::new();
         self.shared.greet(&outbox);
         let closed = outgoing.closed.clone();
         let (to, outbound) = mpsc::channel(HANDED);
-        tokio::spawn(speak(outgoing, to, Ok));
+        tokio::spawn(speak(self.shared.clone(), outgoing, to, Ok));
         tokio::spawn(listen(self.shared.clone(), peer, request.into_inner(), outbox, closed, false));
         Ok(Response::new(Box::pin(ReceiverStream::new(outbound))))
     }

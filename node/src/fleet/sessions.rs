@@ -1,4 +1,7 @@
 //! Who is logged in anywhere in the fleet: nobody is locked out of one member by another's decision.
+//!
+//! Members say it in their logs, so that it reaches all who are there, and those who come later, whoever has a stream
+//! to whom.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -8,74 +11,104 @@ use std::{
 
 use smartfw_core::{
     Time,
-    fleet::NodeId,
+    fleet::{Entry, NodeId, SESSIONS},
     members::MAX_MEMBERS,
     prefix,
     protect::{Protected, ProtectedSet, Why},
 };
-use smartfw_proto::limits::SESSIONS;
 
-/// Who was logged in stays protected for so long after that was last heard.
+/// Who was logged in stays protected for so long after that was last heard, at least.
 const AFTERWARDS: Duration = Duration::from_secs(3600);
-/// How often a member tells of its sessions although nothing has changed.
-const AGAIN: Duration = Duration::from_secs(600);
+/// How often a member says again who is logged in: a run of a kilobyte, and as much longer than needed who has gone
+/// stays protected.
+const AGAIN: Duration = Duration::from_secs(30 * 60);
+/// Newcomers are told of together, so often: whoever logs in all the time must not fill the logs.
+const NEWCOMERS: Duration = Duration::from_secs(5);
+/// What others say is put together so often: however fast they say it, the node has better things to do.
+const PUT_TOGETHER: Duration = Duration::from_secs(1);
 
 /// The sessions of all members.
 #[derive(Debug, Default)]
 pub(super) struct Sessions {
     own: BTreeSet<IpAddr>,
-    told: Option<Time>,
+    /// What was said last, and when.
+    said: BTreeSet<IpAddr>,
+    said_at: Option<Time>,
     /// Until when who is protected, by the member that says so: at most [`SESSIONS`] of each, so that no member can make
     /// the fleet blind.
     others: BTreeMap<NodeId, BTreeMap<IpAddr, Time>>,
     changed: bool,
+    /// When the first of them ends.
+    ends: Option<Time>,
+    put_together: Option<Time>,
 }
 
 impl Sessions {
-    /// What our own host protects: its sessions are told to others when they change.
+    /// What our own host protects.
     pub(super) fn see(&mut self, protected: &ProtectedSet) {
         let sessions = protected.iter().filter(|entry| entry.why == Why::SshSession);
-        let sessions: BTreeSet<IpAddr> = sessions.map(|entry| entry.net.addr()).take(SESSIONS).collect();
-        if sessions != self.own {
-            (self.own, self.told) = (sessions, None);
-        }
+        self.own = sessions.map(|entry| entry.net.addr()).take(SESSIONS).collect();
     }
 
-    /// What is to be told to everybody now.
-    pub(super) fn news(&mut self, now: Time) -> Option<Vec<IpAddr>> {
-        let due = self.told.is_none_or(|told| now.since(told) >= AGAIN || now < told);
-        let first = self.told.is_none();
-        if !due || (self.own.is_empty() && !first) {
+    /// What is to be said to everybody now. Who is gone need not be told of: what is said ends by itself.
+    pub(super) fn news(&mut self, now: Time) -> Option<Entry> {
+        if self.say_at().is_none_or(|at| now < at) {
             return None;
         }
-        self.told = Some(now);
-        Some(self.own())
+        (self.said, self.said_at) = (self.own.clone(), Some(now));
+        let lasts = Some(AFTERWARDS + AGAIN);
+        Some(Entry::Sessions { addresses: self.own.iter().copied().collect(), lasts })
     }
 
-    /// What a member that is new is told.
-    pub(super) fn own(&self) -> Vec<IpAddr> {
-        self.own.iter().copied().collect()
+    /// There was no room for it: it is said a little later.
+    pub(super) fn unsaid(&mut self) {
+        self.said.clear();
     }
 
-    /// A member tells all of its sessions: those that it tells no more are protected for a while.
-    pub(super) fn hear(&mut self, now: Time, member: NodeId, sessions: Vec<IpAddr>) {
+    fn say_at(&self) -> Option<Time> {
+        let newcomers = !self.own.is_subset(&self.said);
+        let at = |pause| self.said_at.map_or(Time::ZERO, |said| said.after(pause));
+        (!self.own.is_empty()).then(|| at(if newcomers { NEWCOMERS } else { AGAIN }))
+    }
+
+    /// A member said who was logged in at it; they are protected for so long yet.
+    pub(super) fn hear(&mut self, now: Time, member: NodeId, sessions: Vec<IpAddr>, remaining: Duration) {
         if self.others.len() >= MAX_MEMBERS && !self.others.contains_key(&member) {
             return;
         }
+        let until = now.after(remaining.min(AFTERWARDS + AGAIN));
         let known = self.others.entry(member).or_default();
-        for address in sessions.into_iter().map(prefix::canonical) {
-            self.changed |= known.insert(address, now.after(AFTERWARDS)).is_none();
+        for address in sessions.into_iter().take(SESSIONS).map(prefix::canonical) {
+            let end = known.entry(address).or_insert_with(|| {
+                self.changed = true;
+                until
+            });
+            *end = until.max(*end);
         }
-        while known.len() > SESSIONS {
-            let oldest = known.iter().min_by_key(|(_, until)| **until).map(|(address, _)| *address);
-            oldest.map(|address| known.remove(&address));
-            self.changed = true;
+        if known.len() > SESSIONS {
+            let mut all: Vec<_> = std::mem::take(known).into_iter().collect();
+            all.sort_by_key(|(_, until)| std::cmp::Reverse(*until));
+            all.truncate(SESSIONS);
+            *known = all.into_iter().collect();
         }
+        self.ends = Some(self.ends.map_or(until, |ends| ends.min(until)));
     }
 
     /// A member was expelled: its word protects nobody.
     pub(super) fn forget(&mut self, member: &NodeId) {
         self.changed |= self.others.remove(member).is_some();
+    }
+
+    /// When [`news`](Self::news) or [`protected`](Self::protected) has something to give.
+    pub(super) fn due(&self) -> Time {
+        let due = self.due_at().unwrap_or(Time::NEVER);
+        due.min(self.say_at().unwrap_or(Time::NEVER))
+    }
+
+    fn due_at(&self) -> Option<Time> {
+        let from = self.put_together.map_or(Time::ZERO, |at| at.after(PUT_TOGETHER));
+        let at = if self.changed { Some(Time::ZERO) } else { self.ends };
+        at.map(|at| at.max(from))
     }
 
     /// Who is protected besides, where that has changed.
@@ -84,12 +117,17 @@ impl Sessions {
         now: Time,
         name: impl Fn(&NodeId) -> String,
     ) -> Option<Vec<Protected>> {
+        if self.due_at().is_none_or(|at| now < at) {
+            return None;
+        }
+        self.put_together = Some(now);
         for known in self.others.values_mut() {
             let before = known.len();
             known.retain(|_, until| *until > now);
             self.changed |= known.len() != before;
         }
         self.others.retain(|_, known| !known.is_empty());
+        self.ends = self.others.values().flat_map(BTreeMap::values).min().copied();
         if !std::mem::take(&mut self.changed) {
             return None;
         }
@@ -110,6 +148,9 @@ impl Sessions {
 mod tests {
     use super::*;
 
+    const MEMBER: NodeId = NodeId([2; 32]);
+    const LONG: Duration = Duration::from_secs(5400);
+
     fn address(n: u8) -> IpAddr {
         IpAddr::from([192, 0, 2, n])
     }
@@ -119,39 +160,74 @@ mod tests {
     }
 
     #[test]
-    fn whoever_is_logged_in_elsewhere_is_protected_here_for_an_hour_more() {
-        let (mut sessions, member) = (Sessions::default(), NodeId([2; 32]));
-        sessions.hear(Time::from_secs(0), member, vec![address(1), address(2)]);
-        assert_eq!(nets(&mut sessions, 1), Some(2));
-        sessions.hear(Time::from_secs(600), member, vec![address(2)]);
-        assert_eq!(nets(&mut sessions, 3599), None);
-        assert_eq!(nets(&mut sessions, 3601), Some(1));
-        sessions.forget(&member);
-        assert_eq!(nets(&mut sessions, 3602), Some(0));
+    fn whoever_is_logged_in_elsewhere_is_protected_here_for_as_long_as_it_was_said() {
+        let mut sessions = Sessions::default();
+        sessions.hear(Time::from_secs(10), MEMBER, vec![address(1), address(2)], LONG);
+        assert_eq!(nets(&mut sessions, 11), Some(2));
+        sessions.hear(Time::from_secs(1800), MEMBER, vec![address(2)], LONG);
+        // What comes late, and is older, takes nothing back.
+        sessions.hear(Time::from_secs(1801), MEMBER, vec![address(2)], Duration::from_secs(60));
+        assert_eq!((nets(&mut sessions, 5409), sessions.due()), (None, Time::from_secs(5410)));
+        assert_eq!(nets(&mut sessions, 5411), Some(1));
+        sessions.forget(&MEMBER);
+        assert_eq!(nets(&mut sessions, 5413), Some(0));
+        assert_eq!(sessions.due(), Time::NEVER);
     }
 
     #[test]
-    fn one_member_protects_only_so_many() {
+    fn one_member_protects_only_so_many_and_nobody_for_longer_than_any() {
         let mut sessions = Sessions::default();
         for n in 0..200 {
-            sessions.hear(Time::from_secs(n), NodeId([2; 32]), vec![address(n as u8)]);
+            let forever = Duration::from_secs(1 << 30);
+            sessions.hear(Time::from_secs(n), MEMBER, vec![address(n as u8)], forever);
         }
         assert_eq!(nets(&mut sessions, 200), Some(SESSIONS));
+        assert_eq!(nets(&mut sessions, 200 + 5400), Some(0));
     }
 
     #[test]
-    fn our_own_are_told_when_they_change_and_now_and_then() {
+    fn however_fast_a_member_changes_its_mind_it_is_put_together_once_a_second() {
         let mut sessions = Sessions::default();
-        let set = |n| {
-            let (net, detail) = (prefix::host(address(n)), String::new());
-            ProtectedSet::new(vec![Protected { net, why: Why::SshSession, detail }])
+        let mut times = 0;
+        for n in 0..300_u64 {
+            let now = Time::from_nanos(n * 10_000_000);
+            sessions.hear(now, MEMBER, vec![address(n as u8)], LONG);
+            times += usize::from(sessions.protected(now, |_| "web-2".into()).is_some());
+        }
+        assert_eq!(times, 3, "in three seconds");
+        assert_eq!(sessions.due(), Time::from_secs(3), "the last word is not lost");
+        assert_eq!(nets(&mut sessions, 3), Some(SESSIONS));
+    }
+
+    #[test]
+    fn our_own_are_said_when_somebody_comes_and_now_and_then() {
+        let mut sessions = Sessions::default();
+        let set = |all: &[u8]| {
+            let protected = |n: &u8| {
+                let (net, detail) = (prefix::host(address(*n)), String::new());
+                Protected { net, why: Why::SshSession, detail }
+            };
+            ProtectedSet::new(all.iter().map(protected).collect())
         };
-        sessions.see(&set(1));
-        assert_eq!(sessions.news(Time::from_secs(1)), Some(vec![address(1)]));
-        sessions.see(&set(1));
-        assert_eq!(sessions.news(Time::from_secs(2)), None);
-        assert_eq!(sessions.news(Time::from_secs(602)), Some(vec![address(1)]));
-        sessions.see(&set(2));
-        assert_eq!(sessions.news(Time::from_secs(603)), Some(vec![address(2)]));
+        let said = |sessions: &mut Sessions, now| match sessions.news(Time::from_secs(now)) {
+            Some(Entry::Sessions { addresses, lasts }) => {
+                assert_eq!(lasts, Some(LONG));
+                Some(addresses)
+            }
+            _ => None,
+        };
+        assert_eq!((said(&mut sessions, 1), sessions.due()), (None, Time::NEVER));
+        sessions.see(&set(&[1]));
+        assert_eq!(said(&mut sessions, 1), Some(vec![address(1)]));
+        sessions.see(&set(&[1, 2]));
+        assert_eq!((said(&mut sessions, 2), sessions.due()), (None, Time::from_secs(6)));
+        assert_eq!(said(&mut sessions, 6), Some(vec![address(1), address(2)]));
+        sessions.see(&set(&[2]));
+        assert_eq!((said(&mut sessions, 20), sessions.due()), (None, Time::from_secs(1806)));
+        assert_eq!(said(&mut sessions, 1806), Some(vec![address(2)]));
+        sessions.unsaid();
+        assert_eq!(said(&mut sessions, 1811), Some(vec![address(2)]));
+        sessions.see(&set(&[]));
+        assert_eq!(said(&mut sessions, 9999), None);
     }
 }

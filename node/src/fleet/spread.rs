@@ -1,148 +1,222 @@
-//! How our own blocks spread: who has said that its kernel drops them, and after how long.
+//! How blocks spread: which member has said that its kernel drops what, and of what this node said, after how long.
 
 use std::{
-    collections::{BTreeMap, VecDeque},
-    ops::Bound::{Excluded, Included},
+    collections::{BTreeMap, BTreeSet, VecDeque},
     time::Duration,
 };
 
 use smartfw_core::{
     IpNet, Time,
     fleet::{NodeId, Version},
+    gossip::Span,
 };
 
-/// Own blocks whose spreading is remembered: what a person may look at. Older ones are only listed.
-const BLOCKS: usize = 4096;
-/// Members whose words are remembered of each: beyond a full mesh nobody asks.
+/// Own words whose spreading is measured: what a person may look at. Older ones are only listed.
+const MEASURED: usize = 4096;
+/// Members whose words are measured of each: beyond a full mesh nobody asks.
 const MEMBERS: usize = 64;
+/// Pairs of a member and a log of which words are kept: in a full mesh everybody's of everybody's two logs, of which most
+/// have one origin more than are there; in a large fleet those of our own two.
+const WORDS: usize = 4096;
+/// Ranges of one log that a member's word has: as many as the logs tell of what they hold. The oldest go first.
+const SPANS: usize = smartfw_core::gossip::SPANS;
+/// Orders of which it is known who carries them: as many as the agent remembers.
+const ORDERS: usize = 20_000;
 
-/// How our own blocks spread.
+/// An origin's log: the cluster's, or that of its site.
+pub(super) type Log = (NodeId, bool);
+
+/// How blocks spread.
 #[derive(Debug, Default)]
 pub(super) struct Spread {
-    /// When targets were decided upon that are not said yet.
+    /// When targets were decided upon that are not said yet, and the oldest of them.
     decided: BTreeMap<IpNet, Time>,
-    undecided: VecDeque<IpNet>,
+    oldest: BTreeSet<(Time, IpNet)>,
+    /// What this node said.
     said: BTreeMap<(bool, Version), Said>,
     order: VecDeque<(bool, Version)>,
-    of_target: BTreeMap<IpNet, (bool, Version)>,
-    /// Up to where a member has said so.
-    heard: BTreeMap<(NodeId, bool), Version>,
+    /// What members' kernels drop of a log, ourselves among them.
+    words: BTreeMap<(NodeId, Log), Spans>,
+    /// Under which version operators' orders are known.
+    orders: BTreeMap<u128, (Log, Version)>,
+    first: VecDeque<u128>,
 }
 
 #[derive(Debug)]
 struct Said {
-    target: IpNet,
     decided: Time,
     took: BTreeMap<NodeId, Duration>,
 }
 
+/// Ranges of versions that do not touch: each one's first with its last sequence.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Spans(BTreeMap<Version, u64>);
+
 impl Spread {
     /// This node decides to drop a target, by the steady clock.
     pub(super) fn decided(&mut self, target: IpNet, now: Time) {
-        if self.decided.insert(target, now).is_none() {
-            self.undecided.push_back(target);
+        if let Some(before) = self.decided.insert(target, now) {
+            self.oldest.remove(&(before, target));
         }
-        if self.undecided.len() > BLOCKS {
-            self.undecided.pop_front().map(|oldest| self.decided.remove(&oldest));
+        self.oldest.insert((now, target));
+        if self.oldest.len() > MEASURED {
+            self.oldest.pop_first().map(|(_, oldest)| self.decided.remove(&oldest));
         }
     }
 
-    /// A block has its version.
+    /// A block of this node has its version.
     pub(super) fn said(&mut self, site: bool, version: Version, target: IpNet, now: Time) {
-        let decided = self.decided.remove(&target).unwrap_or(now);
+        let decided = self.decided.remove(&target);
+        if let Some(decided) = decided {
+            self.oldest.remove(&(decided, target));
+        }
+        self.measure(site, version, decided.unwrap_or(now));
+    }
+
+    /// An operator's order lives under this version; where this node carries it, it is measured.
+    pub(super) fn carried(&mut self, id: u128, log: Log, version: Version, ours: Option<Time>) {
+        if self.orders.contains_key(&id) {
+            return;
+        }
+        self.orders.insert(id, (log, version));
+        self.first.push_back(id);
+        if self.first.len() > ORDERS {
+            self.first.pop_front().map(|oldest| self.orders.remove(&oldest));
+        }
+        if let Some(now) = ours {
+            self.measure(log.1, version, now);
+        }
+    }
+
+    fn measure(&mut self, site: bool, version: Version, decided: Time) {
         let key = (site, version);
-        if self.said.insert(key, Said { target, decided, took: BTreeMap::new() }).is_none() {
+        if self.said.insert(key, Said { decided, took: BTreeMap::new() }).is_none() {
             self.order.push_back(key);
         }
-        self.of_target.insert(target, key);
-        if self.order.len() > BLOCKS
-            && let Some(oldest) = self.order.pop_front()
-            && let Some(said) = self.said.remove(&oldest)
-            && self.of_target.get(&said.target) == Some(&oldest)
-        {
-            self.of_target.remove(&said.target);
+        if self.order.len() > MEASURED {
+            self.order.pop_front().map(|oldest| self.said.remove(&oldest));
         }
     }
 
-    /// A member's kernel drops everything up to a version.
-    pub(super) fn heard(
+    /// Who carries an order, and under which version.
+    pub(super) fn carrier(&self, id: u128) -> Option<(Log, Version)> {
+        self.orders.get(&id).copied()
+    }
+
+    /// A member's kernel drops what was said under these versions; with the sequences 0 to 0, nothing of that log.
+    pub(super) fn heard(&mut self, member: NodeId, log: Log, span: Span) {
+        if (span.from, span.to) == (0, 0) {
+            self.words.remove(&(member, log));
+        } else if self.words.len() < WORDS || self.words.contains_key(&(member, log)) {
+            self.words.entry((member, log)).or_default().add(span);
+        }
+    }
+
+    /// A member's kernel drops what this node said under these versions: how long each took, if it is news.
+    pub(super) fn took(
         &mut self,
         member: NodeId,
         site: bool,
-        version: Version,
+        span: Span,
         now: Time,
         each: impl Fn(Duration),
     ) {
-        let before = self.heard.get(&(member, site)).copied().unwrap_or_default();
-        if version <= before {
+        let version = |sequence| (site, Version { epoch: span.epoch, sequence });
+        if span.from > span.to {
             return;
         }
-        self.heard.insert((member, site), version);
-        let range = (Excluded((site, before)), Included((site, version)));
-        for (_, said) in self.said.range_mut(range) {
-            let took = now.since(said.decided);
-            each(took);
-            if said.took.len() < MEMBERS {
+        for (_, said) in self.said.range_mut(version(span.from)..=version(span.to)) {
+            if said.took.len() < MEMBERS && !said.took.contains_key(&member) {
+                let took = now.since(said.decided);
+                each(took);
                 said.took.insert(member, took);
             }
         }
     }
 
-    /// A member is gone for good.
-    pub(super) fn forget(&mut self, member: &NodeId) {
-        self.heard.retain(|(node, _), _| node != member);
+    /// What a member says of all logs.
+    pub(super) fn words_of(&self, member: NodeId) -> impl Iterator<Item = (Log, Span)> {
+        let least = (member, (NodeId([0; 32]), false));
+        let own = self.words.range(least..).take_while(move |((of, _), _)| *of == member);
+        own.flat_map(|((_, log), spans)| spans.iter().map(move |span| (*log, span)))
     }
 
-    /// Who has said that its kernel drops our block of a target, and after how long.
-    pub(super) fn of(&self, target: &IpNet) -> impl Iterator<Item = (&NodeId, Duration)> {
-        let said = self.of_target.get(target).and_then(|key| self.said.get(key));
+    /// Replaces what a member says by `words`; gives the logs whose word became another one.
+    pub(super) fn replace(&mut self, member: NodeId, words: BTreeMap<Log, Spans>) -> Vec<(Log, Spans)> {
+        let logs: BTreeSet<Log> =
+            self.words_of(member).map(|(log, _)| log).chain(words.keys().copied()).collect();
+        let mut changed = Vec::new();
+        for log in logs {
+            let after = words.get(&log).cloned().unwrap_or_default();
+            if self.words.get(&(member, log)).is_some_and(|before| *before == after) {
+                continue;
+            }
+            if after.0.is_empty() {
+                self.words.remove(&(member, log));
+            } else {
+                self.words.insert((member, log), after.clone());
+            }
+            changed.push((log, after));
+        }
+        changed
+    }
+
+    /// Whether a member has said that its kernel drops what lives under a version.
+    pub(super) fn drops(&self, member: NodeId, log: Log, version: Version) -> bool {
+        self.words.get(&(member, log)).is_some_and(|spans| spans.contains(version))
+    }
+
+    /// How long each member took with what this node said.
+    pub(super) fn of(&self, site: bool, version: Version) -> impl Iterator<Item = (&NodeId, Duration)> {
+        let said = self.said.get(&(site, version));
         said.into_iter().flat_map(|said| said.took.iter().map(|(node, took)| (node, *took)))
+    }
+
+    /// A member is gone for good.
+    pub(super) fn forget(&mut self, member: &NodeId) {
+        self.words.retain(|(node, (origin, _)), _| node != member && origin != member);
+    }
+}
+
+impl Spans {
+    /// Adds versions; ranges that touch become one.
+    pub(super) fn add(&mut self, span: Span) {
+        let Span { epoch, mut from, mut to } = span;
+        let version = |sequence| Version { epoch, sequence };
+        let touching = |ranges: &BTreeMap<Version, u64>, to: u64| {
+            let upto = version(to.saturating_add(1));
+            ranges.range(version(0)..=upto).next_back().map(|(first, last)| (first.sequence, *last))
+        };
+        while let Some((first, last)) =
+            touching(&self.0, to).filter(|(_, last)| last.saturating_add(1) >= from)
+        {
+            (from, to) = (from.min(first), to.max(last));
+            self.0.remove(&version(first));
+        }
+        self.0.insert(version(from), to);
+        if self.0.len() > SPANS {
+            self.0.pop_first();
+        }
+    }
+
+    /// The same, of versions in order, where nothing lives between these and those before.
+    pub(super) fn extend(&mut self, version: Version) {
+        match self.0.last_entry() {
+            Some(mut last) if last.key().epoch == version.epoch => drop(last.insert(version.sequence)),
+            _ => self.add(Span { epoch: version.epoch, from: version.sequence, to: version.sequence }),
+        }
+    }
+
+    /// The ranges in order.
+    pub(super) fn iter(&self) -> impl Iterator<Item = Span> {
+        self.0.iter().map(|(first, last)| Span { epoch: first.epoch, from: first.sequence, to: *last })
+    }
+
+    fn contains(&self, version: Version) -> bool {
+        let before = self.0.range(..=version).next_back();
+        before.is_some_and(|(first, last)| first.epoch == version.epoch && *last >= version.sequence)
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn net(n: usize) -> IpNet {
-        let address = std::net::Ipv4Addr::from(u32::try_from(n).unwrap());
-        IpNet::new(address.into(), 32).unwrap()
-    }
-
-    fn version(sequence: usize) -> Version {
-        Version { epoch: 1, sequence: sequence as u64 }
-    }
-
-    fn took(spread: &Spread, n: usize) -> Vec<u64> {
-        spread.of(&net(n)).map(|(_, took)| took.as_secs()).collect()
-    }
-
-    #[test]
-    fn a_members_word_counts_for_everything_before_it_and_once() {
-        let mut spread = Spread::default();
-        spread.decided(net(1), Time::from_secs(10));
-        spread.said(false, version(1), net(1), Time::from_secs(11));
-        spread.said(false, version(2), net(2), Time::from_secs(11));
-        spread.said(true, version(1), net(3), Time::from_secs(11));
-        let heard = std::cell::RefCell::new(Vec::new());
-        for at in [12, 20] {
-            let each = |took: Duration| heard.borrow_mut().push(took.as_secs());
-            spread.heard(NodeId([1; 32]), false, version(2), Time::from_secs(at), each);
-        }
-        assert_eq!(heard.into_inner(), [2, 1]);
-        assert_eq!((took(&spread, 1), took(&spread, 2), took(&spread, 3)), (vec![2], vec![1], vec![]));
-    }
-
-    #[test]
-    fn what_is_remembered_of_blocks_is_bounded() {
-        let mut spread = Spread::default();
-        for n in 0..3 * BLOCKS {
-            spread.decided(net(n), Time::from_secs(1));
-            if n % 2 == 0 {
-                spread.said(false, version(n + 1), net(n), Time::from_secs(1));
-            }
-        }
-        assert!(spread.said.len() <= BLOCKS && spread.of_target.len() <= BLOCKS);
-        assert!(spread.decided.len() <= BLOCKS && spread.undecided.len() <= BLOCKS);
-    }
-}
+mod tests;

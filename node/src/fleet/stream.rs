@@ -12,13 +12,13 @@ use smartfw_core::{
     fleet::{NodeId, SignedRun, VerifiedRun, Verifier as _},
     gossip::Message,
 };
-use smartfw_identity::{Current, Judge, Revocations, Standing, tls::PeerInfo};
+use smartfw_identity::{Current, Judge, RevocationError, Revocations, Standing, tls::PeerInfo};
 use smartfw_proto::{
     convert::{Hello, Told},
     limits, wire,
 };
 use tokio::{
-    sync::{Semaphore, mpsc, watch},
+    sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch},
     time::timeout,
 };
 use tonic::Streaming;
@@ -26,7 +26,7 @@ use tonic::Streaming;
 use super::{
     Input as FleetInput,
     codec::PeerCodec,
-    links::{Links, Outbox, Outgoing},
+    links::{Links, Outbox, Outgoing, permits},
 };
 use crate::{
     counters::Counters,
@@ -38,8 +38,11 @@ use crate::{
 const PROTOCOL: (u32, u32) = (1, 1);
 /// How long the other side may take to say who it is.
 const HELLO: Duration = Duration::from_secs(5);
-/// Messages of one stream that wait for the driver; then the stream is not read, and its sender waits.
-const UNREAD: usize = 64;
+/// Revocations in one message: so many always fit, whatever they are.
+const STATEMENTS: usize = limits::PEER_MESSAGE / 2 / smartfw_identity::REVOCATION_BYTES;
+/// A stream is not read for so long after each revocation that was checked in vain: a hundred a second cost a fiftieth
+/// of one processor.
+const IN_VAIN: Duration = Duration::from_millis(10);
 
 /// What all streams of this member share.
 pub(super) struct Shared {
@@ -54,37 +57,46 @@ pub(super) struct Shared {
     pub(super) health: Arc<Health>,
     /// The epoch of our log, for Hello.
     pub(super) epoch: Arc<AtomicU64>,
+    /// Who may check revocations: one stream at a time, whatever members send.
+    pub(super) judging: Semaphore,
 }
 
 impl Shared {
-    /// What is said first: who we are, and who was expelled.
+    /// What is said first: who we are, and what we know of revocations.
     pub(super) fn greet(&self, outbox: &Outbox) {
         let (from, to) = PROTOCOL;
-        let hello = Hello { from, to, cluster: self.cluster.clone(), epoch: self.epoch.load(Relaxed) };
-        outbox.send(Told::Hello(hello));
-        for told in self.revoked() {
-            outbox.send(told);
-        }
+        let (cluster, epoch) = (self.cluster.clone(), self.epoch.load(Relaxed));
+        outbox.send(Told::Hello(Hello { from, to, cluster, epoch, revocations: self.digest() }));
     }
 
-    /// Every revocation that is known.
-    pub(super) fn revoked(&self) -> Vec<Told> {
-        let Ok(set) = self.revocations.get() else { return Vec::new() };
-        let all: Vec<Vec<u8>> = set.iter().map(|revocation| revocation.bytes().to_vec()).collect();
-        // So many always fit into a message, whatever they are.
-        let most = (limits::PEER_MESSAGE / 2 / smartfw_identity::REVOCATION_BYTES).min(limits::REVOCATIONS);
-        all.chunks(most).map(|chunk| Told::Revocations(chunk.to_vec())).collect()
+    fn digest(&self) -> Option<[u8; 32]> {
+        self.revocations.get().ok().map(|set| set.digest())
     }
+
+    /// Every revocation that is known, a message at a time: all at once they may be more than an outbox holds.
+    fn revoked(&self) -> impl Iterator<Item = Told> + Send + use<> {
+        let set = self.revocations.get().unwrap_or_default();
+        (0..set.len()).step_by(STATEMENTS).map(move |from| {
+            let these = set.iter().skip(from).take(STATEMENTS);
+            Told::Revocations(these.map(|revocation| revocation.bytes().to_vec()).collect())
+        })
+    }
+}
+
+/// In an outbox: every revocation that is known when the connection has room for them.
+const fn every_revocation() -> Told {
+    Told::Revocations(Vec::new())
 }
 
 /// Hands what waits to the connection, until one of them is closed.
 pub(super) async fn speak<T: Send + 'static>(
+    shared: Arc<Shared>,
     mut outgoing: Outgoing,
     to: mpsc::Sender<T>,
     form: impl Fn(wire::PeerMessage) -> T,
 ) {
+    let mut closed = outgoing.closed.clone();
     loop {
-        let mut closed = outgoing.closed.clone();
         let told = tokio::select! {
             biased;
             _ = closed.wait_for(|closed| *closed) => return,
@@ -92,12 +104,16 @@ pub(super) async fn speak<T: Send + 'static>(
         };
         let Some(told) = told else { return };
         outgoing.taken(&told);
-        let sent = tokio::select! {
-            _ = closed.wait_for(|closed| *closed) => return,
-            sent = to.send(form(told.into())) => sent,
-        };
-        if sent.is_err() {
-            return;
+        let revoked = (told == every_revocation()).then(|| shared.revoked());
+        let said = revoked.is_none().then_some(told);
+        for told in said.into_iter().chain(revoked.into_iter().flatten()) {
+            let sent = tokio::select! {
+                _ = closed.wait_for(|closed| *closed) => return,
+                sent = to.send(form(told.into())) => sent,
+            };
+            if sent.is_err() {
+                return;
+            }
         }
     }
 }
@@ -115,6 +131,8 @@ enum Ended {
     Protocol(u32, u32),
     #[error("it sent what is no message: {0}")]
     Malformed(#[from] smartfw_proto::ConvertError),
+    #[error("it sent a revocation that is a lie: {0}")]
+    Lied(RevocationError),
     #[error("there is another stream with it")]
     Spare,
     #[error("it was closed")]
@@ -133,15 +151,15 @@ pub(super) async fn listen(
     ours: bool,
 ) {
     let (node, name, address) = (peer.id(), peer.peer.member.name.name.clone(), peer.address);
-    let mut ear =
-        Ear { shared, peer, inbound, closed, number: None, unread: Arc::new(Semaphore::new(UNREAD)) };
+    let room = shared.links.room(node);
+    let mut ear = Ear { shared, peer, inbound, closed, number: None, room };
     let ended = ear.listen(outbox.clone(), ours).await;
     outbox.close();
     if let Some(number) = ear.number {
         ear.shared.links.close(node, number);
     }
     match ended {
-        Ended::Malformed(_) | Ended::Nameless | Ended::Foreign(_) | Ended::Protocol(..) => {
+        Ended::Malformed(_) | Ended::Nameless | Ended::Foreign(_) | Ended::Protocol(..) | Ended::Lied(_) => {
             ear.shared.counters.fleet.malformed.add(1);
             tracing::warn!(%name, %node, %address, why = %ended, "a member's stream was closed");
         }
@@ -156,7 +174,8 @@ struct Ear {
     inbound: Streaming<wire::PeerMessage>,
     closed: watch::Receiver<bool>,
     number: Option<u64>,
-    unread: Arc<Semaphore>,
+    /// What this member has in the driver's queue, over whatever streams.
+    room: Arc<Semaphore>,
 }
 
 impl Ear {
@@ -168,12 +187,20 @@ impl Ear {
                 if let Err(ended) = self.check(&hello) {
                     return ended;
                 }
+                if hello.revocations.is_none() || hello.revocations != self.shared.digest() {
+                    outbox.send(every_revocation());
+                }
             }
             Ok(Ok(_)) => return Ended::Nameless,
         }
         let peer = self.peer.clone();
         let node = peer.id();
-        let opened = || FleetInput::Connected(Box::new(peer.peer));
+        // Who opens one stream after another waits for the driver, too.
+        let permit = match self.permit(permits(&every_revocation())).await {
+            Ok(permit) => permit,
+            Err(ended) => return ended,
+        };
+        let opened = || FleetInput::Connected(Box::new(peer.peer), permit);
         self.number = self.shared.links.open(node, outbox, ours, opened);
         if self.number.is_none() {
             return Ended::Spare;
@@ -219,35 +246,30 @@ impl Ear {
         self.shared.counters.fleet.messages.add(1);
         // Whose certificate has expired exchanges logs, and no more.
         let valid = self.peer.peer.standing == Standing::Valid;
+        let permits = permits(&told);
         let input = match told {
             Told::Hello(_) => return Ok(()),
-            Told::Revocations(signed) => {
-                self.revoke(&signed);
-                return Ok(());
-            }
+            Told::Revocations(signed) => return self.revoke(signed).await,
             Told::Gossip(message) => {
-                if !matches!(message, Message::Digest { .. }) {
-                    self.shared.links.used(&node);
-                }
+                self.shared.links.used(&node, matches!(message, Message::Digest { .. }));
+                let permit = self.permit(permits).await?;
                 let Some(message) = self.verified(message) else { return Ok(()) };
-                let permit = self.permit().await?;
                 FleetInput::Message(node, Box::new(message), permit)
             }
-            Told::Datagram(bytes) if valid => FleetInput::Passed(node, bytes, self.permit().await?),
+            Told::Datagram(bytes) if valid => FleetInput::Passed(node, bytes, self.permit(permits).await?),
             Told::Contribution(bytes) if valid => match postcard::from_bytes(&bytes) {
-                Ok(sums) => FleetInput::Sums(node, Box::new(sums), self.permit().await?),
+                Ok(sums) => FleetInput::Sums(node, Box::new(sums), self.permit(permits).await?),
                 // A later version may say more.
                 Err(_) => return Ok(()),
             },
-            Told::Sessions(addresses) if valid => FleetInput::Sessions(node, addresses, self.permit().await?),
-            Told::Datagram(_) | Told::Contribution(_) | Told::Sessions(_) => return Ok(()),
+            Told::Datagram(_) | Told::Contribution(_) => return Ok(()),
         };
         self.shared.inbox.send(Input::Fleet(input));
         Ok(())
     }
 
-    async fn permit(&self) -> Result<tokio::sync::OwnedSemaphorePermit, Ended> {
-        self.unread.clone().acquire_owned().await.map_err(|_| Ended::Closed)
+    async fn permit(&self, permits: u32) -> Result<OwnedSemaphorePermit, Ended> {
+        self.room.clone().acquire_many_owned(permits).await.map_err(|_| Ended::Closed)
     }
 
     /// The message with every run's signature checked; what does not hold is left out, and counted.
@@ -266,18 +288,67 @@ impl Ear {
     }
 
     /// Who was expelled, by the word of root or operators: in force at once, and passed on when it was new.
-    fn revoke(&self, signed: &[Vec<u8>]) {
-        let from = &self.peer.peer.member.name.name;
-        match self.shared.revocations.insert(signed.iter().map(Vec::as_slice)) {
-            Ok((new, refused)) => {
-                if let Some(why) = refused {
-                    tracing::warn!(%from, %why, "a revocation does not hold, and is not taken");
-                }
-                if !new.is_empty() {
-                    self.shared.links.tell_all(Some(self.peer.id()), &Told::Revocations(signed.to_vec()));
-                }
+    async fn revoke(&self, signed: Vec<Vec<u8>>) -> Result<(), Ended> {
+        let mut signed = signed.into_iter().peekable();
+        while signed.peek().is_some() {
+            let judged = self.judge(signed.by_ref().take(STATEMENTS).collect()).await?;
+            if !judged.new.is_empty() {
+                self.shared.links.tell_all(Some(self.peer.id()), &Told::Revocations(judged.new));
             }
-            Err(why) => tracing::warn!(%from, %why, "revocations cannot be taken"),
+            tokio::time::sleep(IN_VAIN * judged.in_vain).await;
         }
+        Ok(())
+    }
+
+    /// Checks and keeps statements, on a thread that serves nobody else.
+    async fn judge(&self, signed: Vec<Vec<u8>>) -> Result<Judged, Ended> {
+        let _alone = self.shared.judging.acquire().await.map_err(|_| Ended::Closed)?;
+        let shared = self.shared.clone();
+        let judged = tokio::task::spawn_blocking(move || judge(&shared.revocations, &signed)).await;
+        let judged = judged.map_err(|_| Ended::Closed)?;
+        if let Some(why) = &judged.trouble {
+            tracing::warn!(from = %self.peer.peer.member.name.name, %why, "revocations cannot be taken");
+        }
+        match judged.lie {
+            Some(why) => Err(Ended::Lied(why)),
+            None => Ok(judged),
+        }
+    }
+}
+
+/// What became of revocations that a member sent.
+#[derive(Default)]
+struct Judged {
+    /// Those that were new.
+    new: Vec<Vec<u8>>,
+    /// How many others were checked.
+    in_vain: u32,
+    /// What no member that checks what it passes on would send.
+    lie: Option<RevocationError>,
+    /// Why what is true cannot be taken.
+    trouble: Option<RevocationError>,
+}
+
+fn judge(revocations: &Revocations, signed: &[Vec<u8>]) -> Judged {
+    let known = revocations.get().unwrap_or_default();
+    let unknown: Vec<&[u8]> =
+        signed.iter().map(Vec::as_slice).filter(|bytes| !known.knows(bytes)).take(STATEMENTS).collect();
+    drop(known);
+    let checked = u32::try_from(unknown.len()).unwrap_or(u32::MAX);
+    if checked == 0 {
+        return Judged::default();
+    }
+    let (new, refused) = match revocations.insert(unknown) {
+        Ok(inserted) => inserted,
+        Err(why) => return Judged { in_vain: checked, trouble: Some(why), ..Judged::default() },
+    };
+    let new: Vec<Vec<u8>> = new.iter().map(|revocation| revocation.bytes().to_vec()).collect();
+    let in_vain = checked - u32::try_from(new.len()).unwrap_or(checked).min(checked);
+    // What cannot be read may be of a later version, and what is void or too much here may not be so there.
+    match refused {
+        Some(
+            why @ (RevocationError::Forged | RevocationError::WrongCluster | RevocationError::Author(_)),
+        ) => Judged { new, in_vain, lie: Some(why), trouble: None },
+        trouble => Judged { new, in_vain, lie: None, trouble },
     }
 }

@@ -1,5 +1,9 @@
 //! Members with everything but kernel and disk, over the loopback interface.
 
+mod entering;
+mod hostile;
+mod large;
+
 use std::{
     net::{IpAddr, SocketAddr},
     sync::{
@@ -29,12 +33,16 @@ use crate::{
     counters::Counters,
     detector::Feed,
     driver::Driver,
-    enforcement::{BootSnapshot, Queue},
+    enforcement::{BootSnapshot, Queue, Task},
     inbox::{Inbox, Input, inbox},
     logs::{Limits, LogPaths, Logs},
     store::Backlog,
     vital::Vital,
 };
+
+mod kernel;
+
+const LOOPBACK: SocketAddr = SocketAddr::new(IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 0);
 
 fn label(text: &str) -> Label {
     Label::new(text).unwrap()
@@ -55,14 +63,22 @@ impl Authority {
     }
 
     fn member(&self, name: &str) -> Identity {
+        self.admit(name, Role::Node)
+    }
+
+    fn operator(&self, name: &str) -> Identity {
+        self.admit(name, Role::Operator)
+    }
+
+    fn admit(&self, name: &str, role: Role) -> Identity {
         let (now, key) = (clock::now(), Arc::new(Key::generate().unwrap()));
         let trust = self.founded.identity.trust().clone();
         let expires = now.after(Duration::from_secs(600));
         let site = Label::default_site();
-        let invitation = Invitation { role: Role::Node, site, replace: None, expires };
+        let invitation = Invitation { role, site, replace: None, expires };
         let token = self.founded.signer.invite(invitation, now).unwrap();
         let wanted = request(&key).unwrap();
-        let joining = Joining { name: &label(name), request: &wanted, roles: &[Role::Node] };
+        let joining = Joining { name: &label(name), request: &wanted, roles: &[role] };
         let revocations = Revocations::in_memory(trust.clone());
         let known = Known { holder: &|_| None, revocations: &revocations, root: None };
         let Joined::Member(chain) = self.founded.signer.redeem(&token, &joining, known, now).unwrap() else {
@@ -86,6 +102,19 @@ struct Node {
 
 impl Node {
     fn start() -> Self {
+        Self::listening(LOOPBACK)
+    }
+
+    /// One whose kernel may be changed or not, and refuses some targets.
+    fn start_with(may_change_kernel: bool, refused: &'static [&str]) -> Self {
+        Self::begin(LOOPBACK, may_change_kernel, refused)
+    }
+
+    fn listening(listen: SocketAddr) -> Self {
+        Self::begin(listen, true, &[])
+    }
+
+    fn begin(listen: SocketAddr, may_change_kernel: bool, refused: &'static [&str]) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let (vital, failures) = Vital::new();
         let (counters, health) = (Arc::<Counters>::default(), Arc::<Health>::default());
@@ -109,13 +138,13 @@ impl Node {
             logs,
             boot,
             recent: Arc::default(),
-            may_change_kernel: false,
+            may_change_kernel,
             counters: counters.clone(),
         };
-        obey(&inbox, queue, backlog);
+        obey(&inbox, queue, backlog, refused);
         let control = Arc::new(Control {
             state_dir: folder.path().to_owned(),
-            listen: Some(SocketAddr::from(([127, 0, 0, 1], 0))),
+            listen: Some(listen),
             inbox: inbox.clone(),
             counters: counters.clone(),
             health,
@@ -135,12 +164,17 @@ impl Node {
     }
 
     fn enter(&self, identity: &Identity, seeds: Vec<SocketAddr>) -> Result<(), FleetRefused> {
+        self.equip(identity);
+        self.runtime.block_on(self.handle.enter(Reach { advertise: None, seeds }))
+    }
+
+    /// Puts an identity where a start finds it.
+    fn equip(&self, identity: &Identity) {
         let folder = self.folder.path().join(FOLDER);
         std::fs::create_dir_all(&folder).unwrap();
         std::fs::set_permissions(&folder, std::os::unix::fs::PermissionsExt::from_mode(0o700)).unwrap();
         identity.save(&folder, None).unwrap();
         Revocations::create(&folder.join("revocations"), identity.trust().clone()).unwrap();
-        self.runtime.block_on(self.handle.enter(Reach { advertise: None, seeds }))
     }
 
     fn address(&self) -> SocketAddr {
@@ -148,7 +182,7 @@ impl Node {
     }
 
     fn status(&self) -> Option<FleetStatus> {
-        self.runtime.block_on(self.handle.status())
+        self.runtime.block_on(self.handle.status()).unwrap()
     }
 
     fn targets(&self) -> Vec<IpNet> {
@@ -156,7 +190,7 @@ impl Node {
     }
 
     fn blocks(&self) -> Vec<FleetBlockView> {
-        self.runtime.block_on(self.handle.blocks(None, 1000)).unwrap()
+        self.runtime.block_on(self.handle.blocks(None, 1000)).unwrap().blocks
     }
 
     /// Its detection is sure.
@@ -185,7 +219,7 @@ impl Drop for Node {
 
 /// A disk and a kernel that do at once what they are told. They end with the process: their queues have no other end
 /// without a store and an enforcer.
-fn obey(inbox: &Inbox, queue: Arc<Queue>, backlog: Arc<Backlog>) {
+fn obey(inbox: &Inbox, queue: Arc<Queue>, backlog: Arc<Backlog>, refused: &'static [&str]) {
     let (disk, kernel) = (inbox.clone(), inbox.clone());
     std::thread::spawn(move || {
         loop {
@@ -194,8 +228,14 @@ fn obey(inbox: &Inbox, queue: Arc<Queue>, backlog: Arc<Backlog>) {
     });
     std::thread::spawn(move || {
         loop {
-            let upto = queue.take(Duration::from_secs(1)).upto;
-            kernel.send(Input::Enforced { upto, results: Vec::new(), trouble: None });
+            let taken = queue.take(Duration::from_secs(1));
+            let target =
+                |task: &Task| if let Task::Change(change, _) = task { Some(change.target()) } else { None };
+            let changed = taken.tasks.iter().filter_map(target);
+            let refuses = |target: &IpNet| refused.contains(&target.to_string().as_str());
+            let result = |target| (target, if refuses(&target) { Err("full".to_owned()) } else { Ok(()) });
+            let (upto, results) = (taken.upto, changed.map(result).collect());
+            kernel.send(Input::Enforced { upto, results, trouble: None });
         }
     });
 }
@@ -229,7 +269,7 @@ fn what_one_detects_the_other_drops_and_says_so() {
     one.detects("203.0.113.7");
     until("the other drops it", || other.targets() == [net("203.0.113.7/32")]);
     assert_eq!(other.blocks()[0].origin, "one");
-    assert_eq!(other.blocks()[0].enforced_on, ["other", "one"]);
+    until("it knows where it is dropped", || other.blocks()[0].enforced_on == ["other", "one"]);
     until("its origin knows", || one.blocks()[0].propagation_ms.contains_key("other"));
     assert_eq!(one.blocks()[0].enforced_on, ["one", "other"]);
     let members = one.runtime.block_on(one.handle.members()).unwrap();
@@ -248,15 +288,19 @@ fn an_order_is_answered_when_it_is_stored_and_reaches_everybody_and_a_forged_one
         reason: "seen elsewhere".into(),
         force: false,
     };
-    let order = OperatorOrder { id: 7, operator: "operator".into(), issued: clock::now(), kind };
-    let lasts = Some(Duration::from_secs(600));
-    let signed = sign_order(&authority.founded.operator, &order, &PeerCodec, lasts).unwrap();
+    let (operator, issued) = ("operator".into(), clock::now());
+    let order = OperatorOrder { id: 7, operator, issued, lasts: None, site: None, kind };
+    let signed = sign_order(&authority.founded.operator, &order, &PeerCodec).unwrap();
     let forged = SignedOrder { signature: [0; 64], ..signed.clone() };
     let refused = one.runtime.block_on(one.handle.order(forged));
     assert!(matches!(refused, Err(FleetRefused::Order(_))), "{refused:?}");
     one.runtime.block_on(one.handle.order(signed)).unwrap();
     assert_eq!(one.targets(), [net("203.0.113.8/32")]);
     until("the other drops it", || other.targets() == [net("203.0.113.8/32")]);
+    until("all know where", || {
+        one.blocks()[0].enforced_on == ["one", "other"] && other.blocks()[0].enforced_on == ["other", "one"]
+    });
+    assert!(one.blocks()[0].propagation_ms.contains_key("other"), "whoever carries it measures it");
 }
 
 #[test]
@@ -295,15 +339,19 @@ fn whoever_is_revoked_is_cut_off_and_its_word_void() {
     assert_eq!(other.status().unwrap().peers_alive, 0);
 }
 
+fn session(address: &str) -> Protected {
+    Protected { net: net(address), why: Why::SshSession, detail: "root".into() }
+}
+
+/// Why a node blocks nobody there.
+fn why(node: &Node) -> Option<String> {
+    node.inbox.ask(|agent, _| agent.why_protected(&net("198.51.100.7/32"))).unwrap().map(|it| it.detail)
+}
+
 #[test]
 fn whoever_is_logged_in_at_one_is_protected_at_the_other() {
     let (_authority, one, other) = pair();
-    let session =
-        |address: &str| Protected { net: net(address), why: Why::SshSession, detail: "root".into() };
     one.inbox.send(Input::Protected(ProtectedSet::new(vec![session("198.51.100.7/32")])));
-    let why = |node: &Node| {
-        node.inbox.ask(|agent, _| agent.why_protected(&net("198.51.100.7/32"))).unwrap().map(|it| it.detail)
-    };
     until("the other protects it", || why(&other) == Some("on one".into()));
     // What the other's own host says does not end that.
     other.inbox.send(Input::Protected(ProtectedSet::default()));

@@ -111,6 +111,7 @@ fn take_part(
     Ok(match begun {
         Ok(brain) => Some(Box::new(brain)),
         Err(refused) => {
+            let _ = control.close(false);
             let what = format!("this node takes no part in its cluster: {refused}");
             fleet::trouble(
                 &shared.health,

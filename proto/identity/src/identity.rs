@@ -97,6 +97,17 @@ impl Identity {
         Self::new(key, chain, trust)
     }
 
+    /// What the certificates in a folder say, without opening the key: who it is, and under which root.
+    ///
+    /// # Errors
+    /// When a file is missing or damaged, or they do not belong together.
+    pub fn certified(folder: &Path) -> Result<(Member, Trust), IdentityError> {
+        let ders = load_certificates(&folder.join(CHAIN))?;
+        let trust = load_root(&folder.join(ROOT))?;
+        let member = trust.check(&Chain::parse(ders.iter().map(Vec::as_slice))?)?;
+        Ok((member, trust))
+    }
+
     /// Writes everything into a folder, each file whole or not at all; the key under the passphrase, if there is one.
     ///
     /// # Errors

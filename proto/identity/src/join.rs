@@ -19,7 +19,7 @@ use crate::issue::{IssueError, request};
 use crate::key::{Key, KeyError};
 use crate::name::{Label, MemberName, Role};
 use crate::signer::{SignError, Signer};
-use crate::tls::{DialError, JOINING, MemberStream, channel};
+use crate::tls::{DialError, JOINING, MemberStream, Peer, channel};
 use crate::token::Token;
 use crate::trust::{Chain, Refused, Trust};
 
@@ -61,6 +61,9 @@ pub enum JoinError {
     /// No request could be made.
     #[error(transparent)]
     Request(#[from] IssueError),
+    /// There is no address.
+    #[error("the address leads nowhere")]
+    Nowhere,
     /// The signer is not there, or nobody for us.
     #[error(transparent)]
     Dial(DialError),
@@ -117,6 +120,22 @@ impl From<DialError> for JoinError {
             other => Self::Dial(other),
         }
     }
+}
+
+/// The first of a host's addresses at which the token's signer answers, and who that is. Nothing is asked of it yet.
+///
+/// # Errors
+/// When it answers nowhere, or somebody else does.
+pub async fn reach(addresses: &[SocketAddr], token: &Token) -> Result<(SocketAddr, Peer), JoinError> {
+    let mut last = JoinError::Nowhere;
+    for &address in addresses {
+        match token.dial(address).await {
+            Ok((_, peer)) => return Ok((address, peer)),
+            Err(why @ (DialError::Connect { .. } | DialError::Slow { .. })) => last = why.into(),
+            Err(why) => return Err(why.into()),
+        }
+    }
+    Err(last)
 }
 
 /// Joins with a new key. The signer is who the token names, and nobody else.

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use smartfw_core::fleet::{
     Entry, NodeId, OperatorOrder, OrderVerifier, RUN_BYTES, RUN_ENTRIES, RunHeader, RunParts, SealError,
-    SignedOrder, SignedRun, Signer, Unverified, VerifiedRun, Verifier,
+    SignedOrder, SignedRun, Signer, Unverified, VerifiedOrder, VerifiedRun, Verifier,
 };
 
 use crate::identity::{Current, Identity};
@@ -88,14 +88,13 @@ pub fn sign_order(
     operator: &Identity,
     order: &OperatorOrder,
     codec: &impl Codec,
-    lasts: Option<std::time::Duration>,
 ) -> Result<SignedOrder, Unverified> {
     Roles::OPERATOR.admit(operator.member()).map_err(bad)?;
     operator.member().valid_at(order.issued).map_err(bad)?;
     let bytes = codec.encode_order(order).map_err(Unverified::Malformed)?;
     let signature = operator.key().sign(Domain::Order, &bytes);
     let certificate = operator.chain().to_bytes().into();
-    Ok(SignedOrder { bytes: bytes.into(), signature, certificate, lasts })
+    Ok(SignedOrder { bytes: bytes.into(), signature, certificate, lasts: order.lasts() })
 }
 
 /// A new order's id.
@@ -183,7 +182,7 @@ impl<C: Codec> Verifier for Judge<C> {
 }
 
 impl<C: Codec> OrderVerifier for Judge<C> {
-    fn verify_order(&self, order: &SignedOrder) -> Result<OperatorOrder, Unverified> {
+    fn verify_order(&self, order: &SignedOrder) -> Result<VerifiedOrder, Unverified> {
         let member = self.member(&order.certificate)?;
         Roles::OPERATOR.admit(&member).map_err(bad)?;
         if !member.key.verify(Domain::Order, &order.bytes, &order.signature) {
@@ -191,12 +190,14 @@ impl<C: Codec> OrderVerifier for Judge<C> {
         }
         let mut decoded = self.codec.decode_order(&order.bytes).map_err(Unverified::Malformed)?;
         member.valid_at(decoded.issued).map_err(bad)?;
-        self.revocations.check(&member).map_err(|refused| match refused {
-            Refused::Revoked { .. } => Unverified::Revoked,
-            other => bad(other),
-        })?;
         decoded.operator = member.name.name.to_string();
-        Ok(decoded)
+        let verified = VerifiedOrder { order: decoded, signer: member.id, issuer: member.signer };
+        match self.revocations.check(&member) {
+            Ok(()) => Ok(verified),
+            Err(Refused::Revoked { .. }) => Err(Unverified::Revoked),
+            Err(Refused::RevocationsUnreadable(why)) => Err(Unverified::Unjudged(verified.into(), why)),
+            Err(other) => Err(bad(other)),
+        }
     }
 }
 

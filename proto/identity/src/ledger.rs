@@ -136,6 +136,18 @@ impl Ledger {
         self.read()?.open(token, now).cloned()
     }
 
+    /// Whether a token for a role is neither used nor expired.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn expects(&self, role: Role, now: Time) -> Result<bool, LedgerError> {
+        let _alone = self.lock()?;
+        let open = |issued: &Issued| {
+            issued.used.is_none() && issued.invitation.role == role && now < issued.invitation.expires
+        };
+        Ok(self.read()?.tokens.values().any(open))
+    }
+
     /// Uses a token and gives a name, both or neither; on disk when this returns.
     ///
     /// # Errors

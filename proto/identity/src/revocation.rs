@@ -7,6 +7,7 @@
 //! - the word of an operator that the root revoked is void. What of it shall stand, the root says again.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use smartfw_core::Time;
@@ -54,7 +55,9 @@ pub struct Revocation {
     pub issued: Time,
     /// Who said it.
     pub author: Author,
-    bytes: Vec<u8>,
+    bytes: Arc<[u8]>,
+    /// Of the bytes: a set of thousands is compared often, and hashed once.
+    hash: [u8; 32],
 }
 
 /// Who expels.
@@ -159,7 +162,7 @@ impl Revocation {
         if !key.verify(Domain::Revocation, &wire.statement, &wire.signature) {
             return Err(RevocationError::Forged);
         }
-        Ok(Self { node, issued, author, bytes: bytes.to_vec() })
+        Ok(Self { node, issued, author, bytes: bytes.into(), hash: sha256(bytes) })
     }
 
     /// As it travels.
@@ -178,6 +181,19 @@ pub struct RevocationSet {
     by_operators: BTreeMap<NodeId, usize>,
     /// How much each operator said, by operator and signer.
     said: BTreeMap<(NodeId, NodeId), usize>,
+    /// The hashes of all statements.
+    hashes: BTreeSet<[u8; 32]>,
+}
+
+/// What a statement changes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Placed {
+    /// It says something new.
+    New,
+    /// It says what is known, and is kept in place of another.
+    Instead,
+    /// Nothing.
+    Known,
 }
 
 impl RevocationSet {
@@ -186,18 +202,29 @@ impl RevocationSet {
     /// # Errors
     /// When its author was expelled by the root, or the set is full.
     pub fn insert(&mut self, revocation: Revocation) -> Result<bool, RevocationError> {
+        self.place(revocation).map(|placed| placed == Placed::New)
+    }
+
+    pub(crate) fn place(&mut self, revocation: Revocation) -> Result<Placed, RevocationError> {
         let at = (revocation.author, revocation.node);
         match self.entries.get(&at) {
             // Said twice: all members keep the same one of the two, so that their digests agree.
             Some(known) if (known.issued, &known.bytes) <= (revocation.issued, &revocation.bytes) => {
-                Ok(false)
+                Ok(Placed::Known)
             }
-            Some(_) => {
+            Some(known) => {
+                self.hashes.remove(&known.hash);
+                self.hashes.insert(revocation.hash);
                 self.entries.insert(at, revocation);
-                Ok(false)
+                Ok(Placed::Instead)
             }
-            None => self.add(revocation).map(|()| true),
+            None => self.add(revocation).map(|()| Placed::New),
         }
+    }
+
+    /// Whether exactly this statement is among them.
+    pub fn knows(&self, bytes: &[u8]) -> bool {
+        self.hashes.contains(&sha256(bytes))
     }
 
     fn add(&mut self, revocation: Revocation) -> Result<(), RevocationError> {
@@ -214,6 +241,7 @@ impl RevocationSet {
             }
         }
         let (author, node) = (revocation.author, revocation.node);
+        self.hashes.insert(revocation.hash);
         self.entries.insert((author, node), revocation);
         if author == Author::Root {
             self.drop_void(node);
@@ -252,6 +280,7 @@ impl RevocationSet {
         });
         self.by_operators.clear();
         self.said.clear();
+        self.hashes = self.entries.values().map(|revocation| revocation.hash).collect();
         let left: Vec<_> = self.entries.keys().copied().collect();
         for (author, node) in left {
             if let Author::Operator { id, signer } = author {
@@ -277,12 +306,6 @@ impl RevocationSet {
         }
     }
 
-    /// Everything that an author said and that holds; what the root has to say again when it expels that operator.
-    pub fn said_by(&self, operator: NodeId) -> impl Iterator<Item = &Revocation> {
-        let of_it = move |author: &Author| matches!(author, Author::Operator { id, .. } if *id == operator);
-        self.entries.values().filter(move |revocation| of_it(&revocation.author))
-    }
-
     /// Every statement, in an order that is the same everywhere.
     pub fn iter(&self) -> impl Iterator<Item = &Revocation> {
         self.entries.values()
@@ -300,7 +323,7 @@ impl RevocationSet {
 
     /// Equal at two members when their sets are: the SHA-256 over those of all statements.
     pub fn digest(&self) -> [u8; 32] {
-        sha256(&self.iter().flat_map(|revocation| sha256(&revocation.bytes)).collect::<Vec<_>>())
+        sha256(&self.iter().flat_map(|revocation| revocation.hash).collect::<Vec<_>>())
     }
 }
 

@@ -1,7 +1,7 @@
 //! The revocation set of this member, on disk and in use.
 
 use std::path::{Path, PathBuf};
-use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use smartfw_core::fleet::NodeId;
 use tokio::sync::watch;
@@ -9,7 +9,7 @@ use tokio::sync::watch;
 use crate::file::{self, FileError};
 use crate::key::sha256;
 use crate::name::{MemberName, Role};
-use crate::revocation::{Revocation, RevocationError, RevocationSet};
+use crate::revocation::{Placed, Revocation, RevocationError, RevocationSet};
 use crate::trust::{Member, Refused, Trust};
 
 const MAGIC: &[u8] = b"smartfw revocations 1\n";
@@ -19,9 +19,14 @@ const MAGIC: &[u8] = b"smartfw revocations 1\n";
 pub struct Revocations {
     trust: Trust,
     path: Option<PathBuf>,
-    state: RwLock<Result<RevocationSet, String>>,
+    state: RwLock<State>,
     changed: watch::Sender<u64>,
+    /// How many changes the file has.
+    written: Mutex<u64>,
 }
+
+/// Shared with those who look at all of it; or why it cannot be read.
+type State = Result<Arc<RevocationSet>, String>;
 
 impl Revocations {
     /// A new member's set, written to the file so that it is missed when it disappears.
@@ -45,11 +50,13 @@ impl Revocations {
     }
 
     fn with(trust: Trust, path: Option<PathBuf>, state: Result<RevocationSet, String>) -> Self {
-        Self { trust, path, state: RwLock::new(state), changed: watch::Sender::new(0) }
+        let (state, changed) = (RwLock::new(state.map(Arc::new)), watch::Sender::new(0));
+        Self { trust, path, state, changed, written: Mutex::default() }
     }
 
     /// Adds statements of a peer or an operator; those that say something new, in force and on disk when this returns.
-    /// A statement that is refused does not keep the others out; the first refusal is returned beside them.
+    /// A statement that is refused does not keep the others out; the first refusal is returned beside them. What is
+    /// known already costs no signature's check. This waits for the disk: not for threads that serve others.
     ///
     /// # Errors
     /// When the set cannot be read, or what is in force could not be written.
@@ -57,34 +64,61 @@ impl Revocations {
         &self,
         statements: impl IntoIterator<Item = &'a [u8]>,
     ) -> Result<(Vec<Revocation>, Option<RevocationError>), RevocationError> {
-        let mut refused = None;
-        let mut checked = Vec::new();
-        for bytes in statements {
+        let known = self.get()?;
+        let (mut checked, mut refused) = (Vec::new(), None);
+        for bytes in statements.into_iter().filter(|bytes| !known.knows(bytes)) {
             match Revocation::verify(bytes, &self.trust) {
                 Ok(revocation) => checked.push(revocation),
                 Err(error) => refused = refused.or(Some(error)),
             }
         }
-        let mut state = self.write();
-        let set = state.as_mut().map_err(|why| RevocationError::Unreadable(why.clone()))?;
-        let before = set.digest();
+        drop(known);
         let mut new = Vec::new();
-        for revocation in checked {
-            match set.insert(revocation.clone()) {
-                Ok(true) => new.push(revocation),
-                Ok(false) => {}
-                Err(error) => refused = refused.or(Some(error)),
-            }
+        if !checked.is_empty() {
+            refused = self.place(checked, &mut new)?.or(refused);
         }
-        if set.digest() != before {
-            self.changed.send_modify(|count| *count += 1);
-            self.keep(set)?;
-        }
+        self.keep()?;
         Ok((new, refused))
     }
 
-    fn keep(&self, set: &RevocationSet) -> Result<(), FileError> {
-        self.path.as_deref().map_or(Ok(()), |path| file::write(path, &encode(set)))
+    /// Puts what was checked in force; what was new of it.
+    fn place(
+        &self,
+        checked: Vec<Revocation>,
+        new: &mut Vec<Revocation>,
+    ) -> Result<Option<RevocationError>, RevocationError> {
+        let mut state = self.write();
+        let set = state.as_mut().map_err(|why| RevocationError::Unreadable(why.clone()))?;
+        let set = Arc::make_mut(set);
+        let (mut refused, mut grew) = (None, false);
+        for revocation in checked {
+            match set.place(revocation.clone()) {
+                Ok(Placed::New) => new.push(revocation),
+                Ok(Placed::Instead) => grew = true,
+                Ok(Placed::Known) => {}
+                Err(error) => refused = refused.or(Some(error)),
+            }
+        }
+        if grew || !new.is_empty() {
+            self.changed.send_modify(|count| *count += 1);
+        }
+        Ok(refused)
+    }
+
+    /// Writes what is in force, unless it is written. Whoever asks whether somebody is expelled does not wait for this.
+    fn keep(&self) -> Result<(), RevocationError> {
+        let Some(path) = self.path.as_deref() else { return Ok(()) };
+        let mut written = self.written.lock().unwrap_or_else(PoisonError::into_inner);
+        let (count, set) = {
+            let state = self.read();
+            let set = state.as_ref().map_err(|why| RevocationError::Unreadable(why.clone()))?;
+            (*self.changed.borrow(), set.clone())
+        };
+        if *written != count {
+            file::write(path, &encode(&set))?;
+            *written = count;
+        }
+        Ok(())
     }
 
     /// Nothing, when the member is not expelled.
@@ -110,11 +144,11 @@ impl Revocations {
         }
     }
 
-    /// A copy of the set.
+    /// The set as it is now.
     ///
     /// # Errors
     /// When it cannot be read.
-    pub fn get(&self) -> Result<RevocationSet, RevocationError> {
+    pub fn get(&self) -> Result<Arc<RevocationSet>, RevocationError> {
         self.read().clone().map_err(RevocationError::Unreadable)
     }
 
@@ -128,11 +162,11 @@ impl Revocations {
         self.changed.subscribe()
     }
 
-    fn read(&self) -> RwLockReadGuard<'_, Result<RevocationSet, String>> {
+    fn read(&self) -> RwLockReadGuard<'_, State> {
         self.state.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn write(&self) -> RwLockWriteGuard<'_, Result<RevocationSet, String>> {
+    fn write(&self) -> RwLockWriteGuard<'_, State> {
         self.state.write().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -179,4 +213,54 @@ fn parse(bytes: &[u8], trust: &Trust) -> Result<RevocationSet, String> {
 pub(crate) fn parse_any(bytes: &[u8], trust: &Trust) {
     let sum = sha256(bytes);
     let _ = (parse(bytes, trust), parse(&[MAGIC, &sum, bytes].concat(), trust));
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, Instant};
+
+    use super::*;
+    use crate::fixture::{World, noon};
+
+    #[test]
+    fn whoever_asks_who_is_expelled_does_not_wait_for_the_disk() {
+        let world = World::new(noon());
+        let (path, trust) = (world.dir.path().join("revocations"), world.founded.identity.trust().clone());
+        let node = world.join(Role::Node, "web-1");
+        let kept = Revocations::create(&path, trust.clone()).unwrap();
+        let operator = &world.founded.operator;
+        let bytes = Revocation::by_operator(operator, node.id(), Role::Node, world.now).unwrap();
+        std::thread::scope(|scope| {
+            // The disk is slow.
+            let disk = kept.written.lock().unwrap();
+            let inserting = scope.spawn(|| kept.insert([bytes.as_slice()]).unwrap().0.len());
+            let begun = Instant::now();
+            while kept.check(node.member()).is_ok() {
+                assert!(begun.elapsed() < Duration::from_secs(10), "it is in force before it is kept");
+                std::thread::yield_now();
+            }
+            assert!(!inserting.is_finished(), "it is not kept yet");
+            drop(disk);
+            assert_eq!(inserting.join().unwrap(), 1);
+        });
+        assert!(Revocations::open(&path, trust).check(node.member()).is_err());
+    }
+
+    #[test]
+    fn what_could_not_be_kept_is_kept_with_the_next_word() {
+        let world = World::new(noon());
+        let folder = world.dir.path().join("away");
+        let (path, trust) = (folder.join("revocations"), world.founded.identity.trust().clone());
+        let node = world.join(Role::Node, "web-1");
+        let kept = Revocations::create(&path, trust.clone()).unwrap();
+        std::fs::remove_dir_all(&folder).unwrap();
+        std::fs::write(&folder, "in the way").unwrap();
+        let operator = &world.founded.operator;
+        let bytes = Revocation::by_operator(operator, node.id(), Role::Node, world.now).unwrap();
+        assert!(matches!(kept.insert([bytes.as_slice()]), Err(RevocationError::File(_))));
+        assert!(kept.check(node.member()).is_err(), "it is in force");
+        std::fs::remove_file(&folder).unwrap();
+        assert!(kept.insert([bytes.as_slice()]).unwrap().0.is_empty());
+        assert!(Revocations::open(&path, trust).check(node.member()).is_err());
+    }
 }

@@ -151,6 +151,17 @@ impl Signer {
         folder: &Path,
         now: Time,
     ) -> Result<(Self, Identity), SignError> {
+        let signer = Self::with(key, authority, root, folder)?;
+        let identity = signer.own(now)?;
+        Ok((signer, identity))
+    }
+
+    fn with(
+        key: Arc<Key>,
+        authority: Certificate,
+        root: Certificate,
+        folder: &Path,
+    ) -> Result<Self, SignError> {
         let Subject::Member { name, role: Role::Signer } = &authority.subject else {
             return Err(SignError::Authority("it is not about a signer"));
         };
@@ -158,19 +169,19 @@ impl Signer {
             return Err(SignError::Authority("it is about another key"));
         }
         let (name, trust) = (name.clone(), Trust::new(root)?);
-        let signer = Self { key, authority, trust, name, ledger: Ledger::at(folder.join(LEDGER)) };
-        let identity = signer.own(now)?;
-        Ok((signer, identity))
+        Ok(Self { key, authority, trust, name, ledger: Ledger::at(folder.join(LEDGER)) })
     }
 
-    /// Reads the right to sign beside the identity that [`Identity::save`] wrote.
+    /// Reads the right to sign beside the identity that [`Identity::save`] wrote. Nothing is written.
     ///
     /// # Errors
     /// When there is none, or it is not about the identity's key.
     pub fn load(folder: &Path, identity: &Identity, now: Time) -> Result<Self, SignError> {
         let authority = load_certificate(&folder.join(AUTHORITY))?;
         let root = identity.trust().root().clone();
-        Ok(Self::new(identity.key().clone(), authority, root, folder, now)?.0)
+        let signer = Self::with(identity.key().clone(), authority, root, folder)?;
+        signer.certified(now)?;
+        Ok(signer)
     }
 
     /// Writes the right to sign into the folder of its identity.
@@ -191,10 +202,15 @@ impl Signer {
     /// # Errors
     /// When the right to sign is not the root's word, or has expired.
     pub fn own(&self, now: Time) -> Result<Identity, SignError> {
+        let identity = self.certified(now)?;
+        self.give(identity.member(), now)?;
+        Ok(identity)
+    }
+
+    fn certified(&self, now: Time) -> Result<Identity, SignError> {
         let chain = self.certify(&self.name, Role::Signer, self.key.public(), now)?;
         let identity = Identity::new(self.key.clone(), chain, self.trust.clone())?;
         identity.member().valid_at(now)?;
-        self.give(identity.member(), now)?;
         Ok(identity)
     }
 
@@ -211,6 +227,23 @@ impl Signer {
         Ok(token)
     }
 
+    /// What a token allows, without using it: nothing is signed or written, so that strangers who guess cost little.
+    ///
+    /// # Errors
+    /// When the token is another signer's, or unknown, used or expired.
+    pub fn look(&self, token: &Token, now: Time) -> Result<Invitation, SignError> {
+        self.is_mine(token)?;
+        Ok(self.ledger.look(token, now)?)
+    }
+
+    /// Whether a token for a role is out that may still be redeemed.
+    ///
+    /// # Errors
+    /// When the ledger cannot be read.
+    pub fn expects(&self, role: Role, now: Time) -> Result<bool, SignError> {
+        Ok(self.ledger.expects(role, now)?)
+    }
+
     /// Lets a machine join. Name, role, site and usages are the token's and ours; of the request only the key counts.
     /// The token is used up on disk before the certificate exists.
     ///
@@ -224,8 +257,7 @@ impl Signer {
         known: Known<'_>,
         now: Time,
     ) -> Result<Joined, SignError> {
-        self.is_mine(token)?;
-        let invitation = self.ledger.look(token, now)?;
+        let invitation = self.look(token, now)?;
         if !joining.roles.contains(&invitation.role) {
             return Err(SignError::WrongRole { role: invitation.role });
         }

@@ -332,7 +332,7 @@ proptest! {
 
 #[test]
 fn what_a_daemon_tells_of_its_cluster_survives_the_wire() {
-    use crate::view::{ClusterNode, Covers, FleetBlockRow};
+    use crate::view::{ClusterNode, Covers, FleetBlockFilter, FleetBlockRow};
     use smartfw_core::{
         fleet::{NodeId, Version},
         members::MemberState,
@@ -352,9 +352,13 @@ fn what_a_daemon_tells_of_its_cluster_survives_the_wire() {
         site: "east".into(),
         me: true,
         role: None,
+        signer: Some(NodeId([9; 32])),
     };
     survives!(Node, node.clone());
-    survives!(Node, ClusterNode { id: None, address: None, role: Some("signer".into()), ..node });
+    survives!(
+        Node,
+        ClusterNode { id: None, address: None, role: Some("signer".into()), signer: None, ..node }
+    );
     survives!(
         FleetBlock,
         FleetBlockRow {
@@ -367,8 +371,11 @@ fn what_a_daemon_tells_of_its_cluster_survives_the_wire() {
             expires: None,
             propagation: vec![("web-2".into(), Duration::from_millis(7))],
             withheld: Some(Withheld::Quota),
+            origin_id: Some(NodeId([3; 32])),
         }
     );
+    let covering = Some("2001:db8::1".parse().unwrap());
+    survives!(ListFleetBlocksRequest, FleetBlockFilter { origin: Some("web-1".into()), covering });
     let version = Version { epoch: 1, sequence: 2 };
     survives!(
         CoversAnswer,

@@ -23,6 +23,7 @@ pub fn cluster_node(node: &ClusterNode) -> Value {
         "believed": node.believed,
         "withheld": node.withheld,
         "self": node.me,
+        "signer": node.signer.map(|id| format!("{id:#}")),
     })
 }
 
@@ -39,6 +40,7 @@ pub fn fleet_block(row: &FleetBlockRow) -> Value {
         "expires": row.expires.map(rfc3339),
         "propagation_ms": measured.collect::<Map<_, _>>(),
         "withheld_because": row.withheld.map(|why| why.as_str()),
+        "origin_id": row.origin_id.map(|id| format!("{id:#}")),
     })
 }
 

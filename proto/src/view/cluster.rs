@@ -1,6 +1,6 @@
 //! What the daemon tells of its cluster.
 
-use std::{fmt, time::Duration};
+use std::{fmt, net::IpAddr, time::Duration};
 
 use smartfw_core::{
     Class, IpNet, Time, Withheld,
@@ -140,6 +140,17 @@ pub struct ClusterNode {
     pub me: bool,
     /// What its certificate lets it do, where that is known.
     pub role: Option<String>,
+    /// Who signed its certificate, where that is known; signers name themselves.
+    pub signer: Option<NodeId>,
+}
+
+/// Which blocks of the fleet are meant; neither: all.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct FleetBlockFilter {
+    /// Only what this member or operator says.
+    pub origin: Option<String>,
+    /// Only what drops this address.
+    pub covering: Option<IpAddr>,
 }
 
 /// A block of the fleet.
@@ -149,8 +160,10 @@ pub struct FleetBlockRow {
     pub target: IpNet,
     /// What for.
     pub class: Class,
-    /// The member or operator that said it first.
+    /// The member or operator whose word it is.
     pub origin: String,
+    /// The member; `None`: an operator.
+    pub origin_id: Option<NodeId>,
     /// Others that say the same.
     pub confirmed_by: Vec<String>,
     /// The members whose kernel drops it, as far as is known here.

@@ -25,7 +25,8 @@ pub struct Authority {
     _ledger: TempDir,
 }
 
-fn now() -> Time {
+/// The clock of this machine.
+pub fn now() -> Time {
     Time::from_nanos(SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_nanos() as u64)
 }
 
@@ -72,7 +73,7 @@ impl Authority {
 }
 
 /// Writes an identity into a node's state folder.
-pub(super) fn equip(identity: &Identity, state: &Path, seeds: &[SocketAddr]) {
+pub fn equip(identity: &Identity, state: &Path, seeds: &[SocketAddr]) {
     let folder = state.join("identity");
     private(&folder);
     identity.save(&folder, None).unwrap();

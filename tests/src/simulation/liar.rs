@@ -1,6 +1,6 @@
 //! Members that lie: what they send is not what their core said.
 
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 use smartfw_core::{
     fleet::{Entry, RunHeader, SignedRun, Verifier, Version},
@@ -114,16 +114,16 @@ fn giant(chance: &mut Chance, key: &Key) -> Message<SignedRun> {
 }
 
 fn boast(row: Row) -> Row {
-    let spans = [1, 2, 1 << 40, u64::MAX].map(|epoch| Span { epoch, from: 0, to: u64::MAX });
-    let known = row.spans.iter().map(|span| Span { from: 0, to: u64::MAX, ..*span });
-    Row { spans: known.take(32).chain(spans).collect(), ..row }
+    let known = row.spans.iter().map(|span| span.epoch).take(32);
+    let epochs: BTreeSet<u64> = known.chain([1, 2, 1 << 40, u64::MAX]).collect();
+    Row { spans: epochs.into_iter().map(|epoch| Span { epoch, from: 0, to: u64::MAX }).collect(), ..row }
 }
 
 fn nonsense(chance: &mut Chance) -> Message<SignedRun> {
     let span = Span { epoch: chance.number(), from: 0, to: u64::MAX };
     match chance.below(4) {
         0 => Message::Digest { all: chance.number(), wall: smartfw_core::Time::from_nanos(chance.number()) },
-        1 => Message::Pull(vec![Want { tag: chance.number(), span }; 5]),
+        1 => Message::Pull(vec![Want { tag: chance.number(), span }]),
         2 => Message::Runs { runs: Vec::new(), answers: Some(More(true)) },
         _ => {
             let (tag, digest, floor) =

@@ -8,7 +8,7 @@ use std::{
 use smartfw_core::{
     IpNet, Time,
     fleet::{LogId, NodeId, SignedRun, Verifier, Version},
-    gossip::{Config, Gossip, Kept, Limits, Now, Reserved, Restored, Ticket, Voided},
+    gossip::{Config, Gossip, Kept, Limits, Now, Reserved, Restored, Span, Ticket, Voided},
 };
 
 use super::{
@@ -55,10 +55,11 @@ pub struct Node {
 
 /// A disk: what is flushed survives a crash, what is not does not.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Disk {
+pub struct Disk {
     reserved: Option<Reserved>,
     runs: BTreeMap<(LogId, Version), (SignedRun, Duration, Duration)>,
     proofs: BTreeMap<LogId, (SignedRun, SignedRun)>,
+    over: BTreeMap<LogId, Vec<Span>>,
     /// What is written and not flushed.
     pending: Vec<(Ticket, Kept, Duration)>,
     /// Whether a flush is under way.
@@ -89,6 +90,9 @@ impl Disk {
                 }
                 Kept::Gone { log, version } => {
                     self.runs.remove(&(log, version));
+                }
+                Kept::Over { log, spans } => {
+                    self.over.insert(log, spans);
                 }
                 Kept::Proof { log, runs } => {
                     self.proofs.insert(log, *runs);
@@ -163,6 +167,9 @@ impl Node {
             if let Ok(run) = book.recall(run) {
                 gossip.restore(at, Restored::Run(Box::new(run), *age + now.saturating_sub(*since)));
             }
+        }
+        for (log, spans) in &self.disk.over {
+            gossip.restore(at, Restored::Over(log.clone(), spans.clone()));
         }
         for (one, other) in self.disk.proofs.values() {
             if let (Ok(one), Ok(other)) = (book.recall(one), book.recall(other)) {

@@ -17,7 +17,7 @@ use super::{
     keys::Book,
     liar::Lie,
     network::Network,
-    node::Node,
+    node::{Disk, Node},
 };
 
 /// The membership finds a start after this,
@@ -150,8 +150,19 @@ impl World {
 
     /// A member's disk is gone.
     pub fn wipe(&mut self, node: usize) {
-        self.nodes[node].disk = super::node::Disk::default();
+        self.nodes[node].disk = Disk::default();
         self.audit.unsteady(self.nodes[node].id());
+    }
+
+    /// A copy of a member's disk, as a snapshot of its machine is.
+    pub fn copy(&self, node: usize) -> Disk {
+        self.nodes[node].disk.clone()
+    }
+
+    /// A member that is down gets a disk back as it once was.
+    pub fn rewind(&mut self, node: usize, disk: Disk) {
+        self.nodes[node].disk = disk;
+        self.nodes[node].disk.crash();
     }
 
     /// A member does nothing for a while.

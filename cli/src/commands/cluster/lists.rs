@@ -3,7 +3,7 @@
 use smartfw_core::{Time, members::MemberState};
 use smartfw_proto::{
     json,
-    view::{ClusterNode, FleetBlockRow},
+    view::{ClusterNode, FleetBlockFilter, FleetBlockRow},
     wire,
 };
 
@@ -101,50 +101,48 @@ fn raw_node(node: &ClusterNode) -> Vec<String> {
         node.id.map_or_else(String::new, |id| format!("{id:#}")),
         node.site.clone(),
         node.role.clone().unwrap_or_default(),
+        node.signer.map_or_else(String::new, |id| format!("{id:#}")),
     ]
 }
 
 pub(super) fn blocks(global: &Global, output: &mut Output, origin: Option<String>) -> Result<(), Failure> {
+    let asked = FleetBlockFilter { origin, covering: None };
+    match output.format {
+        Format::Json => array(global, output, asked),
+        Format::Raw => each(global, asked, |row| output.raw(&raw_block(&row))),
+        Format::Human => table(global, output, asked),
+    }
+}
+
+/// The fleet's blocks that are asked for, one by one, in order of target.
+pub(in super::super) fn each(
+    global: &Global,
+    asked: FleetBlockFilter,
+    each: impl FnMut(FleetBlockRow) -> Result<(), Failure>,
+) -> Result<(), Failure> {
     client::block_on(async {
         let mut daemon = Daemon::connect(&global.socket).await?;
-        match output.format {
-            Format::Json => array(&mut daemon, output, origin).await,
-            Format::Raw => each(&mut daemon, origin, |row| output.raw(&raw_block(&row))).await,
-            Format::Human => table(&mut daemon, output, origin).await,
-        }
+        let asked = wire::ListFleetBlocksRequest::from(asked);
+        let stream = daemon.ask_cluster(async |mut client| client.list_fleet_blocks(asked).await).await?;
+        daemon.each(stream, each).await
     })
 }
 
-/// The fleet's blocks, one by one.
-pub(super) async fn each(
-    daemon: &mut Daemon,
-    origin: Option<String>,
-    each: impl FnMut(FleetBlockRow) -> Result<(), Failure>,
-) -> Result<(), Failure> {
-    let asked = wire::ListFleetBlocksRequest { origin };
-    let stream = daemon.ask_cluster(async |mut client| client.list_fleet_blocks(asked).await).await?;
-    daemon.each(stream, each).await
-}
-
-async fn array(daemon: &mut Daemon, output: &mut Output, origin: Option<String>) -> Result<(), Failure> {
-    let asked = wire::ListFleetBlocksRequest { origin };
-    let stream = daemon.ask_cluster(async |mut client| client.list_fleet_blocks(asked).await).await?;
+fn array(global: &Global, output: &mut Output, asked: FleetBlockFilter) -> Result<(), Failure> {
     let mut first = true;
-    output.bytes(b"[")?;
-    let printed = daemon.each(stream, |row: FleetBlockRow| {
-        let separator: &[u8] = if first { b"\n" } else { b",\n" };
+    each(global, asked, |row| {
+        let separator: &[u8] = if first { b"[\n" } else { b",\n" };
         first = false;
         output.bytes(separator)?;
         output.bytes(json::text(&json::fleet_block(&row)).as_bytes())
-    });
-    printed.await?;
-    output.bytes(if first { b"]\n" } else { b"\n]\n" })
+    })?;
+    output.bytes(if first { b"[]\n" } else { b"\n]\n" })
 }
 
-async fn table(daemon: &mut Daemon, output: &mut Output, origin: Option<String>) -> Result<(), Failure> {
+fn table(global: &Global, output: &mut Output, asked: FleetBlockFilter) -> Result<(), Failure> {
     let now = now();
     let (mut rows, mut any) = (Vec::new(), false);
-    each(daemon, origin, |row| {
+    each(global, asked, |row| {
         any = true;
         rows.push(row);
         if rows.len() == TABLE {
@@ -152,8 +150,7 @@ async fn table(daemon: &mut Daemon, output: &mut Output, origin: Option<String>)
             rows.clear();
         }
         Ok(())
-    })
-    .await?;
+    })?;
     match (any, rows.is_empty()) {
         (false, _) => output.line("The fleet blocks nothing."),
         (true, true) => Ok(()),
@@ -161,7 +158,7 @@ async fn table(daemon: &mut Daemon, output: &mut Output, origin: Option<String>)
     }
 }
 
-fn block_table(rows: &[FleetBlockRow], now: Time) -> Grid {
+pub(in super::super) fn block_table(rows: &[FleetBlockRow], now: Time) -> Grid {
     let headings =
         ["TARGET", "CLASS", "ORIGIN", "CONFIRMED BY", "ENFORCED ON", "SINCE", "ENDS", "THERE WITHIN", "HERE"];
     let mut grid = Grid::new(&headings);
@@ -212,6 +209,7 @@ fn raw_block(row: &FleetBlockRow) -> Vec<String> {
         json::rfc3339(row.since),
         row.expires.map_or_else(|| "never".to_owned(), json::rfc3339),
         measured.collect::<Vec<_>>().join(","),
+        row.withheld.map_or_else(String::new, |why| why.as_str().to_owned()),
     ]
 }
 
@@ -220,7 +218,7 @@ fn or_dash(text: Option<String>) -> String {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use std::time::Duration;
 
     use smartfw_core::{Class, Withheld};
@@ -254,7 +252,7 @@ mod tests {
         );
     }
 
-    fn row() -> FleetBlockRow {
+    pub(in super::super) fn row() -> FleetBlockRow {
         FleetBlockRow {
             target: "203.0.113.7/32".parse().unwrap(),
             class: Class::PortScan,
@@ -268,6 +266,7 @@ mod tests {
                 ("web-3".into(), Duration::from_millis(9)),
             ],
             withheld: None,
+            origin_id: None,
         }
     }
 
@@ -296,8 +295,10 @@ mod tests {
         assert_eq!(
             raw_block(&row()).join("|"),
             "203.0.113.7/32|port_scan|web-1|web-3|web-1,web-2,web-3,web-4|2026-01-31T11:59:00.000000Z|\
-             2026-01-31T12:04:00.000000Z|web-2=7.0,web-3=9.0"
+             2026-01-31T12:04:00.000000Z|web-2=7.0,web-3=9.0|"
         );
+        let withheld = FleetBlockRow { withheld: Some(Withheld::Quorum), ..row() };
+        assert_eq!(raw_block(&withheld)[8], "quorum");
         assert_eq!(
             raw_node(&node("web-1", 1))[..8].join("|"),
             "web-1|10.0.0.1:7470|alive|0.1.0|12|1|0.4|2026-03-01T12:00:00.000000Z"

@@ -1,18 +1,18 @@
 //! `cluster init`, `token`, `join`, `leave`.
 
+mod operator;
+
 use std::{
     fs::{self, OpenOptions},
     io::Write as _,
     net::SocketAddr,
-    os::unix::fs::OpenOptionsExt as _,
+    os::unix::fs::{MetadataExt as _, OpenOptionsExt as _},
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
 };
 
-use smartfw_identity::{
-    Certificate, Chain, Identity, JoinError, Key, Label, Passphrase, Role, SKEW, Trust, Wish, tls::DialError,
-};
+use smartfw_identity::{Certificate, Chain, Identity, Key, Label, Passphrase, Role, SKEW, Trust};
 use smartfw_proto::{
     json, limits,
     view::{Entered, Entering, Founded, Founding, Invite, Invited, OperatorKey},
@@ -22,10 +22,12 @@ use smartfw_proto::{
 use crate::{
     args::{Format, Global, Init, Join, Token},
     client::{self, Daemon},
+    commands::status,
     duration::{human, now, relative},
     failure::Failure,
-    operator::{Home, Operator, ask_new},
+    operator::{Home, Of, Room, ask_new, checked, given},
     output::{Output, complain},
+    secret::Secret,
 };
 
 /// The port that is meant where none is said.
@@ -43,36 +45,84 @@ pub(super) fn init(global: &Global, output: &mut Output, args: Init) -> Result<(
         )));
     }
     let advertise = with_port(&args.advertise);
-    // Asked for before anything is made; the daemon is tried first, so that nobody types in vain.
-    client::block_on(async { Daemon::connect(&global.socket).await.map(drop) })?;
-    let root = ask_new(global, "the cluster's root, which you keep offline")?;
-    let own = if args.no_passphrase { None } else { Some(ask_new(global, "your operator's key")?) };
-    let own = own.map(Passphrase::new).transpose().map_err(|why| Failure::failed(why.to_string()))?;
+    // Whatever can be refused is refused before a person types passphrases, and before anything is made.
+    possible(global, &operator, &advertise)?;
     let path = args.root_file.unwrap_or_else(|| PathBuf::from(format!("smartfw-root-{cluster}.pem")));
     let file = RootFile::create(&path)?;
+    let room = Room::make(&home)?;
+    let root = ask_new(global, Of::Root, "the cluster's root, which you keep offline")?;
+    let own = own_passphrase(global, args.no_passphrase)?;
     let founding = Founding {
         cluster,
         site: args.site.to_string(),
         operator: operator.to_string(),
         advertise,
-        passphrase: root,
+        passphrase: root.text().to_owned(),
     };
     let founded = client::block_on(async {
-        let mut daemon = Daemon::connect(&global.socket).await?;
+        let mut daemon = Daemon::connect(&global.socket).await?.within(JOINING);
         let asked = wire::FoundRequest::from(founding);
         daemon.ask_cluster(async |mut client| client.found(asked).await).await
+    });
+    let founded = founded.map_err(|why| match why {
+        why @ Failure::Unreachable(_) => why.after(
+            "should `smartfw-cli cluster nodes` show a cluster all the same: its root is lost, so `smartfw-cli cluster \
+             leave` and try again",
+        ),
+        why => why,
     })?;
     let founded = Founded::try_from(founded)?;
-    file.keep(&founded.root).map_err(|error| {
-        Failure::failed(format!(
-            "the cluster is founded, but its root cannot be written to {}: {error}; without it no second signer can be \
-             made: `smartfw-cli cluster leave`, then try again",
-            path.display()
-        ))
-    })?;
+    file.keep(&founded.root)
+        .map_err(|error| lost(&format!("its root cannot be written to {}", path.display()), &error))?;
     let identity = identity(&founded.operator)?;
-    Operator::save(&home, &identity, own.as_ref())?;
-    told(output, &founded, &operator, &path, &kept)
+    room.keep(&identity, own.as_ref()).map_err(|why| lost("its operator's key is lost", &why))?;
+    told(output, &founded, &identity, &path, &kept)
+}
+
+/// A cluster without its root, or without anybody who may order it, is not worth keeping.
+fn lost(what: &str, why: &dyn std::fmt::Display) -> Failure {
+    Failure::failed(format!(
+        "the cluster is founded, but {what}: {why}; nobody else knows it yet: `smartfw-cli cluster leave`, mend that, and \
+         try again"
+    ))
+}
+
+/// What the daemon would refuse only once everything was typed.
+fn possible(global: &Global, operator: &Label, advertise: &str) -> Result<(), Failure> {
+    let address: SocketAddr = advertise
+        .parse()
+        .map_err(|_| Failure::failed(format!("{advertise:?} is no ADDR:PORT, like 10.0.0.11:7470")))?;
+    if address.ip().is_unspecified() || address.ip().is_multicast() || address.port() == 0 {
+        return Err(Failure::failed(format!(
+            "{address} is not where a peer can reach this node: name one of its addresses by --advertise"
+        )));
+    }
+    let status = client::block_on(async {
+        let mut daemon = Daemon::connect(&global.socket).await?;
+        status::ask(&mut daemon).await
+    })?;
+    if let Some(cluster) = status.cluster {
+        return Err(Failure::failed(format!(
+            "this node is in cluster {cluster} already; leave it first by smartfw-cli cluster leave"
+        )));
+    }
+    if operator.as_str() == status.node {
+        return Err(Failure::failed(format!(
+            "the operator and this node cannot both be called {operator}: choose another by --operator"
+        )));
+    }
+    // The daemon looks at who asks; whose socket it is, it runs as.
+    let (me, daemon) = (nix::unistd::geteuid(), fs::metadata(&global.socket).map(|about| about.uid()));
+    if me.is_root() || daemon.is_ok_and(|uid| uid == me.as_raw()) {
+        return Ok(());
+    }
+    Err(Failure::failed("only root may make a cluster: try it with sudo"))
+}
+
+/// For the operator's key, unless it shall have none.
+fn own_passphrase(global: &Global, none: bool) -> Result<Option<Passphrase>, Failure> {
+    let own = if none { None } else { Some(ask_new(global, Of::Operator, "your operator's key")?) };
+    own.as_ref().map(checked).transpose()
 }
 
 /// The root's file: made before there is a root, so that a bad path is found out in time; removed when none comes.
@@ -110,10 +160,11 @@ impl Drop for RootFile {
 fn told(
     output: &mut Output,
     founded: &Founded,
-    operator: &Label,
+    operator: &Identity,
     root: &Path,
     kept: &Path,
 ) -> Result<(), Failure> {
+    let (operator, id) = (operator.member().name.name.as_str(), operator.id());
     let fingerprint: String = founded.fingerprint.iter().map(|byte| format!("{byte:02x}")).collect();
     match output.format {
         Format::Json => output.json(&serde_json::json!({
@@ -122,14 +173,21 @@ fn told(
             "id": format!("{:#}", founded.node),
             "fingerprint": fingerprint,
             "root_file": root.display().to_string(),
-            "operator": operator.as_str(),
+            "operator": operator,
             "operator_dir": kept.display().to_string(),
+            "operator_id": format!("{id:#}"),
         })),
-        Format::Raw => output.raw(&[founded.cluster.clone(), format!("{:#}", founded.node), fingerprint]),
+        Format::Raw => output.raw(&[
+            founded.cluster.clone(),
+            format!("{:#}", founded.node),
+            fingerprint,
+            format!("{id:#}"),
+        ]),
         Format::Human => {
             let Founded { cluster, name, node, .. } = founded;
             output.line(&format!("Cluster {cluster} is founded; {name} ({node}) is its first signer."))?;
             output.line(&format!("You are its operator {operator}; your key is in {}.", kept.display()))?;
+            output.line(&format!("Its id, by which it is expelled should it be stolen: {id:#}"))?;
             output.line("")?;
             output.line("Next:")?;
             output.line(&format!(
@@ -149,7 +207,13 @@ fn told(
 }
 
 pub(super) fn token(global: &Global, output: &mut Output, args: Token) -> Result<(), Failure> {
+    if args.role == Role::Coordinator {
+        return Err(Failure::failed(
+            "no token is made: this version has no coordinator that could redeem it, and a fleet needs none",
+        ));
+    }
     let root = args.root.as_deref().map(|path| sealed_root(global, path)).transpose()?;
+    let root = root.map(|(text, passphrase)| (text, passphrase.text().to_owned()));
     let invite = Invite {
         lasts: args.duration,
         site: args.site.as_ref().map(ToString::to_string),
@@ -184,7 +248,6 @@ pub(super) fn token(global: &Global, output: &mut Output, args: Token) -> Result
 fn redeeming(role: Role, address: &str, replace: Option<&Label>) -> String {
     let name = replace.map_or("NAME", Label::as_str);
     match (role, replace) {
-        (Role::Coordinator, _) => format!("smartfw-coordinator join {address} --token TOKEN"),
         (Role::Operator, _) => format!("smartfw-cli cluster join {address} --token TOKEN --operator {name}"),
         (_, Some(name)) => format!("smartfw-cli cluster join {address} --token TOKEN --name {name}"),
         (_, None) => format!("smartfw-cli cluster join {address} --token TOKEN"),
@@ -192,16 +255,18 @@ fn redeeming(role: Role, address: &str, replace: Option<&Label>) -> String {
 }
 
 /// The exported root, with its passphrase.
-pub(super) fn sealed_root(global: &Global, path: &Path) -> Result<(String, String), Failure> {
+pub(super) fn sealed_root(global: &Global, path: &Path) -> Result<(String, Secret), Failure> {
     let cannot = |error| Failure::failed(format!("cannot read {}: {error}", path.display()));
     let about = fs::metadata(path).map_err(cannot)?;
     if about.len() > limits::ROOT as u64 {
         return Err(Failure::failed(format!("{} is no exported root: it is too long", path.display())));
     }
     let text = fs::read_to_string(path).map_err(cannot)?;
-    let passphrase = crate::operator::given_text(global, "Passphrase of the cluster's root: ")?;
-    let passphrase = passphrase.ok_or_else(|| {
-        Failure::failed("the root is under a passphrase, and there is nobody to ask: SMARTFW_PASSPHRASE or --passphrase-file")
+    let passphrase = given(global, Of::Root, "Passphrase of the cluster's root: ")?.ok_or_else(|| {
+        Failure::failed(
+            "the root is under a passphrase, and there is nobody to ask: SMARTFW_ROOT_PASSPHRASE or \
+             --root-passphrase-file",
+        )
     })?;
     Ok((text, passphrase))
 }
@@ -209,11 +274,11 @@ pub(super) fn sealed_root(global: &Global, path: &Path) -> Result<(String, Strin
 pub(super) fn join(global: &Global, output: &mut Output, args: Join) -> Result<(), Failure> {
     let address = with_port(&args.address);
     if let Some(name) = &args.operator {
-        return join_as_operator(global, output, &address, &args.token, name, args.no_passphrase);
+        return operator::join(global, output, &address, &args.token, name, args.no_passphrase);
     }
     let entering = Entering {
         address,
-        token: args.token,
+        token: args.token.text().to_owned(),
         advertise: args.advertise.as_deref().map(with_port),
         name: args.name.as_ref().map(ToString::to_string),
     };
@@ -238,53 +303,6 @@ pub(super) fn join(global: &Global, output: &mut Output, args: Join) -> Result<(
 
 /// Handshakes with several addresses, and a start with a full store.
 const JOINING: Duration = Duration::from_secs(90);
-
-fn join_as_operator(
-    global: &Global,
-    output: &mut Output,
-    address: &str,
-    token: &str,
-    name: &Label,
-    no_passphrase: bool,
-) -> Result<(), Failure> {
-    let token: smartfw_identity::Token =
-        token.parse().map_err(|why: smartfw_identity::BadToken| Failure::failed(why.to_string()))?;
-    let home = Home::find()?;
-    let own = if no_passphrase { None } else { Some(ask_new(global, "your operator's key")?) };
-    let own = own.map(Passphrase::new).transpose().map_err(|why| Failure::failed(why.to_string()))?;
-    let admitted = client::block_on(async {
-        let wish = Wish { name, roles: &[Role::Operator], folder: Path::new("/nonexistent") };
-        let mut last = Failure::failed(format!("{address} leads nowhere"));
-        for address in resolved(address).await? {
-            match smartfw_identity::join(address, &token, wish, now()).await {
-                Ok(admitted) => return Ok(admitted),
-                Err(why @ JoinError::Dial(DialError::Connect { .. } | DialError::Slow { .. })) => {
-                    last = Failure::failed(why.to_string());
-                }
-                Err(why) => return Err(Failure::failed(why.to_string())),
-            }
-        }
-        Err(last)
-    })?;
-    let here = now();
-    let skew = if admitted.clock > here { admitted.clock.since(here) } else { here.since(admitted.clock) };
-    warn_of_clocks(i64::try_from(skew.as_nanos()).unwrap_or(i64::MAX));
-    Operator::save(&home, &admitted.identity, own.as_ref())?;
-    let cluster = admitted.identity.trust().cluster();
-    let kept = home.of(cluster.as_str());
-    let id = admitted.identity.id();
-    match output.format {
-        Format::Json => output.json(&serde_json::json!({
-            "cluster": cluster.as_str(), "operator": name.as_str(), "id": format!("{id:#}"),
-            "operator_dir": kept.display().to_string(),
-        })),
-        Format::Raw => output.raw(&[cluster.to_string(), name.to_string(), format!("{id:#}")]),
-        Format::Human => output.line(&format!(
-            "You are operator {name} ({id:#}) of cluster {cluster}; your key is in {}.",
-            kept.display()
-        )),
-    }
-}
 
 pub(super) fn leave(global: &Global, output: &mut Output, force: bool) -> Result<(), Failure> {
     let answer = client::block_on(async {
@@ -339,14 +357,6 @@ fn with_port(text: &str) -> String {
     }
 }
 
-async fn resolved(address: &str) -> Result<Vec<SocketAddr>, Failure> {
-    let found = tokio::net::lookup_host(address).await;
-    let found = found.map_err(|error| {
-        Failure::failed(format!("cannot find {address:?}: {error}; write ADDR:PORT, like 10.0.0.11:7470"))
-    })?;
-    Ok(found.take(8).collect())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -372,7 +382,6 @@ mod tests {
         let at = "10.0.0.1:7470";
         assert!(redeeming(Role::Node, at, Some(&name)).ends_with("--token TOKEN --name web-2"));
         assert!(redeeming(Role::Operator, at, None).ends_with("--operator NAME"));
-        assert!(redeeming(Role::Coordinator, at, None).starts_with("smartfw-coordinator join"));
     }
 
     #[test]

@@ -12,7 +12,7 @@ use crate::commands::samples;
 fn shown(explanation: &Explanation) -> String {
     let bytes = Rc::new(RefCell::new(Vec::new()));
     let mut output = Output::to(Format::Human, Rc::clone(&bytes));
-    human_form(&mut output, explanation).unwrap();
+    human_form(&mut output, explanation, &[]).unwrap();
     String::from_utf8(bytes.take()).unwrap()
 }
 

@@ -5,6 +5,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use smartfw_core::{
     Class, IpNet,
+    agent::is_private,
     fleet::{ORDER_TARGETS, OrderKind, SignedOrder, TEXT_BYTES},
     order::{BlockOrder, Refusal},
 };
@@ -36,25 +37,26 @@ impl Batch<'_> {
         let mut signed: Vec<SignedOrder> = Vec::new();
         for kind in grouped(good, self.reason) {
             let lasts = if let OrderKind::Block { duration, .. } = &kind { *duration } else { None };
-            signed.push(self.fleet.operator.sign(kind, lasts)?.1);
+            let site = if super::names_private(&kind) { Some(super::site(daemon).await?) } else { None };
+            signed.push(self.fleet.operator.sign_for(site, kind, lasts)?.1);
         }
         give(daemon, signed).await?;
         Ok(refused)
     }
 }
 
-/// What the blocks of an order have in common: class, and about how long they last.
-type Alike = (&'static str, Option<Duration>);
+/// What the blocks of an order have in common: class, about how long they last, and whether they are for one site.
+type Alike = (&'static str, Option<Duration>, bool);
 
 /// Blocks of one class that end at about the same time, in orders of as many targets as fit.
 fn grouped(orders: impl Iterator<Item = BlockOrder>, reason: &str) -> Vec<OrderKind> {
     let mut groups: BTreeMap<Alike, (Class, Vec<BlockOrder>)> = BTreeMap::new();
     for order in orders {
-        let key = (order.class.as_str(), order.duration.map(rounded));
+        let key = (order.class.as_str(), order.duration.map(rounded), is_private(&order.target));
         groups.entry(key).or_insert_with(|| (order.class, Vec::new())).1.push(order);
     }
     let mut kinds = Vec::new();
-    for ((_, duration), (class, orders)) in groups {
+    for ((_, duration, _), (class, orders)) in groups {
         for piece in orders.chunks(ORDER_TARGETS) {
             let same = piece.iter().all(|order| order.reason == piece[0].reason);
             let reason = clipped(if same { &piece[0].reason } else { reason });

@@ -55,7 +55,7 @@ impl Input {
     }
 
     /// Everything was read: what the file had besides.
-    pub(super) fn end(self, tally: Tally) -> Tally {
-        Tally { soft: self.reader.join().unwrap_or_default(), ..tally }
+    pub(super) fn end(self, tally: &mut Tally) {
+        tally.soft = self.reader.join().unwrap_or_default();
     }
 }

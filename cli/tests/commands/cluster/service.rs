@@ -1,7 +1,10 @@
 //! A cluster service that answers as the test wants, and keeps what it is given.
 
 use std::{
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
@@ -28,6 +31,7 @@ type Answers<T> = ReceiverStream<Result<T, Status>>;
 pub(crate) struct Fleet {
     pub(crate) script: Script,
     pub(crate) given: Arc<Mutex<Vec<Given>>>,
+    pub(crate) founded: Arc<AtomicBool>,
 }
 
 fn now() -> Time {
@@ -87,6 +91,7 @@ impl Cluster for Fleet {
         request: Request<wire::FoundRequest>,
     ) -> Result<Response<wire::FoundAnswer>, Status> {
         self.allowed()?;
+        self.founded.store(true, Ordering::SeqCst);
         Ok(Response::new(founded(&request.into_inner().passphrase).into()))
     }
 
@@ -180,6 +185,9 @@ impl Cluster for Fleet {
 
     async fn give(&self, request: Request<wire::GiveRequest>) -> Result<Response<wire::GiveAnswer>, Status> {
         self.allowed()?;
+        if self.script.calls.is_some_and(|most| self.given.lock().unwrap().len() >= most) {
+            return Err(Status::failed_precondition("too many orders wait"));
+        }
         self.take(request.into_inner().try_into()?);
         Ok(Response::new(wire::GiveAnswer { members: 3 }))
     }

@@ -32,7 +32,8 @@ pub enum Effect {
     Destroy(IpNet),
     /// Tell the sensor what is dropped of the target now: `Sensor::handle_block`.
     Forget(IpNet, Option<Strength>),
-    /// Say this to the fleet: `Gossip::append`. What it rests on is on the disk.
+    /// Say this to the fleet: `Gossip::append`. The record that it rests on was given before; nothing is sent before both
+    /// are on the disk, which the logs see to when what they keep is written behind the records.
     Say(Audience, Entry),
     /// A flood of forged sources on this service: see to it that `tcp_syncookies` is on.
     ProtectService(Service),
@@ -54,7 +55,7 @@ pub(super) enum Key {
     Overruled(IpNet, Speaker),
 }
 
-/// Words to the fleet that wait for the disk: as many as detection may have blocks.
+/// Words to the fleet that wait to be taken: as many as detection may have blocks.
 pub(super) const SAYS: usize = 100_000;
 
 /// What follows from a change that was taken: small, because an import of a million brings two million.
@@ -90,7 +91,7 @@ pub(super) struct Outbox {
     records: VecDeque<(Sequence, Key)>,
     reports: VecDeque<(Sequence, Alert)>,
     /// Targets of which the fleet is to be told, and until when what is taken back would have lasted.
-    says: VecDeque<(Sequence, IpNet, Time)>,
+    says: VecDeque<(IpNet, Time)>,
     /// The last number given to a record.
     last: Sequence,
     /// The disk has all records up to this one.
@@ -134,9 +135,9 @@ impl Outbox {
         self.reports.push_back((self.last, alert));
     }
 
-    /// Queues a word to the fleet behind the records made so far; `false` when the oldest had to go for it.
+    /// Queues a word to the fleet; `false` when the oldest had to go for it.
     pub(super) fn say(&mut self, target: IpNet, until: Time) -> bool {
-        self.says.push_back((self.last, target, until));
+        self.says.push_back((target, until));
         self.says.len() <= SAYS || self.says.pop_front().is_none()
     }
 
@@ -157,12 +158,13 @@ impl Outbox {
         self.reports.pop_front().map(|(_, alert)| alert)
     }
 
+    /// The next word to the fleet: it does not wait for its records, which are written together with it.
     pub(super) fn next_say(&mut self) -> Option<(IpNet, Time)> {
-        let (sequence, ..) = self.says.front()?;
-        if *sequence > self.persisted {
-            return None;
-        }
-        self.says.pop_front().map(|(_, target, until)| (target, until))
+        self.says.pop_front()
+    }
+
+    pub(super) fn forget_says(&mut self) {
+        self.says.clear();
     }
 
     pub(super) const fn last(&self) -> Sequence {

@@ -13,14 +13,18 @@ mod accept;
 mod blocks;
 mod book;
 mod canaries;
+mod expelled;
 mod orders;
 mod own;
+mod panic;
 mod people;
 mod queries;
 mod quota;
 mod trust;
+mod words;
 
 use alloc::{
+    boxed::Box,
     collections::{BTreeMap, BTreeSet},
     format,
     string::{String, ToString},
@@ -32,9 +36,9 @@ use core::{net::IpAddr, time::Duration};
 use ipnet::IpNet;
 
 use crate::{
-    Time,
-    blocklist::Said,
-    fleet::{NodeId, Version},
+    BlockId, Time,
+    blocklist::{Held, Said},
+    fleet::{NodeId, VerifiedOrder, Version},
     nets::{ExpiringMap, Nets},
     prefix,
     protect::{Protected, Why},
@@ -43,8 +47,10 @@ use crate::{
 
 use super::{Agent, TEXT, clip, effects::Key};
 
-pub use accept::is_private;
+pub use accept::{is_all_private, is_private};
+pub use orders::Heard;
 pub use queries::{OrderListed, OriginListed};
+pub use words::{FleetStamp, FleetWord};
 
 /// Members whose names and addresses are known: as many as membership knows.
 const MEMBERS: usize = crate::members::MAX_MEMBERS;
@@ -68,6 +74,8 @@ pub struct FleetMember {
     pub site: String,
     /// Where it is: nobody blocks it there.
     pub address: IpAddr,
+    /// Since when it has been there without a break; `None` while it is away.
+    pub there_since: Option<Time>,
 }
 
 /// The fleet, as this node's control plane knows it.
@@ -83,6 +91,14 @@ pub(super) struct Fleet {
     retry_at: Time,
     pub(super) trust: trust::Ledger,
     regulars: Nets<()>,
+    /// Targets upon which others agree than before.
+    doubtful: BTreeSet<IpNet>,
+    /// Targets within which orders to unblock end what they name, and whether it was wrong.
+    unblocked: BTreeMap<IpNet, bool>,
+    /// Blocks for which there was no room.
+    left_out: ExpiringMap<(IpNet, Speaker), ()>,
+    /// Orders for which there was no room, or that nobody may give, with when they were signed.
+    refused: ExpiringMap<u128, Box<(VerifiedOrder, Heard, Time)>>,
     orders: book::Book,
     canaries: canaries::Canaries,
     /// What people on this node ended of what is said.
@@ -91,6 +107,8 @@ pub(super) struct Fleet {
     own: BTreeMap<IpNet, Known>,
     /// Targets that this node has just taken back.
     withdrawn: ExpiringMap<IpNet, ()>,
+    /// What the logs had no room for, with the end of what was said.
+    unsaid: ExpiringMap<IpNet, Time>,
     /// When what was not said yet is said.
     unsaid_at: Time,
     counters: Counters,
@@ -107,13 +125,9 @@ struct Known {
 /// What was not taken.
 #[derive(Clone, Copy, Debug, Default)]
 struct Counters {
-    /// Blocks for which there was no room.
-    blocks: u64,
-    /// Orders for which there was no room, or that nobody may give.
-    orders: u64,
     /// Members for whom there was no room.
     members: usize,
-    /// Words to the fleet that the disk did not keep in time.
+    /// Words to the fleet that the disk did not keep in time, and that were not said since.
     says: u64,
 }
 
@@ -122,6 +136,7 @@ struct Counters {
 struct Label {
     shown: String,
     site: String,
+    there_since: Option<Time>,
 }
 
 /// A member that has blocks here.
@@ -146,13 +161,18 @@ impl Fleet {
             retry_at: Time::NEVER,
             trust: trust::Ledger::new(),
             regulars: Nets::new(),
+            doubtful: BTreeSet::new(),
+            unblocked: BTreeMap::new(),
+            left_out: ExpiringMap::new(),
+            refused: ExpiringMap::new(),
             orders: book::Book::new(),
             canaries: canaries::Canaries::new(),
             overruled: ExpiringMap::new(),
             own: BTreeMap::new(),
             withdrawn: ExpiringMap::new(),
+            unsaid: ExpiringMap::new(),
             unsaid_at: Time::NEVER,
-            counters: Counters { blocks: 0, orders: 0, members: 0, says: 0 },
+            counters: Counters { members: 0, says: 0 },
         }
     }
 
@@ -168,6 +188,9 @@ impl Fleet {
             self.orders.next_due(),
             self.overruled.next_due(),
             self.withdrawn.next_due(),
+            self.unsaid.next_due(),
+            self.left_out.next_due(),
+            self.refused.next_due(),
         ];
         due.into_iter().min().unwrap_or(Time::NEVER)
     }
@@ -176,6 +199,18 @@ impl Fleet {
     pub(super) fn keys(&self) -> impl Iterator<Item = Key> {
         let overruled = self.overruled.iter().map(|((target, speaker), _)| Key::Overruled(*target, *speaker));
         self.trust.nodes().map(Key::Trust).chain(overruled)
+    }
+
+    /// How many words to the fleet found no room in the logs.
+    #[cfg(test)]
+    pub(super) fn unsaid(&self) -> usize {
+        self.unsaid.len()
+    }
+
+    /// How many targets are to be judged anew.
+    #[cfg(test)]
+    pub(super) fn doubts(&self) -> usize {
+        self.doubtful.len()
     }
 
     /// How many regular guests, origins and overruled words there are.
@@ -201,6 +236,28 @@ impl Agent {
         self.handle_timeout(now);
         (self.fleet.me, self.fleet.name, self.fleet.site) = (Some(me), clip(name, TEXT), clip(site, TEXT));
         self.fleet.unsaid_at = now.after(UNSAID);
+    }
+
+    /// This node is in no fleet any more. What operators allowed, watched and ended there holds no longer, and what was
+    /// only held is let go; what is dropped on the fleet's word stays dropped until it ends.
+    pub fn leave_fleet(&mut self, now: Time) {
+        self.handle_members(now, Vec::new());
+        let held = |(target, entries): (&IpNet, &[Held])| {
+            let ids = entries.iter().filter(|held| held.withheld.is_some()).map(|held| held.id);
+            let ids: Vec<BlockId> = ids.collect();
+            (!ids.is_empty()).then_some((*target, ids))
+        };
+        let held: Vec<(IpNet, Vec<BlockId>)> = self.blocks.iter().filter_map(held).collect();
+        for (target, ids) in held {
+            self.end(now, target, |blocks| blocks.remove_ids(&target, &ids));
+        }
+        let trust = core::mem::replace(&mut self.fleet.trust, trust::Ledger::new());
+        let regulars = core::mem::replace(&mut self.fleet.regulars, Nets::new());
+        let left = core::mem::replace(&mut self.fleet, Fleet { trust, regulars, ..Fleet::new() });
+        left.orders.allowed_targets().for_each(|target| self.refresh_allowed(target));
+        let overruled = left.overruled.iter().map(|((target, speaker), _)| Key::Overruled(*target, *speaker));
+        overruled.for_each(|key| self.outbox.persist(now, key));
+        self.outbox.forget_says();
     }
 
     /// Takes who is in the fleet, without this node: their addresses are protected, and what they say is shown under
@@ -244,12 +301,15 @@ impl Agent {
         self.orders_due(now);
         while let Some(((target, speaker), _)) = self.fleet.overruled.pop_due(now) {
             self.outbox.persist(now, Key::Overruled(target, speaker));
-            self.rejudge(now, target);
+            self.rejudge_exactly(now, target);
         }
         while self.fleet.withdrawn.pop_due(now).is_some() {}
+        while self.fleet.left_out.pop_due(now).is_some() {}
         self.retry(now);
+        self.say_again(now);
         if self.fleet.unsaid_at <= now {
             self.fleet.unsaid_at = Time::NEVER;
+            self.fleet.counters.says = 0;
             self.say_unsaid();
         }
     }
@@ -261,8 +321,10 @@ fn labels(own: &str, members: &[FleetMember]) -> BTreeMap<NodeId, Label> {
     members.iter().for_each(|member| *named.entry(member.name.as_str()).or_default() += 1);
     let mut taken: BTreeSet<String> = BTreeSet::from([String::from(own)]);
     let mut labels = BTreeMap::new();
-    let label =
-        |member: &FleetMember, shown| (member.id, Label { shown, site: clip(member.site.clone(), TEXT) });
+    let label = |member: &FleetMember, shown| {
+        let (site, there_since) = (clip(member.site.clone(), TEXT), member.there_since);
+        (member.id, Label { shown, site, there_since })
+    };
     let alone = |member: &&FleetMember| named.get(member.name.as_str()) == Some(&1);
     for member in members.iter().filter(alone) {
         let shown = clip(member.name.clone(), TEXT);

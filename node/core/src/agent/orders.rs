@@ -83,8 +83,7 @@ impl Agent {
         if target.prefix_len() == 0 {
             return Err(Refusal::Everything);
         }
-        let (v4, v6) = self.config.shortest_prefix;
-        let shortest = if matches!(target, IpNet::V4(_)) { v4 } else { v6 };
+        let shortest = self.shortest_prefix(target);
         if target.prefix_len() < shortest && !force {
             return Err(Refusal::TooWide { shortest });
         }

@@ -119,6 +119,12 @@ impl Agent {
         self.shield.overlapping(&prefix::canonical_net(*target))
     }
 
+    /// The shortest prefix of the family of `target` that is blocked without force, bits.
+    pub const fn shortest_prefix(&self, target: &IpNet) -> u8 {
+        let (v4, v6) = self.config.shortest_prefix;
+        if matches!(target, IpNet::V4(_)) { v4 } else { v6 }
+    }
+
     /// What was counted since the start.
     pub fn counters(&self) -> Counters {
         let mut counters = self.counters.clone();

@@ -55,6 +55,12 @@ impl Switches {
         self.mode_rollback.map(|(_, at)| at)
     }
 
+    /// Ends a panic before its time.
+    pub(super) fn end_panic(&mut self) {
+        let state = self.enforcement.now.underlying();
+        self.enforcement = Enforcement { now: Switch { state, resume: None }, rollback: None };
+    }
+
     /// Keeps what would roll back; says whether enforcement and mode would have.
     pub(super) fn confirm(&mut self) -> (bool, bool) {
         (self.enforcement.rollback.take().is_some(), self.mode_rollback.take().is_some())

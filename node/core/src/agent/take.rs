@@ -20,6 +20,7 @@ use super::{
 impl Agent {
     /// The next thing to do: the kernel first, then the disk, then everybody else.
     pub fn poll_effect(&mut self) -> Option<Effect> {
+        self.settle_changes();
         if let Some(state) = self.outbox.enforcement.pop_front() {
             return Some(Effect::Enforcement(state));
         }

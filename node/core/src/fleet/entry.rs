@@ -1,7 +1,7 @@
 //! What an origin may say.
 
-use alloc::{string::String, sync::Arc};
-use core::time::Duration;
+use alloc::{string::String, sync::Arc, vec::Vec};
+use core::{net::IpAddr, time::Duration};
 
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
@@ -31,6 +31,13 @@ pub enum Entry {
         /// What it says.
         bytes: Arc<[u8]>,
     },
+    /// Who is logged in at the origin: nobody else blocks them meanwhile.
+    Sessions {
+        /// The remote ends of its authenticated sessions, at most [`SESSIONS`](super::SESSIONS).
+        addresses: Vec<IpAddr>,
+        /// How long they are protected.
+        lasts: Option<Duration>,
+    },
 }
 
 /// The kinds of [`Entry`] that this version knows, as the wire numbers them.
@@ -43,6 +50,8 @@ pub enum EntryKind {
     Withdraw = 2,
     /// [`Entry::Order`].
     Order = 3,
+    /// [`Entry::Sessions`].
+    Sessions = 4,
 }
 
 impl Entry {
@@ -50,7 +59,9 @@ impl Entry {
     pub const fn lasts(&self) -> Option<Duration> {
         match self {
             Self::Block(block) => block.duration,
-            Self::Withdraw { lasts, .. } | Self::Unknown { lasts, .. } => *lasts,
+            Self::Withdraw { lasts, .. } | Self::Unknown { lasts, .. } | Self::Sessions { lasts, .. } => {
+                *lasts
+            }
             Self::Order(order) => order.lasts,
         }
     }
@@ -60,7 +71,9 @@ impl Entry {
         let mut entry = self.clone();
         match &mut entry {
             Self::Block(block) => block.duration = new,
-            Self::Withdraw { lasts, .. } | Self::Unknown { lasts, .. } => *lasts = new,
+            Self::Withdraw { lasts, .. } | Self::Unknown { lasts, .. } | Self::Sessions { lasts, .. } => {
+                *lasts = new;
+            }
             Self::Order(order) => order.lasts = new,
         }
         entry
@@ -71,7 +84,7 @@ impl Entry {
         match self {
             Self::Block(block) => Some(block.target),
             Self::Withdraw { target, .. } => Some(*target),
-            Self::Order(_) | Self::Unknown { .. } => None,
+            Self::Order(_) | Self::Unknown { .. } | Self::Sessions { .. } => None,
         }
     }
 
@@ -84,6 +97,7 @@ impl Entry {
                 Self::Withdraw { .. } => 0,
                 Self::Order(order) => order.bytes.len() + order.certificate.len(),
                 Self::Unknown { bytes, .. } => bytes.len(),
+                Self::Sessions { addresses, .. } => 18 * addresses.len(),
             }
     }
 }
@@ -121,8 +135,8 @@ pub struct SignedOrder {
     pub signature: [u8; 64],
     /// The operator's certificate chain as it travels; at most [`CHAIN_BYTES`](super::CHAIN_BYTES).
     pub certificate: Arc<[u8]>,
-    /// How long the carrier's log has to remember it; `None` for ever. What the order itself says of its end is signed
-    /// by the operator, and is what holds.
+    /// How long the carrier's log remembers it; `None` for ever. The carrier's word alone: how long the order holds is
+    /// what the operator signed.
     pub lasts: Option<Duration>,
 }
 

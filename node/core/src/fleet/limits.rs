@@ -1,5 +1,7 @@
 //! How much one origin may say at once, whoever carries it.
 
+use core::time::Duration;
+
 /// Entries in one run: signing and checking cost one signature for all, and a run has to fit into [`RUN_BYTES`].
 pub const RUN_ENTRIES: usize = 1000;
 
@@ -20,6 +22,12 @@ pub const TEXT_BYTES: usize = 256;
 
 /// Versions that one `unblock` may name: what one target can have, times the members that may have said it.
 pub const COVERED: usize = 200;
+
+/// What voids something is remembered for so much longer than that would have lasted: it may come late.
+pub const OUTLIVES: Duration = Duration::from_secs(3600);
+
+/// Sessions that one member tells of: a few administrators on a busy jump host.
+pub const SESSIONS: usize = 64;
 
 /// Targets that one order may block: with the longest certificate chain and IPv6 it still fits into [`ENTRY_BYTES`], and
 /// an import of 100,000 needs 391 signatures.

@@ -10,7 +10,7 @@ use super::{NodeId, Version};
 use crate::{Class, Time};
 
 /// An operator's order, decoded from a [`SignedOrder`](super::SignedOrder) whose signature was checked.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OperatorOrder {
     /// Random: the same order carried by several members is one order.
     pub id: u128,
@@ -18,12 +18,41 @@ pub struct OperatorOrder {
     pub operator: String,
     /// When it was signed, by the operator's clock.
     pub issued: Time,
+    /// For how long it has to be remembered, where what it orders does not say so itself; `None` for ever.
+    pub lasts: Option<Duration>,
+    /// The site that alone it concerns: private addresses mean another host at another site.
+    pub site: Option<String>,
     /// What shall be done.
     pub kind: OrderKind,
 }
 
+impl OperatorOrder {
+    /// How long after it was signed it holds or is remembered; `None` for ever. Whoever carries it has no say in this.
+    pub fn lasts(&self) -> Option<Duration> {
+        match &self.kind {
+            OrderKind::Block { duration, .. } | OrderKind::Allow { duration, .. } => *duration,
+            OrderKind::Panic { duration } => Some((*duration).min(LONGEST_PANIC)),
+            _ => self.lasts,
+        }
+    }
+}
+
+/// An order whose signature was checked, and who vouches for it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct VerifiedOrder {
+    /// The order.
+    pub order: OperatorOrder,
+    /// The operator's key.
+    pub signer: NodeId,
+    /// Who made the operator's certificate.
+    pub issuer: NodeId,
+}
+
+/// No panic of the fleet lasts longer, whoever signs it: what nobody ends must not leave a fleet without protection.
+pub const LONGEST_PANIC: Duration = Duration::from_secs(24 * 3600);
+
 /// What an operator may order.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum OrderKind {
     /// Drop targets.
     Block {
@@ -84,4 +113,11 @@ pub enum OrderKind {
         /// Whether it is one.
         watched: bool,
     },
+    /// Stop enforcing, everywhere, and resume by itself.
+    Panic {
+        /// For how long after it was signed; at most [`LONGEST_PANIC`].
+        duration: Duration,
+    },
+    /// End every panic that began before; what was switched off stays off.
+    Resume,
 }

@@ -1,11 +1,11 @@
 //! Runs: what is signed, stored and passed on.
 
-use alloc::{string::String, sync::Arc, vec::Vec};
+use alloc::{boxed::Box, string::String, sync::Arc, vec::Vec};
 use core::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Entry, NodeId, OperatorOrder, SignedOrder, Version};
+use super::{Entry, NodeId, SignedOrder, VerifiedOrder, Version};
 use crate::Time;
 
 /// What is signed before the bytes of a run: a signature made for anything else is none here.
@@ -153,7 +153,7 @@ pub trait OrderVerifier {
     ///
     /// # Errors
     /// When any of that does not hold.
-    fn verify_order(&self, order: &SignedOrder) -> Result<OperatorOrder, Unverified>;
+    fn verify_order(&self, order: &SignedOrder) -> Result<VerifiedOrder, Unverified>;
 }
 
 /// Why a run or an order is refused. Nothing was changed.
@@ -171,6 +171,8 @@ pub enum Unverified {
     BadCertificate(String),
     /// The signer was expelled. Only for orders.
     Revoked,
+    /// Nobody can tell now who was expelled, in the checker's words; all else holds. Only for orders.
+    Unjudged(Box<VerifiedOrder>, String),
 }
 
 impl fmt::Display for Unverified {
@@ -182,6 +184,7 @@ impl fmt::Display for Unverified {
             Self::WrongCluster => f.write_str("it belongs to another cluster"),
             Self::BadCertificate(why) => write!(f, "its certificate does not hold: {why}"),
             Self::Revoked => f.write_str("its signer was revoked"),
+            Self::Unjudged(_, why) => write!(f, "nobody can tell whether its signer was revoked: {why}"),
         }
     }
 }

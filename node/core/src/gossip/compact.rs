@@ -19,9 +19,14 @@ const EVERY: Duration = Duration::from_secs(60);
 /// A log below this is left as it is.
 const SMALL: usize = 64 << 10;
 
+/// Lives of ours that a log may be of before it is cut: each is a range of its own for those who compare.
+const LIVES: usize = 4;
+
 /// What is said again at once.
 struct Again {
     entries: Vec<Entry>,
+    /// The first version that lives.
+    first: Option<Version>,
     /// The first version that lives and is not among them.
     next: Option<Version>,
     living: usize,
@@ -42,15 +47,15 @@ impl Gossip {
     fn compact_log(&mut self, now: Now, audience: Audience) {
         let again = self.again(now, audience);
         let next = self.own.next(audience);
-        let large = self.logs.get(self.own_tag(audience)).is_some_and(|log| log.bytes() >= SMALL);
-        let sparse = again.living * 2 < again.all;
-        let room = self.own.available(audience) >= again.entries.len();
-        if !(large && sparse && room) || again.entries.is_empty() {
-            return self
-                .own
-                .set_floor(audience, again.next.filter(|_| again.entries.is_empty()).unwrap_or_default());
-        }
+        let Some(log) = self.logs.get(self.own_tag(audience)) else { return };
         let floor = again.next.unwrap_or(next);
+        let sparse = log.bytes() >= SMALL && again.living * 2 < again.all;
+        let old = log.lives() > LIVES && again.first.is_some_and(|first| first.epoch < floor.epoch);
+        let room = self.own.available(audience) >= again.entries.len();
+        if !((sparse || old) && room) || again.entries.is_empty() {
+            // Nothing is to be said again: below what lives nobody needs anything.
+            return self.own.set_floor(audience, again.first.unwrap_or(next));
+        }
         match self.sign(now, audience, again.entries, floor) {
             Ok(run) => {
                 self.own.set_floor(audience, floor);
@@ -65,7 +70,7 @@ impl Gossip {
 
     /// The oldest of our entries that live, as many as a run holds.
     fn again(&self, now: Now, audience: Audience) -> Again {
-        let mut again = Again { entries: Vec::new(), next: None, living: 0, all: 0 };
+        let mut again = Again { entries: Vec::new(), first: None, next: None, living: 0, all: 0 };
         let Some(log) = self.logs.get(self.own_tag(audience)) else { return again };
         let mut weight = 0;
         for (version, entry, born) in
@@ -80,6 +85,7 @@ impl Gossip {
                 continue;
             }
             again.living += 1;
+            again.first = again.first.or(Some(version));
             weight += entry.weight();
             if again.next.is_some() {
                 continue;

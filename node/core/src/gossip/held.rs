@@ -1,6 +1,6 @@
 //! A run as it is held.
 
-use alloc::{boxed::Box, vec::Vec};
+use alloc::{boxed::Box, sync::Arc, vec::Vec};
 use core::time::Duration;
 
 use ipnet::IpNet;
@@ -80,9 +80,24 @@ impl Held {
         self.until().max(end(self.taken, Some(GRACE)))
     }
 
-    /// Bytes that it is charged with.
+    /// Bytes that it is charged with; its chains are its log's.
     pub(super) fn bytes(&self) -> usize {
-        self.signed.bytes.len() + self.notes.len() * size_of::<Note>()
+        let kept = |(_, entry): &(Version, Entry)| match entry {
+            Entry::Order(order) => entry.weight().saturating_sub(order.certificate.len()),
+            other => other.weight(),
+        };
+        self.signed.bytes.len()
+            + self.notes.len() * size_of::<Note>()
+            + self.entries.iter().map(kept).sum::<usize>()
+    }
+
+    /// The origin's certificate chain, and those of the operators whose orders it carries.
+    pub(super) fn chains(&mut self) -> impl Iterator<Item = &mut Arc<[u8]>> {
+        let orders = self.entries.iter_mut().filter_map(|(_, entry)| match entry {
+            Entry::Order(order) => Some(&mut order.certificate),
+            _ => None,
+        });
+        core::iter::once(&mut self.signed.certificate).chain(orders)
     }
 
     /// Its entries' versions, targets and ends, with the version of the first.

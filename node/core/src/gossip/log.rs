@@ -1,10 +1,14 @@
 //! One log: the runs that are held of it, what lives of them, and what is over.
 
-use alloc::{collections::BTreeMap, vec::Vec};
+use alloc::{
+    collections::{BTreeMap, BTreeSet},
+    vec::Vec,
+};
 
 use ipnet::IpNet;
 
 use super::{
+    chains::Chains,
     clock::Point,
     hash,
     held::{Held, Note},
@@ -16,8 +20,9 @@ use crate::{
     fleet::{LogId, SignedRun, Version},
 };
 
-/// Ranges remembered to be over, for each epoch; a range forgotten is asked for once more.
-const DEAD_RANGES: usize = 64;
+/// Ranges remembered to be over, for each epoch; a range forgotten is asked for once more. A log of single blocks is cut
+/// by its origin before it has so many.
+const DEAD_RANGES: usize = 256;
 /// Epochs of which that is remembered: an honest origin has one, or a few after its store was lost.
 const DEAD_EPOCHS: usize = 8;
 
@@ -28,7 +33,13 @@ pub(super) struct Log {
     pub(super) tag: u64,
     runs: BTreeMap<Version, Held>,
     targets: BTreeMap<IpNet, Top>,
+    /// What is over, and let go: nobody brings it back.
     dead: BTreeMap<u64, Ranges>,
+    /// Whether that has changed since it was written.
+    buried: bool,
+    /// Runs that were over when they came, and make room for others.
+    stale: BTreeSet<Version>,
+    chains: Chains,
     /// Nothing below it lives; what is enforced of that goes when it is swept.
     floor: Version,
     /// The run that proves the floor: kept as long as the log is.
@@ -36,6 +47,8 @@ pub(super) struct Log {
     pub(super) sweep_at: Option<Time>,
     digest: u64,
     bytes: usize,
+    /// What of it the sum over all logs counts.
+    pub(super) charged: usize,
     pub(super) quarantine: Option<(SignedRun, SignedRun)>,
 }
 
@@ -55,7 +68,7 @@ pub(super) enum Fit {
     New,
     /// It is held already.
     Held,
-    /// It lies below the floor.
+    /// It lies below the floor, or is over and was let go.
     Below,
     /// It is not the run that is held under one of its versions.
     Fork(SignedRun),
@@ -69,11 +82,15 @@ impl Log {
             runs: BTreeMap::new(),
             targets: BTreeMap::new(),
             dead: BTreeMap::new(),
+            buried: false,
+            stale: BTreeSet::new(),
+            chains: Chains::default(),
             floor: Version::default(),
             head: None,
             sweep_at: None,
             digest: 0,
             bytes: 0,
+            charged: 0,
             quarantine: None,
         }
     }
@@ -87,8 +104,11 @@ impl Log {
         self.floor
     }
 
-    pub(super) const fn bytes(&self) -> usize {
-        self.bytes
+    /// Bytes that it is charged with: runs, chains, and the proof against its origin.
+    pub(super) fn bytes(&self) -> usize {
+        let proof = self.quarantine.iter().flat_map(|(one, other)| [one, other]);
+        let proof: usize = proof.map(|run| run.bytes.len() + run.certificate.len()).sum();
+        self.bytes + self.chains.bytes() + proof
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -111,6 +131,9 @@ impl Log {
         if (Version { sequence: last, ..first }) < self.floor {
             return Fit::Below;
         }
+        if self.dead.get(&first.epoch).is_some_and(|dead| dead.missing(first.sequence, last).is_empty()) {
+            return Fit::Below;
+        }
         let upto = Version { sequence: last, ..first };
         let before = self.runs.range(..=upto).next_back();
         match before.filter(|(key, held)| key.epoch == first.epoch && held.last >= first.sequence) {
@@ -121,7 +144,11 @@ impl Log {
     }
 
     /// Takes a run that fits. Says what is now the last word on its targets, in order, and whether the floor rose.
-    pub(super) fn take(&mut self, first: Version, held: Held) -> (Vec<Told>, bool) {
+    pub(super) fn take(&mut self, first: Version, mut held: Held, stale: bool) -> (Vec<Outcome>, bool) {
+        held.chains().for_each(|chain| self.chains.share(chain));
+        if stale {
+            self.stale.insert(first);
+        }
         let told = held.numbered(first).map(|(version, note)| self.tell(version, note)).collect();
         let floor = held.floor;
         self.bytes = self.bytes.saturating_add(held.bytes());
@@ -136,9 +163,9 @@ impl Log {
         (told, rises)
     }
 
-    fn tell(&mut self, version: Version, note: Note) -> Told {
+    fn tell(&mut self, version: Version, note: Note) -> Outcome {
         let Some(target) = note.target else {
-            return Told { version, last: version >= self.floor, replaced: None };
+            return Outcome { version, last: version >= self.floor, replaced: None };
         };
         let before = self.targets.get(&target).copied();
         let shadows = before.map_or(note.until, |top| top.shadows.max(note.until));
@@ -148,12 +175,14 @@ impl Log {
             _ => Top { version, until: note.until, shadows },
         };
         self.targets.insert(target, top);
-        Told { version, last, replaced: before.filter(|_| last) }
+        Outcome { version, last, replaced: before.filter(|_| last) }
     }
 
     fn raise(&mut self, floor: Version) {
-        self.floor = floor;
-        let below: Vec<Version> = self.runs.range(..floor).map(|(key, _)| *key).collect();
+        let before = core::mem::replace(&mut self.floor, floor);
+        // What lay below the floor before is not counted any more.
+        let first = self.runs.range(..before).next_back().map_or(before, |(key, _)| *key);
+        let below: Vec<Version> = self.runs.range(first..floor).map(|(key, _)| *key).collect();
         for key in below {
             self.recount(key);
         }
@@ -197,10 +226,12 @@ impl Log {
 
     /// Lets a run go, and remembers that it is over.
     pub(super) fn forget(&mut self, key: Version) -> Option<Held> {
-        let held = self.runs.remove(&key)?;
+        let mut held = self.runs.remove(&key)?;
         if held.counted {
             self.digest ^= held.hash;
         }
+        held.chains().for_each(|chain| self.chains.release(chain));
+        self.stale.remove(&key);
         self.bytes = self.bytes.saturating_sub(held.bytes());
         for (version, note) in held.numbered(key) {
             let Some(target) = note.target else { continue };
@@ -219,9 +250,41 @@ impl Log {
         let ranges = self.dead.entry(first.epoch).or_default();
         ranges.insert(first.sequence, last);
         ranges.trim(DEAD_RANGES);
+        self.buried = true;
         while self.dead.len() > DEAD_EPOCHS {
             self.dead.pop_first();
         }
+    }
+
+    /// Takes back what was written of what is over.
+    pub(super) fn restore_dead(&mut self, spans: &[Span]) {
+        for Span { epoch, from, to } in spans {
+            self.bury(Version { epoch: *epoch, sequence: *from }, *to);
+        }
+        self.buried = false;
+    }
+
+    /// What is over and was let go, to be written where it has changed.
+    pub(super) fn buried(&mut self) -> Option<Vec<Span>> {
+        core::mem::take(&mut self.buried).then(|| self.dead_spans())
+    }
+
+    pub(super) fn dead_spans(&self) -> Vec<Span> {
+        let spans = |(epoch, ranges): (&u64, &Ranges)| {
+            let epoch = *epoch;
+            ranges.iter().map(move |(from, to)| Span { epoch, from, to }).collect::<Vec<_>>()
+        };
+        self.dead.iter().flat_map(spans).collect()
+    }
+
+    /// The first of the runs that were over when they came.
+    pub(super) fn stale(&self) -> Option<Version> {
+        self.stale.first().copied()
+    }
+
+    /// How many lives of the origin the runs are of.
+    pub(super) fn lives(&self) -> usize {
+        self.runs.keys().map(|key| key.epoch).collect::<BTreeSet<_>>().len()
     }
 
     /// The run that proves the floor.
@@ -255,12 +318,23 @@ impl Log {
         if (Version { epoch, sequence: to }) < self.floor {
             return Vec::new();
         }
-        let from = if epoch == self.floor.epoch { from.max(self.floor.sequence) } else { from };
-        let mut have = self.dead.get(&epoch).cloned().unwrap_or_default();
+        let mut from = if epoch == self.floor.epoch { from.max(self.floor.sequence) } else { from };
+        let dead = self.dead.get(&epoch);
+        let mut missing = Vec::new();
+        let mut lacks = |from, to| match dead {
+            Some(dead) => missing.extend(dead.missing(from, to)),
+            None => missing.push((from, to)),
+        };
         for (key, held) in self.overlapping(Span { epoch, from, to }) {
-            have.insert(key.sequence, held.last);
+            if key.sequence > from {
+                lacks(from, key.sequence - 1);
+            }
+            from = held.last.saturating_add(1);
         }
-        have.missing(from, to).into_iter().map(|(from, to)| Span { epoch, from, to }).collect()
+        if from <= to {
+            lacks(from, to);
+        }
+        missing.into_iter().map(|(from, to)| Span { epoch, from, to }).collect()
     }
 
     /// The runs that share a sequence with `span`, in order.
@@ -293,17 +367,15 @@ impl Log {
         spans
     }
 
-    /// Takes nothing more: the proof is kept instead of all runs, which are given back by their keys.
-    pub(super) fn quarantine(&mut self, proof: (SignedRun, SignedRun)) -> Vec<(Version, Held)> {
-        let runs = core::mem::take(&mut self.runs).into_iter().collect();
-        *self = Self { quarantine: Some(proof), ..Self::new(self.id.clone()) };
-        runs
+    /// Takes nothing more: of all that is held only the proof is kept.
+    pub(super) fn quarantine(&mut self, proof: (SignedRun, SignedRun)) {
+        *self = Self { quarantine: Some(proof), charged: self.charged, ..Self::new(self.id.clone()) };
     }
 }
 
 /// What became of an entry.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Told {
+pub(super) struct Outcome {
     pub(super) version: Version,
     /// Whether it is the last word.
     pub(super) last: bool,

@@ -11,6 +11,7 @@ use super::{
     hash,
     held::Held,
     log::Log,
+    message::Kept,
 };
 use crate::{
     Time,
@@ -20,7 +21,7 @@ use crate::{
 /// How much is kept of what others say.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// Bytes of one log, with 32 for each entry.
+    /// Bytes of one log, with what is held of its entries beside what was signed.
     pub log_bytes: usize,
     /// Bytes of all logs; beyond that each may only use an equal share of it.
     pub all_bytes: usize,
@@ -29,9 +30,9 @@ pub struct Limits {
 }
 
 impl Default for Limits {
-    /// 300,000 blocks of one origin, which may have imported a feed; a million of all.
+    /// 600,000 blocks of one origin, or the orders that it carries of an import of a million; twice as much of all.
     fn default() -> Self {
-        Self { log_bytes: 32 << 20, all_bytes: 128 << 20, logs: LOGS }
+        Self { log_bytes: 64 << 20, all_bytes: 128 << 20, logs: LOGS }
     }
 }
 
@@ -125,11 +126,19 @@ impl Logs {
         }
     }
 
+    /// Counts what a log is charged with by now.
+    pub(super) fn recharge(&mut self, tag: u64) {
+        let Some(log) = self.logs.get_mut(&tag) else { return };
+        let bytes = log.bytes();
+        self.bytes =
+            self.bytes.saturating_sub(core::mem::replace(&mut log.charged, bytes)).saturating_add(bytes);
+    }
+
     /// Counts a run that its log has taken.
     pub(super) fn taken(&mut self, tag: u64, key: Version) {
+        self.recharge(tag);
         let Some(log) = self.logs.get(&tag) else { return };
         let Some(held) = log.runs().get(&key) else { return };
-        self.bytes = self.bytes.saturating_add(held.bytes());
         self.signatures.insert(prefix(&held.signed), (tag, key));
         if held.spare() != Point::MAX {
             self.ends.insert((held.spare(), tag, key));
@@ -151,13 +160,19 @@ impl Logs {
     }
 
     /// Counts a run no more that its log has let go.
-    pub(super) fn uncount(&mut self, tag: u64, key: Version, held: &Held) {
-        self.bytes = self.bytes.saturating_sub(held.bytes());
+    fn uncount(&mut self, tag: u64, key: Version, held: &Held) {
+        self.recharge(tag);
         self.ends.remove(&(held.spare(), tag, key));
         let signature = prefix(&held.signed);
         if self.signatures.get(&signature) == Some(&(tag, key)) {
             self.signatures.remove(&signature);
         }
+    }
+
+    /// What is over and gone of each log where that has changed.
+    pub(super) fn buried(&mut self) -> Vec<Kept> {
+        let each = |log: &mut Log| Some(Kept::Over { spans: log.buried()?, log: log.id.clone() });
+        self.logs.values_mut().filter_map(each).collect()
     }
 
     /// Lets go, one at a time, what is over.

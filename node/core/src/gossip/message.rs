@@ -57,12 +57,15 @@ pub enum Message<R> {
     },
     /// Two different runs under one version: their origin lies.
     Proof(Box<(R, R)>),
-    /// The kernel of the sender drops what you said up to this version, or has a reason not to.
+    /// The kernel of the sender drops what was said under these versions; with the sequences 0 to 0 it takes back that it
+    /// drops anything of that log.
     Enforced {
-        /// Of the log of the site, instead of the cluster's.
+        /// Whose log.
+        origin: NodeId,
+        /// That of the site, instead of the cluster's.
         site: bool,
-        /// The version.
-        version: Version,
+        /// The versions.
+        span: Span,
     },
 }
 
@@ -104,7 +107,7 @@ pub struct Row {
 }
 
 /// Entries `from..=to` of an epoch.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Span {
     /// The epoch.
     pub epoch: u64,
@@ -140,7 +143,7 @@ impl<R> Message<R> {
                 let (one, other) = *runs;
                 Message::Proof(Box::new((convert(one)?, convert(other)?)))
             }
-            Self::Enforced { site, version } => Message::Enforced { site, version },
+            Self::Enforced { origin, site, span } => Message::Enforced { origin, site, span },
         })
     }
 }
@@ -180,14 +183,16 @@ pub enum Effect {
     Send(NodeId, Message<SignedRun>),
     /// Keep streams to exactly these members open.
     Neighbours(Vec<NodeId>),
-    /// A member's kernel drops what this member said up to this version.
+    /// A member's kernel drops what was said under these versions, or, with the sequences 0 to 0, nothing of that log.
     Enforced {
         /// Who says so.
         member: NodeId,
-        /// Of the log of the site, instead of the cluster's.
+        /// Whose log.
+        origin: NodeId,
+        /// That of the site, instead of the cluster's.
         site: bool,
-        /// The version.
-        version: Version,
+        /// The versions.
+        span: Span,
     },
     /// Something that a person should know.
     Report(Report),
@@ -232,6 +237,13 @@ pub enum Kept {
         /// The version of the first entry.
         version: Version,
     },
+    /// What of a log is over and gone; its key is the log. Who brings it back is not heard.
+    Over {
+        /// The log.
+        log: LogId,
+        /// What is over.
+        spans: Vec<Span>,
+    },
     /// A log was found lying; its key is the log. Its runs are gone.
     Proof {
         /// The log.
@@ -270,6 +282,11 @@ pub enum Report {
     OverQuota(LogId),
     /// All logs together hold more than is kept, or there are too many: what comes more is taken when there is room.
     Full,
+    /// Orders whose carrier was expelled or found lying are too many to be said again: some are lost to who joins later.
+    OrdersLost {
+        /// How many are said again at most.
+        limit: usize,
+    },
     /// A member sent what makes no sense.
     Nonsense {
         /// Who.

@@ -99,5 +99,6 @@ const fn kind(report: &Report) -> u64 {
         Report::Full => 5,
         Report::Nonsense { .. } => 6,
         Report::CannotSign(_) => 7,
+        Report::OrdersLost { .. } => 8,
     }
 }

@@ -34,6 +34,13 @@ pub(super) const LAST_SEQUENCE: u64 = 1 << 48;
 /// Sequences reserved at once: one write for as many blocks, and as many lost by a restart.
 const RESERVE: u64 = 1000;
 
+/// Runs on their way to the disk at once: what is said meanwhile is written by the next flush, beside its record. Of more,
+/// what is said is signed together.
+pub(super) const WRITING: usize = 8;
+
+/// Epochs of which a life takes one where the clock stands below that of the store.
+const LIVES: usize = 1 << 20;
+
 /// Two members with one key raise their epochs against each other, but not faster than this.
 const RAISE: Duration = Duration::from_secs(10);
 
@@ -79,8 +86,8 @@ pub(super) struct Own {
     reserved: Reserved,
     /// What is being written.
     asked: Option<(Ticket, Reserved)>,
-    /// The run being written: until it is, what is said waits to be signed together.
-    writing: Option<Ticket>,
+    /// The runs being written.
+    writing: VecDeque<Ticket>,
     due: Time,
     raised: Option<Time>,
     raise_at: Time,
@@ -109,7 +116,7 @@ impl Own {
             lines: [Audience::Cluster, Audience::Site].map(|audience| (audience, Line::new(1))).into(),
             reserved: Reserved::default(),
             asked: None,
-            writing: None,
+            writing: VecDeque::new(),
             due: Time::NEVER,
             raised: None,
             raise_at: Time::NEVER,
@@ -127,7 +134,7 @@ impl Own {
         if entry.weight() > ENTRY_BYTES {
             return Err(Refused::TooLong { limit: ENTRY_BYTES });
         }
-        if self.lines.values().map(|line| line.pending.len()).sum::<usize>() >= PENDING {
+        if self.waiting() >= PENDING {
             return Err(Refused::Full { limit: PENDING });
         }
         if let Some(line) = self.lines.get_mut(&audience) {
@@ -139,13 +146,12 @@ impl Own {
         Ok(())
     }
 
-    /// Whether nothing has to be waited for.
-    const fn ready(&self) -> bool {
-        self.writing.is_none() && self.asked.is_none() && self.epoch > 0
+    fn ready(&self) -> bool {
+        self.writing.len() < WRITING && self.epoch > 0
     }
 
     pub(super) fn persisted(&mut self, upto: Ticket) {
-        self.writing = self.writing.filter(|ticket| *ticket > upto);
+        self.writing.retain(|ticket| *ticket > upto);
         self.asked = self.asked.filter(|(ticket, _)| *ticket > upto);
     }
 
@@ -215,27 +221,26 @@ impl Own {
     }
 
     fn put_back(&mut self, audience: Audience, batch: Vec<Entry>) {
-        let Some(line) = self.lines.get_mut(&audience) else { return };
-        for entry in batch.into_iter().rev() {
-            line.pending.push_front(entry);
+        if let Some(line) = self.lines.get_mut(&audience) {
+            batch.into_iter().rev().for_each(|entry| line.pending.push_front(entry));
         }
     }
 
-    /// What has to be reserved so that everything pending can be said.
+    /// What has to be reserved so that everything pending can be said, and what is said next at once.
     fn needed(&self) -> Option<Reserved> {
-        let want = |audience| {
-            let line = self.lines.get(&audience);
-            let pending = line.map_or(0, |line| line.pending.len()) as u64;
-            (self.available(audience) as u64) < pending.max(1)
-        };
+        let pending = |audience| self.lines.get(&audience).map_or(0, |line| line.pending.len()) as u64;
+        let want =
+            |audience| (self.available(audience) as u64) < pending(audience).saturating_add(RESERVE / 2);
         if self.asked.is_some() || !(want(Audience::Cluster) || want(Audience::Site)) {
             return None;
         }
         let upto = |audience| {
-            let pending = self.lines.get(&audience).map_or(0, |line| line.pending.len()) as u64;
-            self.next(audience).sequence.saturating_add(pending).saturating_add(RESERVE).min(LAST_SEQUENCE)
+            let next = self.next(audience).sequence;
+            next.saturating_add(pending(audience)).saturating_add(RESERVE).min(LAST_SEQUENCE)
         };
-        Some(Reserved { epoch: self.epoch, cluster: upto(Audience::Cluster), site: upto(Audience::Site) })
+        let reserved =
+            Reserved { epoch: self.epoch, cluster: upto(Audience::Cluster), site: upto(Audience::Site) };
+        Some(reserved).filter(|reserved| *reserved != self.reserved)
     }
 }
 
@@ -249,21 +254,17 @@ impl Gossip {
         hash::tag(&self.own_log(audience))
     }
 
-    /// Goes on with the epoch of the store, or begins a new one.
+    /// Begins a new epoch, above that of the store: whoever goes on from the copy of a disk uses no version that was used
+    /// after the copy was made.
     pub(super) fn start_epoch(&mut self, now: Now) {
-        let reserved = self.own.reserved;
-        if reserved.epoch == 0 {
-            self.new_epoch(now);
-        } else {
-            self.own.epoch = reserved.epoch;
-            for (audience, used) in [(Audience::Cluster, reserved.cluster), (Audience::Site, reserved.site)] {
-                if let Some(line) = self.own.lines.get_mut(&audience) {
-                    line.next = used.saturating_add(1);
-                }
-            }
+        let stored = self.own.reserved.epoch;
+        self.own.heard = self.own.heard.max(stored);
+        if stored > 0 && stored >= now.wall.as_nanos() / 1_000_000 {
+            // No clock tells two lives from the same copy apart: chance does.
+            self.own.heard = self.own.heard.saturating_add(self.chance.below(LIVES) as u64);
         }
+        self.new_epoch(now);
         self.own.compact_at = now.steady.after(super::compact::FIRST);
-        self.reserve();
     }
 
     fn new_epoch(&mut self, now: Now) {
@@ -338,7 +339,7 @@ impl Gossip {
             return;
         }
         self.own.due = Time::NEVER;
-        if self.own.epoch == 0 || self.own.writing.is_some() {
+        if !self.own.ready() {
             return;
         }
         for audience in [Audience::Cluster, Audience::Site] {
@@ -388,7 +389,7 @@ impl Gossip {
             line.next = run.last().saturating_add(1);
         }
         self.take_own(now, run);
-        self.own.writing = Some(self.outbox.ticket());
+        self.own.writing.push_back(self.outbox.ticket());
     }
 
     /// Who this is.

@@ -91,14 +91,16 @@ impl Peers {
     /// All in a small cluster; else the next one by number, so that all are connected, the next of the site, so that its
     /// log gets around too, and others that stay: half of them of the site.
     fn choose_neighbours(&self, chance: &mut Chance) -> BTreeSet<NodeId> {
-        if self.members.len() < FULL_MESH {
+        if self.is_small() {
             return self.members.keys().copied().collect();
         }
         let mut chosen: BTreeSet<NodeId> =
             [false, true].into_iter().filter_map(|site| self.next(site)).collect();
         for (site, most) in [(true, KEPT - 1), (false, KEPT)] {
             let fits = |id: &&NodeId| self.members.get(*id).is_some_and(|same| *same || !site);
-            let stay: Vec<NodeId> = self.neighbours.iter().filter(fits).copied().collect();
+            // By chance: of a fleet that was small, everybody is a neighbour, and all would choose the same ones.
+            let mut stay: Vec<NodeId> = self.neighbours.iter().filter(fits).copied().collect();
+            let stay = chance.choose(&mut stay, KEPT);
             let mut others: Vec<NodeId> = self.members.keys().filter(fits).copied().collect();
             let others = chance.choose(&mut others, KEPT);
             for id in stay.iter().chain(others) {
@@ -114,6 +116,15 @@ impl Peers {
     fn next(&self, site: bool) -> Option<NodeId> {
         let after = self.members.range(self.me..).chain(self.members.range(..self.me));
         after.filter(|(_, same)| **same || !site).map(|(id, _)| *id).next()
+    }
+
+    /// Whether everybody keeps a stream to everybody.
+    pub(super) fn is_small(&self) -> bool {
+        self.members.len() < FULL_MESH
+    }
+
+    pub(super) fn of_our_site(&self, id: &NodeId) -> bool {
+        self.members.get(id) == Some(&true)
     }
 
     pub(super) fn is_member(&self, id: &NodeId) -> bool {

@@ -2,7 +2,7 @@
 
 use alloc::{
     boxed::Box,
-    collections::{BTreeMap, BTreeSet, VecDeque},
+    collections::{BTreeMap, BTreeSet},
     vec::Vec,
 };
 use core::{hash::Hasher, time::Duration};
@@ -11,29 +11,37 @@ use siphasher::sip::SipHasher24;
 
 use super::{
     Audience, Gossip, Now,
-    clock::{Point, left, point},
+    clock::{Point, end, left, point},
     hash,
     held::Held,
     message::{Effect, Kept, Message, Report, Voided},
     outbox::Then,
+    own::Refused,
+    peers::FULL_MESH,
 };
 use crate::{
     Time,
-    fleet::{Entry, LogId, NodeId, SignedRun, VerifiedRun},
+    fleet::{Entry, LogId, NodeId, SignedRun, VerifiedRun, Version},
 };
 
 /// An order whose carrier is void is said again by one of those who hold it, the first to come to it; the others hear
-/// it within this time.
+/// it within this time. In a large fleet, and where they are many, they take their time: nobody needs them at once but
+/// who joins.
 const ADOPTION: Duration = Duration::from_secs(10);
+/// So many wait no longer than that.
+const PACE: usize = 512;
 
-/// Orders that wait for that; an operator gives few.
-const ORPHANS: usize = 1024;
+/// Orders that wait for that: as many as there may be.
+const ORPHANS: usize = 20_000;
 
 /// Orders without a carrier, and how often each is carried.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Orphans {
-    waiting: VecDeque<(Time, Point, Entry)>,
+    waiting: BTreeMap<(Time, u64), (Point, Entry)>,
+    count: u64,
     carried: BTreeMap<u64, usize>,
+    /// Void runs, on disk until the orders that they carried are said again.
+    leaving: Vec<(u64, Version)>,
 }
 
 impl Orphans {
@@ -55,7 +63,12 @@ impl Orphans {
     }
 
     pub(super) fn due(&self) -> Time {
-        self.waiting.front().map_or(Time::NEVER, |(at, ..)| *at)
+        self.waiting.first_key_value().map_or(Time::NEVER, |((at, _), _)| *at)
+    }
+
+    fn wait(&mut self, at: Time, until: Point, entry: Entry) {
+        self.count += 1;
+        self.waiting.insert((at, self.count), (until, entry));
     }
 }
 
@@ -84,8 +97,9 @@ impl Gossip {
         self.outbox.push(Effect::Report(Report::DoubleSigned(log.clone())));
         self.void_log(now, tag, Voided::Quarantined);
         if let Some(known) = self.logs.get_mut(tag) {
-            let _none = known.quarantine(runs.clone());
+            known.quarantine(runs.clone());
         }
+        self.logs.recharge(tag);
         self.counters.quarantined += 1;
         self.outbox.persist(Kept::Proof { log, runs: Box::new(runs) }, Then::Accuse { tag, from });
     }
@@ -144,37 +158,76 @@ impl Gossip {
         for key in keys {
             let Some(held) = self.logs.forget(tag, key) else { continue };
             self.orphans.dropped(&held);
-            self.orphan(now, id.site.is_some(), &held);
-            self.outbox.persist(Kept::Gone { log: id.clone(), version: key }, Then::Nothing);
+            self.bereave(now, &id, key, &held);
         }
     }
 
-    /// The orders of a run have lost a carrier.
-    fn orphan(&mut self, now: Now, site: bool, held: &Held) {
-        let orders = held.entries.iter().filter(|(_, entry)| matches!(entry, Entry::Order(_)));
-        for (_, entry) in orders.filter(|_| !site) {
-            let until = super::clock::end(held.born, entry.lasts());
-            if until > point(now.steady) && self.orphans.waiting.len() < ORPHANS {
-                let at = now.steady.after(self.chance.within(ADOPTION));
-                let later = self.orphans.waiting.partition_point(|(due, ..)| *due <= at);
-                self.orphans.waiting.insert(later, (at, until, entry.clone()));
+    /// A run of the store that is void by now: what it carries may not have been said again yet.
+    pub(super) fn inherit(&mut self, now: Now, log: &LogId, run: VerifiedRun, born: Point, stored: bool) {
+        if stored {
+            let key = run.header().version(0);
+            let (held, _) = Held::new(hash::tag(log), run, born, now, false);
+            self.bereave(now, log, key, &held);
+        }
+    }
+
+    /// A run is void. It leaves the disk at once, or when its orders are said again.
+    fn bereave(&mut self, now: Now, log: &LogId, key: Version, held: &Held) {
+        let orders =
+            held.entries.iter().map(|(_, entry)| entry).filter(|entry| matches!(entry, Entry::Order(_)));
+        let mut waits = false;
+        for entry in orders.filter(|_| log.site.is_none()) {
+            let until = end(held.born, entry.lasts());
+            if until > point(now.steady) {
+                waits |= self.orphan(now, until, entry);
             }
         }
+        if waits {
+            self.orphans.leaving.push((hash::tag(log), key));
+        } else {
+            self.outbox.persist(Kept::Gone { log: log.clone(), version: key }, Then::Nothing);
+        }
+    }
+
+    /// An order has lost a carrier. Whether there is room for it to wait.
+    fn orphan(&mut self, now: Now, until: Point, order: &Entry) -> bool {
+        let waiting = self.orphans.waiting.len();
+        if waiting >= ORPHANS {
+            self.counters.orders_lost += 1;
+            self.outbox.report(now.steady, 0, Report::OrdersLost { limit: ORPHANS });
+            return false;
+        }
+        let pace = 1 + self.peers.members() / FULL_MESH + waiting / PACE;
+        let window = ADOPTION.saturating_mul(u32::try_from(pace).unwrap_or(u32::MAX));
+        self.orphans.wait(now.steady.after(self.chance.within(window)), until, order.clone());
+        true
     }
 
     /// Says orders again that nobody carries any more.
     pub(super) fn adopt(&mut self, now: Now) {
         while self.orphans.due() <= now.steady {
-            let Some((_, until, entry)) = self.orphans.waiting.pop_front() else { return };
+            let Some((_, (until, entry))) = self.orphans.waiting.pop_first() else { return };
             let carried = name(&entry).is_some_and(|name| self.orphans.carried.contains_key(&name));
-            if !carried && until > point(now.steady) {
-                let again = entry.lasting(left(until, now));
-                if self.append(now, Audience::Cluster, again).is_err() {
-                    self.counters.refused += 1;
-                }
+            if carried || until <= point(now.steady) {
+                continue;
+            }
+            match self.append(now, Audience::Cluster, entry.lasting(left(until, now))) {
+                Ok(()) => {}
+                // The disk has to come to it first.
+                Err(Refused::Full { .. }) => self.orphans.wait(now.steady.after(ADOPTION), until, entry),
+                Err(_) => self.counters.refused += 1,
             }
         }
         self.seal(now);
+    }
+
+    /// Void runs leave the disk once everything that they carried is on its way there under another name.
+    pub(super) fn leave(&mut self) {
+        if self.orphans.waiting.is_empty() && self.own.waiting() == 0 {
+            for (tag, key) in core::mem::take(&mut self.orphans.leaving) {
+                self.gone(tag, key);
+            }
+        }
     }
 
     /// The logs whose origins were found lying.

@@ -9,7 +9,8 @@ use super::{
     Gossip, Kept, Message, Now,
     clock::{age, left, point},
 };
-use crate::fleet::{LogId, NodeId, SignedRun, Unverified, VerifiedRun, Verifier, Version};
+use crate::Time;
+use crate::fleet::{LogId, SignedRun, Unverified, VerifiedRun, Verifier, Version};
 
 /// What was counted since the start.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -28,6 +29,8 @@ pub struct Counters {
     pub quarantined: u64,
     /// Times that old entries were said again so that the log could be cut.
     pub compacted: u64,
+    /// Orders that were not said again when their carrier was void: there were too many.
+    pub orders_lost: u64,
     /// Rounds of comparison from which nothing was to be gained.
     pub vain: u64,
 }
@@ -83,14 +86,6 @@ impl Gossip {
         })
     }
 
-    /// What an `unblock` of the target covers: the versions of all logs that block it.
-    pub fn covering(&self, now: Now, target: &IpNet) -> impl Iterator<Item = (NodeId, Version)> {
-        let tops = self.logs.iter().filter_map(move |log| Some((log, *log.top(target)?)));
-        let living =
-            tops.filter(move |(log, top)| top.until > point(now.steady) && top.version >= log.floor());
-        living.map(|(log, top)| (log.id.origin, top.version)).take(crate::fleet::COVERED)
-    }
-
     /// The digest over all that is held: two members of a site with the same digest hold the same.
     pub fn digest(&self) -> u64 {
         self.logs.digest(|log| !self.logs.revoked(&log.origin))
@@ -135,7 +130,8 @@ impl Gossip {
                 age: age(held.born, now),
             })
         });
-        self.own.reserved_or_asked().map(Kept::Reserved).into_iter().chain(proofs).chain(runs)
+        let dead = self.logs.iter().map(|log| Kept::Over { log: log.id.clone(), spans: log.dead_spans() });
+        self.own.reserved_or_asked().map(Kept::Reserved).into_iter().chain(proofs).chain(dead).chain(runs)
     }
 
     /// The version that the next entry for the cluster gets.
@@ -143,8 +139,9 @@ impl Gossip {
         self.own.next(super::Audience::Cluster)
     }
 
-    /// Members alive, without this one.
-    pub fn members(&self) -> usize {
-        self.peers.members()
+    /// How long ago something was signed, by the cluster's time rather than by this member's clock, where its carrier says
+    /// that it is `carried` old: what is true of runs is true of what they carry.
+    pub fn age_of(&self, now: Now, issued: Time, carried: Duration) -> Duration {
+        age(self.clocks.born(now, issued, carried), now)
     }
 }

@@ -11,8 +11,7 @@ impl Ranges {
         self.0.is_empty()
     }
 
-    #[cfg(test)]
-    fn iter(&self) -> impl Iterator<Item = (u64, u64)> + '_ {
+    pub(super) fn iter(&self) -> impl Iterator<Item = (u64, u64)> + '_ {
         self.0.iter().map(|(&from, &to)| (from, to))
     }
 

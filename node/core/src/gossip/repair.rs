@@ -1,27 +1,23 @@
-//! What is missing is found and fetched.
+//! What is missing is found.
 //!
-//! A digest a second tells whether there is anything; then summaries tell which logs differ, vectors what of them each
-//! holds, and one pull at a time fetches it: at most one flight is under way to a member, and the next is asked for
-//! when the last one is on disk.
+//! A digest a second tells whether there is anything; then summaries tell which logs differ, and vectors what of them
+//! each holds. What is missing is pulled.
 
 use alloc::{
-    collections::{BTreeMap, BTreeSet, VecDeque},
+    collections::{BTreeMap, BTreeSet},
     vec::Vec,
 };
 use core::time::Duration;
 
 use super::{
     Gossip, Now,
-    clock::age,
-    message::{Carried, Effect, FLIGHT, Message, More, RUNS, Row, SPANS, Span, Summary, Ticket, WANTS, Want},
+    message::{Effect, Message, Row, SPANS, Span, Summary, WANTS, Want},
+    pull::Wanted,
 };
 use crate::{
     Time,
     fleet::{NodeId, Version},
 };
-
-/// A pull that is not answered by then is asked of another member.
-const PATIENCE: Duration = Duration::from_secs(2);
 
 /// Between two looks for differences at one member: a difference takes three messages to find.
 const LOOK: Duration = Duration::from_millis(200);
@@ -34,62 +30,32 @@ const VAIN_MOST: Duration = Duration::from_secs(32);
 /// Ranges in one message of vectors: 200 kB.
 const SPANS_SENT: usize = 8192;
 
-/// Members that wait to be pulled from.
-const QUEUE: usize = 64;
+/// Looks at what a member holds that may come at once: of an honest one three come of each difference.
+const LOOKS: u32 = 16;
+/// One more may come after each of these.
+const LOOK_AGAIN: Duration = Duration::from_millis(50);
 
-/// Pulls: one under way, others waiting.
+/// How often members had us look through our logs.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Repair {
-    waiting: VecDeque<(NodeId, Vec<Wanted>)>,
-    active: Option<Active>,
-}
+pub(super) struct Looks(BTreeMap<NodeId, (Time, u32)>);
 
-/// What is asked for; `again` where it is held, but seems not to be the same.
-#[derive(Clone, Copy, Debug)]
-struct Wanted {
-    want: Want,
-    again: bool,
-}
-
-#[derive(Clone, Debug)]
-struct Active {
-    member: NodeId,
-    wants: VecDeque<Wanted>,
-    state: State,
-    /// Whether anything new came.
-    fruitful: bool,
-}
-
-#[derive(Clone, Copy, Debug)]
-enum State {
-    /// The pull is to be sent.
-    Ready,
-    /// It was, and its answer is awaited until then.
-    Asked(Time),
-    /// The answer is to be on disk before the next.
-    Writing(Ticket),
-}
-
-impl Repair {
-    pub(super) fn due(&self) -> Time {
-        match self.active.as_ref().map(|active| active.state) {
-            Some(State::Asked(until)) => until,
-            _ => Time::NEVER,
-        }
-    }
-
-    /// A member is gone: nothing is asked of it any more.
+impl Looks {
+    /// A member is gone.
     pub(super) fn forget(&mut self, member: &NodeId) {
-        self.waiting.retain(|(id, _)| id != member);
-        self.active.take_if(|active| active.member == *member);
+        self.0.remove(member);
     }
 
-    fn want(&mut self, member: NodeId, wants: Vec<Wanted>) {
-        let busy = self.active.as_ref().is_some_and(|active| active.member == member);
-        self.waiting.retain(|(id, _)| *id != member);
-        if !busy && self.waiting.len() < QUEUE && !wants.is_empty() {
-            self.waiting.push_back((member, wants));
+    /// Whether a member may have us look once more.
+    fn may(&mut self, now: Time, member: NodeId) -> bool {
+        let (since, looks) = self.0.entry(member).or_insert((now, 0));
+        let passed = now.since(*since).as_nanos() / LOOK_AGAIN.as_nanos();
+        if passed > 0 {
+            *looks = looks.saturating_sub(u32::try_from(passed).unwrap_or(u32::MAX));
+            *since = now;
         }
+        let may = *looks < LOOKS;
+        *looks += u32::from(may);
+        may
     }
 }
 
@@ -136,6 +102,9 @@ impl Gossip {
     }
 
     pub(super) fn handle_summary(&mut self, now: Now, from: NodeId, theirs: &[Summary]) {
+        if !self.may_look(now, from) {
+            return;
+        }
         let digests: BTreeMap<u64, u64> =
             theirs.iter().map(|summary| (summary.tag, summary.digest)).collect();
         let mine = self.logs.iter().filter(|log| log.digest() != 0).map(|log| (log.tag, log.digest()));
@@ -183,6 +152,9 @@ impl Gossip {
     }
 
     pub(super) fn handle_vectors(&mut self, now: Now, from: NodeId, theirs: Vec<Row>, answer: bool) {
+        if !self.may_look(now, from) {
+            return;
+        }
         if answer {
             let rows = self.rows(&from, theirs.iter().map(|row| row.tag).collect());
             self.outbox.push(Effect::Send(from, Message::Vectors { rows, answer: false }));
@@ -198,7 +170,7 @@ impl Gossip {
         if wants.is_empty() && complete {
             self.settle(now, &from);
         }
-        self.repair.want(from, wants);
+        self.pulls.want(from, wants);
         self.pump(now);
     }
 
@@ -219,122 +191,26 @@ impl Gossip {
         if row.quarantined || self.logs.revoked(&log.id.origin) || self.logs.room(tag, 1).is_err() {
             return;
         }
-        let missing: Vec<Span> = row.spans.iter().flat_map(|span| log.missing(*span)).collect();
         let again = row.digest != log.digest() && row.spans.len() < SPANS && row.spans == log.spans(|_| 0);
-        let spans = if again { &row.spans } else { &missing };
-        wants.extend(spans.iter().map(|span| Wanted { want: Want { tag, span: *span }, again }));
+        let spans: Vec<Span> = if again {
+            row.spans.clone()
+        } else {
+            row.spans.iter().flat_map(|span| log.missing(*span)).collect()
+        };
+        wants.extend(spans.into_iter().map(|span| Wanted { want: Want { tag, span }, again }));
+    }
+
+    /// Whether a member that is connected has not had us look through our logs too often.
+    fn may_look(&mut self, now: Now, from: NodeId) -> bool {
+        self.peers.link(&from).is_some() && self.looks.may(now.steady, from)
     }
 
     /// Nothing is to be gained from a member: it is asked less and less until something changes.
-    fn settle(&mut self, now: Now, from: &NodeId) {
+    pub(super) fn settle(&mut self, now: Now, from: &NodeId) {
         let Some(link) = self.peers.link(from) else { return };
         let wait = VAIN.saturating_mul(1 << link.vain.min(5)).min(VAIN_MOST);
         link.vain = link.vain.saturating_add(1);
         link.settled = now.steady.after(wait);
         self.counters.vain += 1;
-    }
-
-    /// A member asks for runs.
-    pub(super) fn handle_pull(&mut self, now: Now, from: NodeId, wants: &[Want]) {
-        let mut runs = Vec::new();
-        let mut bytes = 0;
-        let mut sent = BTreeSet::new();
-        let mut more = false;
-        for Want { tag, span } in wants.iter().take(WANTS) {
-            let Some(log) = self.logs.get(*tag) else { continue };
-            if !self.peers.sees(&from, &log.id) || self.logs.revoked(&log.id.origin) {
-                continue;
-            }
-            for (key, held) in log.overlapping(*span).filter(|(_, held)| held.counted) {
-                let size = held.signed.bytes.len() + held.signed.certificate.len();
-                if more || runs.len() >= RUNS || (bytes > 0 && bytes + size > FLIGHT) {
-                    more = true;
-                    break;
-                }
-                if sent.insert((*tag, key)) {
-                    bytes += size;
-                    runs.push(Carried { run: held.signed.clone(), age: age(held.born, now) });
-                }
-            }
-        }
-        self.counters.pulled += runs.len() as u64;
-        self.outbox.push(Effect::Send(from, Message::Runs { runs, answers: Some(More(more)) }));
-    }
-
-    /// A pull was answered by these runs: log, version of the first entry, sequence of the last.
-    pub(super) fn pulled(&mut self, now: Now, from: NodeId, runs: &[(u64, Version, u64)], more: bool) {
-        let ticket = self.outbox.ticket();
-        let Some(active) = self.repair.active.as_mut().filter(|active| active.member == from) else { return };
-        active.fruitful |= !runs.is_empty();
-        let reached: BTreeMap<(u64, u64), u64> =
-            runs.iter().map(|(tag, key, last)| ((*tag, key.epoch), *last)).collect();
-        let last = runs.last().map(|(tag, key, _)| (*tag, key.epoch));
-        if !more || last.is_none() {
-            active.wants.clear();
-        }
-        for Wanted { want, .. } in &mut active.wants {
-            let reached = reached.get(&(want.tag, want.span.epoch)).copied();
-            want.span.from =
-                reached.map_or(want.span.from, |last| want.span.from.max(last.saturating_add(1)));
-        }
-        active.wants.retain(|Wanted { want, .. }| want.span.from <= want.span.to);
-        active.state = State::Writing(ticket);
-        self.pump(now);
-    }
-
-    /// Goes on with pulling.
-    pub(super) fn pump(&mut self, now: Now) {
-        let Some(active) = &mut self.repair.active else { return self.next_pull(now) };
-        match active.state {
-            State::Asked(until) if now.steady >= until => {
-                let member = active.member;
-                self.repair.active = None;
-                self.settle(now, &member);
-                self.next_pull(now);
-            }
-            State::Writing(ticket) if self.outbox.all_persisted(ticket) => {
-                active.state = State::Ready;
-                if active.wants.is_empty() {
-                    self.finish_pull(now);
-                }
-                self.next_pull(now);
-            }
-            State::Asked(_) | State::Writing(_) | State::Ready => {}
-        }
-    }
-
-    /// Everything that one member had is here: others may want it.
-    fn finish_pull(&mut self, now: Now) {
-        let Some(active) = self.repair.active.take() else { return };
-        if !active.fruitful {
-            return self.settle(now, &active.member);
-        }
-        let kept: Vec<NodeId> = self.peers.kept(now.steady).collect();
-        for member in kept {
-            self.send_digest(now, member);
-        }
-    }
-
-    fn next_pull(&mut self, now: Now) {
-        while self.repair.active.is_none() {
-            let Some((member, wants)) = self.repair.waiting.pop_front() else { return };
-            let wants: VecDeque<Wanted> =
-                wants.into_iter().flat_map(|want| self.still(want)).take(WANTS).collect();
-            if !wants.is_empty() {
-                self.repair.active = Some(Active { member, wants, state: State::Ready, fruitful: false });
-            }
-        }
-        let Some(active) = &mut self.repair.active else { return };
-        active.state = State::Asked(now.steady.after(PATIENCE));
-        let wants = active.wants.iter().map(|wanted| wanted.want).collect();
-        self.outbox.push(Effect::Send(active.member, Message::Pull(wants)));
-    }
-
-    /// What is still missing of what was wanted.
-    fn still(&self, wanted: Wanted) -> Vec<Wanted> {
-        let log = self.logs.get(wanted.want.tag);
-        let Some(log) = log.filter(|_| !wanted.again) else { return [wanted].into() };
-        let missing = log.missing(wanted.want.span);
-        missing.into_iter().map(|span| Wanted { want: Want { span, ..wanted.want }, again: false }).collect()
     }
 }

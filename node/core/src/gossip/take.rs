@@ -8,9 +8,9 @@ use super::{
     clock::{age, end, left, point},
     hash,
     held::Held,
-    log::{Fit, Told},
+    log::{Fit, Log, Outcome},
     logs::NoRoom,
-    message::{Carried, Effect, Kept, More, Report, Voided},
+    message::{Carried, Effect, Kept, More, Report, Span, Voided},
     outbox::Then,
     own::{LAST_EPOCH, LAST_SEQUENCE},
 };
@@ -33,8 +33,16 @@ impl Gossip {
     }
 
     pub(super) fn take_stored(&mut self, now: Now, run: VerifiedRun, age: Duration) {
-        let born = self.clocks.born(now, run.header().issued, age);
-        self.take(now, run, born, Source::Store);
+        if self.nonsense(&run).is_none() {
+            let born = self.clocks.born(now, run.header().issued, age);
+            self.take(now, run, born, Source::Store);
+        }
+    }
+
+    pub(super) fn restore_dead(&mut self, log: &LogId, spans: &[Span]) {
+        if let Some(log) = self.logs.open(log, |_| true) {
+            log.restore_dead(spans);
+        }
     }
 
     /// A member sends runs.
@@ -46,25 +54,24 @@ impl Gossip {
         answers: Option<More>,
     ) {
         let pulled = answers.is_some();
-        let mut seen = Vec::new();
+        let mut sent = Vec::new();
+        let mut fresh = false;
         for Carried { run, age } in runs {
-            let (tag, key, last) = (hash::tag(&run.header().log()), run.header().version(0), run.last());
+            if let Some(what) = self.nonsense(&run) {
+                self.outbox.report(now.steady, from.short(), Report::Nonsense { member: from, what });
+                continue;
+            }
+            sent.push((hash::tag(&run.header().log()), run.header().version(0), run.last()));
             let born = self.clocks.born(now, run.header().issued, age);
-            self.take(now, run, born, Source::Member { from, pulled });
-            seen.push((tag, key, last));
+            fresh |= self.take(now, run, born, Source::Member { from, pulled });
         }
         if let Some(More(more)) = answers {
-            self.pulled(now, from, &seen, more);
+            self.pulled(now, from, &sent, fresh, more);
         }
     }
 
-    fn take(&mut self, now: Now, run: VerifiedRun, born: i64, source: Source) {
-        if let Some(what) = self.nonsense(&run) {
-            if let Source::Member { from, .. } = source {
-                self.outbox.report(now.steady, from.short(), Report::Nonsense { member: from, what });
-            }
-            return;
-        }
+    /// Takes a run that makes sense. Whether it was news.
+    fn take(&mut self, now: Now, run: VerifiedRun, born: i64, source: Source) -> bool {
         let log = run.header().log();
         let (first, last) = (run.header().version(0), run.last());
         if log.origin == self.me && source != Source::Own {
@@ -72,23 +79,30 @@ impl Gossip {
             self.hear_own_unless_held(now, audience, &log, first, last);
         }
         if self.logs.revoked(&log.origin) {
-            return;
+            self.inherit(now, &log, run, born, source == Source::Store);
+            return false;
         }
         let (me, peers) = (self.me, &self.peers);
         let Some(known) = self.logs.open(&log, |origin| *origin == me || peers.is_member(origin)) else {
             self.counters.refused += 1;
-            return self.outbox.report(now.steady, 0, Report::Full);
+            self.outbox.report(now.steady, 0, Report::Full);
+            return false;
         };
         if known.quarantine.is_some() {
-            return;
+            self.inherit(now, &log, run, born, source == Source::Store);
+            return false;
         }
         match known.fit(first, last, run.signed()) {
+            Fit::New => return self.keep(now, &log, run, born, source),
             Fit::Held => self.counters.repeated += 1,
             Fit::Below if source == Source::Store => self.gone(hash::tag(&log), first),
             Fit::Below => {}
-            Fit::Fork(other) => self.accuse(now, log, (other, run.signed().clone()), source.from()),
-            Fit::New => self.keep(now, &log, run, born, source),
+            Fit::Fork(other) => {
+                self.accuse(now, log, (other, run.signed().clone()), source.from());
+                return true;
+            }
         }
+        false
     }
 
     /// What of a run's header no honest origin says, or does not say to us.
@@ -116,22 +130,28 @@ impl Gossip {
         }
     }
 
-    fn keep(&mut self, now: Now, log: &LogId, run: VerifiedRun, born: i64, source: Source) {
+    /// Whether there is room for it.
+    fn keep(&mut self, now: Now, log: &LogId, run: VerifiedRun, born: i64, source: Source) -> bool {
         let tag = hash::tag(log);
         let key = run.header().version(0);
-        let held = Held::new(tag, run, born, now, log.origin == self.me);
+        let (held, entries) = Held::new(tag, run, born, now, log.origin == self.me);
+        let stale = held.until() <= point(now.steady)
+            && self.logs.get(tag).is_some_and(|log| held.floor <= log.floor());
         if source != Source::Own
-            && let Err(why) = self.logs.room(tag, held.0.bytes())
+            && let Err(why) = self.room(tag, &held, stale)
         {
+            if stale {
+                return false;
+            }
             self.counters.refused += 1;
             let report = if why == NoRoom::Log { Report::OverQuota(log.clone()) } else { Report::Full };
-            return self.outbox.report(now.steady, tag, report);
+            self.outbox.report(now.steady, tag, report);
+            return false;
         }
-        let Some(kept) = self.logs.get_mut(tag) else { return };
-        let (held, entries) = held;
+        let Some(kept) = self.logs.get_mut(tag) else { return false };
         let signed = held.signed.clone();
         let head = kept.head();
-        let (told, rises) = kept.take(key, held);
+        let (told, rises) = kept.take(key, held, stale);
         self.logs.taken(tag, key);
         if let Some(head) = head.filter(|_| rises) {
             self.logs.ask_again(tag, head);
@@ -146,15 +166,38 @@ impl Gossip {
             if let Some(log) = self.logs.get_mut(tag) {
                 log.persisted(key);
             }
-            return;
+            return true;
         }
         let kept = Kept::Run { log: log.clone(), version: key, run: signed, age: age(born, now) };
         let pulled = matches!(source, Source::Member { pulled: true, .. });
         self.outbox.persist(kept, Then::Tell { tag, key, from: source.from(), pulled });
+        true
+    }
+
+    /// Room for a run. What was over when it came makes room for what is not: else who brings back what somebody said
+    /// long ago would silence him.
+    fn room(&mut self, tag: u64, held: &Held, stale: bool) -> Result<(), NoRoom> {
+        let bytes = held.bytes() + held.signed.certificate.len();
+        loop {
+            let room = self.logs.room(tag, bytes);
+            let spare = self.logs.get(tag).and_then(Log::stale).filter(|_| room.is_err() && !stale);
+            let Some(key) = spare else { return room };
+            if let Some(held) = self.logs.forget(tag, key) {
+                self.orphans.dropped(&held);
+            }
+            self.gone(tag, key);
+        }
+    }
+
+    /// Writes what is over and gone, where that has changed: at most once a second.
+    pub(super) fn write_dead(&mut self) {
+        for kept in self.logs.buried() {
+            self.outbox.persist(kept, Then::Nothing);
+        }
     }
 
     /// Says what the entries of a run mean, each where it is the last word.
-    fn apply(&mut self, now: Now, log: &LogId, born: i64, entries: Vec<Entry>, told: &[Told]) {
+    fn apply(&mut self, now: Now, log: &LogId, born: i64, entries: Vec<Entry>, told: &[Outcome]) {
         for (entry, told) in entries.into_iter().zip(told).filter(|(_, told)| told.last) {
             let remaining = left(end(born, entry.lasts()), now);
             let lives = remaining != Some(Duration::ZERO);
@@ -162,7 +205,7 @@ impl Gossip {
             let void = |target, why| Effect::Void { log: log.clone(), target, upto: told.version, why };
             let version = told.version;
             let effect = match entry {
-                Entry::Block(_) | Entry::Order(_) if lives => {
+                Entry::Block(_) | Entry::Order(_) | Entry::Sessions { .. } if lives => {
                     Effect::Apply { log: log.clone(), version, entry, remaining }
                 }
                 Entry::Block(block) if before => void(block.target, Voided::Superseded),
@@ -204,7 +247,7 @@ impl Gossip {
         }
     }
 
-    fn gone(&mut self, tag: u64, version: Version) {
+    pub(super) fn gone(&mut self, tag: u64, version: Version) {
         if let Some(log) = self.logs.get(tag).map(|log| log.id.clone()) {
             self.outbox.persist(Kept::Gone { log, version }, Then::Nothing);
         }

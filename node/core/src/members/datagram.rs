@@ -123,6 +123,15 @@ impl News {
     }
 }
 
+/// Whether bytes have the form of a datagram that another sent to `node`, or to whoever listens. It costs no signature,
+/// and says nothing about who sent it: for those who read a socket that anybody may write to.
+pub fn is_for(node: &NodeId, bytes: &[u8]) -> bool {
+    Opened::parse(bytes).is_some_and(|Opened { envelope: Envelope { sender, to, .. }, body, .. }| {
+        let introduces = matches!(body, Body::Introduction { .. });
+        sender != *node && (to.short == node.short() || (introduces && to == Addressee::ANYBODY))
+    })
+}
+
 /// A datagram whose form is right; nobody has looked at its signature yet.
 #[derive(Debug)]
 pub(super) struct Opened<'a> {

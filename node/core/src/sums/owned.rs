@@ -19,6 +19,8 @@ const MAX_SOURCES: usize = 32_768;
 const MAX_OF_ONE: usize = 4096;
 /// Nodes whose word about one source is kept: more add nothing to a sum of five or ten.
 const MAX_PARTS: usize = 16;
+/// Nodes whose word that a source got in is kept for a day: two are believed.
+const MAX_VOUCHING: usize = 4;
 /// Probes of a source that were decided about, kept for a day: a monitor of twenty services.
 const MAX_JUDGED: usize = 64;
 
@@ -38,7 +40,10 @@ struct Sum {
     probes_at: Option<Time>,
     forged_at: Option<Time>,
     failures_at: Option<Time>,
-    accepted_at: Option<Time>,
+    /// Who has seen it get in, and when last.
+    accepted: Vec<(NodeId, Time)>,
+    /// When this node itself has.
+    seen_at: Option<Time>,
     touched: Time,
     bringer: Option<NodeId>,
 }
@@ -52,8 +57,14 @@ struct Part {
 }
 
 impl Owned {
-    /// Takes in what `from` says; whether there was room.
-    pub(super) fn add(&mut self, now: Time, from: NodeId, source: IpAddr, mut said: Contribution) -> bool {
+    /// Takes in what `from`, this node or another, says; whether there was room.
+    pub(super) fn add(
+        &mut self,
+        now: Time,
+        (from, own): (NodeId, bool),
+        source: IpAddr,
+        mut said: Contribution,
+    ) -> bool {
         if said.last > MEMORY {
             return true;
         }
@@ -67,7 +78,7 @@ impl Owned {
         let sum = self.sums.entry(source).or_insert_with(|| Sum { bringer: Some(from), ..Sum::default() });
         sum.touched = now;
         if said.accepted {
-            sum.accepted_at = Some(now);
+            sum.vouch(now, from, own);
         }
         sum.parts.retain(|part| part.node != from && now.since(part.at) <= MEMORY);
         let at = Time::from_nanos(now.as_nanos().saturating_sub(said.last.as_nanos() as u64));
@@ -104,7 +115,7 @@ impl Owned {
     pub(super) fn forget(&mut self, now: Time) {
         let brought = &mut self.brought;
         self.sums.retain(|_, sum| {
-            let memory = if sum.judged.is_empty() && sum.accepted_at.is_none() { MEMORY } else { TRUSTED };
+            let memory = if sum.judged.is_empty() && sum.accepted.is_empty() { MEMORY } else { TRUSTED };
             let kept = now.since(sum.touched) <= memory;
             if let Some(count) = sum.bringer.filter(|_| !kept).and_then(|node| brought.get_mut(&node)) {
                 *count = count.saturating_sub(1);
@@ -157,13 +168,13 @@ impl Sum {
     }
 
     fn guesses(&mut self, now: Time, campaigns: &[bool]) -> Option<Finding> {
-        let trusted = self.accepted_at.is_some_and(|at| now.since(at) <= TRUSTED);
-        if trusted || self.failures_at.is_some_and(|at| now.since(at) < AGAIN) {
+        if self.trusted(now) || self.failures_at.is_some_and(|at| now.since(at) < AGAIN) {
             return None;
         }
         // What was decided about does not count again.
         let since = self.failures_at.unwrap_or(Time::ZERO);
-        let parts = || self.parts.iter().filter(|part| part.at > since);
+        // Who says that it got in says nothing against it; what others have seen stands.
+        let parts = || self.parts.iter().filter(|part| part.at > since && !part.said.accepted);
         let all = total(parts(), now, FAILURES_OF_ONE, |said| said.failures.iter().sum());
         let mut found = (all.1 >= NODES && all.0 >= FAILURES).then_some((all, FAILURES, "fleet.failures"));
         for kind in LoginKind::ALL.iter().filter(|kind| campaigns.get(**kind as usize) == Some(&true)) {
@@ -182,6 +193,24 @@ impl Sum {
             _ => format!("{measured:.0} failed logins on {nodes} nodes within the hour"),
         };
         Some(self.finding(Class::BruteForce, rule, Some(Evidence::Handshake), (measured, limit), text))
+    }
+
+    /// Somebody has seen the source get in.
+    fn vouch(&mut self, now: Time, from: NodeId, own: bool) {
+        if own {
+            self.seen_at = Some(now);
+        }
+        self.accepted.retain(|(node, at)| *node != from && now.since(*at) <= TRUSTED);
+        if self.accepted.len() < MAX_VOUCHING {
+            self.accepted.push((from, now));
+        }
+    }
+
+    /// Whether the source got in within a day: this node has seen it, or two others say so. One alone may lie.
+    fn trusted(&self, now: Time) -> bool {
+        let fresh = |at: &Time| now.since(*at) <= TRUSTED;
+        self.seen_at.as_ref().is_some_and(fresh)
+            || self.accepted.iter().filter(|(_, at)| fresh(at)).count() >= 2
     }
 
     fn finding(

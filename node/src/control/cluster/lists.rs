@@ -9,7 +9,7 @@ use smartfw_core::{
 };
 use smartfw_proto::{
     limits,
-    view::{ClusterNode, FleetBlockRow, StandingOrder},
+    view::{ClusterNode, FleetBlockFilter, FleetBlockRow, StandingOrder},
     wire,
 };
 use tokio::sync::mpsc;
@@ -17,7 +17,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::Status;
 
 use super::{super::service::Service, ClusterService, refusal};
-use crate::fleet::{FleetBlockView, FleetHandle, MemberView};
+use crate::fleet::{FleetBlockView, FleetBlocks, FleetHandle, MemberView};
 
 /// Chunks that may wait for a slow reader.
 const WAITING: usize = 4;
@@ -59,6 +59,7 @@ fn node(member: MemberView, believed: bool, me: bool) -> ClusterNode {
         site: member.site,
         me,
         role: member.role.map(|role| role.as_str().to_owned()),
+        signer: member.signer,
     }
 }
 
@@ -79,28 +80,43 @@ async fn alone(service: &Service) -> Result<ClusterNode, Status> {
         site: String::new(),
         me: true,
         role: None,
+        signer: None,
     };
     service.ask(ask).await
 }
 
-/// The fleet's blocks, or those of one origin, read piece by piece.
+/// The fleet's blocks that are asked for, read piece by piece.
 pub(super) fn blocks(
     fleet: FleetHandle,
-    origin: Option<String>,
+    asked: FleetBlockFilter,
 ) -> ReceiverStream<Result<wire::FleetBlockChunk, Status>> {
     let (sender, stream) = mpsc::channel(WAITING);
     tokio::spawn(async move {
+        let FleetBlockFilter { origin, covering } = asked;
+        let says =
+            |view: &FleetBlockView, name: &String| view.origin == *name || view.confirmed_by.contains(name);
+        let of = |view: &FleetBlockView| origin.as_ref().is_none_or(|name| says(view, name));
         let mut behind = None;
         loop {
-            let piece = match fleet.blocks(behind, limits::FLEET_BLOCKS).await {
+            let piece = match covering {
+                Some(address) => {
+                    let blocks = fleet.blocks_covering(address).await;
+                    blocks.map(|blocks| FleetBlocks { blocks, behind: None })
+                }
+                None => fleet.blocks(behind, limits::FLEET_BLOCKS).await,
+            };
+            let piece = match piece {
                 Ok(piece) => piece,
                 Err(why) => return drop(sender.send(Err(refusal(&why))).await),
             };
-            let Some(last) = piece.last() else { return };
-            behind = Some(last.target);
-            let of = |view: &FleetBlockView| origin.as_ref().is_none_or(|origin| view.origin == *origin);
-            let blocks: Vec<_> = piece.into_iter().filter(of).map(|view| row(view).into()).collect();
-            if !blocks.is_empty() && sender.send(Ok(wire::FleetBlockChunk { blocks })).await.is_err() {
+            let blocks: Vec<_> = piece.blocks.into_iter().filter(of).map(|view| row(view).into()).collect();
+            for blocks in blocks.chunks(limits::FLEET_BLOCKS).map(<[_]>::to_vec) {
+                if sender.send(Ok(wire::FleetBlockChunk { blocks })).await.is_err() {
+                    return;
+                }
+            }
+            behind = piece.behind;
+            if behind.is_none() {
                 return;
             }
         }
@@ -120,6 +136,7 @@ fn row(view: FleetBlockView) -> FleetBlockRow {
         expires: view.expires,
         propagation: view.propagation_ms.into_iter().map(|(node, millis)| (node, took(millis))).collect(),
         withheld: view.withheld,
+        origin_id: view.origin_id,
     }
 }
 

@@ -12,8 +12,8 @@ use std::{
 
 use smartfw_core::{Time, members::MemberState};
 use smartfw_identity::{
-    Admitted, FoundError, Founding as Found, Identity, Invitation, JoinError, Label, Passphrase, Revocations,
-    Role, Root, Signer, Token, Wish, join, tls::DialError,
+    Admitted, FoundError, Founding as Found, Identity, Invitation, Label, Passphrase, Revocations, Role,
+    Root, Signer, Token, Wish, join, reach,
 };
 use smartfw_proto::view::{Entered, Entering, Founded, Founding, Invite, Invited, OperatorKey};
 use tonic::Status;
@@ -21,7 +21,10 @@ use tonic::Status;
 use super::refusal;
 use crate::{
     clock,
-    fleet::{FleetHandle, FleetRefused, FleetStatus, Reach, is_identity, joining::Vault},
+    fleet::{
+        FleetHandle, FleetRefused, FleetStatus, Reach, is_identity,
+        joining::{ROOT_LASTS, Vault},
+    },
 };
 
 /// The set of who was expelled, within the identity's folder.
@@ -41,7 +44,6 @@ pub(super) async fn found(fleet: &FleetHandle, node: &str, founding: Founding) -
         let _ = fs::remove_dir_all(fleet.folder());
         return Err(refusal(&why));
     }
-    tracing::info!(cluster = %made.cluster, id = %made.node, "audit: a cluster was founded");
     Ok(made)
 }
 
@@ -88,7 +90,9 @@ pub(super) async fn invite(fleet: &FleetHandle, vault: &Vault, invite: Invite) -
         let now = clock::now();
         let identity = Identity::load(&folder, None).map_err(|why| failed(&why))?;
         let role: Role = invite.role.parse().map_err(wrong)?;
-        let expires = now.after(invite.lasts);
+        // The root stays as long as its token, and not for long.
+        let lasts = if invite.root.is_some() { invite.lasts.min(ROOT_LASTS) } else { invite.lasts };
+        let expires = now.after(lasts);
         let root = invite.root.map(|(text, passphrase)| root(&text, passphrase, &identity)).transpose()?;
         if role == Role::Signer && root.is_none() && vault.get(now).is_none() {
             return Err(wrong(
@@ -104,9 +108,8 @@ pub(super) async fn invite(fleet: &FleetHandle, vault: &Vault, invite: Invite) -
         let signer = Signer::load(&folder, &identity, now).map_err(|why| failed(&why))?;
         let token = signer.invite(invitation, now).map_err(wrong)?;
         if let Some(root) = root {
-            vault.put(root, expires);
+            vault.put(root, now, lasts);
         }
-        tracing::info!(%role, "audit: a token was given out");
         Ok(Invited { token: token.to_string(), expires: token.expires(), address })
     })
     .await
@@ -147,7 +150,6 @@ pub(super) async fn enter(fleet: &FleetHandle, node: &str, entering: Entering) -
         ))
     })?;
     let known = fleet.members().await.map_or(1, |members| members.len());
-    tracing::info!(cluster = %member.name.cluster, id = %member.id, "audit: this node joined a cluster");
     Ok(Entered {
         cluster: member.name.cluster.to_string(),
         site: member.name.site.to_string(),
@@ -165,18 +167,10 @@ async fn ask(
     name: &Label,
     folder: &Path,
 ) -> Result<(Admitted, SocketAddr), Status> {
-    let mut last = wrong("the address leads nowhere");
-    for address in addresses {
-        let wish = Wish { name, roles: &[Role::Node, Role::Signer], folder };
-        match join(*address, token, wish, clock::now()).await {
-            Ok(admitted) => return Ok((admitted, *address)),
-            Err(why @ JoinError::Dial(DialError::Connect { .. } | DialError::Slow { .. })) => {
-                last = wrong(why)
-            }
-            Err(why) => return Err(wrong(why)),
-        }
-    }
-    Err(last)
+    let (address, _) = reach(addresses, token).await.map_err(wrong)?;
+    let wish = Wish { name, roles: &[Role::Node, Role::Signer], folder };
+    let admitted = join(address, token, wish, clock::now()).await.map_err(wrong)?;
+    Ok((admitted, address))
 }
 
 /// How far the signer's clock is ahead, nanoseconds: beside the middle of our question.
@@ -200,7 +194,6 @@ pub(super) async fn leave(fleet: &FleetHandle, force: bool) -> Result<String, St
         ));
     }
     fleet.leave().await.map_err(|why| refusal(&why))?;
-    tracing::info!(cluster = %status.cluster, "audit: this node left its cluster");
     Ok(status.cluster)
 }
 
@@ -215,11 +208,12 @@ async fn signers(fleet: &FleetHandle) -> String {
 }
 
 async fn inside(fleet: &FleetHandle) -> Result<FleetStatus, Status> {
-    fleet.status().await.ok_or_else(|| refusal(&FleetRefused::NoCluster))
+    let status = fleet.status().await.map_err(|why| refusal(&why))?;
+    status.ok_or_else(|| refusal(&FleetRefused::NoCluster))
 }
 
 async fn outside(fleet: &FleetHandle) -> Result<(), Status> {
-    match fleet.status().await {
+    match fleet.status().await.map_err(|why| refusal(&why))? {
         Some(status) => Err(refusal(&FleetRefused::InCluster(status.cluster))),
         None if is_identity(&fleet.folder()) => Err(wrong(format!(
             "{} holds an identity that is not in use: smartfw-cli status says why; to give it up, move it away",

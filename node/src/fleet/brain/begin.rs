@@ -1,12 +1,9 @@
 //! The beginning: from nothing, or from what the store kept.
 
-use std::{
-    collections::{BTreeMap, BTreeSet, VecDeque},
-    net::SocketAddr,
-};
+use std::{collections::BTreeSet, net::SocketAddr};
 
 use smartfw_core::{
-    Agent,
+    Agent, Time,
     fleet::{VerifiedRun, Verifier as _},
     gossip::{Config, Gossip, Kept, Limits, Now, Restored, Ticket},
     members::{Card, Members, MembersConfig},
@@ -61,11 +58,12 @@ impl Brain {
         let name = identity.member().name.clone();
         agent.join_fleet(now.wall, brain.me, name.name.to_string(), name.site.to_string());
         stored.into_iter().for_each(|row| brain.restore(now, row));
-        brain.revoked(now);
+        brain.revoked(agent, now);
         brain.gossip.start(now);
         (brain.changed, brain.life) = (true, brain.members.generation());
         brain.rows.push(rows::of_life(brain.life));
         brain.settle(agent, now);
+        brain.starting = false;
         brain.counters.fleet.takes_part.set(true);
         Ok(brain)
     }
@@ -114,11 +112,13 @@ impl Brain {
             neighbours: BTreeSet::new(),
             changed: false,
             expelled: BTreeSet::new(),
-            applied: BTreeMap::new(),
-            confirming: VecDeque::new(),
+            kernel: Default::default(),
             spread: Spread::default(),
             sessions: Sessions::default(),
             orders: Vec::new(),
+            troubles: Default::default(),
+            starting: true,
+            checked: Time::ZERO,
         }
     }
 
@@ -134,6 +134,7 @@ impl Brain {
                     tracing::warn!(origin = %log.origin, "a stored proof makes no sense any more");
                 }
             }
+            Row::Over(log, spans) => self.gossip.restore(now, Restored::Over(log, spans)),
             Row::Peer(remembered) => self.members.restore(now.wall, &remembered),
             Row::Life(_) => {}
         }

@@ -4,9 +4,11 @@ use std::{collections::BTreeMap, sync::atomic::Ordering::Relaxed, time::Duration
 
 use smartfw_core::{
     Agent,
-    agent::FleetMember,
-    fleet::{Entry, LogId, NodeId, OrderKind, OrderVerifier as _, SignedOrder, Version},
-    gossip::{self, Now, Report, TOLERANCE},
+    agent::{FleetMember, Heard},
+    fleet::{
+        Entry, LogId, NodeId, OrderKind, OrderVerifier as _, SignedOrder, Unverified, VerifiedOrder, Version,
+    },
+    gossip::{self, Now},
     members::{Member, MemberState, MembersEffect, Path},
     sums::{SumsEffect, SumsMessage},
 };
@@ -17,9 +19,8 @@ use super::{
     super::{links::Target, rows},
     Brain,
 };
-use crate::health::{Level, Matter};
 
-/// Those who are gone and looked for: in a small fleet all, in a large one others look too.
+/// Those who are gone and looked for: in a small fleet all; in a large one those whose keys follow ours, others by others.
 const LOOKED_FOR: usize = 16;
 
 /// What a round brought.
@@ -79,11 +80,8 @@ impl Brain {
                 self.neighbours = neighbours.into_iter().collect();
                 self.aim();
             }
-            Effect::Enforced { member, site, version } => {
-                let propagation = &self.counters.fleet.propagation;
-                self.spread.heard(member, site, version, now.steady, |took| propagation.record(took));
-            }
-            Effect::Report(report) => self.report(&report),
+            Effect::Enforced { member, origin, site, span } => self.heard(now, member, (origin, site), span),
+            Effect::Report(report) => self.report(now, &report),
         }
         false
     }
@@ -100,37 +98,64 @@ impl Brain {
         let site = log.site.is_some();
         if log.origin != self.me {
             self.counters.fleet.applied.add(1);
-            let upto = self.applied.entry((log.origin, site)).or_default();
-            *upto = version.max(*upto);
         }
         match entry {
             Entry::Block(block) => {
                 if log.origin == self.me {
                     self.spread.said(site, version, block.target, now.steady);
                 }
+                self.kernel.applied((log.origin, site), version, vec![block.target]);
                 agent.handle_fleet_block(now.wall, log, version, block, remaining);
             }
-            Entry::Order(order) => self.apply_order(agent, now, &order, remaining),
+            Entry::Order(order) => {
+                let lasts = order.lasts.zip(remaining);
+                let age = lasts.map_or(Duration::ZERO, |(lasts, left)| lasts.saturating_sub(left));
+                self.apply_order(agent, now, (log, version), &order, age);
+            }
+            Entry::Sessions { addresses, .. } if log.origin != self.me => {
+                // For ever is for as long as may be.
+                let remaining = remaining.unwrap_or(Duration::MAX);
+                self.sessions.hear(now.steady, log.origin, addresses, remaining);
+            }
             // The logs void what is withdrawn; what a later version says is kept and passed on.
-            Entry::Withdraw { .. } | Entry::Unknown { .. } => {}
+            Entry::Sessions { .. } | Entry::Withdraw { .. } | Entry::Unknown { .. } => {}
         }
     }
 
-    fn apply_order(&mut self, agent: &mut Agent, now: Now, order: &SignedOrder, remaining: Option<Duration>) {
+    fn apply_order(
+        &mut self,
+        agent: &mut Agent,
+        now: Now,
+        (log, version): (&LogId, Version),
+        order: &SignedOrder,
+        carried: Duration,
+    ) {
         let verified = match self.judge.verify_order(order) {
             Ok(verified) => verified,
+            // Whether its operator was expelled since nobody knows now: what was enforced goes on.
+            Err(Unverified::Unjudged(verified, _)) if self.starting => *verified,
             Err(why) => {
                 tracing::warn!(%why, "an order that a member carries does not hold, and is not carried out");
                 return self.counters.fleet.orders_refused.add(1);
             }
         };
-        let carried =
-            order.lasts.zip(remaining).map_or(Duration::ZERO, |(lasts, left)| lasts.saturating_sub(left));
-        let signed = now.wall.since(verified.issued).saturating_sub(TOLERANCE);
-        if let OrderKind::Revoke { node } = verified.kind {
-            self.expel(now, node);
+        let VerifiedOrder { order: known, .. } = &verified;
+        let age = self.gossip.age_of(now, known.issued, carried);
+        let heard = Heard { carrier: log.origin, age, stored: self.starting };
+        let ours = log.origin == self.me;
+        if ours {
+            self.order_said(known.id);
         }
-        agent.handle_fleet_order(now.wall, verified, carried.max(signed), remaining);
+        match &known.kind {
+            OrderKind::Block { targets, .. } => {
+                let under = (log.origin, log.site.is_some());
+                self.spread.carried(known.id, under, version, ours.then_some(now.steady));
+                self.kernel.applied(under, version, targets.clone());
+            }
+            OrderKind::Revoke { node } => self.expel(agent, now, *node),
+            _ => self.kernel.doubt(),
+        }
+        agent.handle_fleet_order(now.wall, verified, heard);
     }
 
     fn of_members(&mut self, effect: MembersEffect) {
@@ -221,7 +246,9 @@ impl Brain {
             Some(certified) => (certified.name.name.to_string(), certified.name.site.to_string()),
             None => (member.card.name.clone(), member.card.site.clone()),
         };
-        FleetMember { id: member.id, name, site, address: member.card.address.ip() }
+        let there = matches!(member.state, MemberState::Alive | MemberState::Suspect);
+        let there_since = there.then_some(member.since);
+        FleetMember { id: member.id, name, site, address: member.card.address.ip(), there_since }
     }
 
     /// Whom to keep streams to, and whom to look for.
@@ -233,7 +260,8 @@ impl Brain {
         });
         let mut targets: BTreeMap<NodeId, Target> = kept.collect();
         let gone = self.members.members().filter(|member| member.state == MemberState::Dead);
-        for member in gone.take(LOOKED_FOR) {
+        let (behind, before): (Vec<_>, Vec<_>) = gone.partition(|member| member.id > self.me);
+        for member in behind.into_iter().chain(before).take(LOOKED_FOR) {
             let target = Target { address: member.card.address, keep: false };
             targets.entry(member.id).or_insert(target);
         }
@@ -242,51 +270,5 @@ impl Brain {
             *now = targets;
             changed
         });
-    }
-
-    fn report(&self, report: &Report) {
-        let (level, what, remedy) = match report {
-            Report::EpochRaised { from, to } => {
-                tracing::warn!(
-                    from,
-                    to,
-                    "others knew more of this node than itself: its store was restored, or its key is used twice"
-                );
-                return;
-            }
-            Report::Nonsense { member, what } => {
-                tracing::warn!(%member, what, "a member sent what makes no sense");
-                return;
-            }
-            Report::EpochsUsedUp => (
-                Level::Error,
-                "this node can say nothing more to the fleet".to_owned(),
-                "let it join again with a new key",
-            ),
-            Report::DoubleSigned(log) => (
-                Level::Error,
-                format!(
-                    "{} signed two different things under one number: nothing it says is believed any more",
-                    log.origin
-                ),
-                "smartfw-cli cluster revoke it: its key is used twice, or was taken over",
-            ),
-            Report::OverQuota(log) => (
-                Level::Warn,
-                format!("{} says more than is kept of one member: what comes more waits", log.origin),
-                "smartfw-cli cluster nodes",
-            ),
-            Report::Full => (
-                Level::Warn,
-                "the fleet says more than is kept: what comes more waits".to_owned(),
-                "smartfw-cli cluster nodes; revoke who floods",
-            ),
-            Report::CannotSign(why) => (
-                Level::Error,
-                format!("what this node blocks cannot be told to the fleet: {why}"),
-                "look at the files of the state folder's identity",
-            ),
-        };
-        self.health.set(Matter::FleetLog, level, what, remedy);
     }
 }

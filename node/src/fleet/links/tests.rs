@@ -106,3 +106,50 @@ fn what_waits_for_members_without_a_stream_is_bounded() {
     assert_eq!(table.waiting.len(), WAITING);
     assert!(table.waiting.values().all(|waiting| waiting.told.len() == 1));
 }
+
+#[test]
+fn a_digest_keeps_only_a_stream_that_the_other_dialled() {
+    for ours in [true, false] {
+        let case = case(1);
+        let (_, outgoing) = case.open(2, ours);
+        let long_ago = Instant::now().checked_sub(IDLE_FOR + Duration::from_secs(1)).unwrap();
+        let age = || case.links.table().links.get_mut(&node(2)).unwrap().used = long_ago;
+        age();
+        case.links.used(&node(2), true);
+        case.links.tidy();
+        assert_eq!(*outgoing.closed.borrow(), ours);
+        let (_, outgoing) = case.open(2, ours);
+        age();
+        case.links.used(&node(2), false);
+        case.links.tidy();
+        assert!(!*outgoing.closed.borrow());
+    }
+}
+
+#[test]
+fn nobody_has_a_stream_with_itself() {
+    let case = case(1);
+    assert_eq!((case.open(1, true).0, case.open(1, false).0), (None, None));
+}
+
+#[test]
+fn a_member_has_one_room_in_the_queue_whatever_streams_it_opens() {
+    let case = case(1);
+    let room = case.links.room(node(2));
+    let taken = room.clone().try_acquire_many_owned(permits(&datagram(UNREAD))).unwrap();
+    drop(room);
+    assert_eq!(case.links.room(node(2)).available_permits(), 0, "what waits outlives its stream");
+    assert_ne!(case.links.room(node(3)).available_permits(), 0);
+    drop(taken);
+    for n in 0..100 {
+        assert_ne!(case.links.room(node(n)).available_permits(), 0);
+    }
+    assert!(case.links.rooms.lock().unwrap().len() <= 2, "those of whom nothing waits are forgotten");
+}
+
+#[test]
+fn room_is_taken_by_weight_and_what_is_small_takes_its_part() {
+    assert_eq!(permits(&datagram(0)) as usize * UNIT, LEAST);
+    assert_eq!(permits(&datagram(UNREAD / 4)) as usize, UNREAD / 4 / UNIT);
+    assert_eq!(permits(&datagram(2 * UNREAD)) as usize, UNREAD / UNIT, "never more than there is");
+}

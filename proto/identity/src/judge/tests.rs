@@ -48,7 +48,7 @@ impl Court {
     }
 
     fn order(&self, operator: &Identity) -> SignedOrder {
-        sign_order(operator, &order(self.world.now), &Plain, None).unwrap()
+        sign_order(operator, &order(self.world.now), &Plain).unwrap()
     }
 }
 
@@ -69,7 +69,8 @@ fn withdraw() -> Entry {
 }
 
 fn order(issued: Time) -> OperatorOrder {
-    OperatorOrder { id: 7, operator: "somebody else".into(), issued, kind: OrderKind::Disallow { id: 8 } }
+    let (operator, kind) = ("somebody else".into(), OrderKind::Disallow { id: 8 });
+    OperatorOrder { id: 7, operator, issued, lasts: None, site: None, kind }
 }
 
 fn sealed(origin: &Identity, header: RunHeader, entries: Vec<Entry>) -> SignedRun {
@@ -218,7 +219,10 @@ fn a_run_of_the_expelled_is_verified_but_none_of_whom_an_expelled_signer_made() 
 #[test]
 fn an_order_is_its_operators() {
     let court = Court::new();
-    let order = court.judge.verify_order(&court.order(&court.world.founded.operator)).unwrap();
+    let verified = court.judge.verify_order(&court.order(&court.world.founded.operator)).unwrap();
+    let operator = court.world.founded.operator.member();
+    assert_eq!((verified.signer, verified.issuer), (operator.id, operator.signer));
+    let order = verified.order;
     assert_eq!(order.operator, "alice", "the name is the certificate's, not the order's");
     assert_eq!((order.id, order.kind), (7, OrderKind::Disallow { id: 8 }));
 }
@@ -228,9 +232,9 @@ fn an_order_of_another_or_changed_or_out_of_time_is_refused() {
     let court = Court::new();
     let (now, operator) = (court.world.now, &court.world.founded.operator);
     let node = court.world.join(Role::Node, "web-1");
-    assert!(matches!(sign_order(&node, &order(now), &Plain, None), Err(Unverified::BadCertificate(_))));
+    assert!(matches!(sign_order(&node, &order(now), &Plain), Err(Unverified::BadCertificate(_))));
     let late = order(now.after(DAY * 31));
-    assert!(matches!(sign_order(operator, &late, &Plain, None), Err(Unverified::BadCertificate(_))));
+    assert!(matches!(sign_order(operator, &late, &Plain), Err(Unverified::BadCertificate(_))));
 
     let good = court.order(operator);
     let with = |change: &dyn Fn(&mut SignedOrder)| {

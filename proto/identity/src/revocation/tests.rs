@@ -157,6 +157,18 @@ fn one_operator_cannot_fill_the_set_and_nobody_can_for_the_root() {
 }
 
 #[test]
+fn a_set_knows_the_statements_that_it_holds_and_no_others() {
+    let world = World::new(noon());
+    let said = world.says(&world.founded.operator, id(1));
+    let mut set = RevocationSet::default();
+    assert!(!set.knows(said.bytes()));
+    set.insert(said.clone()).unwrap();
+    assert!(set.knows(said.bytes()) && !set.knows(b"rubbish"));
+    set.insert(world.root_says(world.founded.operator.id())).unwrap();
+    assert!(!set.knows(said.bytes()), "it is void");
+}
+
+#[test]
 fn a_set_comes_back_from_disk() {
     let world = World::new(noon());
     let (path, trust) = (world.dir.path().join("revocations"), world.founded.identity.trust().clone());

@@ -267,6 +267,42 @@ fn an_identity_and_a_signer_come_back_from_disk() {
 }
 
 #[test]
+fn who_guesses_tokens_makes_a_signer_write_nothing() {
+    use std::os::unix::fs::MetadataExt;
+    let world = World::new(noon());
+    let folder = world.dir.path();
+    world.founded.identity.save(folder, None).unwrap();
+    world.founded.signer.save(folder).unwrap();
+    let token = world.founded.signer.invite(world.invitation(Role::Node), world.now).unwrap();
+    // The ledger is written whole, into a new file.
+    let written = || {
+        let seen = std::fs::metadata(folder.join(LEDGER)).unwrap();
+        (seen.ino(), seen.mtime(), seen.mtime_nsec())
+    };
+    let before = written();
+    let signer = Signer::load(folder, &world.founded.identity, world.now).unwrap();
+    let guessed = Token::new([7; 16], *token.root(), token.signer(), token.expires());
+    let refused = signer.look(&guessed, world.now).unwrap_err();
+    assert!(matches!(refused, SignError::Ledger(LedgerError::Unknown)));
+    assert_eq!(signer.look(&token, world.now).unwrap().role, Role::Node);
+    assert_eq!(written(), before);
+}
+
+#[test]
+fn a_signer_knows_whether_it_still_expects_somebody() {
+    let world = World::new(noon());
+    let signer = &world.founded.signer;
+    let expects = |role, now| signer.expects(role, now).unwrap();
+    assert!(!expects(Role::Node, world.now));
+    let invitation = world.invitation(Role::Node);
+    let token = signer.invite(invitation.clone(), world.now).unwrap();
+    assert!(expects(Role::Node, world.now) && !expects(Role::Signer, world.now));
+    assert!(!expects(Role::Node, invitation.expires));
+    Newcomer::new("web-1").joins(&world, &token).unwrap();
+    assert!(!expects(Role::Node, world.now));
+}
+
+#[test]
 fn an_operators_key_is_under_its_passphrase() {
     use crate::seal::{Passphrase, SealError};
     let world = World::new(noon());

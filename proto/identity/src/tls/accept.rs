@@ -219,7 +219,7 @@ impl Door {
         let place = self.streams.enter(&peer.member, &gate);
         // Whoever was revoked since the handshake began is not missed by the sweeper, now that it has its place.
         self.revocations.check(&peer.member)?;
-        let stream = Stream::new(tls.into(), PeerInfo { address, peer }, gate).placed(place);
+        let stream = Stream::new(tls.into(), PeerInfo::new(address, peer), gate).placed(place);
         if self.members.send(Ok(stream)).await.is_ok() {
             self.stats.members.fetch_add(1, Ordering::Relaxed);
         }

@@ -128,7 +128,7 @@ impl Net {
         let place = self.streams.enter(&peer.member, &gate);
         // Whoever was revoked since the handshake began is not missed by the sweeper, now that it has its place.
         self.revocations.check(&peer.member).map_err(|why| DialError::Refused { address, why })?;
-        Ok(Stream::new(tls.into(), PeerInfo { address, peer }, gate).preceded_by(first).placed(place))
+        Ok(Stream::new(tls.into(), PeerInfo::new(address, peer), gate).preceded_by(first).placed(place))
     }
 }
 

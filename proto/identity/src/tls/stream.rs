@@ -5,6 +5,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 
 use smartfw_core::fleet::NodeId;
@@ -24,9 +25,20 @@ pub struct PeerInfo {
     pub address: SocketAddr,
     /// Who it is.
     pub peer: Peer,
+    exchanging: Arc<AtomicBool>,
 }
 
 impl PeerInfo {
+    pub(super) fn new(address: SocketAddr, peer: Peer) -> Self {
+        Self { address, peer, exchanging: Arc::default() }
+    }
+
+    /// Begins the one exchange that a connection carries; false when it was begun before. Another needs another
+    /// handshake: who begins them in a loop pays more than we do.
+    pub fn exchange(&self) -> bool {
+        !self.exchanging.swap(true, Ordering::AcqRel)
+    }
+
     /// Whose key it showed.
     pub const fn id(&self) -> NodeId {
         self.peer.member.id

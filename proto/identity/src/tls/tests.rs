@@ -288,7 +288,7 @@ async fn a_renewed_certificate_is_used_at_once_and_open_streams_go_on() {
     let chain = world
         .founded
         .signer
-        .renew(node.member(), &request(node.key()).unwrap(), &world.revocations, system())
+        .renew(node.member(), &request(node.key()).unwrap(), &world.revocations, world.now.after(DAY))
         .unwrap();
     server.current.replace(node.renewed(chain).unwrap());
     let new = signer.dial(server.address, Expected::default()).await.unwrap();

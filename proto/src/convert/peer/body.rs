@@ -5,7 +5,7 @@ use smartfw_core::{
     Time,
     fleet::{
         CHAIN_BYTES, ENTRY_BYTES, Entry, EntryKind, FleetBlock, NAME_BYTES, RUN_BYTES, RUN_ENTRIES,
-        RunHeader, SignedOrder, TEXT_BYTES, Version,
+        RunHeader, SESSIONS, SignedOrder, TEXT_BYTES, Version,
     },
 };
 
@@ -15,7 +15,8 @@ use crate::{
     convert::{
         Problem,
         scalar::{
-            Result, clip, clip_share, durations, name, nanos, optional_name, share, small, target, text,
+            Result, address, address_bytes, clip, clip_share, durations, name, nanos, optional_name, share,
+            small, target, text,
         },
     },
     wire,
@@ -86,6 +87,10 @@ fn entry_to_wire(entry: &Entry) -> wire::RunEntry {
         ),
         Entry::Order(order) => (EntryKind::Order as u32, order_to_wire(order).encode_to_vec()),
         Entry::Unknown { kind, lasts: _, bytes } => (*kind, bytes.to_vec()),
+        Entry::Sessions { addresses, lasts: _ } => {
+            let addresses = addresses.iter().take(SESSIONS).copied().map(address_bytes).collect();
+            (EntryKind::Sessions as u32, wire::SessionsBody { addresses }.encode_to_vec())
+        }
     };
     wire::RunEntry { kind, lasts, body }
 }
@@ -127,6 +132,9 @@ fn entry(wire::RunEntry { kind, lasts, body }: wire::RunEntry) -> Result<Entry> 
         kind if kind == EntryKind::Order as u32 => {
             wire::CarriedOrder::decode(&*body).ok().map(|o| order(o, lasts))
         }
+        kind if kind == EntryKind::Sessions as u32 => {
+            wire::SessionsBody::decode(&*body).ok().map(|s| sessions(s, lasts))
+        }
         _ => None,
     };
     let unknown = || Entry::Unknown { kind, lasts: durations(lasts), bytes: body.clone().into() };
@@ -147,6 +155,14 @@ fn block(body: wire::BlockBody, lasts: Option<u64>) -> Result<Entry> {
         level: small("block.level", level)?,
         duration: durations(lasts),
     }))
+}
+
+fn sessions(body: wire::SessionsBody, lasts: Option<u64>) -> Result<Entry> {
+    let wire::SessionsBody { addresses } = body;
+    within("sessions", SESSIONS, addresses.len())?;
+    let each = |one: Vec<u8>| address("sessions.addresses", &one);
+    let addresses = addresses.into_iter().map(each).collect::<Result<_>>()?;
+    Ok(Entry::Sessions { addresses, lasts: durations(lasts) })
 }
 
 fn order(carried: wire::CarriedOrder, lasts: Option<u64>) -> Result<Entry> {

@@ -1,6 +1,10 @@
 //! Messages on a stream between two members.
 
-use std::{collections::HashMap, net::IpAddr, sync::Arc, time::Duration};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+    time::Duration,
+};
 
 use smartfw_core::{
     Time,
@@ -9,12 +13,12 @@ use smartfw_core::{
 };
 use wire::peer_message::Message as Wire;
 
-use super::{bytes, fixed, version};
+use super::{bytes, fixed, node, version};
 use crate::{
     ConvertError,
     convert::{
         Problem,
-        scalar::{Result, address, address_bytes, nanos, required, text},
+        scalar::{Result, nanos, required, text},
     },
     limits, wire,
 };
@@ -30,6 +34,8 @@ pub struct Hello {
     pub cluster: String,
     /// Its epoch.
     pub epoch: u64,
+    /// What it knows of revocations: equal at two members when their sets are. `None`: it does not say.
+    pub revocations: Option<[u8; 32]>,
 }
 
 /// What comes over a stream between two members.
@@ -45,24 +51,22 @@ pub enum Told {
     Revocations(Vec<Vec<u8>>),
     /// For the fleet's sums, encoded.
     Contribution(Vec<u8>),
-    /// The remote ends of every authenticated session at the sender.
-    Sessions(Vec<IpAddr>),
 }
 
 impl From<Told> for wire::PeerMessage {
     fn from(told: Told) -> Self {
         let message = match told {
-            Told::Hello(Hello { from, to, cluster, epoch }) => {
-                Wire::Hello(wire::Hello { protocol_from: from, protocol_to: to, cluster, epoch })
-            }
+            Told::Hello(Hello { from, to, cluster, epoch, revocations }) => Wire::Hello(wire::Hello {
+                protocol_from: from,
+                protocol_to: to,
+                cluster,
+                epoch,
+                revocations: revocations.map(Vec::from).unwrap_or_default(),
+            }),
             Told::Gossip(message) => gossip_to_wire(message),
             Told::Datagram(bytes) => Wire::Datagram(bytes),
             Told::Revocations(signed) => Wire::Revocations(wire::Revocations { signed }),
             Told::Contribution(bytes) => Wire::Contribution(bytes),
-            Told::Sessions(addresses) => {
-                let addresses = addresses.into_iter().take(limits::SESSIONS).map(address_bytes).collect();
-                Wire::Sessions(wire::PeerSessions { addresses })
-            }
         };
         Self { message: Some(message) }
     }
@@ -73,16 +77,19 @@ impl TryFrom<wire::PeerMessage> for Told {
 
     fn try_from(wire::PeerMessage { message }: wire::PeerMessage) -> Result<Self> {
         Ok(match required("peer.message", message)? {
-            Wire::Hello(wire::Hello { protocol_from: from, protocol_to: to, cluster, epoch }) => {
-                Self::Hello(Hello { from, to, cluster: text("hello.cluster", limits::NAME, cluster)?, epoch })
+            Wire::Hello(wire::Hello {
+                protocol_from: from,
+                protocol_to: to,
+                cluster,
+                epoch,
+                revocations,
+            }) => {
+                let cluster = text("hello.cluster", limits::NAME, cluster)?;
+                // A digest of a kind that is not known here is none: then everything is told.
+                Self::Hello(Hello { from, to, cluster, epoch, revocations: revocations.try_into().ok() })
             }
             Wire::Datagram(datagram) => Self::Datagram(bytes("datagram", limits::DATAGRAM, datagram)?),
             Wire::Contribution(sums) => Self::Contribution(bytes("contribution", limits::DATAGRAM, sums)?),
-            Wire::Sessions(wire::PeerSessions { addresses }) => {
-                within("sessions", limits::SESSIONS, addresses.len())?;
-                let each = |one: Vec<u8>| address("sessions.addresses", &one);
-                Self::Sessions(addresses.into_iter().map(each).collect::<Result<_>>()?)
-            }
             Wire::Revocations(wire::Revocations { signed }) => {
                 within("revocations", limits::REVOCATIONS, signed.len())?;
                 let each = |one| bytes("revocations.signed", limits::REVOCATION, one);
@@ -118,8 +125,8 @@ fn gossip_to_wire(message: Message<SignedRun>) -> Wire {
                 other: Some(run_to_wire(&other, 0, Duration::ZERO)),
             })
         }
-        Message::Enforced { site, version } => {
-            Wire::Enforced(wire::PeerEnforced { site, version: Some(version.into()) })
+        Message::Enforced { origin, site, span } => {
+            Wire::Enforced(wire::PeerEnforced { site, origin: origin.0.to_vec(), span: Some(span.into()) })
         }
     }
 }
@@ -160,14 +167,21 @@ fn gossip(message: Wire) -> Result<Message<SignedRun>> {
         Wire::Vectors(wire::PeerVectors { rows, answer }) => {
             within("vectors.rows", WANTS, rows.len())?;
             within("vectors.spans", limits::PEER_SPANS, rows.iter().map(|row| row.spans.len()).sum())?;
-            Message::Vectors { rows: rows.into_iter().map(Row::try_from).collect::<Result<_>>()?, answer }
+            let rows: Vec<Row> = rows.into_iter().map(Row::try_from).collect::<Result<_>>()?;
+            let tags: HashSet<u64> = rows.iter().map(|row| row.tag).collect();
+            if tags.len() < rows.len() {
+                return Err(ConvertError::new("vectors.rows", Problem::OutOfRange));
+            }
+            Message::Vectors { rows, answer }
         }
         Wire::Pull(wire::PeerPull { wants }) => {
             within("pull.wants", WANTS, wants.len())?;
             let want = |wire::PeerWant { tag, span }| {
                 Ok(Want { tag, span: required("pull.span", span)?.try_into()? })
             };
-            Message::Pull(wants.into_iter().map(want).collect::<Result<_>>()?)
+            let wants: Vec<Want> = wants.into_iter().map(want).collect::<Result<_>>()?;
+            in_order("pull.wants", wants.iter().map(|want| (want.tag, want.span)))?;
+            Message::Pull(wants)
         }
         Wire::Runs(message) => runs(message)?,
         Wire::Proof(wire::PeerProof { one, other, certificate_one, certificate_other }) => {
@@ -177,14 +191,12 @@ fn gossip(message: Wire) -> Result<Message<SignedRun>> {
             };
             Message::Proof(Box::new((signed(one, certificate_one)?, signed(other, certificate_other)?)))
         }
-        Wire::Enforced(wire::PeerEnforced { site, version: at }) => {
-            Message::Enforced { site, version: version("enforced.version", at)? }
-        }
-        Wire::Hello(_)
-        | Wire::Datagram(_)
-        | Wire::Revocations(_)
-        | Wire::Contribution(_)
-        | Wire::Sessions(_) => {
+        Wire::Enforced(wire::PeerEnforced { site, origin, span }) => Message::Enforced {
+            origin: node("enforced.origin", &origin)?,
+            site,
+            span: required("enforced.span", span)?.try_into()?,
+        },
+        Wire::Hello(_) | Wire::Datagram(_) | Wire::Revocations(_) | Wire::Contribution(_) => {
             return Err(ConvertError::new("peer.message", Problem::OutOfRange));
         }
     })
@@ -226,7 +238,8 @@ impl TryFrom<wire::PeerRow> for Row {
     fn try_from(row: wire::PeerRow) -> Result<Self> {
         let wire::PeerRow { tag, digest, floor, quarantined, spans } = row;
         within("row.spans", SPANS, spans.len())?;
-        let spans = spans.into_iter().map(Span::try_from).collect::<Result<_>>()?;
+        let spans: Vec<Span> = spans.into_iter().map(Span::try_from).collect::<Result<_>>()?;
+        in_order("row.spans", spans.iter().map(|span| (0, *span)))?;
         Ok(Self { tag, digest, floor: version("row.floor", floor)?, quarantined, spans })
     }
 }
@@ -247,6 +260,15 @@ impl TryFrom<wire::PeerSpan> for Span {
             Ok(Self { epoch, from, to })
         }
     }
+}
+
+/// Ranges of logs, each behind the one before: looking them up costs no more than walking through the logs once.
+fn in_order(field: &'static str, ranges: impl Iterator<Item = (u64, Span)> + Clone) -> Result<()> {
+    let before = |((tag, one), (next, other)): ((u64, Span), (u64, Span))| {
+        (tag, one.epoch, one.to) < (next, other.epoch, other.from)
+    };
+    let ordered = ranges.clone().zip(ranges.skip(1)).all(before);
+    if ordered { Ok(()) } else { Err(ConvertError::new(field, Problem::OutOfRange)) }
 }
 
 fn within(field: &'static str, limit: usize, length: usize) -> Result<()> {

@@ -3,7 +3,10 @@
 use prost::Message;
 use smartfw_core::{
     Time,
-    fleet::{COVERED, ENTRY_BYTES, NodeId, ORDER_TARGETS, OperatorOrder, OrderKind, TEXT_BYTES, Version},
+    fleet::{
+        COVERED, ENTRY_BYTES, NAME_BYTES, NodeId, ORDER_TARGETS, OperatorOrder, OrderKind, TEXT_BYTES,
+        Version,
+    },
 };
 use wire::order_body::Order;
 
@@ -22,11 +25,14 @@ use crate::{
 /// # Errors
 /// When a text or list is longer than it may be.
 pub fn encode_order(order: &OperatorOrder) -> Result<Vec<u8>> {
-    let OperatorOrder { id, operator, issued, kind } = order;
+    let OperatorOrder { id, operator, issued, lasts, site, kind } = order;
+    let site = site.as_ref().map(|site| text("order.site", NAME_BYTES, site.clone())).transpose()?;
     let body = wire::OrderBody {
         id: id.to_be_bytes().to_vec(),
         operator: text("order.operator", limits::NAME, operator.clone())?,
         issued: issued.as_nanos(),
+        lasts: lasts.map(nanos),
+        site,
         order: Some(kind_to_wire(kind)?),
     };
     Ok(body.encode_to_vec())
@@ -42,12 +48,14 @@ pub fn decode_order(encoded: &[u8]) -> Result<OperatorOrder> {
         return Err(ConvertError::new("order", problem));
     }
     let unreadable = |_| ConvertError::new("order", Problem::Unreadable);
-    let wire::OrderBody { id, operator, issued, order } =
+    let wire::OrderBody { id, operator, issued, lasts, site, order } =
         wire::OrderBody::decode(encoded).map_err(unreadable)?;
     Ok(OperatorOrder {
         id: u128::from_be_bytes(fixed("order.id", &id)?),
         operator: text("order.operator", limits::NAME, operator)?,
         issued: Time::from_nanos(issued),
+        lasts: durations(lasts),
+        site: site.map(|site| text("order.site", NAME_BYTES, site)).transpose()?,
         kind: kind(required("order.order", order)?)?,
     })
 }
@@ -92,6 +100,8 @@ fn kind_to_wire(kind: &OrderKind) -> Result<Order> {
         OrderKind::Canary { target, watched } => {
             Order::Canary(wire::OperatorCanary { target: Some(target.into()), watched })
         }
+        OrderKind::Panic { duration } => Order::Panic(nanos(duration)),
+        OrderKind::Resume => Order::Resume(wire::OperatorResume {}),
     })
 }
 
@@ -122,6 +132,8 @@ fn kind(order: Order) -> Result<OrderKind> {
         Order::Canary(wire::OperatorCanary { target: net, watched }) => {
             OrderKind::Canary { target: target("order.target", net)?, watched }
         }
+        Order::Panic(duration) => OrderKind::Panic { duration: std::time::Duration::from_nanos(duration) },
+        Order::Resume(wire::OperatorResume {}) => OrderKind::Resume,
     })
 }
 

@@ -8,7 +8,7 @@ use smartfw_core::{
     Class, Detector, Evidence, IpNet, Strength, Time,
     fleet::{
         CHAIN_BYTES, COVERED, ENTRY_BYTES, Entry, FleetBlock, NodeId, ORDER_TARGETS, OperatorOrder,
-        OrderKind, RUN_BYTES, RUN_ENTRIES, RunHeader, SignedOrder, SignedRun, TEXT_BYTES, Version,
+        OrderKind, RUN_BYTES, RUN_ENTRIES, RunHeader, SESSIONS, SignedOrder, SignedRun, TEXT_BYTES, Version,
     },
     gossip::{Carried, LOGS, Message, More, RUNS, Row, SPANS, Span, Summary, WANTS, Want},
 };
@@ -67,6 +67,10 @@ fn entries() -> Vec<Entry> {
         Entry::Withdraw { target: net(), lasts: None },
         signed_order(100, CHAIN_BYTES),
         Entry::Unknown { kind: u32::MAX, lasts: Some(Duration::ZERO), bytes: [1, 2, 3].into() },
+        Entry::Sessions {
+            addresses: (0..SESSIONS as u128).map(|n| std::net::Ipv6Addr::from(n << 64).into()).collect(),
+            lasts: Some(Duration::from_secs(1)),
+        },
     ]
 }
 
@@ -148,14 +152,22 @@ fn orders() -> Vec<OrderKind> {
         OrderKind::Trust { node: ID, believed: false },
         OrderKind::Revoke { node: ID },
         OrderKind::Canary { target: net(), watched: true },
+        OrderKind::Panic { duration: Duration::from_secs(900) },
+        OrderKind::Resume,
     ]
 }
 
 #[test]
 fn every_order_survives_the_wire_and_fits_into_an_entry() {
     for kind in orders() {
-        let order =
-            OperatorOrder { id: u128::MAX, operator: "anna".into(), issued: Time::from_secs(9), kind };
+        let order = OperatorOrder {
+            id: u128::MAX,
+            operator: "anna".into(),
+            issued: Time::from_secs(9),
+            lasts: Some(Duration::from_secs(7)),
+            site: Some("berlin".into()),
+            kind,
+        };
         let bytes = encode_order(&order).unwrap();
         assert_eq!(decode_order(&bytes), Ok(order));
         assert!(signed_order(bytes.len(), 1500).weight() <= ENTRY_BYTES, "{} bytes", bytes.len());
@@ -164,7 +176,10 @@ fn every_order_survives_the_wire_and_fits_into_an_entry() {
 
 #[test]
 fn an_order_beyond_its_limits_is_refused() {
-    let order = |kind| OperatorOrder { id: 1, operator: "anna".into(), issued: Time::ZERO, kind };
+    let order = |kind| {
+        let (operator, issued) = ("anna".into(), Time::ZERO);
+        OperatorOrder { id: 1, operator, issued, lasts: None, site: None, kind }
+    };
     let covers = |count, orders| OrderKind::Unblock {
         target: net(),
         covers: vec![(ID, VERSION); count],
@@ -194,26 +209,26 @@ fn carried(bytes: usize, certificate: u8) -> Carried<SignedRun> {
 }
 
 fn messages() -> Vec<Told> {
-    let span = Span { epoch: 1, from: 2, to: u64::MAX };
-    let row = Row { tag: 1, digest: 2, floor: VERSION, quarantined: true, spans: vec![span; SPANS] };
+    let span = |epoch| Span { epoch, from: 2, to: u64::MAX };
+    let spans = || (0..SPANS as u64).map(span).collect();
+    let row = |tag| Row { tag, digest: 2, floor: VERSION, quarantined: true, spans: spans() };
     let gossip = [
         Message::Digest { all: u64::MAX, wall: Time::from_nanos(5) },
         Message::Summary(vec![Summary { tag: 1, digest: 2 }; LOGS]),
-        Message::Vectors { rows: vec![row; 100], answer: true },
-        Message::Pull(vec![Want { tag: 3, span }; WANTS]),
+        Message::Vectors { rows: (0..100).map(row).collect(), answer: true },
+        Message::Pull((0..WANTS as u64).map(|epoch| Want { tag: 3, span: span(epoch) }).collect()),
         Message::Runs {
             runs: (0..RUNS).map(|n| carried(10, (n % 3) as u8)).collect(),
             answers: Some(More(false)),
         },
         Message::Runs { runs: vec![carried(RUN_BYTES, 1)], answers: None },
         Message::Proof(Box::new((carried(RUN_BYTES, 1).run, carried(RUN_BYTES, 2).run))),
-        Message::Enforced { site: true, version: VERSION },
+        Message::Enforced { origin: NodeId([4; 32]), site: true, span: span(7) },
     ];
     let others = [
-        Told::Hello(Hello { from: 1, to: 2, cluster: "prod".into(), epoch: 5 }),
+        Told::Hello(Hello { from: 1, to: 2, cluster: "prod".into(), epoch: 5, revocations: Some([7; 32]) }),
         Told::Datagram(vec![1; limits::DATAGRAM]),
         Told::Contribution(vec![2; 100]),
-        Told::Sessions(vec!["192.0.2.1".parse().unwrap(), "2001:db8::1".parse().unwrap()]),
         Told::Revocations(vec![vec![3; limits::REVOCATION]; 3]),
     ];
     gossip.into_iter().map(Told::Gossip).chain(others).collect()
@@ -238,20 +253,31 @@ fn a_chain_travels_once_however_many_runs_it_stands_behind() {
 
 #[test]
 fn messages_beyond_their_limits_are_refused() {
-    let span = Span { epoch: 1, from: 2, to: 3 };
-    let row = |spans| Row { tag: 1, digest: 2, floor: VERSION, quarantined: false, spans: vec![span; spans] };
+    let at = |from| Span { epoch: 1, from, to: from + 1 };
+    let span = at(2);
+    let of =
+        |spans: &[Span]| Row { tag: 1, digest: 2, floor: VERSION, quarantined: false, spans: spans.into() };
+    let row = |spans| of(&(0..spans as u64).map(|n| at(2 * n)).collect::<Vec<_>>());
+    let rows = |tags: std::ops::Range<u64>, spans| tags.map(|tag| Row { tag, ..row(spans) }).collect();
+    let want = |tag, from| Want { tag, span: at(from) };
     let beyond = [
         Message::Summary(vec![Summary { tag: 1, digest: 2 }; LOGS + 1]),
-        Message::Vectors { rows: vec![row(0); WANTS + 1], answer: true },
+        Message::Vectors { rows: rows(0..WANTS as u64 + 1, 0), answer: true },
         Message::Vectors { rows: vec![row(SPANS + 1)], answer: true },
-        Message::Vectors { rows: vec![row(SPANS); limits::PEER_SPANS / SPANS + 1], answer: true },
-        Message::Pull(vec![Want { tag: 3, span }; WANTS + 1]),
+        Message::Vectors { rows: rows(0..(limits::PEER_SPANS / SPANS + 1) as u64, SPANS), answer: true },
+        Message::Vectors { rows: vec![row(0); 2], answer: true },
+        Message::Vectors { rows: vec![of(&[at(2), at(3)])], answer: true },
+        Message::Vectors { rows: vec![of(&[at(4), at(2)])], answer: true },
+        Message::Pull((0..=WANTS as u64).map(|tag| want(tag, 1)).collect()),
+        Message::Pull(vec![want(3, 1); 2]),
+        Message::Pull(vec![want(3, 1), want(3, 2)]),
+        Message::Pull(vec![want(3, 1), want(2, 5)]),
         Message::Pull(vec![Want { tag: 3, span: Span { from: 4, ..span } }]),
         Message::Runs { runs: vec![carried(1, 1); RUNS + 1], answers: None },
         Message::Runs { runs: vec![carried(RUN_BYTES + 1, 1)], answers: None },
     ];
     let others = [
-        Told::Hello(Hello { from: 1, to: 2, cluster: "x".repeat(256), epoch: 5 }),
+        Told::Hello(Hello { from: 1, to: 2, cluster: "x".repeat(256), epoch: 5, revocations: None }),
         Told::Datagram(vec![1; limits::DATAGRAM + 1]),
         Told::Contribution(vec![1; limits::DATAGRAM + 1]),
         Told::Revocations(vec![Vec::new(); limits::REVOCATIONS + 1]),

@@ -25,6 +25,7 @@ fn a_member_begins_with_the_agreed_keys() {
         site: "default".into(),
         me: false,
         role: Some("signer".into()),
+        signer: Some(NodeId([0xab; 32])),
     };
     let value = cluster_node(&node);
     let agreed = ["name", "address", "state", "version", "blocks", "trust", "rtt_ms", "certificate_expires"];
@@ -33,8 +34,8 @@ fn a_member_begins_with_the_agreed_keys() {
         crate::json::text(&value),
         format!(
             "{{\"name\":\"web-2\",\"address\":\"10.0.0.12:7470\",\"state\":\"alive\",\"version\":\"0.1.0\",\"blocks\":12,\
-             \"trust\":1.0,\"rtt_ms\":0.4,\"certificate_expires\":\"2026-01-31T12:00:00.000000Z\",\"id\":\"{}\",\
-             \"site\":\"default\",\"role\":\"signer\",\"believed\":true,\"withheld\":1,\"self\":false}}",
+             \"trust\":1.0,\"rtt_ms\":0.4,\"certificate_expires\":\"2026-01-31T12:00:00.000000Z\",\"id\":\"{0}\",\
+             \"site\":\"default\",\"role\":\"signer\",\"believed\":true,\"withheld\":1,\"self\":false,\"signer\":\"{0}\"}}",
             "ab".repeat(32)
         )
     );
@@ -58,11 +59,12 @@ fn a_block_of_the_fleet_has_the_agreed_keys_and_whole_milliseconds_where_they_ar
             ("web-3".into(), Duration::from_micros(9_460)),
         ],
         withheld: Some(Withheld::Quorum),
+        origin_id: None,
     };
     assert_eq!(
         crate::json::text(&fleet_block(&row)),
         "{\"target\":\"203.0.113.7/32\",\"class\":\"port_scan\",\"origin\":\"web-1\",\"confirmed_by\":[\"web-3\"],\
          \"enforced_on\":[\"web-1\",\"web-2\"],\"since\":\"2026-01-31T12:00:00.000000Z\",\"expires\":null,\
-         \"propagation_ms\":{\"web-2\":7,\"web-3\":9.5},\"withheld_because\":\"quorum\"}"
+         \"propagation_ms\":{\"web-2\":7,\"web-3\":9.5},\"withheld_because\":\"quorum\",\"origin_id\":null}"
     );
 }

@@ -1,9 +1,12 @@
 //! What of the fleet's word is enforced, and why not the rest.
 
 use alloc::{collections::BTreeSet, vec::Vec};
-use core::time::Duration;
+use core::{
+    net::{Ipv4Addr, Ipv6Addr},
+    time::Duration,
+};
 
-use ipnet::IpNet;
+use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
 use crate::{
     BlockId, Class, Detector, Evidence, Strength, Time, Withheld, blocklist::Held, fleet::NodeId,
@@ -18,18 +21,29 @@ const LONG: Duration = Duration::from_secs(24 * 3600);
 const REGULAR: usize = 2;
 
 /// Addresses that mean another host at another site: RFC 1918, RFC 6598 (carriers' NAT), RFC 4193 (unique local).
+const PRIVATE: [IpNet; 5] = [
+    private(Ipv4Addr::new(10, 0, 0, 0), 8),
+    private(Ipv4Addr::new(172, 16, 0, 0), 12),
+    private(Ipv4Addr::new(192, 168, 0, 0), 16),
+    private(Ipv4Addr::new(100, 64, 0, 0), 10),
+    IpNet::V6(Ipv6Net::new_assert(Ipv6Addr::new(0xfc00, 0, 0, 0, 0, 0, 0, 0), 7)),
+];
+
+const fn private(address: Ipv4Addr, length: u8) -> IpNet {
+    IpNet::V4(Ipv4Net::new_assert(address, length))
+}
+
+/// Whether a target has addresses that mean another host at another site.
 pub fn is_private(target: &IpNet) -> bool {
-    const PRIVATE: [&str; 5] = ["10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "fc00::/7"];
-    PRIVATE.iter().filter_map(|net| net.parse().ok()).any(|net| prefix::overlap(&net, target))
+    PRIVATE.iter().any(|net| prefix::overlap(net, target))
+}
+
+/// Whether it has no others.
+pub fn is_all_private(target: &IpNet) -> bool {
+    PRIVATE.iter().any(|net| net.contains(target))
 }
 
 impl Agent {
-    /// Judges what the fleet says of `target`, and of what lies within it, anew.
-    pub(in super::super) fn rejudge(&mut self, now: Time, target: IpNet) {
-        let targets: Vec<IpNet> = self.blocks.within(&target).copied().collect();
-        targets.into_iter().for_each(|target| self.rejudge_exactly(now, target));
-    }
-
     /// Judges what the fleet says of targets that share an address with `net` anew.
     pub(in super::super) fn rejudge_around(&mut self, now: Time, net: &IpNet) {
         if self.fleet.me.is_none() {
@@ -44,25 +58,78 @@ impl Agent {
         if self.fleet.me.is_none() {
             return;
         }
-        self.rejudge_where(now, |held| held.words.said.is_some());
+        let _all = self.rejudge_where(now, |held| held.words.said.is_some());
     }
 
     /// Judges what a member says anew, and what others say of the same: they may have agreed with it.
     pub(super) fn rejudge_origin(&mut self, now: Time, node: &NodeId) {
         let says = |held: &Held| matches!(held.words.speaker(), Some(Speaker::Member { node: of, .. }) if of == node);
-        self.rejudge_where(now, says);
+        let said = self.rejudge_where(now, says);
+        said.into_iter().for_each(|target| self.doubt(target));
     }
 
-    fn rejudge_where(&mut self, now: Time, which: impl Fn(&Held) -> bool) {
+    fn rejudge_where(&mut self, now: Time, which: impl Fn(&Held) -> bool) -> Vec<IpNet> {
         let targets = self.blocks.iter().filter(|(_, entries)| entries.iter().any(&which));
         let targets: Vec<IpNet> = targets.map(|(target, _)| *target).collect();
-        targets.into_iter().for_each(|target| self.rejudge(now, target));
+        targets.iter().for_each(|target| self.rejudge_exactly(now, *target));
+        targets
     }
 
-    fn rejudge_exactly(&mut self, now: Time, target: IpNet) {
+    /// Who agrees upon `target` has changed: what is said of it, and of what lies within it, is judged anew before the
+    /// next effect is given, once however many have changed by then. Only where agreement makes a difference.
+    pub(in super::super) fn doubt(&mut self, target: IpNet) {
+        if self.config.fleet.quorum > 1 || self.fleet.regulars.overlapping(&target).next().is_some() {
+            self.fleet.doubtful.insert(target);
+        }
+    }
+
+    /// Whether a word counts when others are asked whether they agree.
+    pub(in super::super) fn counts(&self, target: &IpNet, held: &Held) -> bool {
+        let Some(Speaker::Member { node, site }) = held.words.speaker() else { return false };
+        self.unfit(target, held, node, *site).is_none()
+    }
+
+    /// Does what is done once for however many words of the fleet.
+    pub(in super::super) fn settle_fleet(&mut self, now: Time) {
+        self.void_named(now);
+        while !self.fleet.doubtful.is_empty() {
+            self.settle_doubts(now);
+        }
+    }
+
+    /// Judges what is in doubt anew.
+    fn settle_doubts(&mut self, now: Time) {
+        let mut around: Option<IpNet> = None;
+        for net in core::mem::take(&mut self.fleet.doubtful) {
+            if around.is_some_and(|around| around.contains(&net)) {
+                continue;
+            }
+            around = Some(net);
+            let targets = self.resting_on(&net);
+            targets.into_iter().for_each(|target| self.rejudge_exactly(now, target));
+        }
+    }
+
+    /// The targets within `net` of which it matters who agrees upon `net`: with a quorum all, else regular guests.
+    fn resting_on(&self, net: &IpNet) -> BTreeSet<IpNet> {
+        if self.config.fleet.quorum > 1 {
+            return self.blocks.within(net).copied().collect();
+        }
+        let regulars = self.fleet.regulars.overlapping(net).map(|(regular, ())| regular);
+        let around = regulars.flat_map(|regular| self.blocks.overlapping(regular));
+        around.filter(|target| net.contains(*target)).copied().collect()
+    }
+
+    /// Judges what the fleet says of exactly `target` anew.
+    pub(in super::super) fn rejudge_exactly(&mut self, now: Time, target: IpNet) {
+        self.rejudge_entries(now, target, |_| true);
+    }
+
+    /// Judges the entries of `target` that `which` picks anew.
+    pub(super) fn rejudge_entries(&mut self, now: Time, target: IpNet, which: impl Fn(&Held) -> bool) {
         let judged =
             |held: &Held| (held.id, held.withheld, self.judge(&target, held), member(held), held.since);
-        let said = self.blocks.of(&target).iter().filter(|held| held.words.said.is_some());
+        let said = self.blocks.of(&target).iter().filter(|held| held.words.said.is_some() && which(held));
         let judged: Vec<_> = said.map(judged).collect();
         for (id, before, judged, member, since) in judged {
             let after = match (judged, member) {
@@ -74,7 +141,7 @@ impl Agent {
             self.withhold(target, id, before, after);
             // Whatever else is wrong with it: nobody honest says it.
             if let Some(node) = member {
-                self.suspect(now, node, &target, since);
+                self.suspect(now, node, &target, (id, since));
             }
         }
     }
@@ -90,6 +157,7 @@ impl Agent {
         let said = held.words.said.as_ref()?;
         match &said.speaker {
             Speaker::Order(_) if self.too_wide(target, said.force) => Some(Withheld::TooWide),
+            Speaker::Order(id) if self.is_of_another_site(target, *id) => Some(Withheld::Private),
             Speaker::Order(_) => self.is_overruled(target, held).then_some(Withheld::Unblocked),
             Speaker::Member { node, site } => {
                 self.unfit(target, held, node, *site).or_else(|| self.deferred(target, held))
@@ -197,14 +265,19 @@ impl Agent {
         }
     }
 
-    /// A member blocks a canary. It lies when it did so after the canary was declared: until then honest members may
-    /// have been deceived by forged packets.
-    fn suspect(&mut self, now: Time, node: NodeId, target: &IpNet, since: Time) {
-        let declared = self.fleet.canaries.declared(target);
-        let lies = declared.is_some_and(|born| since > born.after(TOLERANCE));
-        if lies && self.fleet.trust.prove(node, since) {
-            self.trust_changed(now, node);
+    /// A member blocks a canary, and did so well after the canary was declared: until then honest members may have been
+    /// deceived by forged packets. It lies where it knew of the canary; one that was away, or has just joined, did not.
+    fn suspect(&mut self, now: Time, node: NodeId, target: &IpNet, (id, since): (BlockId, Time)) {
+        let Some((declared, order)) = self.fleet.canaries.declared(target) else { return };
+        if since <= declared.after(TOLERANCE) {
+            return;
         }
+        let there = self.fleet.members.get(&node).and_then(|label| label.there_since);
+        let told = there.map(|there| there.after(TOLERANCE));
+        let knew = [told, self.fleet.orders.carried(order, &node)].into_iter().flatten().any(|at| since > at);
+        self.weigh_trust(now, node, |trust| {
+            if knew { trust.prove(node, since) } else { trust.blame(node, since, id.0.into()) }
+        });
     }
 }
 

@@ -19,6 +19,11 @@ use super::{
     ORIGINS,
 };
 
+/// Blocks without room that are known one by one; more are not counted.
+const LEFT_OUT: usize = 10_000;
+/// One in so many places of the block list is for operators alone.
+const OPERATORS: usize = 16;
+
 impl Agent {
     /// Takes a block that lives in a log: `Effect::Apply` of the logs, also of this node's own. `remaining` is how long
     /// it is still to last; `None` for ever. The logs give no earlier word on a target after a later one.
@@ -145,7 +150,12 @@ impl Agent {
 
     fn keep_said(&mut self, now: Time, target: IpNet, mut held: Held) {
         let Some(Speaker::Member { node, .. }) = held.words.speaker().copied() else { return };
+        let (id, counts) = (held.id, self.counts(&target, &held));
+        self.fleet.left_out.remove(&(target, Speaker::Member { node, site: site(&held.words) }));
         let before = self.blocks.said(&target, &Speaker::Member { node, site: site(&held.words) });
+        let counted = before.is_some_and(|old| self.counts(&target, old));
+        let evidence = before.map(|old| old.evidence);
+        let differs = counts != counted || (counts && evidence != Some(held.evidence));
         match before.map(|old| (old.id, old.expires, old.withheld)) {
             // What is enforced and said again is no new block; and the same word never lasts longer than at first.
             Some((id, expires, withheld)) => {
@@ -155,26 +165,41 @@ impl Agent {
                 }
             }
             None if !self.has_room(&node) => {
-                self.fleet.counters.blocks += 1;
-                return;
+                let speaker = Speaker::Member { node, site: site(&held.words) };
+                return self.no_room(target, speaker, held.expires);
             }
             None => self.fleet.origins.entry(node).or_default().blocks += 1,
         }
         self.drop_adopted(now, target, held.id);
         self.changing(target, |blocks| blocks.insert(target, held));
-        self.rejudge(now, target);
+        self.rejudge_entries(now, target, |held| held.id == id);
+        if differs {
+            self.doubt(target);
+        }
+    }
+
+    /// A block found no room: it is counted until it would have ended.
+    pub(super) fn no_room(&mut self, target: IpNet, speaker: Speaker, until: Time) {
+        if self.fleet.left_out.len() < LEFT_OUT {
+            self.fleet.left_out.insert((target, speaker), (), until);
+        }
     }
 
     /// Whether one more block of an origin may be held. One origin takes no more than this node's detection may make,
-    /// and all together leave room for that.
+    /// and all together leave room for that and for what operators order. The second half of the room is for those
+    /// who have less than their share of it: a few who flood leave it to the others.
     fn has_room(&mut self, node: &NodeId) -> bool {
         let limits = &self.config.limits;
         let of_origin = self.fleet.origins.get(node).map_or(0, |source| source.blocks);
         let all = limits.blocks.saturating_sub(limits.automatic_blocks);
+        let all = all - all / OPERATORS;
+        let share = all / 2 / self.fleet.members.len().max(1);
+        let fair = self.blocks.members() < all / 2 || of_origin < share;
         if !self.fleet.origins.contains_key(node) && self.fleet.origins.len() >= ORIGINS {
             self.fleet.origins.retain(|_, source| source.blocks > 0);
         }
         of_origin < limits.automatic_blocks
+            && fair
             && self.blocks.members() < all
             && self.blocks.len() < limits.blocks
             && (of_origin > 0 || self.fleet.origins.len() < ORIGINS)

@@ -6,28 +6,41 @@ use alloc::{
     string::String,
 };
 
-use ipnet::IpNet;
+use core::net::{Ipv4Addr, Ipv6Addr};
+
+use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
 use crate::{
     Time,
-    fleet::{NodeId, OperatorOrder, OrderKind},
-    nets::Nets,
+    fleet::{NodeId, OperatorOrder, OrderKind, Version},
     order::Allowed,
 };
 
 /// Orders remembered at once: an import of a million blocks is 3,907 of them.
 pub(super) const ORDERS: usize = 20_000;
-/// Versions and orders that all `unblock`s together cover: 10 MB.
+/// Of these no import takes: what ends blocks, allows and stops must still find room.
+const RESERVED: usize = 4000;
+/// Versions and orders that all `unblock`s together cover: 60 MB.
 pub(super) const COVERS: usize = 200_000;
+/// Members known to have carried orders that declare canaries: each order is carried by one, and said again by another
+/// where that one is expelled.
+const CARRIERS: usize = 4000;
 
 /// The orders that are not over.
 #[derive(Clone, Debug)]
 pub(super) struct Book {
     pub(super) rows: BTreeMap<u128, Row>,
     ends: BTreeSet<(Time, u128)>,
-    /// The orders that unblock a target, and those that allow it.
-    unblocks: Nets<BTreeSet<u128>>,
+    /// What `unblock`s name: versions with the target, and by which order.
+    versions: BTreeSet<(NodeId, Version, IpNet, u128)>,
+    /// The same by target: an earlier version of exactly that target is void too.
+    uptos: BTreeSet<(IpNet, NodeId, Version, u128)>,
+    /// The operators' orders that they name, with the target, and by which order.
+    named: BTreeSet<(u128, IpNet, u128)>,
+    /// The orders that allow a target.
     allows: BTreeMap<IpNet, BTreeSet<u128>>,
+    /// Who carried an order that declares a canary, and since when that is known.
+    carriers: BTreeMap<(u128, NodeId), Time>,
     /// Orders that were ended, with those that ended them.
     disallowed: BTreeSet<(u128, u128)>,
     revoked: BTreeSet<NodeId>,
@@ -39,6 +52,8 @@ pub(super) struct Book {
 pub(super) struct Row {
     /// Of the targets of a block only the first is kept here: the block list has them.
     pub(super) order: Box<OperatorOrder>,
+    /// Who signed it, and who made the signer's certificate.
+    pub(super) signers: (NodeId, NodeId),
     /// How many targets it had.
     pub(super) targets: usize,
     /// When it was signed, by this node's clock.
@@ -51,8 +66,11 @@ impl Book {
         Self {
             rows: BTreeMap::new(),
             ends: BTreeSet::new(),
-            unblocks: Nets::new(),
+            versions: BTreeSet::new(),
+            uptos: BTreeSet::new(),
+            named: BTreeSet::new(),
             allows: BTreeMap::new(),
+            carriers: BTreeMap::new(),
             disallowed: BTreeSet::new(),
             revoked: BTreeSet::new(),
             covers: 0,
@@ -71,24 +89,66 @@ impl Book {
         self.rows.values()
     }
 
+    /// Those that no other has ended.
+    pub(super) fn standing(&self) -> impl Iterator<Item = &Row> {
+        let ended =
+            |row: &Row| matches!(row.order.kind, OrderKind::Allow { .. }) && self.is_disallowed(row.order.id);
+        self.rows.values().filter(move |row| !ended(row))
+    }
+
+    /// What operators say of a member outright, as the ledger keeps it.
+    pub(super) fn trust_of(&self, node: &NodeId) -> impl Iterator<Item = (Time, u128, bool)> {
+        self.rows.values().filter_map(|row| match row.order.kind {
+            OrderKind::Trust { node: of, believed } if of == *node => {
+                Some((row.order.issued, row.order.id, believed))
+            }
+            _ => None,
+        })
+    }
+
+    /// What operators allow.
+    pub(super) fn allowed_targets(&self) -> impl Iterator<Item = IpNet> {
+        self.allows.keys().copied()
+    }
+
     /// Whether a member was expelled.
     pub(super) fn revoked(&self, node: &NodeId) -> bool {
         self.revoked.contains(node)
     }
 
     pub(super) fn room(&self, kind: &OrderKind) -> bool {
-        self.rows.len() < ORDERS && self.covers + covers(kind) <= COVERS
+        let most = if matches!(kind, OrderKind::Block { .. }) { ORDERS - RESERVED } else { ORDERS };
+        self.rows.len() < most && self.covers + covers(kind) <= COVERS
+    }
+
+    /// Remembers that a member has carried an order: it knows what that says.
+    pub(super) fn carry(&mut self, now: Time, id: u128, by: NodeId) {
+        let canary = self.rows.get(&id).is_some_and(|row| matches!(row.order.kind, OrderKind::Canary { .. }));
+        if canary && self.carriers.len() < CARRIERS {
+            self.carriers.entry((id, by)).or_insert(now);
+        }
+    }
+
+    /// Since when it is known that a member has carried an order that declares a canary.
+    pub(super) fn carried(&self, id: u128, by: &NodeId) -> Option<Time> {
+        self.carriers.get(&(id, *by)).copied()
     }
 
     pub(super) fn insert(&mut self, row: Row) {
         let id = row.order.id;
         self.covers += covers(&row.order.kind);
         match &row.order.kind {
-            OrderKind::Unblock { target, .. } => add(&mut self.unblocks, *target, id),
+            OrderKind::Unblock { target, covers, orders, .. } => {
+                let all = || covers.iter().map(|(node, version)| (*node, *version));
+                self.versions.extend(all().map(|(node, version)| (node, version, *target, id)));
+                self.uptos.extend(all().map(|(node, version)| (*target, node, version, id)));
+                self.named.extend(orders.iter().map(|order| (*order, *target, id)));
+            }
             OrderKind::Allow { target, .. } => drop(self.allows.entry(*target).or_default().insert(id)),
             OrderKind::Disallow { id: ended } => drop(self.disallowed.insert((*ended, id))),
             OrderKind::Revoke { node } => drop(self.revoked.insert(*node)),
-            OrderKind::Block { .. } | OrderKind::Trust { .. } | OrderKind::Canary { .. } => {}
+            OrderKind::Canary { .. } | OrderKind::Block { .. } | OrderKind::Trust { .. } => {}
+            OrderKind::Panic { .. } | OrderKind::Resume => {}
         }
         self.ends.insert((row.until, id));
         self.rows.insert(id, row);
@@ -99,11 +159,13 @@ impl Book {
         self.ends.remove(&(row.until, id));
         self.covers = self.covers.saturating_sub(covers(&row.order.kind));
         match &row.order.kind {
-            OrderKind::Unblock { target, .. } => {
-                let empty =
-                    self.unblocks.get_mut(target).is_some_and(|ids| ids.remove(&id) && ids.is_empty());
-                if empty {
-                    self.unblocks.remove(target);
+            OrderKind::Unblock { target, covers, orders, .. } => {
+                for (node, version) in covers {
+                    self.versions.remove(&(*node, *version, *target, id));
+                    self.uptos.remove(&(*target, *node, *version, id));
+                }
+                for order in orders {
+                    self.named.remove(&(*order, *target, id));
                 }
             }
             OrderKind::Allow { target, .. } => {
@@ -114,7 +176,9 @@ impl Book {
             }
             OrderKind::Disallow { id: ended } => drop(self.disallowed.remove(&(*ended, id))),
             OrderKind::Revoke { node } => drop(self.revoked.remove(node)),
-            OrderKind::Block { .. } | OrderKind::Trust { .. } | OrderKind::Canary { .. } => {}
+            OrderKind::Canary { .. } => self.carriers.retain(|(of, _), _| *of != id),
+            OrderKind::Block { .. } | OrderKind::Trust { .. } => {}
+            OrderKind::Panic { .. } | OrderKind::Resume => {}
         }
         Some(row)
     }
@@ -129,31 +193,51 @@ impl Book {
 
     /// What operators allow of exactly `target`: the longest word of several.
     pub(super) fn allowed(&self, target: &IpNet) -> Option<Allowed> {
-        let rows = self.allows.get(target)?.iter().filter_map(|id| self.rows.get(id));
+        let ids = self.allows.get(target)?.iter().filter(|id| !self.is_disallowed(**id));
+        let rows = ids.filter_map(|id| self.rows.get(id));
         let row = rows.max_by_key(|row| (row.until, row.order.id))?;
         let OrderKind::Allow { comment, .. } = &row.order.kind else { return None };
         let expires = (row.until != Time::NEVER).then_some(row.until);
         Some(Allowed { target: *target, since: row.born, expires, comment: comment.clone() })
     }
 
-    /// Whether an `unblock` covers what `which` picks of the things it names, of a target.
-    pub(super) fn unblocked(&self, target: &IpNet, which: impl Fn(&OrderKind, bool) -> bool) -> bool {
-        let orders =
-            self.unblocks.covering(target).flat_map(|(net, ids)| ids.iter().map(move |id| (net, id)));
-        let mut rows = orders.filter_map(|(net, id)| Some((net == target, self.rows.get(id)?)));
-        rows.any(|(same, row)| which(&row.order.kind, same))
+    /// Whether an `unblock` covers what a member says of a target under a version: it names this version, or a later
+    /// one of the same target.
+    pub(super) fn covered(&self, target: &IpNet, node: &NodeId, version: Version) -> bool {
+        let from = (*target, *node, version, 0);
+        let later = self.uptos.range(from..).next();
+        if later.is_some_and(|(of, by, ..)| (of, by) == (target, node)) {
+            return true;
+        }
+        let widest = widest(target);
+        let named = self.versions.range((*node, version, widest, 0)..);
+        let mut named = named.take_while(|(by, under, ..)| (*by, *under) == (*node, version));
+        named.any(|(_, _, net, _)| net.contains(target))
+    }
+
+    /// Whether an `unblock` names an operator's order, of a target.
+    pub(super) fn ended(&self, target: &IpNet, order: u128) -> bool {
+        let named = self.named.range((order, widest(target), 0)..).take_while(|(of, ..)| *of == order);
+        named.into_iter().any(|(_, net, _)| net.contains(target))
+    }
+
+    /// The orders of a key, and those that a certificate's maker stands behind.
+    pub(super) fn signed_by(&self, out: impl Fn(&NodeId, &NodeId) -> bool) -> BTreeSet<u128> {
+        let rows = self.rows.iter().filter(|(_, row)| out(&row.signers.0, &row.signers.1));
+        rows.map(|(id, _)| *id).collect()
+    }
+}
+
+/// Before every other prefix of a target's family.
+const fn widest(target: &IpNet) -> IpNet {
+    match target {
+        IpNet::V4(_) => IpNet::V4(Ipv4Net::new_assert(Ipv4Addr::UNSPECIFIED, 0)),
+        IpNet::V6(_) => IpNet::V6(Ipv6Net::new_assert(Ipv6Addr::UNSPECIFIED, 0)),
     }
 }
 
 fn covers(kind: &OrderKind) -> usize {
     if let OrderKind::Unblock { covers, orders, .. } = kind { covers.len() + orders.len() } else { 0 }
-}
-
-fn add(nets: &mut Nets<BTreeSet<u128>>, target: IpNet, id: u128) {
-    match nets.get_mut(&target) {
-        Some(ids) => drop(ids.insert(id)),
-        None => drop(nets.insert(target, BTreeSet::from([id]))),
-    }
 }
 
 /// What an order does, in a word.
@@ -166,6 +250,8 @@ pub(super) const fn name(kind: &OrderKind) -> (&'static str, Option<IpNet>) {
         OrderKind::Trust { .. } => ("trust", None),
         OrderKind::Revoke { .. } => ("revoke", None),
         OrderKind::Canary { target, .. } => ("canary", Some(*target)),
+        OrderKind::Panic { .. } => ("panic", None),
+        OrderKind::Resume => ("resume", None),
     }
 }
 

@@ -55,10 +55,10 @@ impl Canaries {
         self.0.overlapping(target).find(|(_, canary)| canary.watched)
     }
 
-    /// Since when a canary that shares an address with `target` is declared.
-    pub(super) fn declared(&self, target: &IpNet) -> Option<Time> {
+    /// Since when a canary that shares an address with `target` is declared, and by which order last.
+    pub(super) fn declared(&self, target: &IpNet) -> Option<(Time, u128)> {
         let watched = self.0.overlapping(target).filter(|(_, canary)| canary.watched);
-        watched.map(|(_, canary)| canary.born).min()
+        watched.map(|(_, canary)| (canary.born, canary.word.1)).min()
     }
 
     pub(super) fn len(&self) -> usize {

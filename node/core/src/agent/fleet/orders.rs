@@ -8,49 +8,102 @@ use ipnet::IpNet;
 use crate::{
     Block, BlockId, Class, Detector, Strength, Time, Withheld,
     blocklist::{Held, Said},
-    fleet::{COVERED, NodeId, ORDER_TARGETS, OperatorOrder, OrderKind, Version},
+    fleet::{COVERED, NodeId, ORDER_TARGETS, OperatorOrder, OrderKind, VerifiedOrder, Version},
     prefix,
     record::{Lesson, Speaker},
 };
 
 use super::{
     super::{Agent, TEXT, clip, effects::Key},
+    accept::{is_all_private, is_private},
     book::Row,
     canaries::Canary,
 };
 
 /// No `unblock` holds detection back for longer.
 const HOLD: Duration = Duration::from_secs(24 * 3600);
+/// Orders without room that are carried out once there is: 4 MB at the most.
+const REFUSED: usize = 256;
+
+/// How an order came here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Heard {
+    /// In whose log.
+    pub carrier: NodeId,
+    /// How long ago it was signed, by the cluster's time: `Gossip::age_of`.
+    pub age: Duration,
+    /// Whether this node's own store gave it back: then it has been obeyed here before.
+    pub stored: bool,
+}
 
 impl Agent {
-    /// Takes an operator's order, verified. `age` is how long ago it was signed, at least: by the age of the entry that
-    /// carried it, and by the cluster's time; `remaining` is how long that entry is still to be remembered, `None` for
-    /// ever. An order that is known already, whoever carries it, changes nothing.
-    pub fn handle_fleet_order(
-        &mut self,
-        now: Time,
-        order: OperatorOrder,
-        age: Duration,
-        remaining: Option<Duration>,
-    ) {
+    /// Takes an operator's order, verified. How long it holds is what the operator signed. An order that is known already,
+    /// whoever carries it, changes nothing; nor does one that is for another site.
+    pub fn handle_fleet_order(&mut self, now: Time, order: VerifiedOrder, heard: Heard) {
         self.handle_timeout(now);
+        let VerifiedOrder { order, signer, issuer } = order;
         let order = bounded(order);
-        let until = match &order.kind {
-            OrderKind::Block { duration, .. } | OrderKind::Allow { duration, .. } => {
-                duration.map_or(Time::NEVER, |duration| now.after(duration.saturating_sub(age)))
-            }
-            _ => remaining.map_or(Time::NEVER, |remaining| now.after(remaining)),
-        };
-        if self.fleet.me.is_none() || until <= now || self.fleet.orders.rows.contains_key(&order.id) {
+        if self.fleet.me.is_none() || self.is_foreign(&order) {
             return;
         }
+        if self.fleet.orders.rows.contains_key(&order.id) {
+            return self.fleet.orders.carry(now, order.id, heard.carrier);
+        }
+        let left = order.lasts().map(|lasts| lasts.saturating_sub(heard.age));
+        let until = left.map_or(Time::NEVER, |left| now.after(left));
+        if until <= now {
+            self.counters.orders_over += 1;
+            return;
+        }
+        let age = heard.age.as_nanos().try_into().unwrap_or(u64::MAX);
+        let born = Time::from_nanos(now.as_nanos().saturating_sub(age));
+        let id = order.id;
         if !self.fleet.orders.room(&order.kind) || !self.may_be_given(&order.kind) {
-            self.fleet.counters.orders += 1;
-            return;
+            return self.keep_refused(VerifiedOrder { order, signer, issuer }, heard, (born, until));
         }
-        let born =
-            Time::from_nanos(now.as_nanos().saturating_sub(age.as_nanos().try_into().unwrap_or(u64::MAX)));
-        self.carry_out_order(now, order, born, until);
+        self.carry_out_order(now, order, (signer, issuer), Span { born, until, stored: heard.stored });
+        self.fleet.orders.carry(now, id, heard.carrier);
+    }
+
+    /// Whether an order is none of this site's business. A block is listed all the same.
+    fn is_foreign(&self, order: &OperatorOrder) -> bool {
+        let ours = order.site.as_ref().is_some_and(|site| *site == self.fleet.site);
+        match &order.kind {
+            OrderKind::Block { .. } => false,
+            OrderKind::Allow { target, .. }
+            | OrderKind::Unblock { target, .. }
+            | OrderKind::Canary { target, .. } => !ours && (order.site.is_some() || is_all_private(target)),
+            _ => !ours && order.site.is_some(),
+        }
+    }
+
+    /// Whether an operator's block of a target is for another site: a private address is another host there.
+    pub(super) fn is_of_another_site(&self, target: &IpNet, order: u128) -> bool {
+        let site = self.fleet.orders.rows.get(&order).and_then(|row| row.order.site.as_ref());
+        let ours = site.is_some_and(|site| *site == self.fleet.site);
+        !ours && (site.is_some() || is_private(target))
+    }
+
+    /// Keeps an order for when there is room.
+    fn keep_refused(&mut self, order: VerifiedOrder, heard: Heard, (born, until): (Time, Time)) {
+        let id = order.order.id;
+        if self.fleet.refused.len() < REFUSED {
+            self.fleet.refused.insert(id, Box::new((order, heard, born)), until);
+        } else {
+            self.counters.orders_refused += 1;
+        }
+    }
+
+    /// Those for which there was no room come again.
+    fn take_refused(&mut self, now: Time) {
+        let mut again = Vec::new();
+        while let Some((_, refused)) = self.fleet.refused.pop_first() {
+            again.push(refused);
+        }
+        for refused in again {
+            let (order, heard, born) = *refused;
+            self.handle_fleet_order(now, order, Heard { age: now.since(born), ..heard });
+        }
     }
 
     /// Whether the order is one that not even an operator gives by mistake, and there is room for it.
@@ -64,15 +117,21 @@ impl Agent {
         }
     }
 
-    fn carry_out_order(&mut self, now: Time, order: OperatorOrder, born: Time, until: Time) {
+    fn carry_out_order(
+        &mut self,
+        now: Time,
+        order: OperatorOrder,
+        signers: (NodeId, NodeId),
+        Span { born, until, stored }: Span,
+    ) {
         let targets = if let OrderKind::Block { targets, .. } = &order.kind { targets.len() } else { 1 };
         let mut kept = order.clone();
         if let OrderKind::Block { targets, .. } = &mut kept.kind {
             targets.truncate(1);
             targets.shrink_to_fit();
         }
-        self.fleet.orders.insert(Row { order: Box::new(kept), targets, born, until });
-        let OperatorOrder { id, operator, issued, kind } = order;
+        self.fleet.orders.insert(Row { order: Box::new(kept), signers, targets, born, until });
+        let OperatorOrder { id, operator, issued, kind, .. } = order;
         match kind {
             OrderKind::Block { targets, class, reason, force, .. } => {
                 let said = Said { speaker: Speaker::Order(id), epoch: 0, force };
@@ -81,11 +140,10 @@ impl Agent {
                 let held = ordered(first, words, class, born, until);
                 targets.into_iter().zip(0..).for_each(|(target, n)| self.block_ordered(target, n, &held));
             }
-            OrderKind::Allow { .. } if self.fleet.orders.is_disallowed(id) => self.end_allow(id),
             OrderKind::Allow { target, .. } => self.refresh_allowed(target),
-            OrderKind::Disallow { id } => self.end_allow(id),
+            OrderKind::Disallow { id } => self.refresh_allow(id),
             OrderKind::Unblock { target, covers, hold, false_positive, .. } => {
-                self.void_covered(now, target, false_positive);
+                *self.fleet.unblocked.entry(target).or_default() |= false_positive;
                 let until = born.after(hold.min(HOLD));
                 if until > now && self.held_back.get(&target).is_none_or(|old| old < until) {
                     self.hold_back_until(now, target, until);
@@ -94,14 +152,15 @@ impl Agent {
                 blamed
                     .into_iter()
                     .filter(|_| false_positive)
-                    .for_each(|node| self.blame(now, node, issued, id));
+                    .for_each(|node| self.weigh_trust(now, node, |trust| trust.blame(node, issued, id)));
             }
             OrderKind::Trust { node, believed } => {
-                if self.fleet.trust.order(node, issued, id, believed) {
-                    self.trust_changed(now, node);
-                }
+                self.weigh_trust(now, node, |trust| trust.order(node, issued, id, believed));
             }
             OrderKind::Revoke { node } => self.expel(now, node),
+            OrderKind::Panic { .. } if !stored => self.panic_ordered(now, (issued, id), until),
+            OrderKind::Resume if !stored => self.resume_ordered(now, (issued, id)),
+            OrderKind::Panic { .. } | OrderKind::Resume => {}
             OrderKind::Canary { target, watched } => {
                 let canary = Canary { word: (issued, id), watched, born };
                 self.fleet.canaries.insert(target, canary);
@@ -112,29 +171,38 @@ impl Agent {
 
     /// Ends the orders that are over.
     pub(super) fn orders_due(&mut self, now: Time) {
+        let mut room = false;
         while let Some(row) = self.fleet.orders.due(now).and_then(|id| self.fleet.orders.remove(id)) {
-            match row.order.kind {
-                OrderKind::Allow { target, .. } => self.refresh_allowed(target),
-                OrderKind::Canary { target, .. } => {
-                    self.fleet.canaries.remove(&target);
-                    self.recall_canary(target);
-                    self.canary_changed(now, target);
-                }
-                _ => {}
+            self.order_ended(now, &row);
+            room = true;
+        }
+        while self.fleet.refused.pop_due(now).is_some() {}
+        if room {
+            self.take_refused(now);
+        }
+    }
+
+    /// What an order allowed or declared stands no longer, but for what others say of the same.
+    pub(super) fn order_ended(&mut self, now: Time, row: &Row) {
+        match row.order.kind {
+            OrderKind::Allow { target, .. } => self.refresh_allowed(target),
+            OrderKind::Disallow { id } => self.refresh_allow(id),
+            OrderKind::Canary { target, .. } => {
+                self.fleet.canaries.remove(&target);
+                self.recall_canary(target);
+                self.canary_changed(now, target);
             }
+            _ => {}
         }
     }
 
     fn block_ordered(&mut self, target: IpNet, n: u64, held: &Held) {
-        let Some(Speaker::Order(id)) = held.words.speaker() else { return };
-        let covered =
-            |kind: &OrderKind, _| matches!(kind, OrderKind::Unblock { orders, .. } if orders.contains(id));
-        if self.fleet.orders.unblocked(&target, covered) {
+        let Some(speaker @ Speaker::Order(id)) = held.words.speaker() else { return };
+        if self.fleet.orders.ended(&target, *id) {
             return;
         }
         if self.blocks.len() >= self.config.limits.blocks {
-            self.fleet.counters.blocks += 1;
-            return;
+            return self.no_room(target, *speaker, held.expires);
         }
         let mut held = Held { id: BlockId(held.id.0.wrapping_add(n)), ..held.clone() };
         held.withheld = self.judge(&target, &held);
@@ -144,12 +212,14 @@ impl Agent {
     /// Whether an `unblock` covers what a member says of a target under a version: it names this version, or a later
     /// one of the same target.
     pub(super) fn covered(&self, target: &IpNet, node: &NodeId, version: Version) -> bool {
-        let names = |same: bool, (of, upto): &(NodeId, Version)| {
-            of == node && (version == *upto || (same && version < *upto))
-        };
-        self.fleet.orders.unblocked(target, |kind, same| {
-            matches!(kind, OrderKind::Unblock { covers, .. } if covers.iter().any(|cover| names(same, cover)))
-        })
+        self.fleet.orders.covered(target, node, version)
+    }
+
+    /// Ends what orders to unblock name, in one pass however many orders it took to name it all.
+    pub(super) fn void_named(&mut self, now: Time) {
+        for (target, false_positive) in core::mem::take(&mut self.fleet.unblocked) {
+            self.void_covered(now, target, false_positive);
+        }
     }
 
     fn void_covered(&mut self, now: Time, target: IpNet, false_positive: bool) {
@@ -174,10 +244,7 @@ impl Agent {
     fn is_void(&self, target: &IpNet, held: &Held) -> bool {
         match (held.version(), held.words.speaker()) {
             (Some((node, version)), _) => self.covered(target, &node, version),
-            (None, Some(Speaker::Order(id))) => self.fleet.orders.unblocked(
-                target,
-                |kind, _| matches!(kind, OrderKind::Unblock { orders, .. } if orders.contains(id)),
-            ),
+            (None, Some(Speaker::Order(id))) => self.fleet.orders.ended(target, *id),
             (None, _) => {
                 let ours = held.automatic() && *held.words.origin == *self.config.node;
                 let said = self.fleet.me.zip(self.fleet.own.get(target));
@@ -186,52 +253,33 @@ impl Agent {
         }
     }
 
-    fn end_allow(&mut self, id: u128) {
-        let allow = self
-            .fleet
-            .orders
-            .rows
-            .get(&id)
-            .is_some_and(|row| matches!(row.order.kind, OrderKind::Allow { .. }));
-        if let Some(row) = allow.then(|| self.fleet.orders.remove(id)).flatten()
-            && let OrderKind::Allow { target, .. } = row.order.kind
-        {
-            self.refresh_allowed(target);
+    fn refresh_allow(&mut self, id: u128) {
+        let row = self.fleet.orders.rows.get(&id);
+        if let Some(OrderKind::Allow { target, .. }) = row.map(|row| &row.order.kind) {
+            self.refresh_allowed(*target);
         }
     }
 
-    fn refresh_allowed(&mut self, target: IpNet) {
+    pub(super) fn refresh_allowed(&mut self, target: IpNet) {
         let allowed = self.fleet.orders.allowed(&target);
         self.reshield(&[target], |shield| shield.order(target, allowed));
     }
 
-    fn blame(&mut self, now: Time, node: NodeId, issued: Time, order: u128) {
-        if self.fleet.trust.blame(node, issued, order) {
-            self.trust_changed(now, node);
-        }
-    }
-
-    pub(super) fn trust_changed(&mut self, now: Time, node: NodeId) {
-        self.outbox.persist(now, Key::Trust(node));
-        self.rejudge_origin(now, &node);
-    }
-
-    /// Forgets a member, and ends what it said. What operators signed and it only carried stands.
-    fn expel(&mut self, now: Time, node: NodeId) {
-        if self.fleet.me == Some(node) {
+    /// Changes how far a member is believed; what it says is judged anew where that makes a difference.
+    pub(super) fn weigh_trust(
+        &mut self,
+        now: Time,
+        node: NodeId,
+        change: impl FnOnce(&mut super::trust::Ledger) -> bool,
+    ) {
+        let limit = self.config.fleet.trust;
+        let before = self.fleet.trust.believes(&node, limit);
+        if !change(&mut self.fleet.trust) {
             return;
         }
-        let of = |held: &Held| held.version().is_some_and(|(origin, _)| origin == node);
-        let said =
-            self.blocks.iter().flat_map(|(target, entries)| entries.iter().map(move |held| (*target, held)));
-        let said: Vec<(IpNet, BlockId)> =
-            said.filter(|(_, held)| of(held)).map(|(target, held)| (target, held.id)).collect();
-        for (target, id) in said {
-            self.end(now, target, |blocks| blocks.remove_ids(&target, &[id]));
-        }
-        self.fleet.origins.remove(&node);
-        if self.fleet.trust.forget(&node) {
-            self.outbox.persist(now, Key::Trust(node));
+        self.outbox.persist(now, Key::Trust(node));
+        if self.fleet.trust.believes(&node, limit) != before {
+            self.rejudge_origin(now, &node);
         }
     }
 
@@ -244,7 +292,8 @@ impl Agent {
             if watched && self.blocks.get(&target, &self.config.node).is_some_and(Held::automatic) {
                 self.end_own(now, target);
             }
-            self.rejudge(now, target);
+            self.rejudge_exactly(now, target);
+            self.doubt(target);
         }
     }
 
@@ -265,6 +314,14 @@ impl Agent {
             self.fleet.canaries.insert(target, canary);
         }
     }
+}
+
+/// When an order was signed and until when it holds, by this node's clock.
+struct Span {
+    born: Time,
+    until: Time,
+    /// Whether it was obeyed before.
+    stored: bool,
 }
 
 fn ordered(
@@ -293,7 +350,7 @@ fn ordered(
 
 /// The order with its targets in canonical form, and its lists and texts within bounds.
 fn bounded(order: OperatorOrder) -> OperatorOrder {
-    let OperatorOrder { id, operator, issued, mut kind } = order;
+    let OperatorOrder { id, operator, issued, lasts, site, mut kind } = order;
     match &mut kind {
         OrderKind::Block { targets, reason, .. } => {
             targets.truncate(ORDER_TARGETS);
@@ -311,6 +368,7 @@ fn bounded(order: OperatorOrder) -> OperatorOrder {
         }
         OrderKind::Canary { target, .. } => *target = prefix::canonical_net(*target),
         OrderKind::Disallow { .. } | OrderKind::Trust { .. } | OrderKind::Revoke { .. } => {}
+        OrderKind::Panic { .. } | OrderKind::Resume => {}
     }
-    OperatorOrder { id, operator: clip(operator, TEXT), issued, kind }
+    OperatorOrder { id, operator: clip(operator, TEXT), issued, lasts, site, kind }
 }

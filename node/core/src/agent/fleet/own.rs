@@ -14,7 +14,10 @@ use crate::{
 };
 
 use super::{
-    super::{Agent, clip, effects::Key},
+    super::{
+        Agent, clip,
+        effects::{Key, SAYS},
+    },
     Known, UNSAID, WITHDRAWN, is_private,
 };
 
@@ -39,6 +42,29 @@ impl Agent {
             // What had to go is found again among what was not said.
             self.fleet.counters.says += 1;
             self.fleet.unsaid_at = self.fleet.unsaid_at.min(self.seen.after(UNSAID));
+        }
+    }
+
+    /// The logs had no room for what was said: it is said again in ten seconds, as it is then.
+    pub fn handle_unsaid(&mut self, now: Time, entry: &Entry) {
+        self.handle_timeout(now);
+        let (target, lasts) = match entry {
+            Entry::Block(block) => (block.target, block.duration),
+            Entry::Withdraw { target, lasts } => (*target, lasts.map(|lasts| lasts.saturating_sub(OUTLIVES))),
+            Entry::Order(_) | Entry::Sessions { .. } | Entry::Unknown { .. } => return,
+        };
+        if self.fleet.unsaid.len() >= SAYS && self.fleet.unsaid.get(&target).is_none() {
+            self.fleet.counters.says += 1;
+            return self.fleet.unsaid_at = self.fleet.unsaid_at.min(now.after(UNSAID));
+        }
+        let until = lasts.map_or(Time::NEVER, |lasts| now.after(lasts));
+        self.fleet.unsaid.insert(target, until, now.after(UNSAID));
+    }
+
+    /// Says again what the logs had no room for.
+    pub(super) fn say_again(&mut self, now: Time) {
+        while let Some((target, until)) = self.fleet.unsaid.pop_due(now) {
+            self.say(target, until);
         }
     }
 
@@ -156,8 +182,8 @@ impl Agent {
         let new = self.blocks.get(&target, &self.config.node).is_none();
         let full = self.blocks.automatic() >= limits.automatic_blocks || self.blocks.len() >= limits.blocks;
         if new && full {
-            self.fleet.counters.blocks += 1;
-            return;
+            let node = self.fleet.me.unwrap_or(crate::fleet::NodeId([0; 32]));
+            return self.no_room(target, Speaker::Member { node, site: false }, expires);
         }
         if block.detector == Detector::Operator || target.prefix_len() == 0 {
             return;

@@ -29,7 +29,7 @@ impl Agent {
                 ended.push(self.listed(target, held).block);
                 self.overrule_entry(now, target, held);
             }
-            self.rejudge(now, target);
+            self.rejudge_exactly(now, target);
         }
         ended
     }
@@ -49,7 +49,7 @@ impl Agent {
             && self.fleet.overruled.len() >= self.config.limits.allowed;
         if let Some((gone, _)) = full.then(|| self.fleet.overruled.pop_first()).flatten() {
             self.outbox.persist(now, Key::Overruled(gone.0, gone.1));
-            self.rejudge(now, gone.0);
+            self.rejudge_exactly(now, gone.0);
         }
         let until = overruled.until;
         self.fleet.overruled.insert(key, overruled, until);

@@ -87,7 +87,7 @@ impl Agent {
 
     /// The orders of operators that are not over, by id.
     pub fn fleet_orders(&self) -> impl Iterator<Item = OrderListed> {
-        self.fleet.orders.rows().map(|row| OrderListed {
+        self.fleet.orders.standing().map(|row| OrderListed {
             order: (*row.order).clone(),
             targets: row.targets,
             expires: (row.until != Time::NEVER).then_some(row.until),
@@ -114,6 +114,14 @@ impl Agent {
         (covers, orders.into_iter().collect())
     }
 
+    /// Whether an `unblock` of exactly `target` has anything of the fleet's to name: else only people on this node
+    /// block it.
+    pub fn fleet_speaks_of(&self, target: &IpNet) -> bool {
+        let order = |held: &Held| matches!(held.words.speaker(), Some(Speaker::Order(_)));
+        self.fleet.me.is_some() && self.fleet.own.contains_key(target)
+            || self.blocks.of(target).iter().any(|held| held.version().is_some() || order(held))
+    }
+
     /// On whose word an entry stands, as people know them.
     pub(in super::super) fn origin_of(&self, held: &Held) -> String {
         match held.words.speaker() {
@@ -123,7 +131,8 @@ impl Agent {
     }
 
     pub(in super::super) fn fleet_health(&self) -> Vec<Health> {
-        let super::Counters { blocks, orders: refused, members, says } = self.fleet.counters;
+        let super::Counters { members, says } = self.fleet.counters;
+        let (blocks, refused) = (self.fleet.left_out.len() as u64, self.fleet.refused.len() as u64);
         let waiting: usize = self.fleet.origins.values().map(|source| source.waiting.len()).sum();
         let liars =
             self.fleet.trust.nodes().filter(|node| !self.fleet.trust.believes(node, self.config.fleet.trust));
@@ -136,7 +145,7 @@ impl Agent {
             ),
             (
                 refused,
-                "orders of operators have no room here, or are for every address",
+                "orders of operators wait for room here, or are for every address",
                 "smartfw-cli cluster blocks",
             ),
             (

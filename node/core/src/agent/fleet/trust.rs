@@ -1,12 +1,13 @@
 //! How far members are believed. Everybody starts at the top; only operators lower it, and only they restore it.
 //!
-//! The score is a function of what operators have signed, whatever the order it came in: of the mistakes of one day
-//! (the operator's) four count.
+//! The score is a function of what operators have signed, whatever the order it came in: of the mistakes of any
+//! twenty-four hours four count.
 
 use alloc::{
     collections::{BTreeMap, BTreeSet},
     vec::Vec,
 };
+use core::time::Duration;
 
 use crate::{Time, fleet::NodeId, record::Trust};
 
@@ -16,11 +17,11 @@ pub(super) const TRUSTED: usize = 8192;
 pub(super) const FULL: u8 = 100;
 /// What one mistake costs, per cent.
 const MISTAKE: u8 = 5;
-/// Mistakes of one day that count: without a proof nobody loses more than a fifth in a day.
+/// Mistakes within [`DAY`] that count: without a proof nobody loses more than a fifth in it.
 const A_DAY: usize = 4;
 /// Mistakes that leave nothing: no more have to be remembered.
 const MOST: usize = (FULL / MISTAKE) as usize;
-const DAY: u64 = 24 * 3600;
+const DAY: Duration = Duration::from_secs(24 * 3600);
 
 #[derive(Clone, Debug)]
 pub(in super::super) struct Ledger(BTreeMap<NodeId, Account>);
@@ -54,16 +55,31 @@ impl Ledger {
         self.word(node) != Some(false) && self.score(node) >= limit
     }
 
-    /// An order calls its block a mistake. Says whether anything changed.
-    pub(super) fn blame(&mut self, node: NodeId, issued: Time, order: u128) -> bool {
+    /// An order calls its block a mistake, or a block is one by itself. Says whether anything changed.
+    pub(super) fn blame(&mut self, node: NodeId, at: Time, name: u128) -> bool {
         self.change(node, |account| {
-            account.blames.insert((issued, order));
+            // The age of the same block is known to the millisecond, and not always the same.
+            if account.blames.iter().all(|(_, known)| *known != name) {
+                account.blames.insert((at, name));
+            }
         })
     }
 
-    /// It blocked at `at` what no honest member blocks.
+    /// It blocked at `at` what no honest member blocks. The first proof that is not forgiven is enough.
     pub(super) fn prove(&mut self, node: NodeId, at: Time) -> bool {
-        self.change(node, |account| account.proof = account.proof.max(Some(at)))
+        self.change(node, |account| {
+            if !account.counts(account.proof) {
+                account.proof = account.proof.max(Some(at));
+            }
+        })
+    }
+
+    /// Forgets what these orders said of a member.
+    pub(super) fn unsay(&mut self, node: NodeId, orders: &BTreeSet<u128>) -> bool {
+        self.change(node, |account| {
+            account.blames.retain(|(_, order)| !orders.contains(order));
+            account.word = account.word.filter(|(_, order, _)| !orders.contains(order));
+        })
     }
 
     /// An operator's order says whether to believe it; the last one signed holds. Belief forgives what was before.
@@ -121,11 +137,7 @@ impl Account {
         if self.counts(self.proof) {
             return 0;
         }
-        let mut days: BTreeMap<u64, usize> = BTreeMap::new();
-        for (issued, _) in self.blames.iter().filter(|(issued, _)| self.counts(Some(*issued))) {
-            *days.entry(issued.as_secs() / DAY).or_default() += 1;
-        }
-        let mistakes: usize = days.values().map(|count| (*count).min(A_DAY)).sum();
+        let mistakes = self.blames.iter().filter(|(at, _)| self.counts(Some(*at))).count();
         FULL - MISTAKE * mistakes.min(MOST) as u8
     }
 
@@ -135,15 +147,16 @@ impl Account {
         at.is_some() && at > forgiven
     }
 
-    /// Keeps what can make a difference: of each day the last four, of all the last twenty.
+    /// Keeps what can make a difference: the last four of any day, the last twenty of all.
     fn tidy(&mut self) {
-        let mut days: BTreeMap<u64, usize> = BTreeMap::new();
-        let kept = self.blames.iter().rev().filter(|(issued, _)| {
-            let count = days.entry(issued.as_secs() / DAY).or_default();
-            *count += 1;
-            *count <= A_DAY
-        });
-        self.blames = kept.take(MOST).copied().collect();
+        let mut kept: Vec<(Time, u128)> = Vec::new();
+        for blame in self.blames.iter().rev() {
+            let within = kept.iter().rev().take_while(|(later, _)| later.since(blame.0) < DAY);
+            if within.count() < A_DAY && kept.len() < MOST {
+                kept.push(*blame);
+            }
+        }
+        self.blames = kept.into_iter().collect();
     }
 }
 
@@ -155,8 +168,8 @@ mod tests {
         NodeId([n; 32])
     }
 
-    fn day(n: u64) -> Time {
-        Time::from_secs(n * DAY)
+    const fn day(n: u64) -> Time {
+        Time::from_secs(n * DAY.as_secs())
     }
 
     #[test]
@@ -175,6 +188,27 @@ mod tests {
         (4..100).for_each(|n| blame(&mut ledger, n));
         assert_eq!(ledger.score(&node(1)), 0);
         assert_eq!(ledger.record(&node(1)).unwrap().blames.len(), MOST);
+    }
+
+    #[test]
+    fn midnight_gives_no_more_mistakes_to_count() {
+        let mut ledger = Ledger::new();
+        for n in 0..20 {
+            ledger.blame(node(1), Time::from_secs(day(3).as_secs() - 600 + 60 * n), n.into());
+        }
+        assert_eq!(ledger.score(&node(1)), 80);
+        ledger.blame(node(1), day(5), 99);
+        assert_eq!(ledger.score(&node(1)), 75);
+    }
+
+    #[test]
+    fn one_proof_is_enough_until_it_is_forgiven() {
+        let mut ledger = Ledger::new();
+        assert!(ledger.prove(node(1), day(3)));
+        assert!(!ledger.prove(node(1), day(4)), "nothing is written anew for every lie");
+        ledger.order(node(1), day(5), 1, true);
+        assert!(ledger.prove(node(1), day(6)));
+        assert_eq!(ledger.score(&node(1)), 0);
     }
 
     #[test]

@@ -3,8 +3,8 @@
 use super::*;
 use crate::{
     BlockState, Withheld,
-    agent::FleetMember,
-    fleet::{FleetBlock, LogId, NodeId, OperatorOrder, OrderKind, Version},
+    agent::{FleetMember, Heard},
+    fleet::{FleetBlock, LogId, NodeId, OperatorOrder, OrderKind, VerifiedOrder, Version},
     gossip::Voided,
     record::Speaker,
 };
@@ -13,6 +13,8 @@ pub(super) const ME: NodeId = NodeId([1; 32]);
 pub(super) const WEB_2: NodeId = NodeId([2; 32]);
 pub(super) const WEB_3: NodeId = NodeId([3; 32]);
 pub(super) const EVIL: NodeId = NodeId([66; 32]);
+pub(super) const ALICE: NodeId = NodeId([200; 32]);
+pub(super) const SIGNER: NodeId = NodeId([201; 32]);
 
 /// What the tests' members say, and what operators order.
 impl Node {
@@ -41,6 +43,7 @@ impl Node {
             name: (*name).into(),
             site: "berlin".into(),
             address: address.parse().unwrap(),
+            there_since: Some(Time::from_secs(START - 86_400)),
         };
         self.agent.handle_members(self.now(), members.iter().map(member).collect());
         self.take();
@@ -80,9 +83,18 @@ impl Node {
     /// An order that was signed so many seconds ago.
     pub(super) fn ordered_before(&mut self, seconds: u64, id: u128, kind: OrderKind) {
         let issued = Time::from_secs(START + self.second - seconds);
-        let order = OperatorOrder { id, operator: "alice".into(), issued, kind };
-        let (age, day) = (Duration::from_secs(seconds), Duration::from_secs(24 * 3600));
-        self.agent.handle_fleet_order(self.now(), order, age, Some(day));
+        self.orders(seconds, OperatorOrder { id, issued, ..order(kind) });
+    }
+
+    /// Any order, so many seconds old, carried by web-3.
+    pub(super) fn orders(&mut self, seconds: u64, order: OperatorOrder) {
+        let heard = Heard { carrier: WEB_3, age: Duration::from_secs(seconds), stored: false };
+        self.hears_order(order, heard);
+    }
+
+    pub(super) fn hears_order(&mut self, order: OperatorOrder, heard: Heard) {
+        let order = VerifiedOrder { order, signer: ALICE, issuer: SIGNER };
+        self.agent.handle_fleet_order(self.now(), order, heard);
         self.take();
     }
 
@@ -107,6 +119,13 @@ impl Node {
     pub(super) fn trust(&self, node: NodeId) -> f32 {
         self.agent.fleet_origins().into_iter().find(|origin| origin.id == node).unwrap().trust
     }
+}
+
+/// An order of Alice's that is remembered for a day.
+pub(super) fn order(kind: OrderKind) -> OperatorOrder {
+    let lasts = Some(Duration::from_secs(24 * 3600));
+    let issued = Time::from_secs(START);
+    OperatorOrder { id: 1, operator: "alice".into(), issued, lasts, site: None, kind }
 }
 
 pub(super) fn log(origin: NodeId) -> LogId {

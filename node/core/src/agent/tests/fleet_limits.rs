@@ -2,7 +2,7 @@
 
 use super::{
     fleet::{EVIL, WEB_2, fleet_block},
-    fleet_orders::{block_order, unblock_order},
+    fleet_orders::{allow_order, block_order, unblock_order},
     *,
 };
 use crate::{
@@ -31,17 +31,19 @@ fn one_origin_takes_as_much_room_as_its_detection_could_and_all_leave_some() {
         config.limits.blocks = 60;
     });
     (1..=1000).for_each(|n| node.hears(EVIL, n.into(), &host(n)));
-    assert_eq!(node.agent.block_count(), 20);
+    assert_eq!(node.agent.block_count(), 19, "who floods leaves the other half to the others");
     (1..=1000).for_each(|n| node.hears(id(n), 1, &host(n)));
-    assert_eq!(node.agent.block_count(), 40);
-    assert!(warns(&node, "1960 blocks of the fleet have no room"));
+    assert_eq!(node.agent.block_count(), 38);
+    assert!(warns(&node, "1962 blocks of the fleet have no room"));
     for n in 0..20 {
         assert_eq!(node.proven(&alloc::format!("192.0.2.{n}")), Some(Action::Block));
     }
     node.hears(EVIL, 2000, &host(1));
-    assert_eq!(node.agent.block_count(), 60, "what is held can be said anew");
+    assert_eq!(node.agent.block_count(), 58, "what is held can be said anew");
     node.ordered(1, block_order(&["192.0.2.200"], false));
-    assert_eq!(node.agent.block_count(), 60);
+    assert_eq!(node.dropped("192.0.2.200"), Some(Strength::Hard), "operators have room of their own");
+    node.pass(300);
+    assert!(!warns(&node, "have no room"), "what is over is not missed any more");
 }
 
 #[test]
@@ -52,6 +54,7 @@ fn members_and_regulars_are_bounded() {
         name: "same".into(),
         site: "berlin".into(),
         address: IpAddr::from((0x1400_0000 + n).to_be_bytes()),
+        there_since: None,
     };
     node.agent.handle_members(node.now(), (0..5000).map(member).collect());
     node.take();
@@ -72,6 +75,29 @@ fn orders_are_bounded_and_their_room_comes_back_when_they_are_over() {
     assert!(warns(&node, "10 orders") && warns(&node, "as many orders"));
     node.pass(24 * 3600);
     assert_eq!(node.agent.fleet_orders().count(), 0);
+    assert!(!warns(&node, "orders"));
+}
+
+#[test]
+fn an_import_leaves_room_for_what_ends_it_and_an_order_without_room_waits_for_it() {
+    let mut node = Node::in_fleet();
+    for n in 0..16_001 {
+        node.ordered(
+            n,
+            OrderKind::Block {
+                targets: alloc::vec![net(&host(n as u32))],
+                duration: Some(Duration::from_secs(if n < 2 { 600 } else { 3600 })),
+                class: Class::Manual,
+                reason: String::new(),
+                force: false,
+            },
+        );
+    }
+    assert_eq!(node.agent.fleet_orders().count(), 16_000);
+    node.ordered(20_000, allow_order("192.0.2.7"));
+    assert!(node.passes("192.0.2.7"));
+    node.pass(600);
+    assert!(node.agent.fleet_orders().any(|listed| listed.order.id == 16_000));
 }
 
 #[test]

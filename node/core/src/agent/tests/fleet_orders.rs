@@ -1,12 +1,12 @@
 //! What operators order the whole fleet to do.
 
 use super::{
-    fleet::{EVIL, ME, WEB_2, WEB_3, fleet_block, log, version},
+    fleet::{EVIL, ME, WEB_2, WEB_3, fleet_block, log, order, version},
     *,
 };
 use crate::{
     BlockState, Withheld,
-    fleet::{FleetBlock, NodeId, OrderKind, Version},
+    fleet::{FleetBlock, NodeId, OperatorOrder, OrderKind, Version},
 };
 
 const HOUR: Duration = Duration::from_secs(3600);
@@ -206,11 +206,10 @@ fn mistakes_lower_trust_and_below_the_limit_nothing_is_enforced() {
     node.hears_block(EVIL, 1, FleetBlock { duration: Some(100 * HOUR), ..fleet_block("192.0.2.1") });
     for day in 0..3 {
         for n in 0..9 {
-            node.ordered_before(
-                day * 24 * 3600,
-                u128::from(100 * day + n),
-                mistake("198.51.100.1", &[(EVIL, 99)]),
-            );
+            let seconds = day * 24 * 3600;
+            let kind = mistake("198.51.100.1", &[(EVIL, 99)]);
+            let (id, issued) = (u128::from(100 * day + n), Time::from_secs(START - seconds));
+            node.orders(seconds, OperatorOrder { id, issued, lasts: None, ..order(kind) });
         }
     }
     assert_eq!((node.trust(EVIL), node.withheld("192.0.2.1")), (0.4, Some(Withheld::Distrusted)));

@@ -15,14 +15,11 @@ fn said(node: &mut Node) -> Vec<(Audience, Entry)> {
 }
 
 #[test]
-fn what_detection_blocks_here_is_said_once_it_is_kept() {
+fn what_detection_blocks_here_is_said_behind_its_record_without_waiting_for_the_disk() {
     let mut node = Node::in_fleet();
     node.disk = false;
     node.proven("192.0.2.1");
-    assert_eq!(node.says, [], "not before it is on the disk");
-    node.disk = true;
-    node.agent.handle_persisted(node.now(), Sequence(u64::MAX));
-    node.take();
+    assert!(node.store.keys().any(|(tree, _)| *tree == Tree::Blocks), "one write keeps both");
     let [(Audience::Cluster, Entry::Block(block))] = &said(&mut node)[..] else { panic!("said") };
     assert_eq!((block.target, block.strength, block.level), (net("192.0.2.1"), Strength::Hard, 1));
     assert!((300..=330).contains(&block.duration.unwrap().as_secs()));
@@ -151,4 +148,40 @@ fn the_sites_log_brings_own_blocks_back_too() {
         (node.dropped("10.1.1.1"), node.withheld("10.1.1.1")),
         (Some(Strength::Hard), None::<Withheld>)
     );
+}
+
+#[test]
+fn what_the_logs_have_no_room_for_is_said_again_as_it_is_then() {
+    let mut node = Node::in_fleet();
+    node.proven("192.0.2.1");
+    node.proven("192.0.2.2");
+    node.hears(ME, 1, "192.0.2.1");
+    node.hears(ME, 2, "192.0.2.2");
+    node.unblock("192.0.2.1").unwrap();
+    let said = said(&mut node);
+    assert_eq!(said.len(), 3);
+    said.iter().for_each(|(_, entry)| node.agent.handle_unsaid(node.now(), entry));
+    node.pass(9);
+    assert_eq!(node.says, []);
+    node.pass(1);
+    let [(_, Entry::Withdraw { lasts, .. }), (_, Entry::Block(block))] = &node.says[..] else {
+        panic!("said: {:?}", node.says)
+    };
+    assert_eq!(block.target, net("192.0.2.2"));
+    assert!(lasts.unwrap() < Duration::from_secs(3600 + 400), "and no longer each time");
+}
+
+#[test]
+fn what_has_no_room_is_remembered_within_bounds_and_the_rest_is_found_again() {
+    let mut node = Node::in_fleet();
+    node.proven("192.0.2.1");
+    let (_, block) = said(&mut node).remove(0);
+    let Entry::Block(block) = block else { panic!("said") };
+    for n in 0..100_010_u32 {
+        let target = net(&alloc::format!("{}", core::net::Ipv4Addr::from(0x1400_0000 + n)));
+        node.agent.handle_unsaid(node.now(), &Entry::Block(FleetBlock { target, ..block.clone() }));
+    }
+    assert_eq!(node.agent.fleet.unsaid(), 100_000);
+    node.pass(10);
+    assert!(node.says.iter().any(|(_, entry)| entry.target() == Some(net("192.0.2.1"))));
 }

@@ -133,7 +133,7 @@ fn claims_of_everything_bring_nothing_and_do_not_last() {
     });
     assert!(pull.is_some_and(|wants| wants <= WANTS), "{pull:?}");
     node.turn(at(10));
-    assert_eq!(node.gossip.repair.due(), Time::NEVER);
+    assert_eq!(node.gossip.pulls.due(), Time::NEVER);
 }
 
 #[test]
@@ -225,8 +225,13 @@ proptest! {
             node.turn(at(now));
             prop_assert!(refused.is_ok() || node.gossip.quarantined().contains(&log(1)));
         }
-        let held: usize = node.gossip.logs.iter().flat_map(|log| log.runs().values()).map(held::Held::bytes).sum();
+        let held: usize = node.gossip.logs.iter().map(log::Log::bytes).sum();
         prop_assert_eq!(node.gossip.bytes(), held);
+        for log in node.gossip.logs.iter().filter(|log| log.quarantine.is_none()) {
+            let runs: usize = log.runs().values().map(held::Held::bytes).sum();
+            let chains: usize = if log.runs().is_empty() { 0 } else { 100 };
+            prop_assert!((runs + chains..=runs + chains + 50).contains(&log.bytes()), "{} of {runs}", log.bytes());
+        }
         let digest = |log: &log::Log| log.runs().values().filter(|h| h.counted).fold(0, |all, h| all ^ h.hash);
         for log in node.gossip.logs.iter().filter(|log| log.quarantine.is_none()) {
             prop_assert_eq!(log.digest(), digest(log));
@@ -235,4 +240,95 @@ proptest! {
         node.turn(at(now + 40_000));
         prop_assert!(node.gossip.poll_timeout() > at(now + 40_000).steady);
     }
+}
+
+#[test]
+fn that_it_drops_all_are_told_in_a_small_fleet_and_in_a_large_one_the_origin_where_a_stream_is_open() {
+    for (others, linked, told) in [(15, false, 15), (16, false, 0), (16, true, 1)] {
+        let mut node = Node::new(1);
+        let members: Vec<Member> = (2..2 + others).map(|number| member(number, SITE)).collect();
+        node.gossip.handle_members(at(0), members);
+        if linked {
+            node.gossip.handle_connected(at(0), id(9));
+        }
+        node.turn(at(0));
+        node.sent.clear();
+        node.gossip.confirm(id(9), false, Span { epoch: 5, from: 7, to: 7 });
+        node.turn(at(0));
+        let words = node.sent.iter().filter(|(_, said)| matches!(said, Message::Enforced { .. })).count();
+        assert_eq!(words, told, "{others} {linked}");
+    }
+}
+
+fn orders(origin: u8, count: u64) -> impl Iterator<Item = VerifiedRun> {
+    let order = |n: u64| order(&format!("order {n}"));
+    let run = move |first: u64| {
+        seal(header(origin, 5, first), (first..(first + 1000).min(count + 1)).map(order).collect())
+    };
+    (0..count.div_ceil(1000)).map(move |n| run(1 + 1000 * n))
+}
+
+fn said_again(node: &Node) -> usize {
+    node.applied
+        .iter()
+        .filter(|(log, _, entry, _)| *log == self::log(1) && matches!(entry, Entry::Order(_)))
+        .count()
+}
+
+#[test]
+fn every_order_of_an_import_outlives_its_carrier() {
+    let mut node = Node::new(1);
+    orders(9, 4000).for_each(|run| node.take(at(1), 9, run, Duration::ZERO));
+    node.gossip.handle_revoked(at(2), id(9));
+    node.turn(at(2));
+    let gone = |node: &Node| node.kept.iter().filter(|kept| matches!(kept, Kept::Gone { .. })).count();
+    (3..30).for_each(|second| node.turn(at(second)));
+    assert!((500..3500).contains(&said_again(&node)), "they take their time: {}", said_again(&node));
+    assert_eq!(gone(&node), 0, "and stay on disk until then");
+    (30..200).for_each(|second| node.turn(at(second)));
+    assert_eq!((said_again(&node), gone(&node)), (4000, 4));
+}
+
+#[test]
+fn a_restart_before_they_are_said_again_loses_no_order() {
+    let mut node = Node::stopped(1, Limits::default());
+    node.gossip.handle_revoked(at(0), id(9));
+    let proof = |host| seal(header(8, 5, 1), [block(host, None)].into());
+    node.gossip.restore(at(0), Restored::Proof(Box::new((proof(1), proof(2)))));
+    for (carrier, text) in [(9, "one"), (8, "two")] {
+        let run = seal(header(carrier, 5, 7), [order(text)].into());
+        node.gossip.restore(at(0), Restored::Run(Box::new(run), Duration::ZERO));
+    }
+    node.gossip.start(at(0));
+    (0..30).for_each(|second| node.turn(at(second)));
+    assert_eq!(said_again(&node), 2);
+}
+
+#[test]
+fn orders_beyond_the_book_are_counted_and_told() {
+    let mut node = Node::new(1);
+    orders(9, 20_001).for_each(|run| node.take(at(1), 9, run, Duration::ZERO));
+    node.gossip.handle_revoked(at(2), id(9));
+    node.turn(at(2));
+    assert_eq!(node.gossip.counters().orders_lost, 1);
+    assert_eq!(node.reports, [Report::OrdersLost { limit: 20_000 }]);
+}
+
+#[test]
+fn all_that_is_held_is_charged_and_chains_once() {
+    let mut node = Node::new(1);
+    let chain = |n| {
+        let Entry::Order(order) = order(&format!("order {n}")) else { panic!() };
+        Entry::Order(SignedOrder { certificate: [7; 8000].into(), ..order })
+    };
+    let runs: Vec<_> = (1..=50).map(|n| seal(header(9, 5, n), [chain(n)].into())).collect();
+    let signed: usize = runs.iter().map(|run| run.signed().bytes.len()).sum();
+    runs.iter().for_each(|run| node.take(at(1), 9, run.clone(), Duration::ZERO));
+    let beside = node.gossip.bytes() - signed;
+    assert!((8000 + 50 * 120..8000 + 50 * 400).contains(&beside), "{beside}");
+    let fork = seal(header(9, 5, 50), [block(1, None)].into());
+    let proof = runs[49].signed().bytes.len() + fork.signed().bytes.len() + 200;
+    node.take(at(2), 9, fork, Duration::ZERO);
+    let own = node.gossip.logs.get(hash::tag(&log(1))).map_or(0, log::Log::bytes);
+    assert_eq!(node.gossip.bytes() - own, proof, "the proof is held, and charged");
 }

@@ -143,3 +143,92 @@ fn a_restart_applies_what_was_stored_for_what_is_left_of_it() {
     node.turn(at(0));
     assert_eq!((node.applied.len(), remaining(&node)), (1, 3000));
 }
+
+#[test]
+fn a_fleet_that_outgrows_streams_to_all_does_not_lean_on_a_few() {
+    let fleet: Vec<u8> = (1..=40).collect();
+    let mut chosen = alloc::collections::BTreeMap::<NodeId, usize>::new();
+    for number in &fleet {
+        let config = Config { cluster: CLUSTER.into(), site: SITE.into(), limits: Limits::default() };
+        let mut gossip = Gossip::new(config, Box::new(Key(*number)), 7);
+        let mut neighbours = Vec::new();
+        let sizes: &[usize] = if *number <= 16 { &[16, 40] } else { &[40] };
+        for size in sizes.iter().copied() {
+            gossip.handle_members(at(0), fleet[..size].iter().map(|n| member(*n, SITE)).collect());
+            while let Some(effect) = gossip.poll_effect() {
+                if let Effect::Neighbours(now) = effect {
+                    neighbours = now;
+                }
+            }
+        }
+        neighbours.into_iter().for_each(|id| *chosen.entry(id).or_default() += 1);
+    }
+    let most = chosen.values().max().unwrap();
+    assert!(*most <= 12, "{most} of 40 keep a stream to the same one");
+}
+
+#[test]
+fn what_is_over_and_gone_nobody_brings_back() {
+    let mut node = Node::new(1);
+    let run = seal(header(9, 5, 1), [block(1, Some(Duration::from_secs(5)))].into());
+    node.take(at(1), 2, run.clone(), Duration::ZERO);
+    node.turn(at(700));
+    node.take(at(701), 3, run.clone(), Duration::ZERO);
+    assert_eq!((node.applied.len(), node.gossip.runs()), (1, 0));
+    let over = node.kept.iter().rev().find_map(|kept| match kept {
+        Kept::Over { log, spans } => Some((log.clone(), spans.clone())),
+        _ => None,
+    });
+    let (log, spans) = over.unwrap();
+    assert_eq!(spans, [Span { epoch: 5, from: 1, to: 1 }]);
+    let mut again = Node::stopped(1, Limits::default());
+    again.gossip.restore(at(800), Restored::Over(log, spans));
+    again.gossip.start(at(800));
+    again.take(at(801), 3, run, Duration::ZERO);
+    assert_eq!((again.applied.len(), again.gossip.runs()), (0, 0), "nor after a restart");
+}
+
+#[test]
+fn what_somebody_said_long_ago_does_not_silence_him() {
+    let mut node = Node::with(1, Limits { log_bytes: 20_000, ..Limits::default() });
+    let old = |n| seal(header(9, 5, n), [block(1, Some(HOUR))].into());
+    for n in 1..200 {
+        node.take(at(1), 2, old(n), HOUR * 5);
+    }
+    assert!(node.gossip.bytes() <= 20_000);
+    node.take(at(2), 9, seal(header(9, 5, 200), [block(2, Some(HOUR))].into()), Duration::ZERO);
+    assert_eq!((node.applied.len(), node.reports.len()), (1, 0), "{:?}", node.reports);
+    node.take(at(3), 2, old(150), HOUR * 5);
+    assert!(node.gossip.bytes() <= 20_000);
+}
+
+#[test]
+fn the_floor_rises_above_what_is_over() {
+    let mut node = Node::new(1);
+    node.say(at(1), block(1, Some(Duration::from_secs(5))));
+    node.turn(at(700));
+    node.say(at(701), block(2, None));
+    let tag = node.gossip.own_tag(Audience::Cluster);
+    let floor = |node: &Node| node.gossip.logs.get(tag).unwrap().floor();
+    assert_eq!(floor(&node), node.last().1);
+    node.say(at(702), block(3, Some(Duration::from_secs(5))));
+    node.turn(at(1400));
+    node.say(at(1401), block(4, None));
+    assert_eq!(floor(&node).sequence, 2, "and never above what lives");
+}
+
+#[test]
+fn a_log_of_many_lives_is_said_again_in_one() {
+    let mut node = Node::stopped(1, Limits::default());
+    for epoch in 1..=6 {
+        let run = seal(header(1, epoch, 1), [block(epoch as u8, None)].into());
+        node.gossip.restore(at(0), Restored::Run(Box::new(run), Duration::ZERO));
+    }
+    node.gossip.restore(at(0), Restored::Reserved(Reserved { epoch: 6, cluster: 1000, site: 1000 }));
+    node.gossip.start(at(0));
+    node.turn(at(0));
+    assert_eq!(node.gossip.listed(at(0)).count(), 6, "a new life loses nothing of those before");
+    node.turn(at(700));
+    node.turn(at(800));
+    assert_eq!((node.gossip.runs(), node.gossip.listed(at(800)).count()), (1, 6));
+}

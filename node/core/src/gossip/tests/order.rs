@@ -53,14 +53,34 @@ fn what_is_beyond_the_reserved_waits_until_more_is_on_disk() {
 }
 
 #[test]
-fn a_restart_goes_on_above_everything_reserved() {
+fn a_restart_has_an_epoch_above_that_of_the_store() {
     let mut node = Node::stopped(1, Limits::default());
     let reserved = Reserved { epoch: 77, cluster: 1234, site: 5 };
     node.gossip.restore(at(0), Restored::Reserved(reserved));
     node.gossip.start(at(0));
     node.turn(at(0));
     node.say(at(0), block(1, None));
-    assert_eq!(node.last().1, Version { epoch: 77, sequence: 1235 });
+    assert_eq!(node.last().1, Version { epoch: at(0).wall.as_secs() * 1000 + 1, sequence: 1 });
+}
+
+#[test]
+fn two_lives_from_one_copy_of_a_disk_use_no_version_twice_whatever_the_clock_shows() {
+    let life = |clock: u64, seed| {
+        let mut node = Node::stopped(1, Limits::default());
+        let config = Config { cluster: CLUSTER.into(), site: SITE.into(), limits: Limits::default() };
+        node.gossip = Gossip::new(config, Box::new(Key(1)), seed);
+        let now = Now { steady: at(0).steady, wall: Time::from_secs(clock) };
+        node.gossip.restore(now, Restored::Reserved(Reserved { epoch: 50_000, cluster: 1234, site: 5 }));
+        node.gossip.start(now);
+        node.turn(now);
+        node.say(now, block(1, None));
+        node.last().1.epoch
+    };
+    assert_eq!((life(60, 1), life(61, 2)), (60_001, 61_001));
+    let still: Vec<_> = (0..20).map(|seed| life(1, seed)).collect();
+    assert!(still.iter().all(|epoch| *epoch > 50_000));
+    let apart: alloc::collections::BTreeSet<_> = still.iter().collect();
+    assert_eq!(apart.len(), 20);
 }
 
 #[test]
@@ -105,16 +125,17 @@ fn when_no_epoch_is_left_it_says_so() {
 }
 
 #[test]
-fn what_is_said_while_the_disk_writes_is_signed_together() {
+fn little_that_is_said_while_the_disk_writes_goes_with_the_next_flush_and_much_is_signed_together() {
     let mut node = Node::new(1);
     node.waits = true;
     for host in 0..200 {
         node.say(at(1), block(host, None));
     }
+    assert_eq!(node.applied.len(), own::WRITING, "these are among what the disk is given next");
     node.waits = false;
     node.turn(at(1));
     let runs = node.kept.iter().filter(|kept| matches!(kept, Kept::Run { .. })).count();
-    assert_eq!((runs, node.applied.len()), (2, 200));
+    assert_eq!((runs, node.applied.len()), (own::WRITING + 1, 200));
 }
 
 #[test]

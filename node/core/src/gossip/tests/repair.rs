@@ -117,3 +117,114 @@ fn a_push_that_would_queue_is_left_to_repair() {
     let bytes: usize = told.iter().map(|(_, carried)| carried.run.bytes.len()).sum();
     assert!(told.len() == 1 || bytes <= FLIGHT, "{bytes} bytes in {} runs", told.len());
 }
+
+fn row(origin: u8, to: u64) -> Row {
+    let (tag, floor) = (hash::tag(&log(origin)), Version::default());
+    Row { tag, digest: 1, floor, quarantined: false, spans: [Span { epoch: 5, from: 1, to }].into() }
+}
+
+fn pulls(node: &Node) -> Vec<NodeId> {
+    node.sent.iter().filter(|(_, m)| matches!(m, Message::Pull(_))).map(|(to, _)| *to).collect()
+}
+
+fn answer(node: &mut Node, from: u8, origin: u8, first: u64, more: bool) {
+    let run = Carried { run: seal(header(origin, 5, first), [block(1, None)].into()), age: Duration::ZERO };
+    node.hear(at(1), from, Message::Runs { runs: [run].into(), answers: Some(More(more)) });
+}
+
+#[test]
+fn an_answer_without_anything_that_was_asked_for_ends_the_pull() {
+    for (origin, first) in [(2, 1), (9, 700)] {
+        let mut node = Node::new(1);
+        node.meet(at(0), &[2, 3]);
+        node.sent.clear();
+        node.hear(at(1), 2, Message::Vectors { rows: [row(9, 500)].into(), answer: false });
+        node.hear(at(1), 3, Message::Vectors { rows: [row(9, 500)].into(), answer: false });
+        assert_eq!(pulls(&node), [id(2)]);
+        answer(&mut node, 2, origin, first, true);
+        assert_eq!(pulls(&node), [id(2), id(3)], "its own fresh run was not asked for");
+        answer(&mut node, 3, 9, 1, false);
+        assert_eq!(pulls(&node), [id(2), id(3)]);
+        assert_eq!(node.gossip.counters().vain, 1);
+    }
+}
+
+#[test]
+fn after_each_answer_the_others_have_their_turn() {
+    let mut node = Node::new(1);
+    node.meet(at(0), &[2, 3]);
+    node.sent.clear();
+    node.hear(at(1), 2, Message::Vectors { rows: [row(9, u64::MAX)].into(), answer: false });
+    node.hear(at(1), 3, Message::Vectors { rows: [row(8, 500)].into(), answer: false });
+    for n in 1..=4 {
+        answer(&mut node, 2, 9, n, true);
+        answer(&mut node, 3, 8, n, true);
+    }
+    assert_eq!(pulls(&node)[..5], [2, 3, 2, 3, 2].map(id));
+    answer(&mut node, 2, 9, 5, true);
+    answer(&mut node, 3, 8, 5, false);
+    for n in 6..200 {
+        answer(&mut node, 2, 9, n, true);
+    }
+    let asked = pulls(&node).iter().filter(|to| **to == id(2)).count();
+    assert_eq!(asked, 64, "then what it holds is compared anew");
+}
+
+#[test]
+fn a_log_that_is_pulled_again_is_heard_to_its_end() {
+    let large = |n: u64, mark| Entry::Unknown {
+        kind: 9,
+        lasts: None,
+        bytes: alloc::vec![mark; 50_000 + n as usize].into(),
+    };
+    let run = |n, mark| seal(header(9, 5, n), [large(n, mark)].into());
+    let mut runs: Vec<_> = (1..=20).map(|n| run(n, 0)).collect();
+    let mut nodes = pair(&runs);
+    for fine in &runs[..19] {
+        nodes[1].1.take(at(1), 8, fine.clone(), Duration::ZERO);
+    }
+    nodes[1].1.take(at(1), 8, run(20, 1), Duration::ZERO);
+    runs.push(run(20, 1));
+    for second in 2..6 {
+        talk(at(second), &mut nodes, &library(&runs));
+        nodes.iter_mut().for_each(|(_, node)| node.turn(at(second)));
+    }
+    assert!(nodes.iter().all(|(_, node)| node.gossip.quarantined().len() == 1), "the last one is a fork");
+}
+
+#[test]
+fn nobody_has_us_look_through_our_logs_all_the_time() {
+    let mut node = Node::new(1);
+    node.take(at(0), 2, seal(header(9, 5, 1), [block(1, None)].into()), Duration::ZERO);
+    node.meet(at(0), &[2, 3]);
+    let looks = |node: &Node, who| {
+        node.sent.iter().filter(|(to, m)| *to == id(who) && matches!(m, Message::Vectors { .. })).count()
+    };
+    node.sent.clear();
+    for _ in 0..100 {
+        node.hear(at(1), 2, Message::Summary(Vec::new()));
+        node.hear(at(1), 2, Message::Vectors { rows: [row(9, 1)].into(), answer: true });
+    }
+    assert_eq!(looks(&node, 2), 16);
+    node.hear(at(1), 3, Message::Summary(Vec::new()));
+    node.hear(at(2), 2, Message::Summary(Vec::new()));
+    assert_eq!((looks(&node, 3), looks(&node, 2)), (1, 17));
+}
+
+#[test]
+fn what_is_missing_is_what_is_neither_held_nor_over() {
+    let mut log = log::Log::new(log(9));
+    log.bury(Version { epoch: 5, sequence: 3 }, 5);
+    for first in [8, 20] {
+        let run = seal(header(9, 5, first), [block(1, None), block(2, None)].into());
+        let (held, _) = held::Held::new(log.tag, run, 0, at(0), false);
+        log.take(Version { epoch: 5, sequence: first }, held, false);
+    }
+    let missing = |from, to| {
+        log.missing(Span { epoch: 5, from, to }).iter().map(|span| (span.from, span.to)).collect::<Vec<_>>()
+    };
+    assert_eq!(missing(1, 30), [(1, 2), (6, 7), (10, 19), (22, 30)]);
+    assert_eq!(missing(4, 9), [(6, 7)]);
+    assert_eq!(missing(9, 9), []);
+    assert_eq!(missing(21, u64::MAX), [(22, u64::MAX)]);
+}

@@ -63,6 +63,18 @@ fn the_longest_introduction_fits_into_a_datagram() {
 }
 
 #[test]
+fn a_datagram_is_for_whom_it_names_or_for_whoever_listens() {
+    let keys = LongChain(Vec::new());
+    let record = Record::signed(&keys, id(0), 1, false, &longest());
+    let to = |to| introduction(&keys, &Envelope { sender: id(0), epoch: 1, sequence: 1, to }, &record, true);
+    let named = to(Addressee { short: id(1).short(), generation: 1 });
+    assert!(is_for(&id(1), &named) && !is_for(&id(2), &named));
+    let open = to(Addressee::ANYBODY);
+    assert!(is_for(&id(1), &open) && is_for(&id(2), &open) && !is_for(&id(0), &open), "not to its sender");
+    assert!(!is_for(&id(1), &named[1..]) && !is_for(&id(1), b"rubbish"));
+}
+
+#[test]
 fn members_with_the_longest_labels_form_a_fleet() {
     let mut net = Net::new(12, 60);
     for index in 0..12 {

@@ -129,10 +129,24 @@ fn a_person_with_an_old_password_on_five_hosts_is_no_attacker() {
 #[test]
 fn who_gets_in_anywhere_had_typed_wrongly_everywhere() {
     let mut fleet = Fleet::new(5);
-    fleet.sees(0, ATTACKER, Sign::LoginAccepted);
+    (0..2).for_each(|node| fleet.sees(node, ATTACKER, Sign::LoginAccepted));
     fleet.wait(3);
     for node in 0..5 {
         (0..3).for_each(|_| fleet.sees(node, ATTACKER, SSH));
+        fleet.wait(3);
+    }
+    fleet.silent();
+}
+
+#[test]
+fn what_the_owner_itself_has_seen_needs_no_second_witness() {
+    let mut fleet = Fleet::new(5);
+    for owner in fleet.owners(ATTACKER) {
+        fleet.sees(owner, ATTACKER, Sign::LoginAccepted);
+    }
+    fleet.wait(3);
+    for node in 0..5 {
+        (0..4).for_each(|_| fleet.sees(node, ATTACKER, SSH));
         fleet.wait(3);
     }
     fleet.silent();

@@ -2,7 +2,7 @@ use alloc::vec::Vec;
 use core::{net::IpAddr, time::Duration};
 
 use super::fleet::*;
-use crate::{sensor::*, sums::*};
+use crate::{Class, sensor::*, sums::*};
 
 fn lie(source: IpAddr) -> Contribution {
     Contribution {
@@ -41,6 +41,21 @@ fn a_liar_frames_nobody_even_with_another_ones_help() {
     }
     fleet.wait(5);
     fleet.silent();
+}
+
+#[test]
+fn one_liar_hides_no_attacker() {
+    let mut fleet = Fleet::new(6);
+    let owners = fleet.owners(ATTACKER);
+    let liar = (0..6).find(|node| !owners.contains(node)).unwrap();
+    let word = Contribution { accepted: true, failures: [0.0; 2], ..lie(ATTACKER) };
+    says(&mut fleet, liar, &SumsMessage::Weak(alloc::vec![word]));
+    for node in (0..6).filter(|node| *node != liar) {
+        (0..3).for_each(|_| fleet.sees(node, ATTACKER, SSH));
+    }
+    fleet.wait(3);
+    let guesses = |class| fleet.accused().iter().filter(|accused| accused.1 == class).count();
+    assert_eq!(guesses(Class::BruteForce), 1);
 }
 
 #[test]

@@ -1,0 +1,68 @@
+//! Who was expelled: members, and operators whose orders end with them.
+
+use alloc::{collections::BTreeSet, vec::Vec};
+
+use ipnet::IpNet;
+
+use crate::{BlockId, Time, blocklist::Held, fleet::NodeId, record::Speaker};
+
+use super::super::{Agent, effects::Key};
+
+impl Agent {
+    /// A member was expelled: forgets it, and ends what it said. What operators signed and it only carried stands.
+    pub fn handle_expelled(&mut self, now: Time, node: NodeId) {
+        self.handle_timeout(now);
+        self.expel(now, node);
+    }
+
+    pub(super) fn expel(&mut self, now: Time, node: NodeId) {
+        if self.fleet.me == Some(node) {
+            return;
+        }
+        self.end_words(now, |held| held.version().is_some_and(|(origin, _)| origin == node));
+        self.fleet.origins.remove(&node);
+        if self.fleet.trust.forget(&node) {
+            self.outbox.persist(now, Key::Trust(node));
+        }
+    }
+
+    /// Operators were expelled: those whose key, and the key of whoever made their certificate, `out` names. Their orders
+    /// end, with what they blocked, allowed, declared, and said for or against members. What was unblocked stays so until
+    /// somebody blocks it again.
+    pub fn handle_operators_expelled(&mut self, now: Time, out: impl Fn(&NodeId, &NodeId) -> bool) {
+        self.handle_timeout(now);
+        let orders = self.fleet.orders.signed_by(out);
+        if orders.is_empty() {
+            return;
+        }
+        self.end_words(
+            now,
+            |held| matches!(held.words.speaker(), Some(Speaker::Order(id)) if orders.contains(id)),
+        );
+        let ended: Vec<_> = orders.iter().filter_map(|id| self.fleet.orders.remove(*id)).collect();
+        ended.iter().for_each(|row| self.order_ended(now, row));
+        self.unsay(now, &orders);
+    }
+
+    /// What expelled operators said for or against members is void; the last word of the others holds.
+    fn unsay(&mut self, now: Time, orders: &BTreeSet<u128>) {
+        for node in self.fleet.trust.nodes().collect::<Vec<_>>() {
+            let words: Vec<_> = self.fleet.orders.trust_of(&node).collect();
+            self.weigh_trust(now, node, |trust| {
+                let unsaid = trust.unsay(node, orders);
+                let mut again = |(at, id, believed)| trust.order(node, at, id, believed);
+                words.into_iter().fold(unsaid, |changed, word| again(word) || changed)
+            });
+        }
+    }
+
+    fn end_words(&mut self, now: Time, which: impl Fn(&Held) -> bool) {
+        let all =
+            self.blocks.iter().flat_map(|(target, entries)| entries.iter().map(move |held| (*target, held)));
+        let ended: Vec<(IpNet, BlockId)> =
+            all.filter(|(_, held)| which(held)).map(|(target, held)| (target, held.id)).collect();
+        for (target, id) in ended {
+            self.end(now, target, |blocks| blocks.remove_ids(&target, &[id]));
+        }
+    }
+}

@@ -1,0 +1,105 @@
+//! Who asked this node to change the fleet: one line a call, and of an order one line each, whatever became of it.
+
+use smartfw_core::{
+    agent::OrderListed,
+    fleet::{OperatorOrder, OrderKind, SignedOrder},
+};
+use smartfw_proto::convert::decode_order;
+use tonic::{Request, Status, transport::server::UdsConnectInfo};
+
+/// The user who calls.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Caller(pub(super) Option<u32>);
+
+impl Caller {
+    pub(super) fn of<T>(request: &Request<T>) -> Self {
+        let info = request.extensions().get::<UdsConnectInfo>();
+        Self(info.and_then(|info| info.peer_cred).map(|credentials| credentials.uid()))
+    }
+
+    /// A call that ended; `told`: what it did.
+    pub(super) fn ended<T>(
+        self,
+        call: &str,
+        result: Result<T, Status>,
+        told: impl FnOnce(&T) -> String,
+    ) -> Result<T, Status> {
+        match &result {
+            Ok(done) => tracing::info!(uid = self.0, call, what = told(done), "audit: done"),
+            Err(why) => tracing::warn!(uid = self.0, call, why = why.message(), "audit: refused"),
+        }
+        result
+    }
+
+    /// An operator's order that was given, and what became of it.
+    pub(super) fn gave(self, signed: &SignedOrder, refused: Option<&str>) {
+        let Ok(order) = decode_order(&signed.bytes) else {
+            return tracing::warn!(uid = self.0, "audit: refused what is no order");
+        };
+        let (kind, what) = named(&order);
+        let (id, operator) = (format!("{:032x}", order.id), order.operator.as_str());
+        match refused {
+            None => {
+                tracing::info!(uid = self.0, kind, order = id, operator, what, "audit: an order was given")
+            }
+            Some(why) => {
+                tracing::warn!(
+                    uid = self.0,
+                    kind,
+                    order = id,
+                    operator,
+                    what,
+                    why,
+                    "audit: an order was refused"
+                );
+            }
+        }
+    }
+}
+
+/// Its kind, and the target, member or order that it is about.
+fn named(order: &OperatorOrder) -> (&'static str, String) {
+    let listed = OrderListed { order: order.clone(), targets: 0, expires: None };
+    let (kind, target, _) = listed.summary();
+    let what = match &order.kind {
+        OrderKind::Block { targets, .. } if targets.len() > 1 => {
+            format!(
+                "{} and {} more",
+                target.map_or_else(String::new, |first| first.to_string()),
+                targets.len() - 1
+            )
+        }
+        OrderKind::Trust { node, believed } => format!("{node:#}, believed: {believed}"),
+        OrderKind::Revoke { node } => format!("{node:#}"),
+        OrderKind::Disallow { id } => format!("{id:032x}"),
+        _ => target.map_or_else(String::new, |target| target.to_string()),
+    };
+    (kind, what)
+}
+
+#[cfg(test)]
+mod tests {
+    use smartfw_core::{Class, Time, fleet::NodeId};
+
+    use super::*;
+    use crate::control::cluster::orders::tests::order;
+
+    #[test]
+    fn a_line_says_what_the_order_is_about() {
+        let targets = vec!["203.0.113.7/32".parse().unwrap(), "203.0.113.8/32".parse().unwrap()];
+        let (duration, class) = (None, Class::Manual);
+        let block = OrderKind::Block { targets, duration, class, reason: String::new(), force: false };
+        let cases = [
+            (block, ("block", "203.0.113.7/32 and 1 more".to_owned())),
+            (OrderKind::Revoke { node: NodeId([2; 32]) }, ("revoke", "02".repeat(32))),
+            (OrderKind::Disallow { id: 0xab }, ("disallow", format!("{:032x}", 0xab))),
+            (
+                OrderKind::Canary { target: "192.0.2.1/32".parse().unwrap(), watched: true },
+                ("canary", "192.0.2.1/32".to_owned()),
+            ),
+        ];
+        for (kind, expected) in cases {
+            assert_eq!(named(&order(1, Time::ZERO, kind)), expected);
+        }
+    }
+}
