@@ -4,6 +4,8 @@ use std::{
     fs, io,
     panic::{AssertUnwindSafe, catch_unwind},
     path::{Path, PathBuf},
+    thread,
+    time::{Duration, Instant},
 };
 
 use ::sled::{Batch, Config, Db, Mode, Tree};
@@ -33,6 +35,10 @@ const UNFLUSHED: usize = 10;
 
 /// Rows that may be stored in vain, deleted or replaced, beside twice the rows that count.
 const WASTE: usize = 50_000;
+
+/// So long a store that was closed a moment ago may hold its lock: sled lets go of it in a thread of its own. Other daemons
+/// are kept away by a lock of ours.
+const LETTING_GO: Duration = Duration::from_secs(2);
 
 /// A sled database in a folder of its own: rows that stand alone, and packs of those that were written together. Each has
 /// a number of sled's, which rises; of a key, the row with the highest counts.
@@ -76,7 +82,13 @@ impl SledStore {
             .segment_size(SEGMENT)
             .mode(Mode::LowSpace)
             .flush_every_ms(None);
-        guarded(|| config.open().and_then(Self::of)).map_err(|error| match error {
+        let until = Instant::now() + LETTING_GO;
+        let mut opened = guarded(|| config.open().and_then(Self::of));
+        while opened.as_ref().is_err_and(is_locked) && Instant::now() < until {
+            thread::sleep(Duration::from_millis(10));
+            opened = guarded(|| config.open().and_then(Self::of));
+        }
+        opened.map_err(|error| match error {
             StoreError::Forbidden { why, .. } => StoreError::Forbidden { path: path.to_owned(), why },
             StoreError::Foreign { why, .. } => StoreError::Foreign { path: path.to_owned(), why },
             error => error,
@@ -233,6 +245,11 @@ fn guarded<T>(work: impl FnOnce() -> ::sled::Result<T>) -> Result<T, StoreError>
         Ok(result) => result.map_err(sorted),
         Err(_) => Err(StoreError::Damaged("the database panicked while reading it".to_owned())),
     }
+}
+
+/// sled keeps of this no more than its words.
+fn is_locked(error: &StoreError) -> bool {
+    matches!(error, StoreError::Unavailable(why) if why.contains("could not acquire lock"))
 }
 
 /// Only what speaks of the content itself is damage: whatever else the system says (a full disk, a lock that somebody

@@ -1,5 +1,7 @@
 //! Operators' orders that are given here, until disk and kernel have them.
 
+use std::time::Duration;
+
 use smartfw_core::{
     IpNet,
     fleet::{Entry, OperatorOrder, OrderKind, OrderVerifier as _, SignedOrder, VerifiedOrder},
@@ -54,7 +56,9 @@ impl Brain {
             Ok(_) if self.orders.len() >= ORDERS => {
                 Err(FleetRefused::Order(format!("{ORDERS} wait for the disk already")))
             }
-            Ok(VerifiedOrder { order: known, .. }) => self.say_order(now, &known, order).map(|()| known),
+            Ok(VerifiedOrder { order: known, .. }) => {
+                self.in_time(now, &known).and_then(|()| self.say_order(now, &known, order)).map(|()| known)
+            }
         };
         match refused {
             Err(refused) => drop(reply.send(Err(refused))),
@@ -63,6 +67,18 @@ impl Brain {
                 let order = WaitingOrder { id, targets, said: false, behind: None, refused: None, reply };
                 self.orders.push(order);
             }
+        }
+    }
+
+    /// What is over by the cluster's time would be followed by nobody, and whoever gave it believe that it is.
+    fn in_time(&self, now: Now, known: &OperatorOrder) -> Result<(), FleetRefused> {
+        let age = self.gossip.age_of(now, known.issued, Duration::ZERO);
+        match known.lasts() {
+            Some(lasts) if age >= lasts => Err(FleetRefused::Order(format!(
+                "by the cluster's clocks it was signed {} s ago and is over: set the clock of the machine that signs",
+                age.as_secs()
+            ))),
+            _ => Ok(()),
         }
     }
 
