@@ -150,8 +150,8 @@ fn a_store_that_is_just_being_closed_is_waited_for() {
     let path = folder.path().join("db");
     let mut opened = SledStore::open(&path, None).unwrap();
     opened.store.commit(&[row("a", Some("1"))]).unwrap();
-    let closing = std::thread::spawn(move || {
-        std::thread::sleep(Duration::from_millis(200));
+    let closing = thread::spawn(move || {
+        thread::sleep(Duration::from_millis(200));
         drop(opened);
     });
     assert_eq!(all(&path), [("a".to_owned(), "1".to_owned())]);
