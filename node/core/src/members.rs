@@ -31,7 +31,7 @@ use alloc::{
 };
 use core::{fmt, net::SocketAddr, time::Duration};
 
-use foca::{AccumulatingRuntime, Foca, NoCustomBroadcast};
+use foca::{AccumulatingRuntime, Foca, Header, NoCustomBroadcast};
 
 use crate::chance::Chance;
 use crate::{Time, fleet::NodeId};
@@ -65,11 +65,13 @@ const LATE: Duration = Duration::from_millis(200);
 const TICK: Duration = Duration::from_secs(1);
 
 /// A probe without an answer yet.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 struct Probe {
     node: NodeId,
     number: u8,
     sent: Time,
+    /// What was sent, to be sent again.
+    header: Header<Identity>,
 }
 
 /// The membership's state machine. Call [`poll_effect`](Self::poll_effect) until it is empty after every other call.
@@ -97,6 +99,10 @@ pub struct Members<K> {
     probe: Option<Probe>,
     /// When a genuine datagram was last heard.
     heard_at: Time,
+    /// The same by UDP.
+    udp_at: Time,
+    /// Whoever speaks to us through its stream just now: answers go back the way on which the question came.
+    asker: Option<NodeId>,
     budget: Budget,
     chance: Chance,
     /// When this node was last given up for dead and began a new life.
@@ -136,6 +142,8 @@ impl<K: Keys> Members<K> {
             settings,
             probe: None,
             heard_at: now,
+            udp_at: Time::ZERO,
+            asker: None,
             budget: Budget::default(),
             chance,
             revived_at: None,
@@ -159,10 +167,12 @@ impl<K: Keys> Members<K> {
     /// A datagram has arrived; whatever is wrong with it is counted and changes nothing else.
     pub fn handle_datagram(&mut self, now: Time, from: Path, bytes: &[u8]) {
         self.wake(now);
+        self.asker = from.stream();
         if let Err(refused) = self.receive(now, from, bytes) {
             self.stats.count(refused);
         }
         self.settle(now);
+        self.asker = None;
         if self.settings.busy != pace::is_busy(self.foca.updates_backlog()) {
             self.adapt();
         }
@@ -173,6 +183,7 @@ impl<K: Keys> Members<K> {
         self.wake(now);
         while let Some(timer) = self.timers.pop(now) {
             self.judge_probe(&timer);
+            self.probe_again(&timer);
             self.with_foca(|foca, runtime| foca.handle_timer(timer, runtime));
             self.settle(now);
         }
@@ -196,10 +207,12 @@ impl<K: Keys> Members<K> {
     /// An authenticated stream with `node` is open: it is there, whatever its datagrams said.
     pub fn handle_contact(&mut self, now: Time, node: NodeId) {
         self.wake(now);
+        self.asker = Some(node);
         if !self.left && node != self.me.0.id && !self.is_active(&node) {
             self.contact(now, node);
         }
         self.settle(now);
+        self.asker = None;
     }
 
     /// One more address to ask for members, while there are none.
@@ -334,6 +347,7 @@ impl<K: Keys> Members<K> {
     fn begin_life(&mut self, generation: u64, left: bool) {
         let me = Identity(Record::signed(&self.keys, self.me.0.id, generation, left, &self.card));
         self.me = me.clone();
+        self.probe = None;
         self.with_foca(|foca, runtime| foca.change_identity(me, runtime));
         // Probing begins again with the members that are known.
         self.with_foca(|foca, runtime| foca.apply_many(core::iter::empty(), true, runtime));

@@ -34,6 +34,16 @@ pub enum Path {
     Stream(NodeId),
 }
 
+impl Path {
+    /// With whom the stream is, where it is one.
+    pub(super) const fn stream(&self) -> Option<NodeId> {
+        match self {
+            Self::Datagram(_) => None,
+            Self::Stream(node) => Some(*node),
+        }
+    }
+}
+
 /// What the machine wants done.
 #[derive(Clone, Debug, PartialEq)]
 pub enum MembersEffect {

@@ -5,7 +5,7 @@ use core::time::Duration;
 
 use foca::State;
 
-use super::{Card, Remembered, bytes::Reader, record::Record, window::Window};
+use super::{Card, Path, Remembered, bytes::Reader, record::Record, window::Window};
 use crate::{Time, class::named, fleet::NodeId};
 
 named! {
@@ -53,8 +53,8 @@ pub(super) struct Peer {
     /// The strongest news of this life that foca has heard: most of what is passed on has been heard before, and foca
     /// would search its list for it.
     heard: Option<(u16, u8)>,
-    /// The last probe: its number, and when it was sent.
-    pub(super) pinged: Option<(u8, Time)>,
+    /// The last probe: its number, when it was sent first, and by which way.
+    pub(super) pinged: Option<(u8, Time, Path)>,
 }
 
 /// So many times unanswered, datagrams go through streams.
@@ -131,12 +131,25 @@ impl Peer {
         news
     }
 
-    /// A datagram that wants an answer is about to be sent: whether it should go through a stream.
+    /// A datagram is about to be sent, which wants an answer or not: whether it should go through a stream.
     pub(super) const fn wants_stream(&mut self, asks: bool) -> bool {
-        if asks {
-            self.unanswered = if self.unanswered >= BLOCKED + TRIAL { BLOCKED } else { self.unanswered + 1 };
+        let trial = asks && self.unanswered >= BLOCKED + TRIAL;
+        if trial {
+            self.unanswered = BLOCKED + 1;
+        } else if asks {
+            self.unanswered += 1;
         }
-        self.unanswered > BLOCKED
+        self.unanswered > BLOCKED && !trial
+    }
+
+    /// UDP to it or from it is dropped, but its stream answered: that one is used until UDP is heard again.
+    pub(super) fn needs_stream(&mut self) {
+        self.unanswered = self.unanswered.max(BLOCKED + 1);
+    }
+
+    /// It came through a stream, and whether UDP gets through is not known: the next question tries it.
+    pub(super) const fn came_by_stream(&mut self) {
+        self.unanswered = BLOCKED + TRIAL;
     }
 
     /// An answer took so long: a moving average with an eighth of the new (RFC 6298).

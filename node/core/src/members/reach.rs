@@ -18,6 +18,8 @@ pub(super) const MAX_SEEDS: usize = 64;
 const MAX_RUMOURS: usize = 1024;
 /// How often somebody who is only heard of is asked.
 const RUMOUR_TRIES: u8 = 6;
+/// Who has heard nobody by UDP for so long asks through streams sooner: two probes and their answers.
+const SILENCE: Duration = Duration::from_secs(4);
 /// How many who are gone are asked at once by a node that knows nobody alive.
 const LONELY: usize = 8;
 /// How often one of those who are gone is asked, in a fleet of up to sixteen; more seldom in larger ones, where there
@@ -73,7 +75,7 @@ impl<K: Keys> Members<K> {
             let identity = Identity(peer.record.clone());
             self.with_foca(|foca, runtime| foca.announce(identity, runtime));
         } else {
-            self.introduce(now, node, true, None);
+            self.introduce(now, node, true);
         }
     }
 
@@ -126,7 +128,8 @@ impl<K: Keys> Members<K> {
             rumour.tries += 1;
             rumour.next = now.after(Duration::from_millis(500 << rumour.tries));
             // Perhaps UDP does not get through.
-            let stream = rumour.tries % 3 == 0;
+            let silent = now.since(self.udp_at) > SILENCE;
+            let stream = rumour.tries % if silent { 2 } else { 3 } == 0;
             let path = if stream { Path::Stream(node) } else { Path::Datagram(rumour.record.card.address) };
             let to = Addressee::of(&rumour.record);
             self.send_introduction(path, to, true);
@@ -206,8 +209,10 @@ impl<K: Keys> Members<K> {
         }
     }
 
-    /// What `node` said of itself when it was last heard of.
+    /// Where `node` is, as it said when it was last heard of; of somebody who is not known yet, as others say.
     pub fn address(&self, node: &NodeId) -> Option<SocketAddr> {
-        self.peers.get(node).map(|peer| peer.record.card.address)
+        let rumoured = || self.rumours.get(node).map(|rumour| &rumour.record);
+        let record = self.peers.get(node).map(|peer| &peer.record).or_else(rumoured);
+        record.map(|record| record.card.address)
     }
 }

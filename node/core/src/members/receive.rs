@@ -126,6 +126,9 @@ impl<K: Keys> Members<K> {
     fn heard(&mut self, from: Path, envelope: &Envelope) {
         self.stats.received += 1;
         self.heard_at = self.now;
+        if from.stream().is_none() {
+            self.udp_at = self.now;
+        }
         let mine = self.me.0.generation;
         let Some(peer) = self.peers.get_mut(&envelope.sender) else { return };
         let known_before = peer.window.epoch != 0;
@@ -137,7 +140,7 @@ impl<K: Keys> Members<K> {
         if envelope.to.generation != 0 && envelope.to.generation <= mine {
             peer.knows = peer.knows.max(envelope.to.generation);
         }
-        if matches!(from, Path::Datagram(_)) {
+        if from.stream().is_none() {
             peer.unanswered = 0;
         }
         if restarted {
@@ -163,11 +166,16 @@ impl<K: Keys> Members<K> {
             if let Some(peer) = self.peers.get_mut(&node) {
                 peer.introduced_at = None;
             }
-            let stream = matches!(from, Path::Stream(_)).then_some(from);
-            self.introduce(now, node, false, stream);
+            self.introduce(now, node, false);
         }
         let alone = self.foca.num_members() == 0;
         let was_gone = !self.is_active(&node);
+        if let Some(peer) = self.peers.get_mut(&node)
+            && was_gone
+            && from.stream().is_some()
+        {
+            peer.came_by_stream();
+        }
         self.is_there(&node);
         if !asks && was_gone && (alone || !self.is_active(&node)) {
             self.contact(now, node);
@@ -205,13 +213,13 @@ impl<K: Keys> Members<K> {
         self.heard(from, envelope);
         if envelope.to.generation != self.me.0.generation {
             // It speaks to an earlier life of ours: it shall know of this one.
-            self.introduce(now, node, false, None);
+            self.introduce(now, node, false);
             return Err(Refused::Misaddressed);
         }
         let news = told
             .read(&source, &self.me, |id, generation| self.find(id, generation))
             .ok_or(Refused::Malformed)?;
-        self.answered(now, &news);
+        self.answered(now, from, &news);
         let left = source.0.left;
         let news = self.sieve(now, news);
         if self.me.0.generation != envelope.to.generation {
@@ -234,15 +242,20 @@ impl<K: Keys> Members<K> {
     }
 
     /// An answer to a probe: how long it took, and that we are well.
-    fn answered(&mut self, now: Time, news: &News) {
+    fn answered(&mut self, now: Time, from: Path, news: &News) {
         let node = news.header.src.0.id;
         match news.header.message {
             Message::Ack(number) => {
                 let Some(peer) = self.peers.get_mut(&node) else { return };
-                if let Some((_, sent)) = peer.pinged.take_if(|(pinged, _)| *pinged == number) {
-                    peer.measured(now.since(sent));
+                if let Some((_, sent, path)) = peer.pinged.take_if(|(pinged, ..)| *pinged == number) {
                     self.health.answered();
                     self.probe.take_if(|probe| probe.node == node);
+                    match (path, from) {
+                        (Path::Datagram(_), Path::Stream(_)) => peer.needs_stream(),
+                        // It was sent again: how long that took is not known.
+                        (Path::Stream(_), Path::Datagram(_)) => {}
+                        _ => peer.measured(now.since(sent)),
+                    }
                 }
             }
             Message::ForwardedAck { probe_number, .. } => {

@@ -31,15 +31,14 @@ impl<K: Keys> Members<K> {
         }
     }
 
-    /// Says who we are, and asks for the same where `asks`; at most once a second to a member. In the `stream` where
-    /// the question came through one.
-    pub(super) fn introduce(&mut self, now: Time, node: NodeId, asks: bool, stream: Option<Path>) {
+    /// Says who we are, and asks for the same where `asks`; at most once a second to a member.
+    pub(super) fn introduce(&mut self, now: Time, node: NodeId, asks: bool) {
         let Some(peer) = self.peers.get_mut(&node) else { return };
         if peer.introduced_at.is_some_and(|at| now.since(at) < INTRODUCE_EVERY) || !self.budget.write(now) {
             return;
         }
         peer.introduced_at = Some(now);
-        let (to, path) = (Addressee::of(&peer.record), stream.unwrap_or_else(|| route(peer, asks)));
+        let (to, path) = (Addressee::of(&peer.record), route(self.asker, peer, asks));
         self.send_introduction(path, to, asks);
     }
 
@@ -56,7 +55,7 @@ impl<K: Keys> Members<K> {
             return;
         }
         peer.introduced_at = Some(now);
-        let (record, path) = (peer.record.clone(), route(peer, false));
+        let (record, path) = (peer.record.clone(), route(self.asker, peer, false));
         let envelope = self.envelope(Addressee::of(&record));
         let bytes = datagram::reminder(&self.keys, &envelope, &record);
         self.send(path, bytes);
@@ -75,22 +74,40 @@ impl<K: Keys> Members<K> {
         }
     }
 
+    /// The time of a probe's direct answer is over: while others are asked, it goes by the other way, too, because perhaps
+    /// UDP is dropped between us, or between it and everybody.
+    pub(super) fn probe_again(&mut self, timer: &Timer<Identity>) {
+        let Timer::SendIndirectProbe { probed_id, .. } = timer else { return };
+        let Some(probe) = self.probe.as_ref().filter(|probe| probe.header.dst == *probed_id) else { return };
+        let Some((.., path)) = self.peers.get(&probe.node).and_then(|peer| peer.pinged) else { return };
+        let path = match path {
+            Path::Datagram(_) => Path::Stream(probe.node),
+            Path::Stream(_) => Path::Datagram(probed_id.0.card.address),
+        };
+        let news = News { header: probe.header.clone(), updates: None };
+        self.write_news(path, &news);
+    }
+
     fn send_news(&mut self, now: Time, to: &Identity, bytes: &[u8]) {
         let Some(news) = News::of(bytes) else { return };
         let Some(peer) = self.peers.get_mut(&to.0.id) else { return };
-        if let Message::Ping(number) = news.header.message {
-            peer.pinged = Some((number, now));
-            self.probe = Some(Probe { node: to.0.id, number, sent: now });
-        }
-        let (knows, asks) = (peer.knows, wants_answer(&news.header.message));
-        if knows == 0 {
-            self.introduce(now, to.0.id, false, None);
+        if peer.knows == 0 {
+            self.introduce(now, to.0.id, false);
         }
         let Some(peer) = self.peers.get_mut(&to.0.id) else { return };
-        let path = route(peer, asks);
-        let envelope = self.envelope(Addressee::of(&to.0));
-        let whole = knows != self.me.0.generation;
-        let bytes = datagram::news(&self.keys, &envelope, &news, whole);
+        let path = route(self.asker, peer, wants_answer(&news.header.message));
+        if let Message::Ping(number) = news.header.message {
+            peer.pinged = Some((number, now, path));
+            self.probe = Some(Probe { node: to.0.id, number, sent: now, header: news.header.clone() });
+        }
+        self.write_news(path, &news);
+    }
+
+    fn write_news(&mut self, path: Path, news: &News) {
+        let to = &news.header.dst.0;
+        let whole = self.peers.get(&to.id).is_none_or(|peer| peer.knows != self.me.0.generation);
+        let envelope = self.envelope(Addressee::of(to));
+        let bytes = datagram::news(&self.keys, &envelope, news, whole);
         self.send(path, bytes);
     }
 
@@ -150,8 +167,9 @@ impl<K: Keys> Members<K> {
     }
 }
 
-fn route(peer: &mut Peer, asks: bool) -> Path {
-    match peer.wants_stream(asks) {
+/// The way to a member: back through its stream, if that is where it speaks to us just now.
+fn route(asker: Option<NodeId>, peer: &mut Peer, asks: bool) -> Path {
+    match asker == Some(peer.record.id) || peer.wants_stream(asks) {
         true => Path::Stream(peer.record.id),
         false => Path::Datagram(peer.record.card.address),
     }

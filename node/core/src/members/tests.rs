@@ -7,4 +7,5 @@ mod hostile;
 mod leaving;
 mod loss;
 mod restart;
+mod streams;
 mod wire;

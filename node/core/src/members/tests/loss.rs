@@ -106,7 +106,7 @@ fn a_fleet_forms_without_udp_where_streams_are_open() {
     let mut net = Net::new(3, 10);
     net.udp = false;
     net.run(Duration::from_secs(2));
-    net.with(1, |members, now| members.handle_contact(now, id(0)));
-    net.with(2, |members, now| members.handle_contact(now, id(0)));
+    net.dial(1, 0);
+    net.dial(2, 0);
     assert!(net.until(60, Net::is_whole).is_some());
 }

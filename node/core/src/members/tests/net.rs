@@ -98,6 +98,12 @@ pub(super) struct Net {
     pub(super) cut: BTreeSet<(usize, usize)>,
     /// Whether UDP gets through.
     pub(super) udp: bool,
+    /// Whose UDP is dropped, what it sends and what is sent to it; streams work.
+    pub(super) mute: BTreeSet<usize>,
+    /// Who gets no UDP, but may send it.
+    pub(super) deaf: BTreeSet<usize>,
+    /// Pairs with a stream, the lesser first.
+    streams: BTreeSet<(usize, usize)>,
     /// Everything that was ever sent, where somebody listens.
     pub(super) tap: Option<Vec<(usize, usize, Vec<u8>)>>,
     by_address: BTreeMap<SocketAddr, usize>,
@@ -162,6 +168,9 @@ impl Net {
             loss: 0,
             cut: BTreeSet::new(),
             udp: true,
+            mute: BTreeSet::new(),
+            deaf: BTreeSet::new(),
+            streams: BTreeSet::new(),
             tap: None,
             by_address: (0..size).map(|index| (address(index), index)).collect(),
             by_id: (0..size).map(|index| (id(index), index)).collect(),
@@ -299,8 +308,20 @@ impl Net {
             return;
         }
         let now = host.reads(self.now);
-        host.members.handle_datagram(now, from, &bytes);
+        match from {
+            // A stream has opened.
+            Path::Stream(node) if bytes.is_empty() => host.members.handle_contact(now, node),
+            _ => host.members.handle_datagram(now, from, &bytes),
+        }
         self.collect(to);
+    }
+
+    /// A node dials another: both hear of the stream.
+    pub(super) fn dial(&mut self, from: usize, to: usize) {
+        if self.streams.insert((from.min(to), from.max(to))) {
+            self.fly(to, Path::Stream(id(from)), Vec::new());
+            self.fly(from, Path::Stream(id(to)), Vec::new());
+        }
     }
 
     fn collect(&mut self, from: usize) {
@@ -343,10 +364,23 @@ impl Net {
         if let Some((streams, datagrams)) = &mut self.ways {
             *if stream { streams } else { datagrams } += 1;
         }
-        let lost = !stream && (!self.udp || self.chance.next() % 1000 < self.loss);
+        let muted =
+            !self.udp || self.mute.contains(&from) || self.mute.contains(&to) || self.deaf.contains(&to);
+        let lost = !stream && (muted || self.chance.next() % 1000 < self.loss);
         if self.cut.contains(&(from, to)) || lost {
             return;
         }
+        if stream && !self.streams.contains(&(from.min(to), from.max(to))) {
+            // Whoever is sent something is dialled, where it is known where it is.
+            if self.hosts[from].members.address(&id(to)).is_none() || self.cut.contains(&(to, from)) {
+                return;
+            }
+            self.dial(from, to);
+        }
+        self.fly(to, came, bytes);
+    }
+
+    fn fly(&mut self, to: usize, came: Path, bytes: Vec<u8>) {
         let delay = Duration::from_micros(500 + self.chance.next() % 2500);
         self.sent += 1;
         self.in_flight.insert((self.now.after(delay), self.sent), (to, came, bytes));
