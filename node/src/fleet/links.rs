@@ -212,6 +212,12 @@ impl Links {
 
     /// Tells a member, on its stream; one is opened where there is none.
     pub(super) fn send(&self, to: NodeId, told: Told) {
+        self.send_at(to, None, told);
+    }
+
+    /// The same to somebody who may be known by hearsay alone: who is no member is dialled at `hearsay`, but only while
+    /// there is room to wait, so that nobody's word makes us dial the world.
+    pub(super) fn send_at(&self, to: NodeId, hearsay: Option<SocketAddr>, told: Told) {
         let mut table = self.table();
         if let Some(link) = table.links.get_mut(&to) {
             if !matches!(told, Told::Gossip(Message::Digest { .. })) {
@@ -222,8 +228,8 @@ impl Links {
             }
             return;
         }
-        table.wait(to, told);
-        if let Some(address) = table.addresses.get(&to).copied() {
+        let waits = table.wait(to, told);
+        if let Some(address) = table.addresses.get(&to).copied().or(hearsay.filter(|_| waits)) {
             drop(table);
             let _ = self.wanted.try_send(Dial { node: to, address });
         }
@@ -339,19 +345,21 @@ impl Links {
 }
 
 impl Table {
-    /// Keeps something for a member until there is a stream; what there is no room for is repaired later.
-    fn wait(&mut self, to: NodeId, told: Told) {
+    /// Keeps something for a member until there is a stream; false, and it is repaired later, where there is no room.
+    fn wait(&mut self, to: NodeId, told: Told) -> bool {
         self.waiting.retain(|_, waiting| waiting.since.elapsed() < WAITS);
         if self.waiting.len() >= WAITING && !self.waiting.contains_key(&to) {
-            return;
+            return false;
         }
         let new = || Waiting { since: Instant::now(), told: Vec::new(), bytes: 0 };
         let waiting = self.waiting.entry(to).or_insert_with(new);
         let bytes = weight(&told);
-        if waiting.bytes + bytes <= OUTBOX / 4 {
+        let fits = waiting.bytes + bytes <= OUTBOX / 4;
+        if fits {
             waiting.bytes += bytes;
             waiting.told.push(told);
         }
+        fits
     }
 }
 

@@ -165,7 +165,9 @@ impl Brain {
                     self.counters.fleet.datagrams_unsent.add(1);
                 }
             }
-            MembersEffect::Send(Path::Stream(to), bytes) => self.links.send(to, Told::Datagram(bytes)),
+            MembersEffect::Send(Path::Stream(to), bytes) => {
+                self.links.send_at(to, self.members.address(&to), Told::Datagram(bytes));
+            }
             MembersEffect::Up(member) => self.tell("a member is there", &member),
             MembersEffect::Down(member) => {
                 let what =

@@ -46,6 +46,28 @@ fn what_is_for_a_member_without_a_stream_waits_for_one_that_is_dialled() {
 }
 
 #[test]
+fn somebody_who_is_only_heard_of_is_dialled_where_others_say() {
+    let mut case = case(1);
+    let address = "192.0.2.3:7470".parse().unwrap();
+    case.links.send(node(3), datagram(10));
+    assert!(case.dials.try_recv().is_err(), "nobody knows where");
+    case.links.send_at(node(3), Some(address), datagram(10));
+    assert_eq!(case.dials.try_recv().unwrap(), Dial { node: node(3), address });
+}
+
+#[test]
+fn hearsay_makes_nobody_dial_more_than_can_wait() {
+    let mut case = case(1);
+    let address = "192.0.2.3:7470".parse().unwrap();
+    let mut dialled = 0;
+    for n in 0..2 * WAITING as u8 {
+        case.links.send_at(node(n + 2), Some(address), datagram(10));
+        dialled += usize::from(case.dials.try_recv().is_ok());
+    }
+    assert_eq!(dialled, WAITING);
+}
+
+#[test]
 fn a_stream_that_is_not_read_is_closed_and_counted() {
     let case = case(1);
     let (_, outgoing) = case.open(2, true);
