@@ -46,7 +46,7 @@ skip() {
 tools="ip:iproute2 iptables:iptables ipset:ipset nft:nftables conntrack:conntrack tcpdump:tcpdump nmap:nmap hydra:hydra
   hping3:hping3 slowhttptest:slowhttptest nginx:nginx vsftpd:vsftpd dnsmasq:dnsmasq-base sshd:openssh-server
   ssh:openssh-client sshpass:sshpass curl:curl ab:apache2-utils wrk:wrk ping:iputils-ping traceroute:traceroute
-  rsync:rsync ethtool:ethtool openssl:openssl setpriv:util-linux python3:python3"
+  rsync:rsync ethtool:ethtool faketime:faketime openssl:openssl setpriv:util-linux python3:python3"
 [ "$mode" = long ] && tools+=" debootstrap:debootstrap systemd-nspawn:systemd-container"
 missing_packages() {
   local pair
@@ -98,10 +98,13 @@ has_bare_target() {
     { command -v rustup >/dev/null && rustup target add $bare_target >/dev/null 2>&1; }
 }
 
+# The test programs that need namespaces: one node, then fleets.
+programs="laboratory refusals scenarios lasting
+  cluster fleet fleet_orders fleet_together fleet_trouble fleet_spread hostile"
 in_namespaces() {
   export SMARTFW_BIN=${CARGO_TARGET_DIR:-$PWD/target}/release
   local name
-  for name in laboratory refusals scenarios lasting; do
+  for name in $programs; do
     suite "$name" cargo test -p smartfw-tests --test "$name" -- --ignored --test-threads=2 --nocapture
   done
   if [ "$mode" = long ]; then
@@ -132,7 +135,7 @@ report() {
 command -v cargo >/dev/null || { echo "cargo is missing: install Rust from https://rustup.rs" >&2; exit 1; }
 [ "$mode" = quick ] || install_tools
 no_namespaces=$(why_no_namespaces)
-[ "$mode" = long ] && export PROPTEST_CASES=20000
+[ "$mode" = long ] && export PROPTEST_CASES=20000 SMARTFW_LONG=1 SMARTFW_SEEDS=10000
 
 if cargo fmt --version >/dev/null 2>&1; then suite format cargo fmt --all --check; else skip format "rustfmt is not installed"; fi
 if cargo clippy --version >/dev/null 2>&1; then
@@ -152,7 +155,7 @@ if [ -z "$no_namespaces" ]; then
   suite build cargo build -q --release -p smartfw-node -p smartfw-cli
   in_namespaces
 else
-  for name in laboratory refusals scenarios lasting live; do skip "$name" "$no_namespaces"; done
+  for name in $programs live; do skip "$name" "$no_namespaces"; done
 fi
 if [ "$mode" = long ]; then suite benches cargo bench -q -p smartfw-tests; report; fi
 

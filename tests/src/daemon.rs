@@ -86,7 +86,9 @@ impl<'a> Guard<'a> {
 
     /// The daemon's program inside the namespace, with its folders and its socket.
     pub fn node(&self) -> Result<Command> {
-        let mut command = self.server.command(&program("smartfw-node")?.display().to_string());
+        // As its unit does.
+        let mut command = self.server.command("nice");
+        command.args(["-n", "-10"]).arg(program("smartfw-node")?);
         let file = |name: &str| self.dir.join(name);
         command.arg("--config").arg(file("node.toml")).arg("--state-dir").arg(self.state());
         command.arg("--log-dir").arg(file("log")).arg("--socket").arg(self.socket());
