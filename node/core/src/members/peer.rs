@@ -57,6 +57,15 @@ pub(super) struct Peer {
     pub(super) pinged: Option<(u8, Time, Path)>,
 }
 
+/// What a datagram wants.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Wants {
+    Nothing,
+    Answer,
+    /// And it is sent by the other way, too, where none comes: a member is asked by UDP again with nothing else.
+    ProbeAnswer,
+}
+
 /// So many times unanswered, datagrams go through streams.
 const BLOCKED: u8 = 3;
 /// And one in so many still goes by UDP, to see whether it works again.
@@ -131,12 +140,17 @@ impl Peer {
         news
     }
 
-    /// A datagram is about to be sent, which wants an answer or not: whether it should go through a stream.
-    pub(super) const fn wants_stream(&mut self, asks: bool) -> bool {
-        let trial = asks && self.unanswered >= BLOCKED + TRIAL;
+    /// A datagram is about to be sent: whether it should go through a stream.
+    pub(super) const fn wants_stream(&mut self, wants: Wants) -> bool {
+        let may_try = match wants {
+            Wants::Nothing => return self.unanswered > BLOCKED,
+            Wants::Answer => !self.is_active(),
+            Wants::ProbeAnswer => true,
+        };
+        let trial = may_try && self.unanswered >= BLOCKED + TRIAL;
         if trial {
             self.unanswered = BLOCKED + 1;
-        } else if asks {
+        } else if self.unanswered < BLOCKED + TRIAL {
             self.unanswered += 1;
         }
         self.unanswered > BLOCKED && !trial
@@ -147,7 +161,7 @@ impl Peer {
         self.unanswered = self.unanswered.max(BLOCKED + 1);
     }
 
-    /// It came through a stream, and whether UDP gets through is not known: the next question tries it.
+    /// It came through a stream, and whether UDP gets through is not known: the next probe tries it.
     pub(super) const fn came_by_stream(&mut self) {
         self.unanswered = BLOCKED + TRIAL;
     }

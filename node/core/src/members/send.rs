@@ -7,7 +7,7 @@ use foca::{Message, OwnedNotification, Timer};
 use super::{
     Keys, Members, MembersEffect, Path, Probe,
     datagram::{self, Addressee, Envelope, News},
-    peer::{MemberState, Peer},
+    peer::{MemberState, Peer, Wants},
     record::Identity,
 };
 use crate::{Time, fleet::NodeId};
@@ -38,7 +38,10 @@ impl<K: Keys> Members<K> {
             return;
         }
         peer.introduced_at = Some(now);
-        let (to, path) = (Addressee::of(&peer.record), route(self.asker, peer, asks));
+        let (to, path) = (
+            Addressee::of(&peer.record),
+            route(self.asker, peer, if asks { Wants::Answer } else { Wants::Nothing }),
+        );
         self.send_introduction(path, to, asks);
     }
 
@@ -55,7 +58,7 @@ impl<K: Keys> Members<K> {
             return;
         }
         peer.introduced_at = Some(now);
-        let (record, path) = (peer.record.clone(), route(self.asker, peer, false));
+        let (record, path) = (peer.record.clone(), route(self.asker, peer, Wants::Nothing));
         let envelope = self.envelope(Addressee::of(&record));
         let bytes = datagram::reminder(&self.keys, &envelope, &record);
         self.send(path, bytes);
@@ -95,7 +98,7 @@ impl<K: Keys> Members<K> {
             self.introduce(now, to.0.id, false);
         }
         let Some(peer) = self.peers.get_mut(&to.0.id) else { return };
-        let path = route(self.asker, peer, wants_answer(&news.header.message));
+        let path = route(self.asker, peer, wants(&news.header.message));
         if let Message::Ping(number) = news.header.message {
             peer.pinged = Some((number, now, path));
             self.probe = Some(Probe { node: to.0.id, number, sent: now, header: news.header.clone() });
@@ -168,13 +171,17 @@ impl<K: Keys> Members<K> {
 }
 
 /// The way to a member: back through its stream, if that is where it speaks to us just now.
-fn route(asker: Option<NodeId>, peer: &mut Peer, asks: bool) -> Path {
-    match asker == Some(peer.record.id) || peer.wants_stream(asks) {
+fn route(asker: Option<NodeId>, peer: &mut Peer, wants: Wants) -> Path {
+    match asker == Some(peer.record.id) || peer.wants_stream(wants) {
         true => Path::Stream(peer.record.id),
         false => Path::Datagram(peer.record.card.address),
     }
 }
 
-const fn wants_answer(message: &Message<Identity>) -> bool {
-    matches!(message, Message::Ping(_) | Message::Announce)
+const fn wants(message: &Message<Identity>) -> Wants {
+    match message {
+        Message::Ping(_) => Wants::ProbeAnswer,
+        Message::Announce => Wants::Answer,
+        _ => Wants::Nothing,
+    }
 }

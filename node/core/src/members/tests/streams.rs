@@ -33,6 +33,21 @@ fn a_member_whose_udp_is_dropped_from_now_on_is_not_even_suspected() {
 }
 
 #[test]
+fn news_reach_a_member_without_udp_as_soon_as_one_probe_showed_it() {
+    for seed in 0..5 {
+        let mut net = Net::formed(5, 70 + seed);
+        net.mute.insert(3);
+        net.run(Duration::from_secs(17));
+        let card = Card { version: "0.2.0".into(), ..config(1, 1, &[]).card };
+        net.with(1, |members, now| members.handle_card(now, card.clone()));
+        let hears = |net: &Net| net.hosts[3].members.member(&id(1)).is_some_and(|member| member.card == card);
+        let took = net.until(1, hears);
+        println!("news to the one without UDP after {took:?}");
+        assert!(took.is_some());
+    }
+}
+
+#[test]
 fn nobody_is_given_up_in_a_larger_fleet_where_udp_is_dropped_for_one() {
     let mut net = Net::formed(30, 61);
     net.mute.insert(7);
@@ -53,7 +68,7 @@ fn a_node_without_udp_gets_to_know_everybody_through_one_stream() {
         net.mute.insert(3);
         net.run(Duration::from_secs(2));
         net.dial(3, 0);
-        let took = net.until(10, Net::is_whole);
+        let took = net.until(4, Net::is_whole);
         println!("five, one without UDP: {took:?}");
         assert!(took.is_some());
         holds(&mut net, 120);
