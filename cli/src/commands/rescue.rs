@@ -80,8 +80,9 @@ pub(super) fn schedule(global: &Global, output: &mut Output, duration: Duration)
             output,
             &format!("Even without the daemon it resumes in {} (systemd timer {unit}).", human(duration)),
         ),
-        Ok(Resumer::Process(id)) => {
-            say(output, &format!("Even without the daemon it resumes in {} (process {id}).", human(duration)))
+        Ok(Resumer::Process(child)) => {
+            let (after, id) = (human(duration), child.id());
+            say(output, &format!("Even without the daemon it resumes in {after} (process {id})."))
         }
         Err(error) => Err(Failure::failed(format!(
             "nothing will resume enforcement: {error}; type `smartfw-cli enable` in time"

@@ -2,9 +2,10 @@
 
 use std::{
     ffi::OsString,
+    fs,
     os::unix::process::CommandExt,
     path::{Path, PathBuf},
-    process::{Command, Stdio},
+    process::{Child, Command, Stdio},
     thread,
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
@@ -33,33 +34,47 @@ pub struct Resume {
 }
 
 /// Who ends the panic.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub enum Resumer {
     /// A timer of systemd, by its unit's name.
     Timer(String),
-    /// A process of our own, by its id.
-    Process(u32),
+    /// A process of our own. It outlives who started it.
+    Process(Child),
+}
+
+impl Resumer {
+    /// Nobody is needed any more: somebody else has ended the panic, or will.
+    pub fn dismiss(self) {
+        match self {
+            Self::Timer(_) => cancel_resume(),
+            Self::Process(mut child) => {
+                // It may have ended already; then it is only waited for.
+                let _ = child.kill();
+                let _ = child.wait();
+            }
+        }
+    }
 }
 
 /// Sees to it that the panic ends `after` this long: by a timer of systemd where systemd runs, else by a process that
-/// waits.
+/// waits. Systemd would run the command in its own network namespace: in any other, a process waits.
 ///
 /// # Errors
 /// When neither can be had: the caller tells the person to type `enable` in time.
 pub fn schedule_resume(after: Duration, resume: &Resume) -> Result<Resumer, EnforceError> {
-    if Path::new(SYSTEMD).is_dir() && timer(after, resume).is_ok() {
+    if is_systemds() && timer(after, resume).is_ok() {
         return Ok(Resumer::Timer(format!("{UNIT}.timer")));
     }
     let mut command = Command::new(&resume.program);
     command.args(&resume.arguments).process_group(0);
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-    let child = command.spawn().map_err(EnforceError::file(&resume.program))?;
-    Ok(Resumer::Process(child.id()))
+    command.spawn().map_err(EnforceError::file(&resume.program)).map(Resumer::Process)
 }
 
 /// Takes the timer away, if there is one: somebody has ended the panic before it did. Only root can.
 pub fn cancel_resume() {
-    if Path::new(SYSTEMD).is_dir() {
+    // The timer of another namespace is not ours.
+    if is_systemds() {
         // Without a timer there is nothing to stop, and that is no error.
         let units = [format!("{UNIT}.timer"), format!("{UNIT}.service")];
         let _ = command::run("systemctl", &["stop", &units[0], &units[1]], b"");
@@ -86,6 +101,17 @@ pub fn wait_for_end(state: &Path, until: Time) -> Result<bool, EnforceError> {
             Some(Suspension::Panic(_)) | None => return Ok(true),
         }
     }
+}
+
+/// Whether systemd runs here, in this network namespace.
+fn is_systemds() -> bool {
+    Path::new(SYSTEMD).is_dir() && is_namespace_of("/proc/1/ns/net")
+}
+
+/// Not, when that cannot be read.
+fn is_namespace_of(link: &str) -> bool {
+    let ours = fs::read_link("/proc/self/ns/net").ok();
+    ours.is_some() && ours == fs::read_link(link).ok()
 }
 
 fn timer(after: Duration, resume: &Resume) -> Result<(), EnforceError> {
@@ -137,11 +163,22 @@ mod tests {
 
     #[test]
     fn a_waiting_process_is_started_where_there_is_no_systemd() {
-        if Path::new(SYSTEMD).is_dir() {
+        if is_systemds() {
             return;
         }
-        let resume = Resume { program: "/bin/true".into(), arguments: vec!["x".into()] };
+        let resume = Resume { program: "/bin/sleep".into(), arguments: vec!["60".into()] };
         let resumer = schedule_resume(Duration::from_secs(1), &resume).unwrap();
-        assert!(matches!(resumer, Resumer::Process(id) if id > 1));
+        let Resumer::Process(child) = &resumer else { panic!("{resumer:?}") };
+        let process = format!("/proc/{}", child.id());
+        assert!(Path::new(&process).exists());
+        resumer.dismiss();
+        assert!(!Path::new(&process).exists(), "neither it nor what is left of it");
+    }
+
+    #[test]
+    fn a_timer_is_only_for_the_network_namespace_of_systemd() {
+        assert!(is_namespace_of("/proc/self/ns/net"));
+        assert!(!is_namespace_of("/proc/self/ns/mnt"), "another namespace");
+        assert!(!is_namespace_of("/proc/0/ns/net"), "one that cannot be read");
     }
 }
