@@ -332,7 +332,7 @@ fn completions_and_manuals_need_nobody() {
     let manual = smartfw(nowhere, &["man"]).worked();
     assert!(manual.matches(".TH ").count() > 25, "{}", manual.matches(".TH ").count());
     let folder = tempfile::tempdir().unwrap();
-    smartfw(nowhere, &["man", "--dir", folder.path().to_str().unwrap()]).worked();
+    smartfw(&folder.path().join("nobody.sock"), &["man", "--dir", folder.path().to_str().unwrap()]).worked();
     assert!(folder.path().join("smartfw-cli-explain.1").is_file());
 }
 

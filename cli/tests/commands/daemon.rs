@@ -35,7 +35,7 @@ use tokio_stream::{
 };
 use tonic::{Request, Response, Status, Streaming};
 
-use crate::program::{Ran, command, smartfw};
+use crate::program::{Ran, command, resident, smartfw};
 
 const NOON: Time = Time::from_secs(1_769_860_800); // 2026-01-31T12:00:00Z
 
@@ -182,13 +182,6 @@ impl Daemon {
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         command.spawn().unwrap()
     }
-}
-
-/// The peak of a process's memory, KiB.
-fn resident(process: u32) -> u64 {
-    let status = std::fs::read_to_string(format!("/proc/{process}/status")).unwrap_or_default();
-    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-    peak.and_then(|peak| peak.split_whitespace().next()?.parse().ok()).unwrap_or(0)
 }
 
 pub(crate) fn block(target: &str) -> Block {

@@ -1,10 +1,23 @@
-//! The program, run to its end.
+//! The program, run to its end; never with root's rights: without a daemon it would change the host's own rules.
 
 use std::{
-    os::unix::process::CommandExt as _,
+    env,
+    fs::{self, File, Permissions},
+    io,
+    os::{
+        fd::AsRawFd as _,
+        unix::{
+            fs::{PermissionsExt as _, lchown},
+            process::CommandExt as _,
+        },
+    },
     path::Path,
     process::{Command, Output},
+    sync::LazyLock,
 };
+
+const PROGRAM: &str = env!("CARGO_BIN_EXE_smartfw-cli");
+const NOBODY: u32 = 65_534;
 
 /// How it ended, and what it said.
 #[derive(Debug)]
@@ -38,26 +51,54 @@ impl Ran {
     }
 }
 
-pub(crate) fn command(socket: &Path, arguments: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_smartfw-cli"));
-    command.arg("--socket").arg(socket).args(arguments).env_remove("NO_COLOR");
-    // No key of whoever runs the tests.
-    let operators = socket.with_file_name("operator");
-    command.env("SMARTFW_OPERATOR_DIR", operators).env_remove("SMARTFW_PASSPHRASE");
-    command.env_remove("SMARTFW_ROOT_PASSPHRASE");
-    command
-}
-
 pub(crate) fn smartfw(socket: &Path, arguments: &[&str]) -> Ran {
     command(socket, arguments).output().unwrap().into()
 }
 
-/// As somebody who may change nothing: these commands would take the host's own rules away. `None` where that cannot
-/// be had.
-pub(crate) fn without_rights(socket: &Path, arguments: &[&str]) -> Option<Ran> {
-    let mut command = command(socket, arguments);
-    if nix::unistd::geteuid().is_root() {
-        command.uid(65_534).gid(65_534);
+pub(crate) fn command(socket: &Path, arguments: &[&str]) -> Command {
+    let mut command = program(socket.parent().unwrap());
+    command.arg("--socket").arg(socket).args(arguments);
+    command
+}
+
+/// With its state and its keys in the test's folder, not in those of whoever runs the tests.
+pub(crate) fn program(folder: &Path) -> Command {
+    let mut command =
+        if nix::unistd::geteuid().is_root() { as_nobody(folder) } else { Command::new(PROGRAM) };
+    command.env("SMARTFW_STATE_DIR", folder.join("state"));
+    command.env("SMARTFW_OPERATOR_DIR", folder.join("operator"));
+    for inherited in ["NO_COLOR", "SMARTFW_PASSPHRASE", "SMARTFW_ROOT_PASSPHRASE"] {
+        command.env_remove(inherited);
     }
-    command.output().ok().map(Ran::from)
+    command
+}
+
+fn as_nobody(folder: &Path) -> Command {
+    /// A copy without a name, because nobody may not reach a program below a folder of root's alone.
+    static COPY: LazyLock<File> = LazyLock::new(|| {
+        let mut copy = tempfile::tempfile().unwrap();
+        io::copy(&mut File::open(PROGRAM).unwrap(), &mut copy).unwrap();
+        copy.set_permissions(Permissions::from_mode(0o755)).unwrap();
+        // What is open for writing cannot be run.
+        File::open(format!("/proc/self/fd/{}", copy.as_raw_fd())).unwrap()
+    });
+    if folder.parent() == Some(&env::temp_dir()) {
+        give_to_nobody(folder);
+    }
+    let mut command = Command::new(format!("/proc/self/fd/{}", COPY.as_raw_fd()));
+    command.arg0("smartfw-cli").uid(NOBODY).gid(NOBODY);
+    command
+}
+
+fn give_to_nobody(path: &Path) {
+    lchown(path, Some(NOBODY), Some(NOBODY)).unwrap();
+    let inner = fs::read_dir(path).into_iter().flatten();
+    inner.for_each(|entry| give_to_nobody(&entry.unwrap().path()));
+}
+
+/// The peak of a process's memory, KiB.
+pub(crate) fn resident(process: u32) -> u64 {
+    let status = fs::read_to_string(format!("/proc/{process}/status")).unwrap_or_default();
+    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    peak.and_then(|peak| peak.split_whitespace().next()?.parse().ok()).unwrap_or(0)
 }

@@ -2,7 +2,7 @@
 
 use crate::{
     daemon::{Daemon, Script},
-    program::{Ran, smartfw},
+    program::{Ran, program, smartfw},
 };
 
 #[test]
@@ -52,7 +52,7 @@ fn a_socket_that_nobody_listens_on_is_said_to_be_one() {
 fn the_daemon_is_where_the_configuration_says() {
     let daemon = Daemon::start(Script::default());
     let status = |environment: &[(&str, &std::path::Path)]| {
-        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_smartfw-cli"));
+        let mut command = program(daemon.socket().parent().unwrap());
         command.arg("status").envs(environment.iter().copied());
         Ran::from(command.output().unwrap())
     };

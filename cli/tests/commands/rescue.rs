@@ -1,12 +1,11 @@
-//! The way out, without a daemon and with one that is broken. As nobody, so that the host's own rules stay: going to the
-//! kernel shows as "only root can".
+//! The way out, without a daemon and with one that is broken. Going to the kernel shows as "only root can".
 
 #![allow(clippy::print_stderr)] // what is skipped is said
 
 use std::{
     fs,
     io::{Read as _, Write as _},
-    os::unix::{fs::PermissionsExt as _, net::UnixListener},
+    os::unix::net::UnixListener,
     path::Path,
 };
 
@@ -14,7 +13,7 @@ use tonic::Code;
 
 use crate::{
     daemon::{Daemon, Script},
-    program::{Ran, without_rights},
+    program::{Ran, smartfw},
 };
 
 const COMMANDS: [&[&str]; 5] = [
@@ -28,18 +27,10 @@ const COMMANDS: [&[&str]; 5] = [
 #[track_caller]
 fn goes_to_the_kernel(socket: &Path) {
     for command in COMMANDS {
-        let Some(ran) = without_rights(socket, command) else {
-            return eprintln!("skipped: the program cannot be run without rights");
-        };
+        let ran = smartfw(socket, command);
         ran.failed_with(1);
         assert!(ran.stderr.contains("only root can"), "{command:?}: {}", ran.stderr);
     }
-}
-
-/// Everybody may connect to it.
-fn open_up(socket: &Path) {
-    fs::set_permissions(socket.parent().unwrap(), fs::Permissions::from_mode(0o755)).unwrap();
-    fs::set_permissions(socket, fs::Permissions::from_mode(0o777)).unwrap();
 }
 
 #[test]
@@ -60,7 +51,6 @@ fn rescue_goes_to_the_kernel_when_the_daemon_cannot_do_it() {
         Code::Unimplemented,
     ] {
         let daemon = Daemon::start(Script { broken: Some(code), ..Script::default() });
-        open_up(&daemon.socket());
         goes_to_the_kernel(&daemon.socket());
     }
 }
@@ -72,7 +62,6 @@ fn rescue_goes_to_the_kernel_when_the_daemon_hangs_up_or_talks_nonsense() {
         let folder = tempfile::tempdir().unwrap();
         let socket = folder.path().join("node.sock");
         let listener = UnixListener::bind(&socket).unwrap();
-        open_up(&socket);
         std::thread::spawn(move || {
             for mut caller in listener.incoming().flatten() {
                 let _ = caller.read(&mut [0; 24]);
@@ -86,24 +75,17 @@ fn rescue_goes_to_the_kernel_when_the_daemon_hangs_up_or_talks_nonsense() {
 #[test]
 fn what_a_living_daemon_refuses_as_wrong_stays_refused() {
     let daemon = Daemon::start(Script { broken: Some(Code::InvalidArgument), ..Script::default() });
-    open_up(&daemon.socket());
-    let Some(ran) = without_rights(&daemon.socket(), &["unblock", "203.0.113.7"]) else {
-        return eprintln!("skipped: the program cannot be run without rights");
-    };
+    let ran = daemon.run(&["unblock", "203.0.113.7"]);
     ran.failed_with(1);
     assert!(!ran.stderr.contains("only root can"), "{}", ran.stderr);
 }
 
 /// As root: it is found that there is nothing to end before anything is touched.
 fn resume(daemon: &Daemon, suspension: &str) -> Option<String> {
-    if !nix::unistd::geteuid().is_root() {
-        eprintln!("skipped: only root can resume");
-        return None;
-    }
     let state = tempfile::tempdir().unwrap();
     fs::create_dir(state.path().join("boot")).unwrap();
     fs::write(state.path().join("boot/suspended.json"), suspension).unwrap();
-    let ran = daemon.run(&["--state-dir", state.path().to_str().unwrap(), "resume", "--until", "0"]).worked();
+    let ran = apart(&daemon.socket(), state.path(), &["resume", "--until", "0"])?.worked();
     assert_eq!(fs::read_to_string(state.path().join("boot/suspended.json")).unwrap(), suspension);
     assert!(daemon.orders().is_empty());
     Some(ran)
@@ -123,11 +105,11 @@ fn the_end_of_a_panic_leaves_off_what_was_switched_off() {
     assert!(said.contains("it stays so"), "{said}");
 }
 
-/// Without a daemon, in a network namespace of its own.
-fn apart(state: &Path, arguments: &[&str]) -> Option<Ran> {
+/// As root, in a network namespace of its own.
+fn apart(socket: &Path, state: &Path, arguments: &[&str]) -> Option<Ran> {
     let mut command = std::process::Command::new("unshare");
     command.arg("--net").arg(env!("CARGO_BIN_EXE_smartfw-cli"));
-    command.args(["--socket", "/nonexistent/node.sock", "--state-dir"]).arg(state).args(arguments);
+    command.arg("--socket").arg(socket).arg("--state-dir").arg(state).args(arguments);
     let ran: Ran = command.output().ok()?.into();
     if ran.stderr.contains("unshare") {
         eprintln!("skipped: no network namespace can be had");
@@ -139,10 +121,11 @@ fn apart(state: &Path, arguments: &[&str]) -> Option<Ran> {
 #[test]
 fn an_unblock_of_what_is_not_dropped_has_nothing_left_to_do() {
     let state = tempfile::tempdir().unwrap();
-    let Some(ran) = apart(state.path(), &["unblock", "203.0.113.7"]) else { return };
+    let nowhere = Path::new("/nonexistent/node.sock");
+    let Some(ran) = apart(nowhere, state.path(), &["unblock", "203.0.113.7"]) else { return };
     assert!(ran.worked().contains("Nothing of 203.0.113.7/32 is dropped."));
     let note = fs::read_to_string(state.path().join("rescue.jsonl")).unwrap();
     assert!(note.contains("\"unblock\""), "{note}");
-    let Some(ran) = apart(state.path(), &["-o", "json", "unblock", "203.0.113.7"]) else { return };
+    let Some(ran) = apart(nowhere, state.path(), &["-o", "json", "unblock", "203.0.113.7"]) else { return };
     assert_eq!(ran.worked(), "");
 }
