@@ -72,6 +72,7 @@ fn named(order: &OperatorOrder) -> (&'static str, String) {
         OrderKind::Trust { node, believed } => format!("{node:#}, believed: {believed}"),
         OrderKind::Revoke { node } => format!("{node:#}"),
         OrderKind::Disallow { id } => format!("{id:032x}"),
+        OrderKind::Panic { duration } => format!("for {} s", duration.as_secs()),
         _ => target.map_or_else(String::new, |target| target.to_string()),
     };
     (kind, what)
@@ -79,6 +80,8 @@ fn named(order: &OperatorOrder) -> (&'static str, String) {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use smartfw_core::{Class, Time, fleet::NodeId};
 
     use super::*;
@@ -92,6 +95,7 @@ mod tests {
         let cases = [
             (block, ("block", "203.0.113.7/32 and 1 more".to_owned())),
             (OrderKind::Revoke { node: NodeId([2; 32]) }, ("revoke", "02".repeat(32))),
+            (OrderKind::Panic { duration: Duration::from_secs(900) }, ("panic", "for 900 s".to_owned())),
             (OrderKind::Disallow { id: 0xab }, ("disallow", format!("{:032x}", 0xab))),
             (
                 OrderKind::Canary { target: "192.0.2.1/32".parse().unwrap(), watched: true },
