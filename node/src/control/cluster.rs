@@ -5,7 +5,7 @@ mod lists;
 mod membership;
 mod orders;
 
-use smartfw_core::{IpNet, order::Refusal};
+use smartfw_core::{IpNet, members::MemberState, order::Refusal};
 use smartfw_proto::{
     limits,
     view::{Covers, Entering, FleetBlockFilter, Founding, Given, Invite},
@@ -15,7 +15,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
 
 use super::service::Service;
-use crate::fleet::{FleetRefused, joining::Vault};
+use crate::fleet::{FleetRefused, Named, joining::Vault};
 use audit::Caller;
 
 /// The service.
@@ -134,8 +134,7 @@ impl Cluster for ClusterService {
         let caller = Caller::of(&request);
         let given = Given::try_from(request.into_inner())?;
         orders::give(&self.service.fleet, caller, given.orders).await?;
-        let members =
-            self.service.fleet.status().await.ok().flatten().map_or(1, |status| status.peers_alive + 1);
+        let members = self.service.fleet.named().await.map_or(1, |members| hearing(&members));
         Ok(Response::new(wire::GiveAnswer { members: members.try_into().unwrap_or(u32::MAX) }))
     }
 
@@ -150,7 +149,7 @@ impl Cluster for ClusterService {
         let expelled = caller.ended("revoke", expelled, |nodes| {
             nodes.iter().map(|node| format!("{node:#}")).collect::<Vec<_>>().join(", ")
         })?;
-        orders::give(&self.service.fleet, caller, orders).await?;
+        orders::give(&self.service.fleet, caller, orders).await.map_err(|why| after_expulsion(&why))?;
         Ok(Response::new(wire::RevokeAnswer { expelled: expelled.len().try_into().unwrap_or(u32::MAX) }))
     }
 }
@@ -163,6 +162,16 @@ fn of_root<T>(request: &Request<T>, what: &str) -> Result<(), Status> {
     Err(Status::invalid_argument(format!("only root may {what}: try it with sudo")))
 }
 
+/// How many members hear an order at once, this one among them: a suspect may be cut off, or this node from it.
+fn hearing(members: &[Named]) -> usize {
+    members.iter().filter(|member| member.state == MemberState::Alive).count().max(1)
+}
+
+/// Why only half of a revocation was done.
+fn after_expulsion(why: &Status) -> Status {
+    Status::new(why.code(), format!("expelled; the order beside it was not given: {}", why.message()))
+}
+
 /// What a refusal is on the wire.
 fn refusal(why: &FleetRefused) -> Status {
     let text = why.to_string();
@@ -170,5 +179,32 @@ fn refusal(why: &FleetRefused) -> Status {
         FleetRefused::Slow(_) => Status::deadline_exceeded(text),
         FleetRefused::Ending => Status::unavailable(text),
         _ => Status::failed_precondition(text),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use smartfw_core::fleet::NodeId;
+
+    use super::*;
+
+    #[test]
+    fn only_who_is_surely_there_is_said_to_hear_an_order() {
+        let member = |state| Named {
+            id: NodeId([1; 32]),
+            name: "web-1".into(),
+            address: ([192, 0, 2, 1], 7000).into(),
+            state,
+        };
+        let states = [MemberState::Alive, MemberState::Suspect, MemberState::Alive, MemberState::Left];
+        assert_eq!(hearing(&states.map(member)), 2);
+        assert_eq!(hearing(&[]), 1, "this one");
+    }
+
+    #[test]
+    fn half_a_revocation_says_which_half_was_done() {
+        let why = after_expulsion(&Status::deadline_exceeded("the disk is slow"));
+        assert_eq!(why.code(), tonic::Code::DeadlineExceeded);
+        assert_eq!(why.message(), "expelled; the order beside it was not given: the disk is slow");
     }
 }
