@@ -117,7 +117,7 @@ impl Brain {
             Input::Regulars(regulars) => agent.handle_regulars(now.wall, regulars),
             Input::Renewed => self.renewed(now),
             Input::Revoked => self.revoked(agent, now),
-            Input::Order(order, reply) => self.order(now, *order, reply),
+            Input::Order(order, reply) => self.order(agent, now, *order, reply),
             Input::Enter(_, reply) => {
                 drop(reply.send(Err(FleetRefused::InCluster(self.cluster.clone()))));
             }

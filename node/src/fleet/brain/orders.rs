@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use smartfw_core::{
-    IpNet,
+    Agent, IpNet,
     fleet::{Entry, OperatorOrder, OrderKind, OrderVerifier as _, SignedOrder, VerifiedOrder},
     gossip::{Audience, Now, Ticket},
 };
@@ -48,7 +48,7 @@ impl WaitingOrder {
 }
 
 impl Brain {
-    pub(super) fn order(&mut self, now: Now, order: SignedOrder, reply: Reply) {
+    pub(super) fn order(&mut self, agent: &Agent, now: Now, order: SignedOrder, reply: Reply) {
         // Who has given up makes room.
         self.orders.retain(|order| !order.reply.is_closed());
         let refused = match self.judge.verify_order(&order) {
@@ -56,9 +56,11 @@ impl Brain {
             Ok(_) if self.orders.len() >= ORDERS => {
                 Err(FleetRefused::Order(format!("{ORDERS} wait for the disk already")))
             }
-            Ok(VerifiedOrder { order: known, .. }) => {
-                self.in_time(now, &known).and_then(|()| self.say_order(now, &known, order)).map(|()| known)
-            }
+            Ok(VerifiedOrder { order: known, .. }) => self
+                .in_time(now, &known)
+                .and_then(|()| has_the_last_word(agent, &known))
+                .and_then(|()| self.say_order(now, &known, order))
+                .map(|()| known),
         };
         match refused {
             Err(refused) => drop(reply.send(Err(refused))),
@@ -118,4 +120,17 @@ impl Brain {
         };
         self.orders.extract_if(.., ready).for_each(WaitingOrder::answer);
     }
+}
+
+/// A panic that was ended, or a resumption of what began, later by the clock of another machine would be followed by
+/// nobody, and whoever gave it believe that it is.
+fn has_the_last_word(agent: &Agent, known: &OperatorOrder) -> Result<(), FleetRefused> {
+    let Some(later) = agent.fleet_outranks(known) else { return Ok(()) };
+    let opposite =
+        if known.kind == OrderKind::Resume { "the panic that it ends" } else { "the end of the panic" };
+    Err(FleetRefused::Order(format!(
+        "by the clocks of the machines that signed, {opposite} was ordered {:.1} s after it, by {}, and counts: set both clocks",
+        later.issued.since(known.issued).as_secs_f64(),
+        later.operator
+    )))
 }

@@ -33,14 +33,11 @@ fn block(authority: &Authority, target: &str) -> SignedOrder {
         reason: String::new(),
         force: false,
     };
-    let order = OperatorOrder {
-        id: 7,
-        operator: "operator".into(),
-        issued: clock::now(),
-        lasts: None,
-        site: None,
-        kind,
-    };
+    signed(authority, 7, clock::now(), kind)
+}
+
+fn signed(authority: &Authority, id: u128, issued: Time, kind: OrderKind) -> SignedOrder {
+    let order = OperatorOrder { id, operator: "operator".into(), issued, lasts: None, site: None, kind };
     sign_order(&authority.founded.operator, &order, &PeerCodec).unwrap()
 }
 
@@ -104,4 +101,19 @@ fn whoever_is_expelled_sees_it_in_its_own_health() {
     until("it shows", shown);
     one.runtime.block_on(one.handle.leave()).unwrap();
     assert!(!shown(), "it is in no fleet any more");
+}
+
+#[test]
+fn who_ends_a_panic_by_a_clock_that_is_behind_hears_that_nobody_would_follow() {
+    let (authority, one, other) = pair();
+    let (ahead, now) = (clock::now().after(Duration::from_secs(20)), clock::now());
+    let panic = signed(&authority, 1, ahead, OrderKind::Panic { duration: Duration::from_secs(900) });
+    one.runtime.block_on(one.handle.order(panic)).unwrap();
+    let stopped = || other.inbox.ask(|agent, _| agent.enforcement()).unwrap() == EnforcementState::Panic;
+    until("the other stops", stopped);
+    let refused = other.runtime.block_on(other.handle.order(signed(&authority, 2, now, OrderKind::Resume)));
+    assert!(matches!(&refused, Err(FleetRefused::Order(why)) if why.contains("clocks")), "{refused:?}");
+    let later = ahead.after(Duration::from_secs(1));
+    other.runtime.block_on(other.handle.order(signed(&authority, 3, later, OrderKind::Resume))).unwrap();
+    until("it is over", || !stopped());
 }

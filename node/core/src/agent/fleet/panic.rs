@@ -1,10 +1,38 @@
 //! Operators stop enforcement everywhere, for a while.
 
-use crate::{Time, fleet::OrderKind, gossip::TOLERANCE, order::EnforcementState};
+use crate::{
+    Time,
+    fleet::{OperatorOrder, OrderKind},
+    gossip::TOLERANCE,
+    order::EnforcementState,
+};
 
 use super::super::{Agent, effects::Key};
 
 impl Agent {
+    /// Which order that says the opposite of one to stop or to resume was signed after it, by the clocks of the machines
+    /// that signed both: nobody follows the earlier then.
+    pub fn fleet_outranks(&self, order: &OperatorOrder) -> Option<&OperatorOrder> {
+        let opposite = |other: &OrderKind| match order.kind {
+            OrderKind::Panic { .. } => matches!(other, OrderKind::Resume),
+            OrderKind::Resume => matches!(other, OrderKind::Panic { .. }),
+            _ => false,
+        };
+        let later = self.fleet.orders.rows().map(|row| &*row.order).filter(|other| opposite(&other.kind));
+        let last = later.max_by_key(|other| (other.issued, other.id))?;
+        ((last.issued, last.id) > (order.issued, order.id)).then_some(last)
+    }
+
+    /// Until when an operator's order, and nobody on this node, has stopped enforcement here.
+    pub fn fleet_panic(&self) -> Option<Time> {
+        let (_, at) = self.switches.enforcement.now.resume?;
+        // After a restart an order's end is reckoned anew.
+        let near = |until: Time| at.since(until).max(until.since(at)) <= TOLERANCE;
+        let mut rows = self.fleet.orders.rows();
+        let ordered = rows.any(|row| matches!(row.order.kind, OrderKind::Panic { .. }) && near(row.until));
+        ordered.then_some(at)
+    }
+
     /// Stops enforcing until `until`, unless an operator has ended the panic since, it is off anyway, or a panic lasts
     /// longer.
     pub(super) fn panic_ordered(&mut self, now: Time, word: (Time, u128), until: Time) {

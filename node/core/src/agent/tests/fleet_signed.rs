@@ -203,6 +203,46 @@ fn resuming_ends_what_was_ordered_before_it_in_whatever_order_it_comes() {
 }
 
 #[test]
+fn what_a_faster_clock_has_signed_outranks_what_ends_it() {
+    let mut node = Node::in_fleet();
+    node.pass(100);
+    node.ordered(7, panic(60));
+    let signed = |ago: u64, id, kind| OperatorOrder {
+        id,
+        issued: Time::from_nanos(node.now().as_nanos() - ago * 1_000_000_000),
+        ..order(kind)
+    };
+    let by = |order: OperatorOrder| node.agent.fleet_outranks(&order).map(|other| other.id);
+    assert_eq!(by(signed(40, 8, OrderKind::Resume)), Some(7), "its machine's clock is behind");
+    assert_eq!(by(signed(0, 6, OrderKind::Resume)), Some(7), "of two at once the greater id counts");
+    assert_eq!(by(signed(0, 8, OrderKind::Resume)), None);
+    assert_eq!(by(signed(40, 8, panic(15))), None, "two panics do not contradict each other");
+}
+
+#[test]
+fn a_panic_is_ended_by_what_only_a_slower_clock_signed_before() {
+    let mut node = Node::in_fleet();
+    node.pass(100);
+    node.ordered(7, OrderKind::Resume);
+    let issued = Time::from_nanos(node.now().as_nanos() - 40_000_000_000);
+    let late = OperatorOrder { id: 8, issued, ..order(panic(15)) };
+    assert_eq!(node.agent.fleet_outranks(&late).map(|other| other.id), Some(7));
+}
+
+#[test]
+fn whether_the_fleet_or_a_person_has_stopped_enforcement_is_known() {
+    let mut node = Node::in_fleet();
+    assert_eq!(node.agent.fleet_panic(), None);
+    node.ordered(1, panic(15));
+    assert_eq!(node.agent.fleet_panic(), Some(node.now().after(Duration::from_secs(900))));
+    let long = Order::Enforcement { state: EnforcementState::Panic, confirm: None, resume: Some(2 * HOUR) };
+    node.order(long).unwrap();
+    assert_eq!(node.agent.fleet_panic(), None, "a person prolonged it");
+    node.switch(EnforcementState::On, None).unwrap();
+    assert_eq!(node.agent.fleet_panic(), None);
+}
+
+#[test]
 fn the_fleet_s_word_neither_shortens_a_longer_panic_nor_switches_on_what_is_off() {
     let mut node = Node::in_fleet();
     let long = Order::Enforcement { state: EnforcementState::Panic, confirm: None, resume: Some(2 * HOUR) };
@@ -258,4 +298,14 @@ fn many_allowances_lay_out_what_passes_once() {
     assert!(node.agent.passing_stale && !node.agent.passing().any(|passing| *passing == net("192.0.2.7")));
     node.take();
     assert!(node.passes("192.0.2.7"));
+}
+
+#[test]
+fn only_an_order_that_holds_here_is_obeyed() {
+    let mut node = Node::in_fleet();
+    let revoke = OrderKind::Revoke { node: WEB_2 };
+    node.orders(0, OperatorOrder { id: 1, site: Some("paris".into()), ..order(revoke.clone()) });
+    node.orders(3600, OperatorOrder { id: 2, lasts: Some(HOUR), ..order(revoke.clone()) });
+    node.orders(0, OperatorOrder { id: 3, site: Some("berlin".into()), ..order(revoke) });
+    assert_eq!([1, 2, 3].map(|id| node.agent.obeys(id)), [false, false, true]);
 }
