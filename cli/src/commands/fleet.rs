@@ -234,11 +234,15 @@ impl Fleet {
         self.give(global, vec![signed.1])
     }
 
-    /// Stops enforcement everywhere, or ends that; how many members are there to hear it.
-    pub(super) fn panic(&self, global: &Global, kind: OrderKind) -> Result<u32, Failure> {
+    /// Stops enforcement everywhere, or ends that; how many members are there to hear it. What the daemon says against
+    /// it, once it was given, does not mean that nobody was told.
+    pub(super) fn panic(&self, global: &Global, kind: OrderKind) -> Result<Result<u32, Failure>, Failure> {
         // What ends a panic is remembered for longer than any lasts.
         let signed = self.operator.sign(kind, Some(LONGEST_PANIC.saturating_add(OUTLIVES)))?;
-        self.give(global, vec![signed.1])
+        client::block_on(async {
+            let mut daemon = Daemon::connect(&global.socket).await?;
+            Ok(give(&mut daemon, vec![signed.1]).await)
+        })
     }
 
     /// Signs an order, where it names private addresses for the site of this node alone: elsewhere they are other hosts.

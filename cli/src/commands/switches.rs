@@ -6,11 +6,13 @@ use smartfw_core::{
     fleet::{LONGEST_PANIC, OrderKind},
     order::{EnforcementState, Mode, Order},
 };
+use smartfw_enforce::snapshot::{self, Suspension};
 use smartfw_proto::view::Answer;
 
-use super::{Reply, fleet, mode_text, plural, rescue, submit, submit_if_alive, unexpected};
+use super::{Reply, fleet, mode_text, plural, rescue, status, submit, submit_if_alive, unexpected};
 use crate::{
     args::{Format, Global},
+    client::{self, Daemon},
     duration::{human, now, relative},
     failure::{Failure, refused},
     output::{Output, complain},
@@ -22,15 +24,35 @@ pub(super) fn enable(
     confirm: Option<Duration>,
     cluster: bool,
 ) -> Result<(), Failure> {
-    enable_here(global, output, confirm)?;
     if !cluster {
-        return Ok(());
+        return enable_here(global, output, confirm);
     }
-    let (members, name) = tell(global, OrderKind::Resume, "enforcement is on here")?;
-    said(
-        output,
-        &format!("The panic is over in all of cluster {name} ({members} alive); what is off stays off."),
-    )
+    let (here, done) = if is_off(global) {
+        let off = "Enforcement is switched off on this node, and stays so (smartfw-cli enable: on again).";
+        (said(output, off), "this node stays off")
+    } else {
+        (enable_here(global, output, confirm), "enforcement is on here")
+    };
+    let told = tell(global, OrderKind::Resume, &here, done);
+    let told = told.and_then(|(members, name)| {
+        said(
+            output,
+            &format!("The panic is over in all of cluster {name} ({members} alive); what is off stays off."),
+        )
+    });
+    both(here, told)
+}
+
+/// Whether somebody switched this node off, which only an `enable` on this node ends.
+fn is_off(global: &Global) -> bool {
+    let status = client::block_on(async {
+        let mut daemon = Daemon::connect(&global.socket).await?.within(client::SHORT);
+        status::ask(&mut daemon).await
+    });
+    match status {
+        Ok(status) => status.enforcement == EnforcementState::Off,
+        Err(_) => matches!(snapshot::suspension(&global.state_dir), Ok(Some(Suspension::Off))),
+    }
 }
 
 fn enable_here(global: &Global, output: &mut Output, confirm: Option<Duration>) -> Result<(), Failure> {
@@ -72,28 +94,58 @@ pub(super) fn panic(
             human(LONGEST_PANIC)
         )));
     }
-    panic_here(global, output, duration)?;
+    let here = panic_here(global, output, duration);
     if !cluster {
-        return Ok(());
+        return here;
     }
-    let (members, name) = tell(global, OrderKind::Panic { duration }, "only this node has stopped")?;
-    said(
-        output,
-        &format!(
-            "All of cluster {name} is told to stop, for {} ({members} alive; smartfw-cli enable --cluster: end it).",
-            human(duration)
-        ),
-    )
+    let told = tell(global, OrderKind::Panic { duration }, &here, "only this node has stopped");
+    let told = told.and_then(|(members, name)| {
+        said(
+            output,
+            &format!(
+                "All of cluster {name} is told to stop, for {} ({members} alive; smartfw-cli enable --cluster: end it).",
+                human(duration)
+            ),
+        )
+    });
+    both(here, told)
 }
 
 /// Tells the cluster; how many members are there to hear it, and the cluster's name. Exit code 3 comes from nothing here.
-fn tell(global: &Global, kind: OrderKind, done: &str) -> Result<(String, String), Failure> {
-    let told = fleet::need(global).and_then(|fleet| Ok((fleet.panic(global, kind)?, fleet.name)));
-    let (members, name) = told.map_err(|why| {
+/// `done`: what it means where nobody was told, and this node did its part.
+fn tell(
+    global: &Global,
+    kind: OrderKind,
+    here: &Result<(), Failure>,
+    done: &str,
+) -> Result<(String, String), Failure> {
+    let given = fleet::need(global).and_then(|fleet| Ok((fleet.panic(global, kind)?, fleet.name)));
+    let (members, name) = given.map_err(|why| {
         let why = why.line().unwrap_or_default();
-        Failure::failed(format!("{done}, the cluster was not told: {why}; type the same on each node"))
+        let done = if here.is_ok() { format!("{done}, ") } else { String::new() };
+        Failure::failed(format!("{done}the cluster was not told: {why}; type the same on each node"))
+    })?;
+    let members = members.map_err(|why| {
+        let why = why.line().unwrap_or_default();
+        Failure::failed(format!(
+            "cluster {name} may be told, but not all is well: {why}; look at `smartfw-cli status` on the others"
+        ))
     })?;
     Ok((plural(members.into(), "member", "members"), name))
+}
+
+/// Whatever is wrong on this node, the cluster was to be told, and the other way round.
+fn both(here: Result<(), Failure>, told: Result<(), Failure>) -> Result<(), Failure> {
+    match here {
+        Ok(()) => told,
+        Err(Failure::Hangup) => told.and(here),
+        Err(why) => {
+            if let Some(why) = why.line() {
+                complain(&why);
+            }
+            told.and(Err(Failure::Silent))
+        }
+    }
 }
 
 fn said(output: &mut Output, text: &str) -> Result<(), Failure> {

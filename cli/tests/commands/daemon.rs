@@ -58,6 +58,8 @@ pub(crate) struct Script {
     pub(crate) cluster: Option<String>,
     /// But only once it was founded.
     pub(crate) founds: bool,
+    /// Enforcement is switched off.
+    pub(crate) off: bool,
     /// The daemon does not say how it is, and why.
     pub(crate) silent: Option<Status>,
     /// Its members.
@@ -283,7 +285,8 @@ impl Control for Service {
             return Err(why);
         }
         let cluster = self.script.cluster.clone().filter(|_| self.founded.load(Ordering::SeqCst));
-        Ok(Response::new(NodeStatus { cluster, ..status() }.into()))
+        let enforcement = if self.script.off { EnforcementState::Off } else { EnforcementState::On };
+        Ok(Response::new(NodeStatus { cluster, enforcement, ..status() }.into()))
     }
 
     async fn submit(&self, request: Request<wire::Order>) -> Result<Response<wire::OrderAnswer>, Status> {

@@ -1,12 +1,18 @@
 //! A panic of the whole cluster, and what is ordered for one site alone.
 
-use std::time::Duration;
+use std::{path::Path, time::Duration};
 
-use smartfw_core::fleet::OrderKind;
+use smartfw_core::{
+    fleet::OrderKind,
+    order::{EnforcementState, Order, Refusal},
+};
 use smartfw_proto::{convert::decode_order, view::Answer};
 
 use super::{orders, with_operator};
-use crate::daemon::{Daemon, Script};
+use crate::{
+    daemon::{Daemon, Script},
+    program::smartfw,
+};
 
 /// A daemon that switches as it is told.
 fn switching() -> Script {
@@ -36,6 +42,57 @@ fn without_a_key_a_panic_stops_this_node_and_says_that_the_cluster_was_not_told(
     let why = failed.stderr;
     assert!(why.contains("only this node has stopped") && why.contains("--role operator"), "{why}");
     assert_eq!((daemon.orders().len(), daemon.given().len()), (1, 0));
+}
+
+#[test]
+fn what_the_daemon_says_of_an_order_it_was_given_is_not_called_untold() {
+    let daemon = with_operator(Script { calls: Some(0), ..switching() });
+    for command in ["panic", "enable"] {
+        let failed = daemon.run(&[command, "--cluster"]);
+        failed.failed_with(1);
+        let why = &failed.stderr;
+        assert!(why.contains("too many orders wait") && why.contains("status` on the others"), "{why}");
+        assert!(!why.contains("not told") && !why.contains("only this node"), "{why}");
+    }
+}
+
+#[test]
+fn the_cluster_is_told_where_this_node_fails() {
+    let daemon = with_operator(Script { answer: Some(Err(Refusal::NotFound)), ..switching() });
+    for (command, refused) in [
+        (&["panic", "--cluster", "--for", "10m"][..], "enforcement is not stopped"),
+        (&["enable", "--cluster"], "enforcement is not switched on"),
+    ] {
+        let ran = daemon.run(command);
+        ran.failed_with(1);
+        assert!(ran.stderr.contains(refused) && ran.stdout.contains("ll of cluster prod"), "{ran:?}");
+    }
+    assert_eq!(orders(&daemon), [TEN_MINUTES, OrderKind::Resume]);
+}
+
+#[test]
+fn with_the_daemon_dead_a_switch_of_the_cluster_has_failed() {
+    for command in ["panic", "enable"] {
+        let ran = smartfw(Path::new("/nonexistent/node.sock"), &[command, "--cluster"]);
+        assert_eq!(ran.code, Some(1), "{ran:?}");
+        assert!(ran.stderr.contains("the cluster was not told"), "{ran:?}");
+        assert!(!ran.stderr.contains("only this node"), "{ran:?}");
+    }
+}
+
+#[test]
+fn the_end_of_a_panic_of_the_cluster_leaves_off_a_node_that_was_switched_off() {
+    let daemon = with_operator(Script { off: true, ..switching() });
+    let said = daemon.run(&["enable", "--cluster"]).worked();
+    assert!(said.contains("switched off on this node, and stays so"), "{said}");
+    assert_eq!((daemon.orders().len(), orders(&daemon)), (0, vec![OrderKind::Resume]));
+    daemon.run(&["enable"]).worked();
+    let on = Order::Enforcement { state: EnforcementState::On, confirm: None, resume: None };
+    assert_eq!(daemon.orders(), [on]);
+
+    let without_key = Daemon::start(Script { off: true, ..switching() }).run(&["enable", "--cluster"]);
+    without_key.failed_with(1);
+    assert!(without_key.stderr.contains("this node stays off, the cluster was not told"), "{without_key:?}");
 }
 
 #[test]
