@@ -245,9 +245,10 @@ impl Running {
     }
 
     fn switch(&self, state: EnforcementState) {
-        let detail = self.driver.agent.enforcement_detail();
-        let until = detail.now.resume.map(|(_, until)| until);
-        self.driver.boot.changed(BootChange::State(state, until));
+        let agent = &self.driver.agent;
+        let until = agent.enforcement_detail().now.resume.map(|(_, until)| until);
+        let change = agent.fleet_panic().map_or(BootChange::State(state, until), BootChange::FleetPanic);
+        self.driver.boot.changed(change);
         let task = match state {
             EnforcementState::On => Task::On(self.driver.agent.desired()),
             EnforcementState::Off | EnforcementState::Panic => Task::Off,

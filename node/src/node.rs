@@ -180,11 +180,14 @@ fn decide(
 ) -> anyhow::Result<Deciding> {
     let (shared, agreement) = (&links.shared, Agreement::default());
     let surplus = restored.surplus;
-    // An older snapshot knows more than who could not read what was stored.
-    let at_boot: Desired = if restored.unread { Arc::new(|| None) } else { links.desired() };
+    let real = config.enforcer != EnforcerKind::DryRun;
+    // An older snapshot knows more than who could not read what was stored; and a boot loads it into the real kernel.
+    let at_boot: Desired = if restored.unread || !real { Arc::new(|| None) } else { links.desired() };
     let (boot, boot_thread) =
         BootSnapshot::start(&config.state_dir, at_boot.clone(), shared.health.clone(), &shared.vital)?;
-    boot.resume_by(config.socket.clone());
+    if real {
+        boot.resume_by(config.socket.clone());
+    }
     let committer = Committer {
         store: restored.store,
         open: restored.open,
@@ -220,7 +223,7 @@ fn decide(
         logs: links.logs.clone(),
         boot,
         recent: links.recent.clone(),
-        may_change_kernel: config.enforcer != EnforcerKind::DryRun,
+        may_change_kernel: real,
         counters: shared.counters.clone(),
     };
     if restored.damaged {

@@ -13,7 +13,7 @@ use nix::unistd::geteuid;
 use smartfw_core::{Time, order::EnforcementState};
 use smartfw_enforce::{
     EnforceError,
-    rescue::{Resume, schedule_resume},
+    rescue::{Resume, Resumer, schedule_resume},
     snapshot,
     snapshot::Suspension,
 };
@@ -45,6 +45,8 @@ pub enum Change {
     Entries,
     /// What enforcement does, and for a panic until when.
     State(EnforcementState, Option<Time>),
+    /// A panic of the fleet, until when. To the end of one that a person here began that person's command sees.
+    FleetPanic(Time),
 }
 
 /// The way to the snapshot's thread; when it is dropped the thread writes a last time and ends.
@@ -63,14 +65,20 @@ impl BootSnapshot {
         vital: &Vital,
     ) -> std::io::Result<(Self, JoinHandle<()>)> {
         let slot = Arc::<Slot>::default();
-        let writer =
-            Writer { state_dir: state_dir.to_owned(), desired, health, owed: None, unwritten: false };
+        let writer = Writer {
+            state_dir: state_dir.to_owned(),
+            desired,
+            health,
+            owed: None,
+            unwritten: false,
+            resumer: None,
+        };
         let way = Self(slot.clone());
         let thread = vital.spawn("boot", move || writer.run(&slot))?;
         Ok((way, thread))
     }
 
-    /// From now on a panic ends also where this daemon does not live to see that, as one that a person begins does:
+    /// From now on a panic of the fleet ends also where this daemon does not live to see that, as one that a person begins does:
     /// whoever ends it asks on this socket whether it lives.
     pub fn resume_by(&self, socket: PathBuf) {
         // A daemon has one socket.
@@ -81,7 +89,11 @@ impl BootSnapshot {
     pub fn changed(&self, change: Change) {
         self.0.tell(|news| match change {
             Change::Entries => news.entries = true,
-            Change::State(state, until) => news.state = Some((state, until)),
+            Change::State(state, until) => (news.state, news.fleet_panic) = (Some((state, until)), None),
+            Change::FleetPanic(until) => {
+                news.state = Some((EnforcementState::Panic, Some(until)));
+                news.fleet_panic = Some(until);
+            }
         });
     }
 }
@@ -106,6 +118,8 @@ struct Slot {
 struct News {
     entries: bool,
     state: Option<(EnforcementState, Option<Time>)>,
+    /// Until when the fleet stops, if that is the last switch.
+    fleet_panic: Option<Time>,
     /// Nothing more will come.
     last: bool,
 }
@@ -152,6 +166,8 @@ struct Writer {
     owed: Option<(EnforcementState, Option<Time>)>,
     /// Whether the last save failed.
     unwritten: bool,
+    /// Who ends the fleet's panic where this daemon does not live to see that.
+    resumer: Option<Resumer>,
 }
 
 impl Writer {
@@ -183,11 +199,7 @@ impl Writer {
         loop {
             self.owed = news.state.or(self.owed);
             self.switch_owed();
-            if let (Some((EnforcementState::Panic, Some(until))), Some(socket)) =
-                (news.state, slot.socket.get())
-            {
-                self.see_to_end(until, socket);
-            }
+            self.see_to_end(news, slot.socket.get());
             let left = deadline.saturating_duration_since(Instant::now());
             if news.last || left.is_zero() {
                 return news.last;
@@ -217,11 +229,22 @@ impl Writer {
         }
     }
 
-    fn see_to_end(&self, until: Time, socket: &Path) {
+    /// Whoever was to end the last panic is not needed once it is over, or another takes its place.
+    fn see_to_end(&mut self, news: News, socket: Option<&PathBuf>) {
+        let over = news.state.is_some_and(|(state, _)| state != EnforcementState::Panic);
+        if (over || news.fleet_panic.is_some())
+            && let Some(resumer) = self.resumer.take()
+        {
+            resumer.dismiss();
+        }
+        if let (Some(until), Some(socket)) = (news.fleet_panic, socket) {
+            self.resumer = self.schedule(until, socket);
+        }
+    }
+
+    fn schedule(&self, until: Time, socket: &Path) -> Option<Resumer> {
         let program = std::env::current_exe().map(|program| program.with_file_name("smartfw-cli"));
-        let Some(program) = program.ok().filter(|program| geteuid().is_root() && program.is_file()) else {
-            return;
-        };
+        let program = program.ok().filter(|program| geteuid().is_root() && program.is_file())?;
         let arguments: [OsString; 7] = [
             "--socket".into(),
             socket.into(),
@@ -232,9 +255,11 @@ impl Writer {
             until.as_secs().to_string().into(),
         ];
         let resume = Resume { program, arguments: arguments.to_vec() };
-        if let Err(error) = schedule_resume(until.since(clock::now()), &resume) {
-            tracing::warn!(%error, "should this daemon end meanwhile, then nothing resumes enforcement");
-        }
+        schedule_resume(until.since(clock::now()), &resume)
+            .inspect_err(|error| {
+                tracing::warn!(%error, "should this daemon end meanwhile, then nothing resumes enforcement");
+            })
+            .ok()
     }
 
     fn show(&self, result: Result<(), EnforceError>) {
@@ -266,10 +291,45 @@ mod tests {
         way.changed(Change::State(EnforcementState::Off, None));
         way.changed(Change::State(EnforcementState::On, None));
         let state = Some((EnforcementState::On, None));
-        assert_eq!(slot.take(Duration::ZERO), News { entries: true, state, last: false });
+        assert_eq!(slot.take(Duration::ZERO), News { entries: true, state, ..News::default() });
         assert_eq!(slot.take(Duration::ZERO), News::default());
         drop(way);
         assert!(slot.take(Duration::ZERO).last);
+    }
+
+    #[test]
+    fn only_a_panic_of_the_fleet_is_seen_to_and_only_while_it_lasts() {
+        let slot = Arc::<Slot>::default();
+        let way = BootSnapshot(slot.clone());
+        let until = Time::from_secs(900);
+        way.changed(Change::State(EnforcementState::Panic, Some(until)));
+        assert_eq!(slot.take(Duration::ZERO).fleet_panic, None, "a person's command sees to it");
+        way.changed(Change::FleetPanic(until));
+        let state = Some((EnforcementState::Panic, Some(until)));
+        let expected = News { state, fleet_panic: Some(until), ..News::default() };
+        assert_eq!(slot.take(Duration::ZERO), expected);
+        way.changed(Change::FleetPanic(until));
+        way.changed(Change::State(EnforcementState::On, None));
+        assert_eq!(slot.take(Duration::ZERO).fleet_panic, None, "it is over");
+    }
+
+    #[test]
+    fn whoever_waits_for_the_end_of_a_panic_is_gone_once_it_is_over() {
+        let folder = tempfile::tempdir().unwrap();
+        let child = std::process::Command::new("/bin/sleep").arg("60").spawn().unwrap();
+        let process = PathBuf::from(format!("/proc/{}", child.id()));
+        let mut writer = Writer {
+            state_dir: folder.path().to_owned(),
+            desired: Arc::new(|| None),
+            health: Arc::default(),
+            owed: None,
+            unwritten: false,
+            resumer: Some(Resumer::Process(child)),
+        };
+        writer.see_to_end(News { entries: true, ..News::default() }, None);
+        assert!(process.exists());
+        writer.see_to_end(News { state: Some((EnforcementState::On, None)), ..News::default() }, None);
+        assert!(!process.exists(), "neither it nor what is left of it");
     }
 
     #[test]
@@ -277,7 +337,9 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let (state_dir, health) = (folder.path().to_owned(), Arc::<Health>::default());
         let desired: Desired = Arc::new(|| None);
-        let mut writer = Writer { state_dir, desired, health: health.clone(), owed: None, unwritten: false };
+        let health_too = health.clone();
+        let mut writer =
+            Writer { state_dir, desired, health: health_too, owed: None, unwritten: false, resumer: None };
         // A file is in the folder's place.
         fs::write(folder.path().join("boot"), "").unwrap();
         writer.owed = Some((EnforcementState::Off, None));
