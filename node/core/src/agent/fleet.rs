@@ -97,7 +97,7 @@ pub(super) struct Fleet {
     unblocked: BTreeMap<IpNet, bool>,
     /// Blocks for which there was no room.
     left_out: ExpiringMap<(IpNet, Speaker), ()>,
-    /// Orders for which there was no room, or that nobody may give, with when they were signed.
+    /// Orders for which there was no room, with when they were signed.
     refused: ExpiringMap<u128, Box<(VerifiedOrder, Heard, Time)>>,
     orders: book::Book,
     canaries: canaries::Canaries,
@@ -217,6 +217,12 @@ impl Fleet {
     #[cfg(test)]
     pub(super) fn sizes(&self) -> (usize, usize, usize) {
         (self.regulars.len(), self.origins.len(), self.overruled.len())
+    }
+
+    /// How many orders wait for room.
+    #[cfg(test)]
+    pub(super) fn refused_orders(&self) -> usize {
+        self.refused.len()
     }
 
     /// What a member is called: its name, or the beginning of its key where that is all there is.

@@ -6,6 +6,7 @@ mod effects;
 mod fleet;
 mod fleet_left;
 mod fleet_limits;
+mod fleet_obeyed;
 mod fleet_orders;
 mod fleet_own;
 mod fleet_random;

@@ -4,7 +4,12 @@ use alloc::{collections::BTreeSet, vec::Vec};
 
 use ipnet::IpNet;
 
-use crate::{BlockId, Time, blocklist::Held, fleet::NodeId, record::Speaker};
+use crate::{
+    BlockId, Time,
+    blocklist::Held,
+    fleet::{NodeId, OrderKind},
+    record::Speaker,
+};
 
 use super::super::{Agent, effects::Key};
 
@@ -31,6 +36,7 @@ impl Agent {
     /// somebody blocks it again.
     pub fn handle_operators_expelled(&mut self, now: Time, out: impl Fn(&NodeId, &NodeId) -> bool) {
         self.handle_timeout(now);
+        self.drop_refused(&out);
         let orders = self.fleet.orders.signed_by(out);
         if orders.is_empty() {
             return;
@@ -41,7 +47,20 @@ impl Agent {
         );
         let ended: Vec<_> = orders.iter().filter_map(|id| self.fleet.orders.remove(*id)).collect();
         ended.iter().for_each(|row| self.order_ended(now, row));
+        let panics = ended.iter().filter(|row| matches!(row.order.kind, OrderKind::Panic { .. }));
+        if let Some(last) = panics.map(|row| row.until).max() {
+            self.panics_void(now, last);
+        }
         self.unsay(now, &orders);
+        self.take_refused(now);
+    }
+
+    /// What waits for room comes from nobody who was expelled meanwhile.
+    fn drop_refused(&mut self, out: impl Fn(&NodeId, &NodeId) -> bool) {
+        let refused = self.fleet.refused.iter().filter(|(_, entry)| out(&entry.0.signer, &entry.0.issuer));
+        for id in refused.map(|(id, _)| *id).collect::<Vec<_>>() {
+            self.fleet.refused.remove(&id);
+        }
     }
 
     /// What expelled operators said for or against members is void; the last word of the others holds.

@@ -24,6 +24,8 @@ use super::{
 const HOLD: Duration = Duration::from_secs(24 * 3600);
 /// Orders without room that are carried out once there is: 4 MB at the most.
 const REFUSED: usize = 256;
+/// Of these nothing else takes: what ends what another order began must not wait behind what does not fit.
+const ENDINGS: usize = 64;
 
 /// How an order came here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,11 +60,20 @@ impl Agent {
         let age = heard.age.as_nanos().try_into().unwrap_or(u64::MAX);
         let born = Time::from_nanos(now.as_nanos().saturating_sub(age));
         let id = order.id;
-        if !self.fleet.orders.room(&order.kind) || !self.may_be_given(&order.kind) {
+        if !may_be_given(&order.kind) {
+            self.counters.orders_refused += 1;
+            return;
+        }
+        if !self.fits(&order.kind) {
             return self.keep_refused(VerifiedOrder { order, signer, issuer }, heard, (born, until));
         }
         self.carry_out_order(now, order, (signer, issuer), Span { born, until, stored: heard.stored });
         self.fleet.orders.carry(now, id, heard.carrier);
+    }
+
+    /// Whether an order is among those that hold here.
+    pub fn obeys(&self, order: u128) -> bool {
+        self.fleet.orders.rows.contains_key(&order)
     }
 
     /// Whether an order is none of this site's business. A block is listed all the same.
@@ -86,8 +97,9 @@ impl Agent {
 
     /// Keeps an order for when there is room.
     fn keep_refused(&mut self, order: VerifiedOrder, heard: Heard, (born, until): (Time, Time)) {
-        let id = order.order.id;
-        if self.fleet.refused.len() < REFUSED {
+        let (id, kind) = (order.order.id, &order.order.kind);
+        let ends = matches!(kind, OrderKind::Resume | OrderKind::Unblock { .. } | OrderKind::Disallow { .. });
+        if self.fleet.refused.len() < if ends { REFUSED } else { REFUSED - ENDINGS } {
             self.fleet.refused.insert(id, Box::new((order, heard, born)), until);
         } else {
             self.counters.orders_refused += 1;
@@ -95,7 +107,7 @@ impl Agent {
     }
 
     /// Those for which there was no room come again.
-    fn take_refused(&mut self, now: Time) {
+    pub(super) fn take_refused(&mut self, now: Time) {
         let mut again = Vec::new();
         while let Some((_, refused)) = self.fleet.refused.pop_first() {
             again.push(refused);
@@ -106,15 +118,9 @@ impl Agent {
         }
     }
 
-    /// Whether the order is one that not even an operator gives by mistake, and there is room for it.
-    fn may_be_given(&self, kind: &OrderKind) -> bool {
-        match kind {
-            OrderKind::Allow { target, .. } => target.prefix_len() > 0,
-            OrderKind::Canary { target, .. } => {
-                target.prefix_len() >= target.max_prefix_len() / 2 && self.fleet.canaries.room(target)
-            }
-            _ => true,
-        }
+    fn fits(&self, kind: &OrderKind) -> bool {
+        let canary = if let OrderKind::Canary { target, .. } = kind { Some(target) } else { None };
+        self.fleet.orders.room(kind) && canary.is_none_or(|target| self.fleet.canaries.room(target))
     }
 
     fn carry_out_order(
@@ -345,6 +351,15 @@ fn ordered(
         // No order lifts what another node protects.
         forced: false,
         withheld: None::<Withheld>,
+    }
+}
+
+/// Whether not even an operator gives the order by mistake.
+fn may_be_given(kind: &OrderKind) -> bool {
+    match kind {
+        OrderKind::Allow { target, .. } => target.prefix_len() > 0,
+        OrderKind::Canary { target, .. } => target.prefix_len() >= target.max_prefix_len() / 2,
+        _ => true,
     }
 }
 

@@ -5,9 +5,13 @@ use crate::{
     fleet::{OperatorOrder, OrderKind},
     gossip::TOLERANCE,
     order::EnforcementState,
+    record::Enforcement,
 };
 
-use super::super::{Agent, effects::Key};
+use super::{
+    super::{Agent, effects::Key},
+    book::Row,
+};
 
 impl Agent {
     /// Which order that says the opposite of one to stop or to resume was signed after it, by the clocks of the machines
@@ -39,9 +43,11 @@ impl Agent {
         let ended = self.fleet.orders.rows().any(|row| {
             matches!(row.order.kind, OrderKind::Resume) && (row.order.issued, row.order.id) > word
         });
-        let current = self.switches.enforcement.now;
+        let Enforcement { now: current, rollback } = self.switches.enforcement;
         let longer = current.resume.is_some_and(|(_, at)| at >= until);
-        if ended || longer || current.state == EnforcementState::Off {
+        // What is off unless confirmed may be on again in a minute.
+        let off = current.state == EnforcementState::Off && rollback.is_none();
+        if ended || longer || off {
             return;
         }
         self.switches.enforce(now, EnforcementState::Panic, None, Some(until.since(now)));
@@ -61,6 +67,26 @@ impl Agent {
             return;
         }
         self.switches.end_panic();
+        self.enforcement_changed(now);
+    }
+
+    /// Orders to stop are void, of which the longest was until `last`: enforcement stays off only as long as others say, or
+    /// a person here.
+    pub(super) fn panics_void(&mut self, now: Time, last: Time) {
+        let Some((_, at)) = self.switches.enforcement.now.resume else { return };
+        if at > last.after(TOLERANCE) {
+            return;
+        }
+        let stands = |row: &&Row| {
+            matches!(row.order.kind, OrderKind::Panic { .. }) && self.fleet_outranks(&row.order).is_none()
+        };
+        match self.fleet.orders.rows().filter(stands).map(|row| row.until).max() {
+            Some(until) if until >= at => return,
+            Some(until) if until > now => {
+                self.switches.enforce(now, EnforcementState::Panic, None, Some(until.since(now)));
+            }
+            _ => self.switches.end_panic(),
+        }
         self.enforcement_changed(now);
     }
 

@@ -145,7 +145,7 @@ impl Agent {
             ),
             (
                 refused,
-                "orders of operators wait for room here, or are for every address",
+                "orders of operators wait for room here",
                 "smartfw-cli cluster blocks",
             ),
             (

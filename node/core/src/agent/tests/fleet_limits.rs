@@ -1,7 +1,7 @@
 //! Everything that the fleet can fill has a limit.
 
 use super::{
-    fleet::{EVIL, WEB_2, fleet_block},
+    fleet::{ALICE, EVIL, WEB_2, fleet_block},
     fleet_orders::{allow_order, block_order, unblock_order},
     *,
 };
@@ -167,4 +167,41 @@ fn texts_and_numbers_of_others_are_bounded() {
     node.hears_block(WEB_2, 1, block);
     let block = node.agent.blocks().next().unwrap().block;
     assert!(block.reason.len() <= 256 && block.confidence == 0.0 && block.level == 1);
+}
+
+#[test]
+fn an_order_that_nobody_may_give_waits_for_nothing() {
+    let mut node = Node::in_fleet();
+    for n in 0..300 {
+        node.ordered(n, allow_order("0.0.0.0/0"));
+        let wide = OrderKind::Canary { target: net("20.0.0.0/8"), watched: true };
+        node.ordered(1000 + n, wide);
+    }
+    assert_eq!((node.agent.fleet.refused_orders(), node.agent.counters().orders_refused), (0, 600));
+}
+
+#[test]
+fn what_ends_others_finds_a_place_among_what_waits() {
+    let mut node = Node::in_fleet();
+    for n in 0..20_000 {
+        node.ordered(n, OrderKind::Trust { node: WEB_2, believed: true });
+    }
+    (20_000..20_500).for_each(|n| node.ordered(n, allow_order("192.0.2.7")));
+    assert_eq!(node.agent.fleet.refused_orders(), 192);
+    (30_000..30_010).for_each(|n| node.ordered(n, OrderKind::Resume));
+    assert_eq!(node.agent.fleet.refused_orders(), 202);
+}
+
+#[test]
+fn what_waits_for_room_ends_with_its_operator() {
+    let mut node = Node::in_fleet();
+    for n in 0..20_000 {
+        node.ordered(n, OrderKind::Trust { node: WEB_2, believed: true });
+    }
+    node.ordered(20_000, allow_order("192.0.2.7"));
+    assert_eq!(node.agent.fleet.refused_orders(), 1);
+    node.agent.handle_operators_expelled(node.now(), |signer, _| *signer == ALICE);
+    assert_eq!((node.agent.fleet.refused_orders(), node.agent.fleet_orders().count()), (0, 0));
+    node.pass(1);
+    assert!(!node.passes("192.0.2.7"), "room does not bring it back");
 }

@@ -299,13 +299,3 @@ fn many_allowances_lay_out_what_passes_once() {
     node.take();
     assert!(node.passes("192.0.2.7"));
 }
-
-#[test]
-fn only_an_order_that_holds_here_is_obeyed() {
-    let mut node = Node::in_fleet();
-    let revoke = OrderKind::Revoke { node: WEB_2 };
-    node.orders(0, OperatorOrder { id: 1, site: Some("paris".into()), ..order(revoke.clone()) });
-    node.orders(3600, OperatorOrder { id: 2, lasts: Some(HOUR), ..order(revoke.clone()) });
-    node.orders(0, OperatorOrder { id: 3, site: Some("berlin".into()), ..order(revoke) });
-    assert_eq!([1, 2, 3].map(|id| node.agent.obeys(id)), [false, false, true]);
-}
