@@ -112,6 +112,15 @@ impl Clocks {
         }
         point(now.steady).saturating_sub(age.max(0))
     }
+
+    /// How old an order is that its operator signed at `issued`, its carrier saying that it is `carried` old. Whoever
+    /// wraps it in a run of today makes it no younger: without the cluster's time our own clock tells, less the tolerance.
+    pub(super) fn signed(&self, now: Now, issued: Time, carried: Duration) -> Duration {
+        if self.median.is_none() {
+            return carried.max(now.wall.since(issued).saturating_sub(TOLERANCE));
+        }
+        age(self.born(now, issued, carried), now)
+    }
 }
 
 #[cfg(test)]
@@ -173,6 +182,19 @@ mod tests {
             let clocks = clocks(now, &[90_000, lie, 90_001]);
             assert_eq!(clocks.issue(now).as_secs().clamp(90_000, 90_001), clocks.issue(now).as_secs());
         }
+    }
+
+    #[test]
+    fn an_order_is_as_old_as_our_own_clock_makes_it_where_nobody_tells_the_time() {
+        let now = at(1000, 90_000);
+        let age = |clocks: &Clocks, issued, says| {
+            clocks.signed(now, Time::from_secs(issued), Duration::from_secs(says)).as_secs()
+        };
+        let few = clocks(now, &[90_000, 90_000]);
+        assert_eq!((age(&few, 80_000, 7), age(&few, 89_900, 7)), (10_000 - 300, 7));
+        assert_eq!(age(&few, 97_200, 50), 50, "signed by a clock that is ahead");
+        let many = clocks(now, &[82_800, 82_800, 82_800]);
+        assert_eq!((age(&many, 82_000, 7), age(&many, 82_000, 50_000)), (800 - 300, 800 + 300));
     }
 
     #[test]

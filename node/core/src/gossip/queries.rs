@@ -139,9 +139,9 @@ impl Gossip {
         self.own.next(super::Audience::Cluster)
     }
 
-    /// How long ago something was signed, by the cluster's time rather than by this member's clock, where its carrier says
-    /// that it is `carried` old: what is true of runs is true of what they carry.
+    /// How long ago an operator signed an order, where its carrier says that it is `carried` old: by the cluster's time
+    /// rather than by this member's clock, as long as there are enough who tell it.
     pub fn age_of(&self, now: Now, issued: Time, carried: Duration) -> Duration {
-        age(self.clocks.born(now, issued, carried), now)
+        self.clocks.signed(now, issued, carried)
     }
 }

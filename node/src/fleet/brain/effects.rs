@@ -108,9 +108,7 @@ impl Brain {
                 agent.handle_fleet_block(now.wall, log, version, block, remaining);
             }
             Entry::Order(order) => {
-                let lasts = order.lasts.zip(remaining);
-                let age = lasts.map_or(Duration::ZERO, |(lasts, left)| lasts.saturating_sub(left));
-                self.apply_order(agent, now, (log, version), &order, age);
+                self.apply_order(agent, now, (log, version), &order, remaining);
             }
             Entry::Sessions { addresses, .. } if log.origin != self.me => {
                 // For ever is for as long as may be.
@@ -128,7 +126,7 @@ impl Brain {
         now: Now,
         (log, version): (&LogId, Version),
         order: &SignedOrder,
-        carried: Duration,
+        remaining: Option<Duration>,
     ) {
         let verified = match self.judge.verify_order(order) {
             Ok(verified) => verified,
@@ -140,7 +138,7 @@ impl Brain {
             }
         };
         let VerifiedOrder { order: known, .. } = &verified;
-        let age = self.gossip.age_of(now, known.issued, carried);
+        let age = self.gossip.age_of(now, known.issued, carried(order.lasts, known.lasts(), remaining));
         let heard = Heard { carrier: log.origin, age, stored: self.starting };
         let ours = log.origin == self.me;
         if ours {
@@ -152,10 +150,15 @@ impl Brain {
                 self.spread.carried(known.id, under, version, ours.then_some(now.steady));
                 self.kernel.applied(under, version, targets.clone());
             }
-            OrderKind::Revoke { node } => self.expel(agent, now, *node),
             _ => self.kernel.doubt(),
         }
+        let id = known.id;
+        let expelled = if let OrderKind::Revoke { node } = known.kind { Some(node) } else { None };
         agent.handle_fleet_order(now.wall, verified, heard);
+        // What is over, or for another site, expels nobody.
+        if let Some(node) = expelled.filter(|_| agent.obeys(id)) {
+            self.expel(agent, now, node);
+        }
     }
 
     fn of_members(&mut self, effect: MembersEffect) {
@@ -272,5 +275,32 @@ impl Brain {
             *now = targets;
             changed
         });
+    }
+}
+
+/// How old its carrier says that an order is: by what is left of what it says, and of what the operator signed, which is
+/// more where the order was said again.
+fn carried(said: Option<Duration>, signed: Option<Duration>, remaining: Option<Duration>) -> Duration {
+    let Some(left) = remaining else { return Duration::ZERO };
+    said.max(signed.filter(|_| said.is_some())).map_or(Duration::ZERO, |lasts| lasts.saturating_sub(left))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HOUR: Duration = Duration::from_secs(3600);
+
+    #[test]
+    fn an_order_said_again_for_what_was_left_of_it_is_not_young_again() {
+        assert_eq!(carried(Some(2 * HOUR), Some(2 * HOUR), Some(HOUR)), HOUR);
+        assert_eq!(carried(Some(HOUR), Some(24 * HOUR), Some(HOUR / 2)), 23 * HOUR + HOUR / 2);
+        assert_eq!(
+            carried(Some(5 * HOUR), Some(HOUR), Some(4 * HOUR)),
+            HOUR,
+            "who says too much gains nothing"
+        );
+        assert_eq!(carried(Some(HOUR), None, Some(HOUR / 2)), HOUR / 2);
+        assert_eq!(carried(None, Some(HOUR), None), Duration::ZERO);
     }
 }
