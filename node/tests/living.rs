@@ -159,6 +159,11 @@ async fn a_dry_run_leaves_the_kernel_alone() {
     node.block("203.0.113.7").await;
     assert_eq!(node.status().await.enforcer, "dry-run");
     assert!(!place.inside("ipset", &["list", "-n"]).contains("smartfw"));
+    node.end();
+    assert!(
+        !place.path("state").join("boot/sets.ipset").exists(),
+        "nor is there anything for a boot to load"
+    );
 }
 
 #[tokio::test]
