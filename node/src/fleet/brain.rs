@@ -153,8 +153,8 @@ impl Brain {
     /// Does what is due and what follows; whether the agent was told anything.
     pub fn settle(&mut self, agent: &mut Agent, now: Now) -> bool {
         self.members.keys().clock(now.wall);
-        if let Some(news) = self.sessions.news(now.steady) {
-            let unsaid = self.say(now, Audience::Cluster, news);
+        for (audience, news) in self.sessions.news(now.steady) {
+            let unsaid = self.say(now, audience, news);
             unsaid.into_iter().for_each(|_| self.sessions.unsaid());
         }
         let mut told = false;

@@ -1,7 +1,7 @@
 //! Who is logged in anywhere in the fleet: nobody is locked out of one member by another's decision.
 //!
 //! Members say it in their logs, so that it reaches all who are there, and those who come later, whoever has a stream
-//! to whom.
+//! to whom. A private address is another host at another site: of those only the own site is told.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -11,7 +11,9 @@ use std::{
 
 use smartfw_core::{
     Time,
+    agent::is_all_private,
     fleet::{Entry, NodeId, SESSIONS},
+    gossip::Audience,
     members::MAX_MEMBERS,
     prefix,
     protect::{Protected, ProtectedSet, Why},
@@ -50,14 +52,17 @@ impl Sessions {
         self.own = sessions.map(|entry| entry.net.addr()).take(SESSIONS).collect();
     }
 
-    /// What is to be said to everybody now. Who is gone need not be told of: what is said ends by itself.
-    pub(super) fn news(&mut self, now: Time) -> Option<Entry> {
+    /// What is to be said now, and to whom. Who is gone need not be told of: what is said ends by itself.
+    pub(super) fn news(&mut self, now: Time) -> Vec<(Audience, Entry)> {
         if self.say_at().is_none_or(|at| now < at) {
-            return None;
+            return Vec::new();
         }
         (self.said, self.said_at) = (self.own.clone(), Some(now));
         let lasts = Some(AFTERWARDS + AGAIN);
-        Some(Entry::Sessions { addresses: self.own.iter().copied().collect(), lasts })
+        let (private, public): (Vec<_>, Vec<_>) = self.own.iter().partition(|address| private(**address));
+        let all = [(Audience::Cluster, public), (Audience::Site, private)].into_iter();
+        let said = all.filter(|(_, addresses)| !addresses.is_empty());
+        said.map(|(audience, addresses)| (audience, Entry::Sessions { addresses, lasts })).collect()
     }
 
     /// There was no room for it: it is said a little later.
@@ -71,14 +76,21 @@ impl Sessions {
         (!self.own.is_empty()).then(|| at(if newcomers { NEWCOMERS } else { AGAIN }))
     }
 
-    /// A member said who was logged in at it; they are protected for so long yet.
-    pub(super) fn hear(&mut self, now: Time, member: NodeId, sessions: Vec<IpAddr>, remaining: Duration) {
+    /// A member said, to its site or to all, who was logged in at it; they are protected for so long yet.
+    pub(super) fn hear(
+        &mut self,
+        now: Time,
+        (member, site): (NodeId, bool),
+        sessions: Vec<IpAddr>,
+        remaining: Duration,
+    ) {
         if self.others.len() >= MAX_MEMBERS && !self.others.contains_key(&member) {
             return;
         }
         let until = now.after(remaining.min(AFTERWARDS + AGAIN));
         let known = self.others.entry(member).or_default();
-        for address in sessions.into_iter().take(SESSIONS).map(prefix::canonical) {
+        let sessions = sessions.into_iter().take(SESSIONS).map(prefix::canonical);
+        for address in sessions.filter(|address| site || !private(*address)) {
             let end = known.entry(address).or_insert_with(|| {
                 self.changed = true;
                 until
@@ -144,11 +156,15 @@ impl Sessions {
     }
 }
 
+fn private(address: IpAddr) -> bool {
+    is_all_private(&prefix::host(address))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    const MEMBER: NodeId = NodeId([2; 32]);
+    const MEMBER: (NodeId, bool) = (NodeId([2; 32]), false);
     const LONG: Duration = Duration::from_secs(5400);
 
     fn address(n: u8) -> IpAddr {
@@ -169,7 +185,7 @@ mod tests {
         sessions.hear(Time::from_secs(1801), MEMBER, vec![address(2)], Duration::from_secs(60));
         assert_eq!((nets(&mut sessions, 5409), sessions.due()), (None, Time::from_secs(5410)));
         assert_eq!(nets(&mut sessions, 5411), Some(1));
-        sessions.forget(&MEMBER);
+        sessions.forget(&MEMBER.0);
         assert_eq!(nets(&mut sessions, 5413), Some(0));
         assert_eq!(sessions.due(), Time::NEVER);
     }
@@ -209,8 +225,8 @@ mod tests {
             };
             ProtectedSet::new(all.iter().map(protected).collect())
         };
-        let said = |sessions: &mut Sessions, now| match sessions.news(Time::from_secs(now)) {
-            Some(Entry::Sessions { addresses, lasts }) => {
+        let said = |sessions: &mut Sessions, now| match sessions.news(Time::from_secs(now)).pop() {
+            Some((Audience::Cluster, Entry::Sessions { addresses, lasts })) => {
                 assert_eq!(lasts, Some(LONG));
                 Some(addresses)
             }
@@ -229,5 +245,19 @@ mod tests {
         assert_eq!(said(&mut sessions, 1811), Some(vec![address(2)]));
         sessions.see(&set(&[]));
         assert_eq!(said(&mut sessions, 9999), None);
+    }
+
+    #[test]
+    fn a_private_address_is_said_to_the_own_site_alone_and_heard_of_it_alone() {
+        let (private, public) = (IpAddr::from([10, 0, 0, 7]), address(1));
+        let mut sessions = Sessions { own: [private, public].into(), ..Sessions::default() };
+        let said = sessions.news(Time::from_secs(1));
+        let entry = |address| Entry::Sessions { addresses: vec![address], lasts: Some(LONG) };
+        assert_eq!(said, [(Audience::Cluster, entry(public)), (Audience::Site, entry(private))]);
+        let mapped: IpAddr = "::ffff:10.0.0.7".parse().unwrap();
+        sessions.hear(Time::from_secs(1), MEMBER, vec![private, mapped, public], LONG);
+        assert_eq!(nets(&mut sessions, 2), Some(1));
+        sessions.hear(Time::from_secs(2), (MEMBER.0, true), vec![private], LONG);
+        assert_eq!(nets(&mut sessions, 4), Some(2));
     }
 }

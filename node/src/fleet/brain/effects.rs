@@ -113,7 +113,7 @@ impl Brain {
             Entry::Sessions { addresses, .. } if log.origin != self.me => {
                 // For ever is for as long as may be.
                 let remaining = remaining.unwrap_or(Duration::MAX);
-                self.sessions.hear(now.steady, log.origin, addresses, remaining);
+                self.sessions.hear(now.steady, (log.origin, site), addresses, remaining);
             }
             // The logs void what is withdrawn; what a later version says is kept and passed on.
             Entry::Sessions { .. } | Entry::Withdraw { .. } | Entry::Unknown { .. } => {}
