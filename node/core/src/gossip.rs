@@ -44,10 +44,10 @@ use crate::{
 pub use clock::{Now, TOLERANCE};
 pub use logs::Limits;
 pub use message::{
-    Carried, Effect, FLIGHT, Kept, LOGS, Message, More, RUNS, Report, Reserved, Row, SPANS, Span, Summary,
-    Ticket, Voided, WANTS, Want,
+    Carried, Effect, FLIGHT, Kept, LOGS, Message, More, RUNS, Refused, Report, Reserved, Row, SPANS, Span,
+    Summary, Ticket, Voided, WANTS, Want,
 };
-pub use own::{PENDING, Refused};
+pub use own::PENDING;
 pub use peers::{FULL_MESH, Member};
 pub use queries::{Counters, Listed};
 
@@ -243,7 +243,7 @@ impl Gossip {
             self.clocks.expire(now);
             self.beat(now);
             self.compact(now);
-            self.write_dead();
+            self.write_dead(now);
             self.leave();
         }
         self.pump(now);

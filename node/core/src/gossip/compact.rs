@@ -8,7 +8,7 @@ use super::{
     clock::{end, left, point},
     message::Report,
 };
-use crate::fleet::{ENTRY_BYTES, Entry, RUN_BYTES, RUN_ENTRIES, Version};
+use crate::fleet::{ENTRY_BYTES, Entry, NodeId, RUN_BYTES, RUN_ENTRIES, Version};
 
 /// Nothing is given up before the log had time to come back from others.
 pub(super) const FIRST: Duration = Duration::from_secs(10 * 60);
@@ -40,7 +40,17 @@ impl Gossip {
         }
         self.own.compact_at = now.steady.after(EVERY);
         for audience in [Audience::Cluster, Audience::Site] {
-            self.compact_log(now, audience);
+            if self.own.knows_itself(audience) {
+                self.compact_log(now, audience);
+            }
+        }
+    }
+
+    /// What a member holds of us is held here too.
+    pub(super) fn agreed(&mut self, with: &NodeId) {
+        self.own.agreed(Audience::Cluster);
+        if self.peers.of_our_site(with) {
+            self.own.agreed(Audience::Site);
         }
     }
 

@@ -5,6 +5,8 @@ use alloc::{
     vec::Vec,
 };
 
+use core::time::Duration;
+
 use ipnet::IpNet;
 
 use super::{
@@ -20,11 +22,12 @@ use crate::{
     fleet::{LogId, SignedRun, Version},
 };
 
-/// Ranges remembered to be over, for each epoch; a range forgotten is asked for once more. A log of single blocks is cut
-/// by its origin before it has so many.
+/// Ranges remembered to be over, for each epoch; a range forgotten is asked for once more.
 const DEAD_RANGES: usize = 256;
 /// Epochs of which that is remembered: an honest origin has one, or a few after its store was lost.
 const DEAD_EPOCHS: usize = 8;
+/// What is over is written so often at the most, of each log: what is lost is asked for once more, and let go again.
+const WRITTEN: Duration = Duration::from_secs(60);
 
 /// One log.
 #[derive(Clone, Debug)]
@@ -35,8 +38,9 @@ pub(super) struct Log {
     targets: BTreeMap<IpNet, Top>,
     /// What is over, and let go: nobody brings it back.
     dead: BTreeMap<u64, Ranges>,
-    /// Whether that has changed since it was written.
+    /// Whether that has changed since it was written, and when it is written again at the earliest.
     buried: bool,
+    write_at: Time,
     /// Runs that were over when they came, and make room for others.
     stale: BTreeSet<Version>,
     chains: Chains,
@@ -83,6 +87,7 @@ impl Log {
             targets: BTreeMap::new(),
             dead: BTreeMap::new(),
             buried: false,
+            write_at: Time::ZERO,
             stale: BTreeSet::new(),
             chains: Chains::default(),
             floor: Version::default(),
@@ -186,6 +191,7 @@ impl Log {
         for key in below {
             self.recount(key);
         }
+        self.buried |= !self.dead.is_empty();
         self.dead.retain(|epoch, ranges| {
             if *epoch == floor.epoch {
                 ranges.raise(floor.sequence);
@@ -265,8 +271,17 @@ impl Log {
     }
 
     /// What is over and was let go, to be written where it has changed.
-    pub(super) fn buried(&mut self) -> Option<Vec<Span>> {
-        core::mem::take(&mut self.buried).then(|| self.dead_spans())
+    pub(super) fn buried(&mut self, now: Time) -> Option<Vec<Span>> {
+        if !self.buried || now < self.write_at {
+            return None;
+        }
+        (self.buried, self.write_at) = (false, now.after(WRITTEN));
+        Some(self.dead_spans())
+    }
+
+    /// Whether it has something on the disk that says what is over, or is to have.
+    pub(super) fn has_dead(&self) -> bool {
+        self.buried || !self.dead.is_empty()
     }
 
     pub(super) fn dead_spans(&self) -> Vec<Span> {
@@ -277,9 +292,9 @@ impl Log {
         self.dead.iter().flat_map(spans).collect()
     }
 
-    /// The first of the runs that were over when they came.
+    /// The first of the runs that were over when they came, but for the one that proves the floor.
     pub(super) fn stale(&self) -> Option<Version> {
-        self.stale.first().copied()
+        self.stale.iter().find(|key| self.head != Some(**key)).copied()
     }
 
     /// How many lives of the origin the runs are of.
@@ -369,7 +384,8 @@ impl Log {
 
     /// Takes nothing more: of all that is held only the proof is kept.
     pub(super) fn quarantine(&mut self, proof: (SignedRun, SignedRun)) {
-        *self = Self { quarantine: Some(proof), charged: self.charged, ..Self::new(self.id.clone()) };
+        let buried = self.has_dead();
+        *self = Self { quarantine: Some(proof), charged: self.charged, buried, ..Self::new(self.id.clone()) };
     }
 }
 

@@ -46,6 +46,8 @@ pub(super) struct Logs {
     signatures: BTreeMap<u64, (u64, Version)>,
     bytes: usize,
     revoked: BTreeSet<NodeId>,
+    /// Logs that are forgotten, of which the disk still says what is over.
+    evicted: Vec<LogId>,
     /// When the first of the logs is to be swept.
     sweep_at: Time,
 }
@@ -66,6 +68,7 @@ impl Logs {
             signatures: BTreeMap::new(),
             bytes: 0,
             revoked: BTreeSet::new(),
+            evicted: Vec::new(),
             sweep_at: Time::NEVER,
         }
     }
@@ -110,7 +113,11 @@ impl Logs {
     fn make_room(&mut self, keep: impl Fn(&NodeId) -> bool) -> bool {
         let spare = self.logs.iter().find(|(_, log)| log.is_empty() && !keep(&log.id.origin));
         let spare = spare.map(|(tag, _)| *tag);
-        spare.is_some_and(|tag| self.logs.remove(&tag).is_some())
+        let Some(log) = spare.and_then(|tag| self.logs.remove(&tag)) else { return false };
+        if log.has_dead() {
+            self.evicted.push(log.id);
+        }
+        true
     }
 
     /// Whether so many bytes more fit into a log.
@@ -170,9 +177,11 @@ impl Logs {
     }
 
     /// What is over and gone of each log where that has changed.
-    pub(super) fn buried(&mut self) -> Vec<Kept> {
-        let each = |log: &mut Log| Some(Kept::Over { spans: log.buried()?, log: log.id.clone() });
-        self.logs.values_mut().filter_map(each).collect()
+    pub(super) fn buried(&mut self, now: Time) -> Vec<Kept> {
+        let evicted = core::mem::take(&mut self.evicted).into_iter();
+        let evicted = evicted.map(|log| Kept::Over { log, spans: Vec::new() });
+        let each = |log: &mut Log| Some(Kept::Over { spans: log.buried(now)?, log: log.id.clone() });
+        evicted.chain(self.logs.values_mut().filter_map(each)).collect()
     }
 
     /// Lets go, one at a time, what is over.

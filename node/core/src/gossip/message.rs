@@ -1,7 +1,7 @@
 //! What members tell each other, and what the driver shall do.
 
 use alloc::{boxed::Box, vec::Vec};
-use core::time::Duration;
+use core::{fmt, time::Duration};
 
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
@@ -297,3 +297,32 @@ pub enum Report {
     /// A run could not be signed, in the signer's words. It is tried again.
     CannotSign(alloc::string::String),
 }
+
+/// Why an entry was not said.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refused {
+    /// Too much waits for the disk.
+    Full {
+        /// How many entries may wait.
+        limit: usize,
+    },
+    /// The entry is longer than one may be.
+    TooLong {
+        /// How many bytes it may have.
+        limit: usize,
+    },
+    /// This member was found to have signed two different runs under one version: it needs a new key.
+    Quarantined,
+}
+
+impl fmt::Display for Refused {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Full { limit } => write!(f, "{limit} entries wait for the disk already"),
+            Self::TooLong { limit } => write!(f, "the entry is longer than {limit} bytes"),
+            Self::Quarantined => f.write_str("this member's key signed two different runs under one version"),
+        }
+    }
+}
+
+impl core::error::Error for Refused {}

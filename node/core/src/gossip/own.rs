@@ -5,13 +5,13 @@ use alloc::{
     collections::{BTreeMap, VecDeque},
     vec::Vec,
 };
-use core::{fmt, time::Duration};
+use core::time::Duration;
 
 use super::{
     Audience, Gossip, Now,
     clock::{left, point},
     hash,
-    message::{Effect, Kept, Report, Reserved, Ticket},
+    message::{Effect, Kept, Refused, Report, Reserved, Ticket},
     outbox::Then,
 };
 use crate::{
@@ -47,35 +47,6 @@ const RAISE: Duration = Duration::from_secs(10);
 /// When signing failed it is tried again after this.
 const RETRY: Duration = Duration::from_secs(5);
 
-/// Why an entry was not said.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Refused {
-    /// Too much waits for the disk.
-    Full {
-        /// How many entries may wait.
-        limit: usize,
-    },
-    /// The entry is longer than one may be.
-    TooLong {
-        /// How many bytes it may have.
-        limit: usize,
-    },
-    /// This member was found to have signed two different runs under one version: it needs a new key.
-    Quarantined,
-}
-
-impl fmt::Display for Refused {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Full { limit } => write!(f, "{limit} entries wait for the disk already"),
-            Self::TooLong { limit } => write!(f, "the entry is longer than {limit} bytes"),
-            Self::Quarantined => f.write_str("this member's key signed two different runs under one version"),
-        }
-    }
-}
-
-impl core::error::Error for Refused {}
-
 pub(super) struct Own {
     signer: Box<dyn Signer + Send>,
     epoch: u64,
@@ -99,11 +70,14 @@ struct Line {
     next: u64,
     pending: VecDeque<Entry>,
     floor: Version,
+    /// Whether what an older life said may be unknown here: a floor would void it at those who hold it.
+    forgot: bool,
 }
 
 impl Line {
     const fn new(next: u64) -> Self {
-        Self { next, pending: VecDeque::new(), floor: Version { epoch: 0, sequence: 0 } }
+        let floor = Version { epoch: 0, sequence: 0 };
+        Self { next, pending: VecDeque::new(), floor, forgot: false }
     }
 }
 
@@ -186,6 +160,18 @@ impl Own {
         }
     }
 
+    /// A member that hears what we say for this audience holds nothing of ours that is not held here.
+    pub(super) fn agreed(&mut self, audience: Audience) {
+        if let Some(line) = self.lines.get_mut(&audience) {
+            line.forgot = false;
+        }
+    }
+
+    /// Whether everything that we said in older lives is known.
+    pub(super) fn knows_itself(&self, audience: Audience) -> bool {
+        self.lines.get(&audience).is_some_and(|line| !line.forgot)
+    }
+
     pub(super) fn waiting(&self) -> usize {
         self.lines.values().map(|line| line.pending.len()).sum()
     }
@@ -259,6 +245,7 @@ impl Gossip {
     pub(super) fn start_epoch(&mut self, now: Now) {
         let stored = self.own.reserved.epoch;
         self.own.heard = self.own.heard.max(stored);
+        self.own.lines.values_mut().for_each(|line| line.forgot = stored == 0);
         if stored > 0 && stored >= now.wall.as_nanos() / 1_000_000 {
             // No clock tells two lives from the same copy apart: chance does.
             self.own.heard = self.own.heard.saturating_add(self.chance.below(LIVES) as u64);

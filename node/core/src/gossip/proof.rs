@@ -14,9 +14,8 @@ use super::{
     clock::{Point, end, left, point},
     hash,
     held::Held,
-    message::{Effect, Kept, Message, Report, Voided},
+    message::{Effect, Kept, Message, Refused, Report, Voided},
     outbox::Then,
-    own::Refused,
     peers::FULL_MESH,
 };
 use crate::{
@@ -213,8 +212,10 @@ impl Gossip {
             }
             match self.append(now, Audience::Cluster, entry.lasting(left(until, now))) {
                 Ok(()) => {}
-                // The disk has to come to it first.
-                Err(Refused::Full { .. }) => self.orphans.wait(now.steady.after(ADOPTION), until, entry),
+                // The disk has to come to it first; and whoever may say nothing keeps it until somebody else has.
+                Err(Refused::Full { .. } | Refused::Quarantined) => {
+                    self.orphans.wait(now.steady.after(ADOPTION), until, entry)
+                }
                 Err(_) => self.counters.refused += 1,
             }
         }

@@ -178,6 +178,9 @@ impl Gossip {
 
     /// Everything that one member had is here: others may want it.
     fn finish_pull(&mut self, now: Now, pull: &Pull) {
+        if pull.wants.is_empty() {
+            self.agreed(&pull.member);
+        }
         if !pull.fruitful {
             return self.settle(now, &pull.member);
         }

@@ -83,7 +83,7 @@ impl Gossip {
         let Some(link) = self.peers.link(&from) else { return };
         if all == mine {
             link.vain = 0;
-            return;
+            return self.agreed(&from);
         }
         if link.differed != (all, mine) {
             link.vain = 0;

@@ -189,9 +189,9 @@ impl Gossip {
         }
     }
 
-    /// Writes what is over and gone, where that has changed: at most once a second.
-    pub(super) fn write_dead(&mut self) {
-        for kept in self.logs.buried() {
+    /// Writes what is over and gone, where that has changed.
+    pub(super) fn write_dead(&mut self, now: Now) {
+        for kept in self.logs.buried(now.steady) {
             self.outbox.persist(kept, Then::Nothing);
         }
     }

@@ -332,3 +332,22 @@ fn all_that_is_held_is_charged_and_chains_once() {
     let own = node.gossip.logs.get(hash::tag(&log(1))).map_or(0, log::Log::bytes);
     assert_eq!(node.gossip.bytes() - own, proof, "the proof is held, and charged");
 }
+
+#[test]
+fn whoever_may_say_nothing_keeps_the_orders_that_it_would_say_again() {
+    let mut node = Node::new(1);
+    let own = |host| seal(header(1, 5, 1), [block(host, None)].into());
+    let carried = seal(header(9, 5, 7), [order("keep me")].into());
+    node.take(at(1), 9, carried.clone(), Duration::ZERO);
+    node.hear(at(2), 9, Message::Proof(Box::new((own(1), own(2)))));
+    node.gossip.handle_revoked(at(2), id(9));
+    (2..60).for_each(|second| node.turn(at(second)));
+    let gone = |node: &Node| {
+        let key = carried.header().version(0);
+        node.kept.iter().any(|kept| matches!(kept, Kept::Gone { version, .. } if *version == key))
+    };
+    assert!(!gone(&node), "nobody else has said it yet");
+    node.take(at(60), 8, seal(header(8, 5, 3), [order("keep me")].into()), Duration::ZERO);
+    (60..120).for_each(|second| node.turn(at(second)));
+    assert!(gone(&node));
+}

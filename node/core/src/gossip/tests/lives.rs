@@ -204,7 +204,10 @@ fn what_somebody_said_long_ago_does_not_silence_him() {
 
 #[test]
 fn the_floor_rises_above_what_is_over() {
-    let mut node = Node::new(1);
+    let mut node = Node::stopped(1, Limits::default());
+    node.gossip.restore(at(0), Restored::Reserved(Reserved { epoch: 6, cluster: 1000, site: 1000 }));
+    node.gossip.start(at(0));
+    node.turn(at(0));
     node.say(at(1), block(1, Some(Duration::from_secs(5))));
     node.turn(at(700));
     node.say(at(701), block(2, None));
@@ -231,4 +234,65 @@ fn a_log_of_many_lives_is_said_again_in_one() {
     node.turn(at(700));
     node.turn(at(800));
     assert_eq!((node.gossip.runs(), node.gossip.listed(at(800)).count()), (1, 6));
+}
+
+#[test]
+fn who_lost_its_store_voids_nothing_of_what_it_said_before_it_knows_it_again() {
+    let floor = |node: &Node| node.gossip.logs.get(node.gossip.own_tag(Audience::Cluster)).unwrap().floor();
+    let mut node = Node::new(1);
+    node.say(at(1), block(2, Some(Duration::from_secs(5))));
+    node.turn(at(700));
+    node.say(at(701), block(3, None));
+    assert_eq!(floor(&node), Version::default(), "others may hold what an older life said");
+    node.meet(at(702), &[2]);
+    let agree = |node: &mut Node, second| {
+        let all = node.gossip.digest();
+        node.hear(at(second), 2, Message::Digest { all, wall: at(second).wall });
+    };
+    node.hear(at(702), 2, Message::Digest { all: 1, wall: at(702).wall });
+    node.turn(at(770));
+    node.say(at(771), block(4, None));
+    assert_eq!(floor(&node), Version::default());
+    agree(&mut node, 772);
+    node.turn(at(840));
+    node.say(at(841), block(5, None));
+    assert!(floor(&node) > Version::default(), "what was over may go once there is nothing else");
+}
+
+#[test]
+fn what_is_over_leaves_the_disk_with_the_floor_and_is_written_once_a_minute() {
+    let overs = |node: &Node| -> Vec<Vec<Span>> {
+        let over = |kept: &Kept| match kept {
+            Kept::Over { log, spans } if *log == self::log(9) => Some(spans.clone()),
+            _ => None,
+        };
+        node.kept.iter().filter_map(over).collect()
+    };
+    let mut node = Node::new(1);
+    let brief = |n| seal(header(9, 5, 2 * n), [block(n as u8, Some(Duration::from_secs(5)))].into());
+    for n in 1..=50 {
+        node.take(at(n), 8, brief(n), Duration::ZERO);
+    }
+    (600..=660).for_each(|second| node.turn(at(second)));
+    let written = overs(&node);
+    assert!((1..=2).contains(&written.len()), "{}", written.len());
+    let floor = Version { epoch: 6, sequence: 1 };
+    let above = seal(RunHeader { floor, ..header(9, 6, 1) }, [block(1, None)].into());
+    node.take(at(700), 8, above, Duration::ZERO);
+    (701..=770).for_each(|second| node.turn(at(second)));
+    assert_eq!(overs(&node).last(), Some(&Vec::new()), "below the floor nothing is asked for anyway");
+}
+
+#[test]
+fn a_log_that_is_forgotten_leaves_the_disk() {
+    let mut node = Node::with(1, Limits { logs: 2, ..Limits::default() });
+    let brief = |origin| seal(header(origin, 5, 1), [block(1, Some(Duration::from_secs(5)))].into());
+    node.take(at(1), 8, brief(9), Duration::ZERO);
+    node.take(at(1), 8, brief(8), Duration::ZERO);
+    node.turn(at(700));
+    node.kept.clear();
+    node.take(at(701), 8, brief(7), Duration::ZERO);
+    node.turn(at(703));
+    let over = |kept: &Kept| matches!(kept, Kept::Over { spans, .. } if spans.is_empty());
+    assert_eq!(node.kept.iter().filter(|kept| over(kept)).count(), 1);
 }
