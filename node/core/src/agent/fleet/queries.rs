@@ -143,11 +143,7 @@ impl Agent {
                 "blocks of the fleet have no room here",
                 "smartfw-cli cluster blocks; unblock what is not needed, or raise the limit",
             ),
-            (
-                refused,
-                "orders of operators wait for room here",
-                "smartfw-cli cluster blocks",
-            ),
+            (refused, "orders of operators wait for room here", "smartfw-cli cluster blocks"),
             (
                 members as u64,
                 "members are more than are known here: their addresses are not protected",
