@@ -8,7 +8,7 @@ use ipnet::IpNet;
 use crate::{
     Detector, Time,
     blocklist::Held,
-    fleet::{Entry, FleetBlock, LogId, TEXT_BYTES, Version},
+    fleet::{Entry, FleetBlock, LogId, OUTLIVES, TEXT_BYTES, Version},
     gossip::Audience,
     record::{Overruled, Speaker},
 };
@@ -20,9 +20,6 @@ use super::{
     },
     Known, UNSAID, WITHDRAWN, is_private,
 };
-
-/// What takes something back is remembered for so much longer.
-const OUTLIVES: Duration = Duration::from_secs(3600);
 
 impl Agent {
     /// The fleet is to hear what this node's detection says of a target now.

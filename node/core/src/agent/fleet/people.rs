@@ -1,21 +1,17 @@
 //! What a person without an operator's key ends on this node alone.
 
 use alloc::vec::Vec;
-use core::time::Duration;
 
 use ipnet::IpNet;
 
 use crate::{
     Block, Time, Withheld,
     blocklist::Held,
-    fleet::Version,
+    fleet::{OUTLIVES, Version},
     record::{Overruled, Speaker},
 };
 
 use super::super::{Agent, effects::Key};
-
-/// What is ended is remembered for longer than it would have lasted.
-const OUTLIVES: Duration = Duration::from_secs(3600);
 
 impl Agent {
     /// Withholds what the fleet says within `target`; gives what was not withheld for that reason already.
