@@ -7,7 +7,7 @@ mod service;
 #[path = "cluster/switches.rs"]
 mod switches;
 
-use std::time::Duration;
+use std::{path::Path, time::Duration};
 
 use serde_json::Value;
 use smartfw_core::{
@@ -28,6 +28,12 @@ use crate::{
 };
 
 pub(crate) use service::Fleet;
+
+/// What founds a cluster whose root goes into a file.
+pub(crate) fn init(root: &Path) -> [&str; 8] {
+    let root = root.to_str().unwrap();
+    ["cluster", "init", "--name", "prod", "--advertise", "10.0.0.1", "--root-file", root]
+}
 
 fn node(name: &str, n: u8) -> ClusterNode {
     ClusterNode {
@@ -116,16 +122,7 @@ fn a_founded_cluster_leaves_a_root_and_a_key_that_others_cannot_read() {
 fn without_a_passphrase_and_a_person_nothing_is_made() {
     let daemon = Daemon::start(Script::default());
     let root = daemon.socket().with_file_name("root.pem");
-    let ran = daemon.run(&[
-        "cluster",
-        "init",
-        "--name",
-        "prod",
-        "--advertise",
-        "10.0.0.1",
-        "--root-file",
-        root.to_str().unwrap(),
-    ]);
+    let ran = daemon.run(&init(&root));
     ran.failed_with(1);
     assert!(ran.stderr.contains("SMARTFW_PASSPHRASE"), "{}", ran.stderr);
     assert!(!root.exists() && !daemon.operators().exists());
@@ -136,9 +133,7 @@ fn where_the_daemon_refuses_no_empty_root_stays_behind() {
     let refusal = Some(Status::failed_precondition("this node is in cluster prod already"));
     let daemon = Daemon::start(Script { refusal, ..Script::default() });
     let root = daemon.socket().with_file_name("root.pem");
-    let arguments =
-        ["cluster", "init", "--name", "x", "--advertise", "10.0.0.1", "--root-file", root.to_str().unwrap()];
-    let ran = command(&daemon.socket(), &arguments)
+    let ran = command(&daemon.socket(), &init(&root))
         .env("SMARTFW_PASSPHRASE", "four random words")
         .output()
         .unwrap();
@@ -344,9 +339,7 @@ fn a_key_under_a_passphrase_opens_with_it_only() {
     let with = |words: &str, arguments: &[&str]| {
         command(&socket, arguments).env("SMARTFW_PASSPHRASE", words).output().unwrap()
     };
-    let root = root.to_str().unwrap();
-    let made =
-        with(words, &["cluster", "init", "--name", "prod", "--advertise", "10.0.0.1", "--root-file", root]);
+    let made = with(words, &init(&root));
     assert!(made.status.success(), "{made:?}");
     let blocked = with(words, &["block", "203.0.113.7"]);
     assert!(String::from_utf8(blocked.stdout).unwrap().contains("in all of cluster prod"));

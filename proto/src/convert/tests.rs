@@ -40,6 +40,8 @@ macro_rules! survives {
     }};
 }
 
+mod cluster;
+
 #[test]
 fn every_message_survives_the_wire() {
     survives!(Block, block("203.0.113.7/32"));
@@ -328,94 +330,4 @@ proptest! {
             digest_all(&bytes);
         }
     }
-}
-
-#[test]
-fn what_a_daemon_tells_of_its_cluster_survives_the_wire() {
-    use crate::view::{ClusterNode, Covers, FleetBlockFilter, FleetBlockRow};
-    use smartfw_core::{
-        fleet::{NodeId, Version},
-        members::MemberState,
-    };
-    let node = ClusterNode {
-        name: "web-1".into(),
-        id: Some(NodeId([7; 32])),
-        address: Some("[2001:db8::1]:7470".into()),
-        state: MemberState::Suspect,
-        version: "0.1.0".into(),
-        blocks: 3,
-        withheld: 1,
-        trust: 0.8,
-        believed: true,
-        round_trip: Some(Duration::from_micros(400)),
-        certificate_expires: Some(Time::from_secs(1)),
-        site: "east".into(),
-        me: true,
-        role: None,
-        signer: Some(NodeId([9; 32])),
-    };
-    survives!(Node, node.clone());
-    survives!(
-        Node,
-        ClusterNode { id: None, address: None, role: Some("signer".into()), signer: None, ..node }
-    );
-    survives!(
-        FleetBlock,
-        FleetBlockRow {
-            target: "2001:db8::/48".parse().unwrap(),
-            class: Class::BruteForce,
-            origin: "web-1".into(),
-            confirmed_by: vec!["web-2".into()],
-            enforced_on: vec!["web-1".into()],
-            since: Time::from_secs(1),
-            expires: None,
-            propagation: vec![("web-2".into(), Duration::from_millis(7))],
-            withheld: Some(Withheld::Quota),
-            origin_id: Some(NodeId([3; 32])),
-        }
-    );
-    let covering = Some("2001:db8::1".parse().unwrap());
-    survives!(ListFleetBlocksRequest, FleetBlockFilter { origin: Some("web-1".into()), covering });
-    let version = Version { epoch: 1, sequence: 2 };
-    survives!(
-        CoversAnswer,
-        Covers {
-            covers: vec![(NodeId([1; 32]), version)],
-            orders: vec![u128::MAX],
-            lasts: Some(Duration::from_secs(60)),
-            targets: vec!["203.0.113.7/32".parse().unwrap()],
-            total: 9,
-        }
-    );
-}
-
-#[test]
-fn what_is_asked_of_a_cluster_has_limits() {
-    use crate::view::{Entering, Founding, Given, Invite};
-    let long = "x".repeat(limits::PASSPHRASE + 1);
-    let found = wire::FoundRequest { passphrase: long.clone(), ..Default::default() };
-    assert_eq!(Founding::try_from(found).unwrap_err().field, "found.passphrase");
-    let enter = wire::EnterRequest { token: long.clone(), ..Default::default() };
-    assert_eq!(Entering::try_from(enter).unwrap_err().field, "enter.token");
-    let invite = wire::InviteRequest { role: long, ..Default::default() };
-    assert_eq!(Invite::try_from(invite).unwrap_err().field, "invite.role");
-    let many = wire::GiveRequest { orders: vec![wire::GivenOrder::default(); limits::ORDERS + 1] };
-    assert_eq!(Given::try_from(many).unwrap_err().field, "give.orders");
-    let asked =
-        wire::CheckTargetsRequest { targets: vec![wire::Prefix::default(); limits::CHUNK + 1], force: false };
-    assert_eq!(<(Vec<IpNet>, bool)>::try_from(asked).unwrap_err().field, "check.targets");
-    let redeem = wire::RedeemRequest { request: vec![0; limits::CERTIFICATE + 1], ..Default::default() };
-    assert_eq!(Redeeming::try_from(redeem).unwrap_err().field, "redeem.request");
-}
-
-#[test]
-fn a_secret_is_not_shown() {
-    let founding = crate::view::Founding {
-        cluster: "prod".into(),
-        site: String::new(),
-        operator: String::new(),
-        advertise: String::new(),
-        passphrase: "four random words".into(),
-    };
-    assert_eq!(format!("{founding:?}"), "Founding(secret)");
 }

@@ -5,7 +5,7 @@ use smartfw_core::fleet::{NodeId, OrderKind};
 use smartfw_proto::view::{Answer, Changes, ClusterNode};
 use tonic::Status;
 
-use super::{fleet_block, node, orders, with_operator};
+use super::{fleet_block, init, node, orders, with_operator};
 use crate::{
     daemon::{Daemon, Script, block},
     program::{Ran, command},
@@ -196,17 +196,7 @@ fn a_passphrase_that_others_can_read_is_complained_of() {
     std::fs::set_permissions(&file, std::os::unix::fs::PermissionsExt::from_mode(0o640)).unwrap();
     let root = daemon.socket().with_file_name("root.pem");
     let words = file.to_str().unwrap();
-    let init = [
-        "cluster",
-        "init",
-        "--name",
-        "prod",
-        "--advertise",
-        "10.0.0.1",
-        "--root-file",
-        root.to_str().unwrap(),
-    ];
-    let ran = daemon.run(&[&init[..], &["--passphrase-file", words]].concat());
+    let ran = daemon.run(&[&init(&root)[..], &["--passphrase-file", words]].concat());
     assert_eq!(ran.code, Some(0), "{ran:?}");
     assert!(ran.stderr.contains("chmod 600"), "{}", ran.stderr);
 }
