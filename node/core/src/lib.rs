@@ -28,6 +28,7 @@ pub mod fleet;
 pub mod gossip;
 pub mod health;
 pub mod members;
+pub mod model;
 mod nets;
 pub mod order;
 pub mod packet;

@@ -27,7 +27,7 @@ mod weak;
 mod window;
 
 use alloc::{boxed::Box, collections::VecDeque, sync::Arc};
-use core::net::IpAddr;
+use core::{net::IpAddr, time::Duration};
 
 use ipnet::IpNet;
 
@@ -73,6 +73,8 @@ pub struct Sensor {
     blocked: Blocked,
     verdicts: VecDeque<Verdict>,
     windows: VecDeque<WindowReport>,
+    /// The least time between two reports of a source's window.
+    report_every: Duration,
     weak: VecDeque<Weak>,
     /// Connection attempts that may turn out to have been in vain, oldest first.
     attempts: VecDeque<Attempt>,
@@ -85,7 +87,8 @@ pub struct Sensor {
     stats: SensorStats,
 }
 
-/// The features of an active source's window, for the log: at most one in ten seconds and source.
+/// The features of an active source's window, for the log and for training: at most one in ten seconds and source,
+/// unless [`Sensor::report_windows_every`] says otherwise.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct WindowReport {
     /// The window's end.
@@ -138,6 +141,7 @@ impl Sensor {
             blocked: Blocked::new(keyed),
             verdicts: VecDeque::new(),
             windows: VecDeque::new(),
+            report_every: Duration::from_secs(window::BUCKETS as u64),
             weak: VecDeque::new(),
             attempts: VecDeque::new(),
             watches: VecDeque::new(),
@@ -211,6 +215,12 @@ impl Sensor {
         self.windows.pop_front()
     }
 
+    /// How often a source's window is reported at most: every ten seconds unless told otherwise. Training wants to see
+    /// what the models judge, which is a window a second.
+    pub fn report_windows_every(&mut self, every: Duration) {
+        self.report_every = every;
+    }
+
     /// Our addresses changed.
     pub fn set_view(&mut self, view: View) {
         self.view = view;
@@ -253,14 +263,14 @@ impl Sensor {
         if !seen.from_remote {
             return;
         }
-        let tick = seen.now.as_secs();
+        let (tick, every) = (seen.now.as_secs(), self.report_every);
         let Some(source) = self.introduced(seen) else { return };
         source.window.frame(seen.now, seen.segments, seen.bytes);
         source.hosts.mark(seen.asked.host, tick);
         if has_port {
             source.ports.mark(seen.asked.port, tick);
         }
-        if seen.now.since(source.reported_at).as_secs() >= window::BUCKETS as u64 {
+        if seen.now.since(source.reported_at) >= every {
             source.reported_at = seen.now;
             let report =
                 WindowReport { at: seen.now, source: seen.remote, features: source.features(seen.now) };

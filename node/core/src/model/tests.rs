@@ -1,0 +1,172 @@
+//! What a model answers, and what it refuses to be.
+
+use alloc::{borrow::ToOwned, string::String, vec, vec::Vec};
+
+use proptest::prelude::*;
+
+use super::*;
+
+/// One tree: few ports are benign, many are a scan; and one with an opinion of its own.
+fn forest() -> ForestParts {
+    let split =
+        |feature, threshold, left| Node::split(Split { feature, threshold, missing_right: true, left });
+    ForestParts {
+        features: NAMES.map(str::to_owned).to_vec(),
+        classes: vec![BENIGN.into(), "port_scan".into()],
+        roots: vec![0, 3],
+        nodes: vec![split(6, 10.0, 1), Node::leaf(0.0), Node::leaf(0.0), Node::leaf(0.0)],
+        shares: vec![32_768, 32_767, 65_535, 0, 0, 65_535, 49_151, 16_384],
+        calibration: Calibration::default(),
+    }
+}
+
+fn isolation() -> IsolationParts {
+    let split = Node::split(Split { feature: 6, threshold: 100.0, missing_right: false, left: 1 });
+    IsolationParts {
+        features: NAMES.map(str::to_owned).to_vec(),
+        roots: vec![0],
+        nodes: vec![split, Node::leaf(10.0), Node::leaf(1.0)],
+        mean_path: 10.0,
+        threshold: 0.6,
+        typical: vec![0.0; NAMES.len()],
+    }
+}
+
+fn model() -> Model {
+    Model::new(Forest::new(forest()).unwrap(), IsolationForest::new(isolation()).unwrap()).unwrap()
+}
+
+fn row(ports: f32) -> [f32; 12] {
+    let mut row = [0.0; 12];
+    row[6] = ports;
+    row
+}
+
+fn scan(forest: &Forest, row: &[f32]) -> f32 {
+    let mut out = [0.0; 2];
+    forest.probabilities(row, &mut out);
+    out[1]
+}
+
+#[test]
+fn a_forest_answers_with_the_mean_of_its_trees() {
+    let forest = Forest::new(forest()).unwrap();
+    assert!((scan(&forest, &row(9.0)) - 0.125).abs() < 1e-3);
+    assert!((scan(&forest, &row(10.0)) - 0.625).abs() < 1e-3, "the threshold itself goes right");
+    assert!((scan(&forest, &row(f32::NAN)) - 0.625).abs() < 1e-3, "what is missing goes where most went");
+    assert!((scan(&forest, &row(f32::INFINITY)) - 0.625).abs() < 1e-3);
+}
+
+#[test]
+fn a_batch_answers_as_its_rows_do_alone() {
+    let forest = Forest::new(forest()).unwrap();
+    let rows: Vec<f32> = [1.0, 50.0, 10.0].into_iter().flat_map(row).collect();
+    let mut out = [0.0; 6];
+    forest.batch(&rows, &mut out);
+    for (row, out) in rows.chunks_exact(12).zip(out.chunks_exact(2)) {
+        assert!((scan(&forest, row) - out[1]).abs() < f32::EPSILON);
+    }
+}
+
+#[test]
+fn contributions_add_up_to_what_was_learned_by_looking() {
+    let forest = Forest::new(forest()).unwrap();
+    let moved = forest.contributions(&row(50.0), 1);
+    assert!((moved[6] - 0.25).abs() < 1e-3, "half of the first of two trees: {moved:?}");
+    assert!(moved.iter().enumerate().all(|(feature, moved)| feature == 6 || *moved == 0.0));
+}
+
+#[test]
+fn a_calibration_is_straight_between_its_points_and_flat_outside() {
+    let curve = |at: &[f32], value: &[f32]| Curve { at: at.to_vec(), value: value.to_vec() };
+    let calibration =
+        Calibration { curves: vec![curve(&[0.0, 1.0], &[0.0, 1.0]), curve(&[0.2, 0.6], &[0.0, 0.2])] };
+    let forest = Forest::new(ForestParts { calibration, ..forest() }).unwrap();
+    // Means of .375 and .625: the second is beyond its curve's end, .2; together .575.
+    assert!((scan(&forest, &row(50.0)) - 0.2 / 0.575).abs() < 1e-3);
+    // Means of .875 and .125: the second is before its curve's beginning.
+    assert!(scan(&forest, &row(0.0)).abs() < f32::EPSILON);
+}
+
+#[test]
+fn what_stands_apart_is_strange_and_the_reason_is_named() {
+    let isolation = IsolationForest::new(isolation()).unwrap();
+    assert!((isolation.score(&row(5.0)) - 0.5).abs() < 1e-6, "the mean path");
+    assert!((isolation.score(&row(500.0)) - 0.933).abs() < 1e-3, "2^-0.1");
+    let falls = isolation.contributions(&row(500.0));
+    assert!((falls[6] - 0.433).abs() < 1e-3 && falls[0] == 0.0, "{falls:?}");
+}
+
+#[test]
+fn a_model_outlives_its_encoding() {
+    let bytes = model().encode();
+    assert_eq!(Model::decode(&bytes), Ok(model()));
+    assert_eq!(Model::decode(&bytes).unwrap().classes(), [None, Some(Class::PortScan)]);
+}
+
+#[test]
+fn what_does_not_fit_is_refused_with_its_reason() {
+    let bytes = model().encode();
+    assert_eq!(Model::decode(&[]), Err(ModelError::Truncated));
+    for length in 0..bytes.len() {
+        assert!(Model::decode(&bytes[..length]).is_err(), "{length} bytes");
+    }
+    assert_eq!(Model::decode(&[bytes.as_slice(), &[0]].concat()), Err(ModelError::Surplus));
+    assert_eq!(Model::decode(&[&[2], &bytes[1..]].concat()), Err(ModelError::Format(2)));
+    assert_eq!(Model::decode(&[&bytes[..1], &[9], &bytes[2..]].concat()), Err(ModelError::Schema(9)));
+    assert_eq!(Model::decode(&vec![0; MAX_BYTES + 1]), Err(ModelError::TooLarge));
+    let other = |change: &dyn Fn(&mut ForestParts)| {
+        let mut parts = forest();
+        change(&mut parts);
+        let isolation = IsolationForest::new(isolation()).unwrap();
+        Forest::new(parts).and_then(|forest| Model::new(forest, isolation)).map(|_| ())
+    };
+    let point = |feature, left| Node::split(Split { feature, threshold: 1.0, missing_right: false, left });
+    let refused: [(&str, &dyn Fn(&mut ForestParts), ModelError); 11] = [
+        ("features in another order", &|p| p.features.swap(0, 1), ModelError::Features),
+        ("no benign", &|p| p.classes[0] = "slow_dos".into(), ModelError::Class),
+        ("an unknown class", &|p| p.classes[1] = "weather".into(), ModelError::Class),
+        ("no tree", &|p| p.roots.clear(), ModelError::Size),
+        ("shares are missing", &|p| p.shares.truncate(6), ModelError::Size),
+        ("a circle", &|p| p.nodes[0] = point(6, 0), ModelError::Node),
+        ("a child outside", &|p| p.nodes[0] = point(6, 3), ModelError::Node),
+        ("a feature that is none", &|p| p.nodes[0] = point(12, 1), ModelError::Node),
+        ("a root outside", &|p| p.roots[0] = 4, ModelError::Node),
+        ("a threshold that is none", &|p| p.nodes[1] = Node::leaf(f32::NAN), ModelError::Number),
+        ("shares of more than all", &|p| p.shares[0] = 65_535, ModelError::Number),
+    ];
+    for (what, change, error) in refused {
+        assert_eq!(other(change), Err(error), "{what}");
+    }
+    let falling = Curve { at: vec![0.0, 1.0], value: vec![1.0, 0.0] };
+    let calibration = Calibration { curves: vec![falling.clone(), falling] };
+    assert_eq!(other(&|p| p.calibration = calibration.clone()), Err(ModelError::Number));
+}
+
+proptest! {
+    #[test]
+    fn hostile_bytes_make_no_model_that_panics(mut bytes in proptest::collection::vec(any::<u8>(), 0..2048), at in any::<usize>(), to in any::<u8>()) {
+        let _ = Model::decode(&bytes);
+        bytes = model().encode();
+        let at = at % bytes.len();
+        bytes[at] = to;
+        if let Ok(model) = Model::decode(&bytes) {
+            let mut out = vec![0.0; model.forest().classes().len()];
+            for row in [row(0.0), row(f32::NAN), [f32::INFINITY; 12]] {
+                model.forest().probabilities(&row, &mut out);
+                prop_assert!(out.iter().all(|p| (0.0..=1.0).contains(p)));
+                prop_assert!(model.isolation().score(&row).is_finite());
+            }
+        }
+    }
+}
+
+#[test]
+fn names_are_text() {
+    // A name that is not UTF-8 ends the reading like every other damage.
+    let mut bytes = model().encode();
+    let at = bytes.windows(7).position(|seven| seven == b"packets").unwrap();
+    bytes[at] = 0xff;
+    assert_eq!(Model::decode(&bytes), Err(ModelError::Truncated));
+    assert_eq!(String::from_utf8_lossy(&bytes[at + 1..at + 7]), "ackets");
+}
