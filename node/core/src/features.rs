@@ -21,6 +21,9 @@ pub const NAMES: [&str; 12] = [
     "attempts_per_service",
 ];
 
+/// The units of the features, in the order of [`NAMES`]; empty where the name says it.
+pub const UNITS: [&str; 12] = ["", "", "bytes", "bytes", "s", "s", "", "", "", "", "", ""];
+
 /// What a remote address did to us within the last ten seconds. Only packets that it sent count, but for
 /// `reset_share` and `half_open`, which compare them with our answers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]

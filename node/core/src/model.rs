@@ -6,6 +6,7 @@
 mod forest;
 mod isolation;
 mod node;
+mod opinion;
 
 use alloc::{string::String, vec::Vec};
 use core::fmt;
@@ -19,6 +20,7 @@ use crate::{
 pub use forest::{Calibration, Curve, Forest, ForestParts};
 pub use isolation::{IsolationForest, IsolationParts};
 pub use node::{Node, Split};
+pub use opinion::Opinion;
 
 /// The version of the encoding.
 pub const FORMAT: u16 = 1;
@@ -59,7 +61,7 @@ impl Model {
         }
         let class = |name: &String| match name.as_str() {
             BENIGN => Ok(None),
-            name => name.parse().map(Some).map_err(|_| ModelError::Class),
+            name => name.parse().ok().filter(|class| is_attack(*class)).map(Some).ok_or(ModelError::Class),
         };
         let classes = forest.classes().iter().map(class).collect::<Result<Vec<_>, _>>()?;
         if !classes.contains(&None) {
@@ -120,6 +122,11 @@ impl Model {
     }
 }
 
+/// Whether a forest may name the class: what is odd, listed or blocked by a person it cannot know.
+const fn is_attack(class: Class) -> bool {
+    !matches!(class, Class::Anomaly | Class::Feed | Class::Manual)
+}
+
 /// Why a model is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ModelError {
@@ -135,7 +142,7 @@ pub enum ModelError {
     Schema(u32),
     /// It was trained on other features, or in another order.
     Features,
-    /// It names a class that is none, or lacks `benign`.
+    /// It names a class that is no attack, or lacks `benign`.
     Class,
     /// It has no tree, or more trees, classes, features or nodes than may be.
     Size,

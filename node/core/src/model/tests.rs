@@ -5,6 +5,7 @@ use alloc::{borrow::ToOwned, string::String, vec, vec::Vec};
 use proptest::prelude::*;
 
 use super::*;
+use crate::Features;
 
 /// One tree: few ports are benign, many are a scan; and one with an opinion of its own.
 fn forest() -> ForestParts {
@@ -98,11 +99,28 @@ fn what_stands_apart_is_strange_and_the_reason_is_named() {
 }
 
 #[test]
+fn an_opinion_is_the_most_probable_class_and_how_strange_the_window_is() {
+    let opinion = model().judge(&Features::from_array(row(500.0)));
+    assert_eq!(opinion.class, Some(Class::PortScan));
+    assert!(
+        (opinion.probability - 0.625).abs() < 1e-3 && (opinion.anomaly - 0.933).abs() < 1e-3,
+        "{opinion:?}"
+    );
+    assert!(model().is_strange(&opinion));
+    let opinion = model().judge(&Features::from_array(row(1.0)));
+    assert_eq!((opinion.class, model().is_strange(&opinion)), (None, false));
+    assert!((opinion.probability - 0.875).abs() < 1e-3, "{opinion:?}");
+}
+
+#[test]
 fn a_model_outlives_its_encoding() {
     let bytes = model().encode();
     assert_eq!(Model::decode(&bytes), Ok(model()));
     assert_eq!(Model::decode(&bytes).unwrap().classes(), [None, Some(Class::PortScan)]);
 }
+
+/// What makes a forest of another.
+type Change<'a> = &'a dyn Fn(&mut ForestParts);
 
 #[test]
 fn what_does_not_fit_is_refused_with_its_reason() {
@@ -115,16 +133,17 @@ fn what_does_not_fit_is_refused_with_its_reason() {
     assert_eq!(Model::decode(&[&[2], &bytes[1..]].concat()), Err(ModelError::Format(2)));
     assert_eq!(Model::decode(&[&bytes[..1], &[9], &bytes[2..]].concat()), Err(ModelError::Schema(9)));
     assert_eq!(Model::decode(&vec![0; MAX_BYTES + 1]), Err(ModelError::TooLarge));
-    let other = |change: &dyn Fn(&mut ForestParts)| {
+    let other = |change: Change<'_>| {
         let mut parts = forest();
         change(&mut parts);
         let isolation = IsolationForest::new(isolation()).unwrap();
         Forest::new(parts).and_then(|forest| Model::new(forest, isolation)).map(|_| ())
     };
     let point = |feature, left| Node::split(Split { feature, threshold: 1.0, missing_right: false, left });
-    let refused: [(&str, &dyn Fn(&mut ForestParts), ModelError); 11] = [
+    let refused: [(&str, Change<'_>, ModelError); 12] = [
         ("features in another order", &|p| p.features.swap(0, 1), ModelError::Features),
         ("no benign", &|p| p.classes[0] = "slow_dos".into(), ModelError::Class),
+        ("a class that is no attack", &|p| p.classes[1] = "manual".into(), ModelError::Class),
         ("an unknown class", &|p| p.classes[1] = "weather".into(), ModelError::Class),
         ("no tree", &|p| p.roots.clear(), ModelError::Size),
         ("shares are missing", &|p| p.shares.truncate(6), ModelError::Size),
