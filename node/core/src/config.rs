@@ -15,6 +15,8 @@ pub struct SensorConfig {
     pub rules: Rules,
     /// How much may be remembered.
     pub limits: SensorLimits,
+    /// When models speak.
+    pub models: ModelRules,
 }
 
 /// The rules' thresholds. All counts are over the last ten seconds unless the name says otherwise.
@@ -148,6 +150,27 @@ impl Default for NetFloodRule {
             service_udp: 2000,
             sources: 100,
         }
+    }
+}
+
+/// When the models' word about a window counts.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ModelRules {
+    /// Whether windows are judged at all.
+    pub enabled: bool,
+    /// An attack is named from this probability on, per cent.
+    pub confidence: u8,
+    /// So many looks on end must agree; there is one a second. A single odd second is nobody's attack.
+    pub persistence: u8,
+    /// Whether what has no name and is strange is reported.
+    pub anomaly: bool,
+    /// Strange sources reported within a minute, at most: a person reads them.
+    pub anomalies_per_minute: u32,
+}
+
+impl Default for ModelRules {
+    fn default() -> Self {
+        Self { enabled: true, confidence: 90, persistence: 3, anomaly: true, anomalies_per_minute: 3 }
     }
 }
 

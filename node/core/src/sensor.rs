@@ -9,8 +9,10 @@ mod datagram;
 mod decay;
 mod dialect;
 mod ftp;
+mod models;
 mod open;
 mod payload;
+mod report;
 mod rules;
 mod service;
 mod sighting;
@@ -32,13 +34,16 @@ use core::{net::IpAddr, time::Duration};
 use ipnet::IpNet;
 
 use crate::{
-    Evidence, Features, Strength, Subject, Time, Verdict,
+    Evidence, Strength, Subject, Time, Verdict,
     config::{Rules, SensorConfig, SensorLimits},
     packet::{self, Frame, Malformed, Packet, Transport},
 };
 use blocked::Blocked;
 use conversation::{Conversation, ConversationId};
+pub use models::{Comparison, Models};
+use models::{Judges, LOOK};
 pub use open::OpenConnection;
+pub use report::WindowReport;
 use rules::Finding;
 use service::Services;
 use sighting::Sighting;
@@ -58,6 +63,7 @@ pub struct Sensor {
     /// Shared, so that a rule can be read while its source is written.
     rules: Arc<Rules>,
     limits: SensorLimits,
+    judges: Judges,
     view: View,
     keyed: Keyed,
     now: Time,
@@ -87,18 +93,6 @@ pub struct Sensor {
     stats: SensorStats,
 }
 
-/// The features of an active source's window, for the log and for training: at most one in ten seconds and source,
-/// unless [`Sensor::report_windows_every`] says otherwise.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct WindowReport {
-    /// The window's end.
-    pub at: Time,
-    /// The remote address.
-    pub source: IpAddr,
-    /// Its features.
-    pub features: Features,
-}
-
 /// What a service itself says about a login.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Login {
@@ -119,16 +113,14 @@ pub enum LoginOutcome {
     Accepted,
 }
 
-/// How many windows may wait to be logged: one reading of the log's thread.
-const MAX_REPORTS: usize = 4096;
-
 impl Sensor {
     /// A sensor that looks from `view`. `seed` must be unknown to those who send the packets.
     pub fn new(config: SensorConfig, view: View, seed: u64) -> Self {
-        let SensorConfig { rules, limits } = config;
+        let SensorConfig { rules, limits, models } = config;
         let keyed = Keyed::new(seed);
         Self {
             rules: Arc::new(rules),
+            judges: Judges::new(models),
             view,
             keyed,
             now: Time::ZERO,
@@ -215,8 +207,8 @@ impl Sensor {
         self.windows.pop_front()
     }
 
-    /// How often a source's window is reported at most: every ten seconds unless told otherwise. Training wants to see
-    /// what the models judge, which is a window a second.
+    /// How often a source's window is reported at most: every ten seconds unless told otherwise, and never more often
+    /// than once a second, which is what the models judge and training wants to see.
     pub fn report_windows_every(&mut self, every: Duration) {
         self.report_every = every;
     }
@@ -229,6 +221,7 @@ impl Sensor {
     /// The thresholds changed; what is remembered stays, the tables' limits hold from the next start.
     pub fn set_config(&mut self, config: SensorConfig) {
         self.rules = Arc::new(config.rules);
+        self.judges.set_rules(config.models);
     }
 
     /// What was seen so far.
@@ -263,22 +256,15 @@ impl Sensor {
         if !seen.from_remote {
             return;
         }
-        let (tick, every) = (seen.now.as_secs(), self.report_every);
+        let tick = seen.now.as_secs();
         let Some(source) = self.introduced(seen) else { return };
         source.window.frame(seen.now, seen.segments, seen.bytes);
         source.hosts.mark(seen.asked.host, tick);
         if has_port {
             source.ports.mark(seen.asked.port, tick);
         }
-        if seen.now.since(source.reported_at) >= every {
-            source.reported_at = seen.now;
-            let report =
-                WindowReport { at: seen.now, source: seen.remote, features: source.features(seen.now) };
-            if self.windows.len() < MAX_REPORTS {
-                self.windows.push_back(report);
-            } else {
-                self.stats.windows_unlogged += 1;
-            }
+        if seen.now.since(source.looked_at) >= LOOK {
+            self.look(seen);
         }
     }
 
@@ -287,15 +273,21 @@ impl Sensor {
         let Some(finding) = finding else { return };
         let now = self.now;
         let Some(source) = self.source(remote) else { return };
-        if !source.due(now, finding.class, finding.evidence) {
-            return;
+        if source.due(now, finding.class, finding.evidence) {
+            source.ruled_at = now;
+            let verdict = self.verdict(remote, finding);
+            self.report(verdict);
         }
-        let features = source.features(now);
+    }
+
+    fn verdict(&mut self, remote: IpAddr, finding: Finding) -> Verdict {
+        let now = self.now;
+        let features = self.source(remote).map(|source| source.features(now)).unwrap_or_default();
         let standing = self.standing(remote, &finding);
         if finding.evidence == Some(Evidence::Handshake) {
             self.acquaintances.forget(&self.keyed, remote);
         }
-        self.report(finding.verdict(now, Subject::Source(remote), features, standing));
+        finding.verdict(now, Subject::Source(remote), features, standing)
     }
 
     fn report(&mut self, verdict: Verdict) {

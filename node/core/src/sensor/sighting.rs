@@ -8,7 +8,11 @@ use super::{
     source::Asked,
     view::Judged,
 };
-use crate::{Time, packet::Packet};
+use crate::{
+    Time,
+    packet::{Packet, Transport},
+    verdict::Protocol,
+};
 
 /// A sighting: one packet, with who is judged for it.
 #[derive(Clone, Copy, Debug)]
@@ -22,6 +26,9 @@ pub(super) struct Sighting {
     pub(super) from_remote: bool,
     /// The judged end's hash.
     pub(super) hash: u64,
+    /// The port at the other end; 0 where there is none.
+    pub(super) port: u16,
+    pub(super) protocol: Protocol,
     /// The port and address at the other end, hashed.
     pub(super) asked: Asked,
     pub(super) segments: u32,
@@ -47,7 +54,13 @@ impl Sensor {
         let (segments, bytes) = (packet.segments, packet.bytes);
         let hash = self.keyed.address(remote);
         let asked = Asked::new(&self.keyed, local, port);
-        Sighting { now: self.now, remote, local, from_remote, hash, asked, segments, bytes }
+        let protocol = match packet.transport {
+            Transport::Tcp(_) => Protocol::Tcp,
+            Transport::Udp(_) => Protocol::Udp,
+            Transport::Icmp(_) => Protocol::Icmp,
+            Transport::Fragment { .. } | Transport::Other(_) => Protocol::Other,
+        };
+        Sighting { now: self.now, remote, local, from_remote, hash, port, protocol, asked, segments, bytes }
     }
 
     /// The sighting of a packet within its conversation; `None` when nobody is judged, or the judged end answers a

@@ -2,7 +2,7 @@
 
 use core::{net::IpAddr, time::Duration};
 
-use super::{decay::Decay, sketch::Stamps, table::Keyed, window::Window};
+use super::{decay::Decay, models::Streak, sketch::Stamps, table::Keyed, window::Window};
 use crate::{Class, Evidence, Features, Time};
 
 /// The half-life of failed logins: one attempt in twenty seconds still adds up to dozens.
@@ -10,8 +10,8 @@ pub(super) const FAILURES_HALF_LIFE: Duration = Duration::from_secs(600);
 /// The half-life of connections that starved until the server gave up.
 pub(super) const STARVED_HALF_LIFE: Duration = Duration::from_secs(60);
 
-/// How many classes rules can name.
-const CLASSES: usize = 6;
+/// A verdict of any class may be due.
+const CLASSES: usize = Class::ALL.len();
 
 /// A remote address whose window is kept.
 #[derive(Clone, Debug)]
@@ -47,8 +47,16 @@ pub(super) struct Source {
     favourite: Favourite,
     /// When a connection last did some work.
     pub(super) worked_at: Time,
+    /// When its window was last looked at.
+    pub(super) looked_at: Time,
     /// When the last window was reported.
     pub(super) reported_at: Time,
+    /// When a rule last gave a verdict.
+    pub(super) ruled_at: Time,
+    /// What a model says in look after look.
+    pub(super) streak: Streak,
+    /// When it was last reported as strange.
+    pub(super) strange_at: Time,
     /// When each class was last given as a verdict, and on what evidence.
     verdicts: [(Time, Option<Evidence>); CLASSES],
     /// The FTP server that this address last gave commands to: what that server connects to, it does for this one.
@@ -74,7 +82,11 @@ impl Source {
             watched_until: Time::ZERO,
             favourite: Favourite { service: 0, votes: 0 },
             worked_at: Time::ZERO,
+            looked_at: now,
             reported_at: now,
+            ruled_at: Time::ZERO,
+            streak: Streak::default(),
+            strange_at: Time::ZERO,
             verdicts: [(Time::ZERO, None); CLASSES],
             ftp_server: None,
         }
@@ -94,14 +106,14 @@ impl Source {
     pub(super) fn due(&mut self, now: Time, class: Class, evidence: Option<Evidence>) -> bool {
         let due = self.is_due(now, class, evidence);
         if due {
-            self.verdicts[class as usize % CLASSES] = (now, evidence);
+            self.verdicts[class as usize] = (now, evidence);
         }
         due
     }
 
     /// The same, for a rule that wants to know before it counts and tells.
     pub(super) fn is_due(&self, now: Time, class: Class, evidence: Option<Evidence>) -> bool {
-        let (at, last) = self.verdicts[class as usize % CLASSES];
+        let (at, last) = self.verdicts[class as usize];
         at == Time::ZERO || now.since(at) >= Duration::from_secs(1) || evidence > last
     }
 

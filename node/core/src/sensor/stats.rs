@@ -33,6 +33,16 @@ pub struct SensorStats {
     pub verdicts_dropped: u64,
     /// Windows that nobody logged in time.
     pub windows_unlogged: u64,
+    /// Windows that a model judged.
+    pub looks: u64,
+    /// Windows that no model judged because enough were within the second.
+    pub looks_skipped: u64,
+    /// Verdicts of the random forest.
+    pub forest_verdicts: u64,
+    /// Verdicts of the isolation forest.
+    pub isolation_verdicts: u64,
+    /// Strange windows that were not reported because enough were within the minute.
+    pub anomalies_unreported: u64,
     /// Signs of weak evidence that nobody took in time.
     pub weak_dropped: u64,
     pub(super) malformed_by: [u64; Malformed::ALL.len()],

@@ -98,7 +98,11 @@ impl Sensor {
     fn tcp_asked(&mut self, seen: &Sighting, ends: &Ends, tcp: &Tcp<'_>, conversation: &mut Conversation) {
         self.count(seen, true);
         if let Some(source) = self.source_of(seen) {
-            source.window.add(seen.now, |counts| counts.tcp = counts.tcp.saturating_add(seen.segments));
+            let proven = if conversation.state.proven() { seen.segments } else { 0 };
+            source.window.add(seen.now, |counts| {
+                counts.tcp = counts.tcp.saturating_add(seen.segments);
+                counts.proven = counts.proven.saturating_add(proven);
+            });
         }
         let asked = seen.asked;
         if tcp.flags.is_rst() {
@@ -187,6 +191,8 @@ impl Sensor {
         let source = self.proven_source(seen.remote);
         conversation.state.set_first_try(source.opened.mark(port, seen.now.as_secs() / 60));
         source.open = source.open.saturating_add(1);
+        // The SYN, and what followed it.
+        source.window.add(seen.now, |counts| counts.proven = counts.proven.saturating_add(1 + seen.segments));
         // Until it asks for something, it may be held open for nothing.
         source.starving.mark_first(id, seen.now.as_secs());
         self.watch_starving(seen.remote);

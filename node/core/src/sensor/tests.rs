@@ -9,6 +9,7 @@ mod hostile;
 mod http_flood;
 mod limits;
 mod login;
+mod models;
 mod net_flood;
 mod open;
 mod port_scan;

@@ -42,6 +42,8 @@ pub(super) struct Counts {
     pub(super) passwords: u32,
     /// Probes that prove their sender: handshakes on ports not tried before that ended without carrying anything.
     pub(super) probes: u32,
+    /// TCP segments of connections whose handshake was completed, those that completed it included.
+    pub(super) proven: u32,
     /// Connections that did some work.
     pub(super) worked: u32,
     /// Attempts on the service that had the most.
@@ -67,6 +69,7 @@ impl Counts {
         self.requests = self.requests.saturating_sub(other.requests);
         self.passwords = self.passwords.saturating_sub(other.passwords);
         self.probes = self.probes.saturating_sub(other.probes);
+        self.proven = self.proven.saturating_sub(other.proven);
         self.worked = self.worked.saturating_sub(other.worked);
         self.attempts = self.attempts.saturating_sub(other.attempts);
     }

@@ -116,8 +116,8 @@ fn windows_that_nobody_logs_are_dropped_and_counted() {
     for number in 0..3000 {
         lab.datagram(somebody(number), (9, 53));
     }
-    assert_eq!(core::iter::from_fn(|| lab.sensor.poll_window()).count(), super::super::MAX_REPORTS);
-    assert_eq!(lab.sensor.stats().windows_unlogged, 6000 - super::super::MAX_REPORTS as u64);
+    assert_eq!(core::iter::from_fn(|| lab.sensor.poll_window()).count(), super::super::report::MAX_REPORTS);
+    assert_eq!(lab.sensor.stats().windows_unlogged, 6000 - super::super::report::MAX_REPORTS as u64);
 }
 
 #[test]

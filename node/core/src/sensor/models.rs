@@ -1,0 +1,145 @@
+//! Models over windows: once a second and source, where the window says enough and no rule has spoken.
+
+mod comparison;
+mod judges;
+mod streak;
+mod words;
+
+use alloc::sync::Arc;
+use core::time::Duration;
+
+use super::{Sensor, rules::Finding, sighting::Sighting, window::BUCKETS};
+use crate::{
+    Class, Detector, Evidence, Features, Time, Verdict,
+    model::{LEAST_PACKETS, Model, Opinion},
+};
+pub use comparison::Comparison;
+pub(super) use judges::Judges;
+pub(super) use streak::Streak;
+
+/// The models that judge windows.
+#[derive(Clone, Debug, Default)]
+pub struct Models {
+    /// The one whose word counts.
+    pub used: Option<Arc<Model>>,
+    /// One that judges the same windows, and whose word is only compared.
+    pub shadow: Option<Arc<Model>>,
+}
+
+/// Windows judged within a second, at most. Judging one costs as much as thirty packets: who sends from ten thousand
+/// addresses must not make us spend a processor on it. Sources that anybody could have forged get half of it.
+pub(super) const MAX_LOOKS: u32 = 4096;
+/// A source's window is looked at once in this time.
+pub(super) const LOOK: Duration = Duration::from_secs(1);
+/// A verdict of a rule says all that there is to say of the window that it was given in.
+const WINDOW: Duration = Duration::from_secs(BUCKETS as u64);
+/// A source is reported as strange once in this time: who is odd stays odd.
+const ODD: Duration = Duration::from_secs(3600);
+
+impl Sensor {
+    /// Other models judge from now on. The comparison begins anew with another shadow.
+    pub fn set_models(&mut self, models: Models) {
+        self.judges.set_models(models);
+    }
+
+    /// How the shadow's word compares with that of the model in use, since the shadow was set.
+    pub fn comparison(&self) -> Comparison {
+        self.judges.comparison
+    }
+
+    /// Has the window judged, and acts on what is said.
+    pub(super) fn judge(&mut self, seen: &Sighting, features: &Features) -> Option<Opinion> {
+        let now = seen.now;
+        let proven = self.is_proven(seen);
+        let source = self.source_of(seen)?;
+        let ruled = source.ruled_at != Time::ZERO && now.since(source.ruled_at) < WINDOW;
+        if ruled || (source.window.total().packets as f32) < LEAST_PACKETS || !self.judges.any() {
+            return None;
+        }
+        if !self.judges.admit(now, proven) {
+            self.stats.looks_skipped += 1;
+            return None;
+        }
+        self.stats.looks += 1;
+        let (opinion, vote) = self.judges.judge(features)?;
+        let enough = self.persists(seen, vote);
+        match vote.filter(|_| enough) {
+            None => {}
+            Some(Class::Anomaly) => self.report_strange(seen, features, &opinion),
+            Some(class) => self.accuse_by_forest(seen, features, class, &opinion),
+        }
+        Some(opinion)
+    }
+
+    pub(super) fn is_proven(&self, seen: &Sighting) -> bool {
+        self.proven.get(seen.hash, &seen.remote).is_some()
+    }
+
+    /// Whether the same was said often enough.
+    fn persists(&mut self, seen: &Sighting, vote: Option<Class>) -> bool {
+        let enough = self.judges.rules.persistence;
+        self.source_of(seen).is_some_and(|source| source.streak.add(seen.now, vote) >= enough)
+    }
+
+    fn accuse_by_forest(&mut self, seen: &Sighting, features: &Features, class: Class, opinion: &Opinion) {
+        let evidence = Some(self.evidence(seen, class));
+        let due = self.source_of(seen).is_some_and(|source| source.due(seen.now, class, evidence));
+        let Some(model) = self.judges.models.used.clone().filter(|_| due) else { return };
+        let finding = Finding {
+            class,
+            rule: "model.forest",
+            evidence,
+            measured: opinion.probability.into(),
+            limit: f64::from(self.judges.rules.confidence) / 100.0,
+            text: words::attack(&model, features, class, opinion),
+        };
+        self.stats.forest_verdicts += 1;
+        let verdict = self.verdict(seen.remote, finding);
+        self.report(Verdict { detector: Detector::Forest, confidence: opinion.probability, ..verdict });
+    }
+
+    /// Proven are offences that need completed connections, and only where nearly all of the window belongs to such:
+    /// what is forged in the name of somebody proven does not.
+    fn evidence(&mut self, seen: &Sighting, class: Class) -> Evidence {
+        let connected = matches!(class, Class::BruteForce | Class::SlowDos | Class::HttpFlood);
+        if !connected || !self.is_proven(seen) {
+            return Evidence::Spoofable;
+        }
+        let genuine = self.source_of(seen).is_some_and(|source| {
+            let total = source.window.total();
+            u64::from(total.proven) * 10 >= u64::from(total.packets) * 9
+        });
+        if genuine { Evidence::Handshake } else { Evidence::Spoofable }
+    }
+
+    /// What is strange is told to a person, seldom: of those who did honest work only what is far from everything.
+    fn report_strange(&mut self, seen: &Sighting, features: &Features, opinion: &Opinion) {
+        let Some(model) = self.judges.models.used.clone() else { return };
+        let limit = model.isolation().threshold();
+        let known = self.acquaintances.is_known(&self.keyed, seen.now, seen.remote);
+        let far = limit + (1.0 - limit) / 2.0;
+        let Some(source) = self.source_of(seen) else { return };
+        let told = source.strange_at != Time::ZERO && seen.now.since(source.strange_at) < ODD;
+        if told || (known && opinion.anomaly < far) {
+            return;
+        }
+        if !self.judges.admit_strange(seen.now) {
+            self.stats.anomalies_unreported += 1;
+            return;
+        }
+        if let Some(source) = self.source_of(seen) {
+            source.strange_at = seen.now;
+        }
+        let finding = Finding {
+            class: Class::Anomaly,
+            rule: "model.isolation",
+            evidence: Some(Evidence::Spoofable),
+            measured: opinion.anomaly.into(),
+            limit: limit.into(),
+            text: words::strange(&model, features),
+        };
+        self.stats.isolation_verdicts += 1;
+        let verdict = self.verdict(seen.remote, finding);
+        self.report(Verdict { detector: Detector::Isolation, confidence: opinion.anomaly, ..verdict });
+    }
+}
