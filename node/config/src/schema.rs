@@ -1,5 +1,6 @@
 //! Every key, once: its section, its meaning, what it accepts, where its value goes.
 
+mod models;
 mod rules;
 
 use smartfw_core::{
@@ -33,6 +34,7 @@ pub(crate) fn walk(v: &mut impl Visitor, config: &mut NodeConfig) {
     rules::slow_dos(v, slow_dos);
     rules::http_flood(v, http_flood);
     rules::net_flood(v, net_flood);
+    models::models(v, &mut config.sensor.models);
     limits(v, &mut config.sensor.limits, &mut config.policy.limits);
     logs(v, config);
 }

@@ -48,6 +48,9 @@ fn every_kind_of_value_reaches_its_place() {
         destroy_connections = false
         [detection]
         logins = "/var/log/auth.log"
+        [detection.models]
+        confidence = 97
+        anomaly = false
         [detection.rules.port_scan]
         ports = 0x20
         [logs]
@@ -65,6 +68,7 @@ fn every_kind_of_value_reaches_its_place() {
     assert!(!config.destroy_connections);
     assert_eq!(config.logins, LoginSource::File("/var/log/auth.log".into()));
     assert_eq!(config.sensor.rules.port_scan.ports, 32);
+    assert_eq!((config.sensor.models.confidence, config.sensor.models.anomaly), (97, false));
     assert_eq!(config.logs.max_size, 1 << 20);
 }
 

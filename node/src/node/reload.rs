@@ -10,7 +10,7 @@ use super::parts::Links;
 use crate::{control::Reload, inbox::Input, logs::Limits, store::most_rows};
 
 /// Keys beginning so are taken over while the node runs; all others need a restart.
-const AT_ONCE: [&str; 4] = ["enforcement.", "detection.rules.", "limits.", "logs."];
+const AT_ONCE: [&str; 5] = ["enforcement.", "detection.rules.", "detection.models.", "limits.", "logs."];
 
 /// Keys among those that need a restart all the same: threads and tables are made once.
 const AT_RESTART: [&str; 8] = [
