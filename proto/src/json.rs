@@ -13,9 +13,11 @@ use serde_json::{Map, Serializer, Value, json, ser::Formatter};
 use smartfw_core::{
     Alert, Block, BlockState, Features, Health, Subject, Time,
     features::NAMES,
+    model::{BENIGN, Opinion},
     order::Allowed,
     protect::Protected,
     record::{Incident, Offender},
+    sensor::WindowReport,
 };
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
@@ -329,6 +331,30 @@ fn alert_with_rule(one: &Alert) -> Value {
         object.insert("rule".into(), rule);
     }
     value
+}
+
+/// An active source's window.
+pub fn window(report: &WindowReport) -> Value {
+    json!({
+        "kind": "window",
+        "time": rfc3339(report.at),
+        "source": report.source.to_string(),
+        "features": features(&report.features),
+        "opinion": report.opinion.as_ref().map(opinion),
+        "suspect": report.suspect,
+        "proven": report.proven,
+        "known": report.known,
+        "port": report.port,
+        "protocol": report.protocol.as_str(),
+    })
+}
+
+fn opinion(opinion: &Opinion) -> Value {
+    json!({
+        "class": opinion.class.map_or(BENIGN, |class| class.as_str()),
+        "probability": number(opinion.probability),
+        "anomaly": number(opinion.anomaly),
+    })
 }
 
 /// The shortest decimal that is this number: 0.97 and not 0.9700000286102295. What is not finite is 0.

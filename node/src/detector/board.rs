@@ -155,7 +155,7 @@ mod tests {
         for n in 0..MAX_WINDOWS as u32 + 10 {
             let features = Features { packets_per_second: n as f32, ..Features::default() };
             let source = IpAddr::from(std::net::Ipv4Addr::from(n));
-            board.window(&WindowReport { at: Time::from_secs(1), source, features });
+            board.window(&WindowReport::new(Time::from_secs(1), source, features));
         }
         let inner = board.lock();
         assert!(inner.windows.len() + inner.older.len() <= MAX_WINDOWS);
@@ -173,7 +173,7 @@ mod tests {
         let board = Board::default();
         let window = |n: u32| {
             let (at, source) = (Time::from_secs(1), IpAddr::from(std::net::Ipv4Addr::from(n)));
-            board.window(&WindowReport { at, source, features: Features::default() });
+            board.window(&WindowReport::new(at, source, Features::default()));
         };
         (1..=MAX_WINDOWS as u32).for_each(window);
         window(0);

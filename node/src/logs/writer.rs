@@ -9,7 +9,6 @@ use std::{
     thread::JoinHandle,
 };
 
-use serde_json::json;
 use smartfw_core::sensor::WindowReport;
 use smartfw_proto::json;
 
@@ -187,7 +186,7 @@ impl Batch {
         let traffic;
         let (buffer, text) = match line {
             Line::Traffic(report) => {
-                traffic = window(report);
+                traffic = json::window(report).to_string();
                 (&mut self.traffic, &traffic)
             }
             Line::Alert(text) => (&mut self.alerts, text),
@@ -202,12 +201,6 @@ impl Batch {
     }
 }
 
-fn window(report: &WindowReport) -> String {
-    let features = json::features(&report.features);
-    let (time, source) = (json::rfc3339(report.at), report.source.to_string());
-    json!({"kind": "window", "time": time, "source": source, "features": features}).to_string()
-}
-
 #[cfg(test)]
 mod tests {
     use std::{fs, net::IpAddr};
@@ -218,7 +211,7 @@ mod tests {
 
     fn traffic() -> Line {
         let (at, source) = (Time::from_secs(1), IpAddr::from([192, 0, 2, 1]));
-        Line::Traffic(Box::new(WindowReport { at, source, features: Features::default() }))
+        Line::Traffic(Box::new(WindowReport::new(at, source, Features::default())))
     }
 
     #[test]

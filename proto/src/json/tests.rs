@@ -82,6 +82,29 @@ fn an_alert_says_why_no_more_was_done_only_when_there_is_something_to_say() {
 }
 
 #[test]
+fn a_window_tells_of_its_source_after_its_features() {
+    let report = WindowReport::new(NOON, "203.0.113.7".parse().unwrap(), Features::default());
+    let text = window(&report).to_string();
+    assert!(
+        text.starts_with(
+            r#"{"kind":"window","time":"2026-01-31T12:00:00.123456Z","source":"203.0.113.7","features":{"packets_per_second":0.0,"#
+        ),
+        "{text}"
+    );
+    assert!(
+        text.ends_with(
+            r#"},"opinion":null,"suspect":false,"proven":false,"known":false,"port":0,"protocol":"other"}"#
+        ),
+        "{text}"
+    );
+    let said = |class| Some(Opinion { class, probability: 0.97, anomaly: 0.4 });
+    let benign = window(&WindowReport { opinion: said(None), ..report });
+    assert_eq!(benign["opinion"].to_string(), r#"{"class":"benign","probability":0.97,"anomaly":0.4}"#);
+    let attack = window(&WindowReport { opinion: said(Some(Class::SlowDos)), ..report });
+    assert_eq!(attack["opinion"]["class"], "slow_dos");
+}
+
+#[test]
 fn a_block_keeps_its_keys_in_order_and_its_prefix_length() {
     let value = block(NOON, &a_block(), 5, 300);
     let expected = [
