@@ -352,6 +352,9 @@ pub(crate) struct Replay {
     /// The protected side; without it each flow's initiator is judged
     #[arg(long, value_name = "CIDR", value_parser = net)]
     pub(crate) local: Vec<IpNet>,
+    /// The file of a model that judges beside the rules, or `none`
+    #[arg(long, value_name = "FILE", default_value = "none")]
+    pub(crate) model: PathBuf,
     /// Another configuration than the built-in defaults
     #[arg(long, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,

@@ -2,6 +2,7 @@
 //! replaying host has a part in it.
 
 mod driver;
+mod model;
 mod report;
 
 use std::{
@@ -27,6 +28,7 @@ use report::Report;
 
 pub(crate) fn run(output: &mut Output, args: &Replay) -> Result<(), Failure> {
     let config = config(args.config.as_deref())?;
+    let model = model::read(&args.model)?;
     let view = if args.local.is_empty() { View::Initiator } else { View::Host(args.local.clone()) };
     let bar = bar(&args.files);
     let several = args.files.len() > 1;
@@ -34,7 +36,8 @@ pub(crate) fn run(output: &mut Output, args: &Replay) -> Result<(), Failure> {
     let mut whole = true;
     for path in &args.files {
         let mut report = Report::new(output, path, several);
-        match one(path, &config, view.clone(), &bar, &mut report)? {
+        let driver = Driver::new(&config, view.clone(), model.clone());
+        match one(path, driver, &bar, &mut report)? {
             Some(summary) => {
                 whole &= !summary.truncated;
                 bar.suspend(|| report.summary(&summary))?;
@@ -54,8 +57,7 @@ pub(crate) fn run(output: &mut Output, args: &Replay) -> Result<(), Failure> {
 /// counts; the damage is told, and the file is as good as truncated.
 fn one(
     path: &Path,
-    config: &NodeConfig,
-    view: View,
+    mut driver: Driver,
     bar: &ProgressBar,
     report: &mut Report<'_>,
 ) -> Result<Option<Summary>, Failure> {
@@ -67,7 +69,6 @@ fn one(
             return Ok(None);
         }
     };
-    let mut driver = Driver::new(config, view);
     let damaged = driver.run(&mut source, |event| bar.suspend(|| report.event(&event)))?;
     if let Some(error) = &damaged {
         complain(bar, error);

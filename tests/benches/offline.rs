@@ -1,5 +1,6 @@
 //! Packets to verdicts, offline, one thread: `smartfw-cli replay` beside `tcpdump -r FILE -w /dev/null`, alternating in
-//! the same run. Prints medians of processor time per packet, the ratio, and the largest resident memory.
+//! the same run, and the same with a model of a hundred trees. Prints medians of processor time per packet, the ratio
+//! without a model, and the largest resident memory.
 //!
 //! `SMARTFW_BENCH_CAPTURES` names further captures, separated by `:`. The release programs must have been built.
 #![expect(clippy::print_stdout, reason = "figures are what a bench is for")]
@@ -13,7 +14,11 @@ use std::{
 };
 
 use smartfw_capture::file::PcapWriter;
-use smartfw_core::Time;
+use smartfw_core::{
+    Class, Time,
+    features::NAMES,
+    model::{BENIGN, Calibration, Forest, ForestParts, IsolationForest, IsolationParts, Model, Node, Split},
+};
 
 const ROUNDS: usize = 5;
 /// The link type of captures that begin with an IP header.
@@ -27,30 +32,70 @@ fn main() -> anyhow::Result<()> {
     write_flood(&flood, 1_000_000)?;
     let mut captures = vec![mixed, flood];
     captures.extend(env::var_os("SMARTFW_BENCH_CAPTURES").iter().flat_map(env::split_paths));
-    println!("capture\tpackets\ttcpdump ns\tsmartfw ns\tratio\tsmartfw MB");
+    let model = dir.path().join("model");
+    std::fs::write(&model, a_model()?.encode())?;
+    println!("capture\tpackets\ttcpdump ns\tsmartfw ns\twith a model ns\tratio\tsmartfw MB");
     for capture in captures {
-        compare(&capture)?;
+        compare(&capture, &model)?;
     }
     Ok(())
 }
 
-fn compare(capture: &Path) -> anyhow::Result<()> {
+fn compare(capture: &Path, model: &Path) -> anyhow::Result<()> {
     let packets = count_packets(capture)?;
-    let (mut floor, mut own, mut memory) = (Vec::new(), Vec::new(), 0);
+    let (mut floor, mut own, mut judged, mut memory) = (Vec::new(), Vec::new(), Vec::new(), 0);
     for _ in 0..ROUNDS {
         let tcpdump = Command::new("tcpdump").arg("-nr").arg(capture).args(["-w", "/dev/null"]).measure()?;
-        let replay = Command::new(cli())
-            .args(["-o", "json", "replay", "--local", "192.0.2.0/24"])
-            .arg(capture)
-            .measure()?;
+        let bare = replay(capture, Path::new("none"))?;
+        let with_model = replay(capture, model)?;
         floor.push(tcpdump.nanos / packets);
-        own.push(replay.nanos / packets);
-        memory = memory.max(replay.resident_kb);
+        own.push(bare.nanos / packets);
+        judged.push(with_model.nanos / packets);
+        memory = memory.max(bare.resident_kb);
     }
-    let (floor, own) = (median(floor), median(own));
+    let (floor, own, judged) = (median(floor), median(own), median(judged));
     let name = capture.file_name().unwrap_or_default().to_string_lossy();
-    println!("{name}\t{packets}\t{floor}\t{own}\t{:.2}\t{}", own as f64 / floor as f64, memory / 1024);
+    let ratio = own as f64 / floor as f64;
+    println!("{name}\t{packets}\t{floor}\t{own}\t{judged}\t{ratio:.2}\t{}", memory / 1024);
     Ok(())
+}
+
+fn replay(capture: &Path, model: &Path) -> anyhow::Result<Taken> {
+    let mut command = Command::new(cli());
+    command.args(["-o", "json", "replay", "--local", "192.0.2.0/24", "--model"]);
+    command.arg(model).arg(capture).measure()
+}
+
+/// A hundred trees of ten levels each that ask about every feature, and find everything benign: what is measured is the
+/// asking.
+fn a_model() -> anyhow::Result<Model> {
+    const TREES: u32 = 100;
+    const INNER: u32 = (1 << 10) - 1;
+    let features: Vec<String> = NAMES.iter().map(|name| (*name).to_owned()).collect();
+    let tree = |tree: u32| {
+        let first = tree * (2 * INNER + 1);
+        let split = move |at: u32| {
+            let chance = (first + at).wrapping_mul(2_654_435_761) >> 8;
+            let (feature, threshold) = ((chance % 12) as u8, (chance % 997) as f32);
+            Node::split(Split { feature, threshold, missing_right: false, left: first + 2 * at + 1 })
+        };
+        (0..INNER).map(split).chain((0..=INNER).map(|_| Node::leaf(10.0)))
+    };
+    let nodes: Vec<Node> = (0..TREES).flat_map(tree).collect();
+    let roots: Vec<u32> = (0..TREES).map(|tree| tree * (2 * INNER + 1)).collect();
+    let classes = [BENIGN, Class::PortScan.as_str(), Class::BruteForce.as_str(), Class::SlowDos.as_str()];
+    let forest = Forest::new(ForestParts {
+        features: features.clone(),
+        classes: classes.map(str::to_owned).to_vec(),
+        roots: roots.clone(),
+        shares: nodes.iter().flat_map(|_| [u16::MAX, 0, 0, 0]).collect(),
+        nodes: nodes.clone(),
+        calibration: Calibration::default(),
+    })?;
+    let (mean_path, threshold, typical) = (10.0, 0.9, vec![0.0; features.len()]);
+    let isolation =
+        IsolationForest::new(IsolationParts { features, roots, nodes, mean_path, threshold, typical })?;
+    Ok(Model::new(forest, isolation)?)
 }
 
 /// What one run took.

@@ -218,6 +218,7 @@ fn why(output: &mut Output, explanation: &Explanation) -> Result<(), Failure> {
 /// What the evidence lets follow, at most.
 fn consequence(alert: &Alert) -> &'static str {
     match alert.evidence {
+        _ if alert.detector == Detector::Isolation => "a report: an anomaly is never blocked",
         Some(smartfw_core::Evidence::Handshake) => "a hard block, longer each time it comes back",
         Some(smartfw_core::Evidence::Spoofable) => {
             "a soft block of at most 5 minutes, renewed while it goes on"

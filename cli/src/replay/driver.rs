@@ -1,12 +1,13 @@
 //! The same core as on a server, driven by the time of the packets.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use smartfw_capture::{CaptureError, Captured, FileSource, Source as _};
 use smartfw_config::NodeConfig;
 use smartfw_core::{
     Agent, Alert, Block, BlockId, Effect, IpNet, Origin, Record, Strength, Time,
-    sensor::{Sensor, View},
+    model::Model,
+    sensor::{Models, Sensor, View},
 };
 use smartfw_proto::json::Summary;
 
@@ -39,9 +40,11 @@ pub(super) struct Driver {
 }
 
 impl Driver {
-    pub(super) fn new(config: &NodeConfig, view: View) -> Self {
+    pub(super) fn new(config: &NodeConfig, view: View, model: Option<Arc<Model>>) -> Self {
+        let mut sensor = Sensor::new(config.sensor.clone(), view, SEED);
+        sensor.set_models(Models { used: model, shadow: None });
         Self {
-            sensor: Sensor::new(config.sensor.clone(), view, SEED),
+            sensor,
             agent: None,
             config: config.clone(),
             now: Time::ZERO,

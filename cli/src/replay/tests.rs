@@ -2,7 +2,11 @@ use std::{cell::RefCell, fs, rc::Rc};
 
 use serde_json::Value;
 use smartfw_capture::file::PcapWriter;
-use smartfw_core::Time;
+use smartfw_core::{
+    Time,
+    features::NAMES,
+    model::{Calibration, Forest, ForestParts, IsolationForest, IsolationParts, Model, Node},
+};
 
 use super::*;
 use crate::args::Format;
@@ -53,6 +57,10 @@ impl Replayed {
 }
 
 fn replay(files: &[&[u8]], local: &[&str]) -> Replayed {
+    replay_with(files, local, "none".as_ref())
+}
+
+fn replay_with(files: &[&[u8]], local: &[&str], model: &Path) -> Replayed {
     let folder = tempfile::tempdir().unwrap();
     let paths = (0..files.len()).map(|index| folder.path().join(format!("{index}.pcap")));
     let files: Vec<PathBuf> = paths
@@ -65,7 +73,7 @@ fn replay(files: &[&[u8]], local: &[&str]) -> Replayed {
     let local = local.iter().map(|net| net.parse().unwrap()).collect();
     let bytes = Rc::new(RefCell::new(Vec::new()));
     let mut output = Output::to(Format::Json, Rc::clone(&bytes));
-    let result = run(&mut output, &Replay { files, local, config: None });
+    let result = run(&mut output, &Replay { files, local, model: model.to_owned(), config: None });
     let text = String::from_utf8(bytes.take()).unwrap();
     Replayed { lines: text.lines().map(|line| serde_json::from_str(line).unwrap()).collect(), result }
 }
@@ -181,6 +189,50 @@ fn a_hard_block_suppresses_what_comes_after_it() {
     assert_eq!(hard.len(), 1, "{:?}", replayed.lines);
     let suppressed = replayed.of("summary")[0]["suppressed"].as_u64().unwrap();
     assert!((60..100).contains(&suppressed), "{suppressed}");
+}
+
+/// A model to which everything is a scan.
+fn suspicious() -> Model {
+    let features = NAMES.map(str::to_owned).to_vec();
+    let forest = Forest::new(ForestParts {
+        features: features.clone(),
+        classes: vec!["benign".to_owned(), "port_scan".to_owned()],
+        roots: vec![0],
+        nodes: vec![Node::leaf(0.0)],
+        shares: vec![0, 65_535],
+        calibration: Calibration::default(),
+    });
+    let isolation = IsolationForest::new(IsolationParts {
+        features,
+        roots: vec![0],
+        nodes: vec![Node::leaf(1.0)],
+        mean_path: 1.0,
+        threshold: 1.0,
+        typical: vec![0.0; NAMES.len()],
+    });
+    Model::new(forest.unwrap(), isolation.unwrap()).unwrap()
+}
+
+#[test]
+fn a_model_judges_what_no_rule_names_and_one_that_is_none_is_refused() {
+    let mut writer = PcapWriter::new(Vec::new(), 101).unwrap();
+    for tenth in 0..100 {
+        let bytes = segment([198, 51, 100, 7], 40_000 + tenth, [192, 0, 2, 1], 80, SYN);
+        writer.write(Time::from_nanos(BEGIN + u64::from(tenth) * 100_000_000), &bytes, 40).unwrap();
+    }
+    let capture = writer.finish().unwrap();
+    assert_eq!(replay(&[&capture], &["192.0.2.1"]).kinds(), ["summary"]);
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("model");
+    fs::write(&path, suspicious().encode()).unwrap();
+    let replayed = replay_with(&[&capture], &["192.0.2.1"], &path);
+    let alert = replayed.of("alert")[0];
+    assert_eq!((&alert["detector"], &alert["class"]), (&"forest".into(), &"port_scan".into()));
+    assert_eq!(replayed.of("block")[0]["strength"], "soft");
+    fs::write(&path, &suspicious().encode()[1..]).unwrap();
+    let refused = replay_with(&[&capture], &[], &path).result.unwrap_err();
+    assert_eq!(refused.code(), 1);
+    assert!(replay_with(&[&capture], &[], "/nonexistent".as_ref()).result.is_err());
 }
 
 #[test]

@@ -1,7 +1,7 @@
 use std::{cell::RefCell, rc::Rc};
 
 use smartfw_core::{
-    Block, Features,
+    Block, Features, Reason,
     protect::{Protected, Why},
 };
 use smartfw_proto::view::BlockRow;
@@ -35,6 +35,27 @@ fn a_dropped_source_is_explained_with_the_number_that_decided_and_its_limit() {
     assert!(text.contains("\n  smartfw-cli unblock 203.0.113.7/32\n"), "{text}");
     assert!(text.contains("--reason false-positive"), "{text}");
     assert!(text.contains("Nothing protects it"), "{text}");
+}
+
+#[test]
+fn a_models_word_is_explained_by_its_probability_and_what_moved_it() {
+    let mut explanation = samples::explanation();
+    let alert = &mut explanation.alerts[0];
+    (alert.detector, alert.class, alert.confidence) = (Detector::Forest, Class::BruteForce, 0.97);
+    alert.reason = Reason {
+        rule: "model.forest".into(),
+        measured: 0.97,
+        limit: 0.9,
+        text: "brute_force at 97 %: attempts_per_service 14, packets_per_second 31.2".into(),
+    };
+    let text = squeezed(&shown(&explanation));
+    assert!(text.contains("found brute_force, 97% sure, by forest"), "{text}");
+    assert!(text.contains("because brute_force at 97 %: attempts_per_service 14"), "{text}");
+    assert!(text.contains("model.forest 0.9700 0.9000"), "{text}");
+    let alert = &mut explanation.alerts[0];
+    (alert.detector, alert.class) = (Detector::Isolation, Class::Anomaly);
+    let text = squeezed(&shown(&explanation));
+    assert!(text.contains("may follow a report: an anomaly is never blocked"), "{text}");
 }
 
 #[test]
