@@ -85,6 +85,33 @@ fn forged_packets_limit_softly_and_never_for_longer() {
 }
 
 #[test]
+fn a_rule_and_the_forest_tell_one_episode_and_the_stronger_evidence_decides() {
+    let mut node = Node::new();
+    let (source, class) = ("192.0.2.1", Class::BruteForce);
+    assert_eq!(node.judge(source, class, Some(Evidence::Spoofable)), Some(Action::Block));
+    assert_eq!(node.dropped(source), Some(Strength::Soft));
+    let forest = Verdict { detector: Detector::Forest, ..verdict(source, class, Some(Evidence::Handshake)) };
+    node.verdict(Verdict { at: node.now(), ..forest });
+    assert_eq!(node.dropped(source), Some(Strength::Hard));
+    let told: Vec<_> = node.reports.iter().map(|alert| (alert.id, alert.count, alert.detector)).collect();
+    let id = node.reports[0].id;
+    assert_eq!(told, [(id, 1, Detector::Rules), (id, 2, Detector::Forest)]);
+}
+
+#[test]
+fn an_anomaly_is_reported_and_never_blocks() {
+    let mut node = Node::new();
+    for evidence in [None, Some(Evidence::Spoofable), Some(Evidence::Handshake)] {
+        let odd = verdict("192.0.2.1", Class::Anomaly, evidence);
+        node.verdict(Verdict { at: node.now(), detector: Detector::Isolation, ..odd });
+        let told = node.reports.last().unwrap();
+        assert_eq!((told.action, told.note.as_str()), (Action::Report, Veto::Isolation.text()));
+        assert_eq!(node.agent.blocks().count(), 0);
+    }
+    assert_eq!(node.agent.counters().refused.get(&Veto::Isolation), Some(&3));
+}
+
+#[test]
 fn a_soft_block_is_renewed_while_the_offence_goes_on() {
     let mut node = Node::new();
     node.forged("192.0.2.1");
