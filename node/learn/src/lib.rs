@@ -1,4 +1,32 @@
 //! How models are made and judged.
 //!
 //! Everything is seeded: the same data and the same seed give the same model, byte for byte, on any number of threads.
+//!
+//! ```no_run
+//! use smartfw_learn::{table::{read_files, ReadOptions}, train::{train, TrainOptions}};
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let table = read_files(&["windows.csv.gz"], &ReadOptions::default())?;
+//! let trained = train(&table, &TrainOptions::default(), &mut |progress| {
+//!     let _ = (progress.trees, progress.of);
+//! })?;
+//! std::fs::write("model", trained.model.encode())?;
+//! for weak in &trained.account.weak {
+//!     assert!(weak.recall < 1.0);
+//! }
+//! # Ok(())
+//! # }
+//! ```
 #![forbid(unsafe_code)]
+
+mod bins;
+pub mod calibrate;
+mod chance;
+pub mod folds;
+pub mod forest;
+pub mod isolation;
+#[cfg(test)]
+mod samples;
+pub mod score;
+pub mod table;
+pub mod train;

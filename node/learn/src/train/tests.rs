@@ -1,0 +1,122 @@
+//! What training gives, and what it refuses.
+
+use super::*;
+use crate::{samples, table::Row};
+
+fn quick() -> TrainOptions {
+    TrainOptions {
+        forest: ForestOptions { trees: 20, ..ForestOptions::default() },
+        ..TrainOptions::default()
+    }
+}
+
+#[test]
+fn the_same_table_and_seed_give_the_same_bytes_on_any_number_of_threads() {
+    let table = samples::windows(3000, 0.5, 1);
+    let bytes = |threads, seed| {
+        let options = TrainOptions { threads, seed, folds: 0, ..quick() };
+        train(&table, &options, &mut |_| ()).unwrap().model.encode()
+    };
+    let one = bytes(1, 7);
+    assert_eq!(one, bytes(4, 7));
+    assert_eq!(one, bytes(3, 7));
+    assert_ne!(one, bytes(1, 8));
+}
+
+#[test]
+fn the_account_says_how_the_model_was_judged_and_where_it_fails() {
+    let table = samples::windows(3000, 0.3, 1);
+    let mut seen = Vec::new();
+    let trained = train(&table, &quick(), &mut |progress| seen.push(progress)).unwrap();
+    let account = trained.account;
+    assert_eq!(
+        account.judged.iter().map(|judged| judged.left_out.as_str()).collect::<Vec<_>>(),
+        ["rows, 5 folds", "captures, 5 folds", "one tool"]
+    );
+    assert!(account.judged[0].macro_f1 > 0.95, "{}", account.judged[0].macro_f1);
+    assert!(account.judged[0].benign_false_positives < 0.02);
+    let tools: Vec<_> = account.judged[2].groups.iter().map(|group| group.name.as_str()).collect();
+    assert_eq!(tools, ["browser", "backup", "nmap", "masscan"], "slowhttptest is its class's only tool");
+    assert_eq!(account.trained_on.captures, 30);
+    assert_eq!(account.trained_on.classes[0], Count { name: "benign".into(), rows: 1200, captures: 12 });
+    assert_eq!(trained.model.classes()[0], None, "benign comes first");
+    let last = seen.last().unwrap();
+    assert_eq!((last.stage, last.trees, last.of), (Stage::Growing, 300, 300));
+    assert!(seen.windows(2).all(|two| two[0].trees < two[1].trees), "{seen:?}");
+}
+
+#[test]
+fn a_tool_unlike_the_others_of_its_class_is_named_as_weak() {
+    let mut table = samples::windows(2000, 0.2, 1);
+    for n in 0..200 {
+        let mut values = [0.0; 12];
+        (values[0], values[6]) = (7.0 + (n % 10) as f32 / 10.0, 3.0);
+        let row = Row {
+            values: &values,
+            class: "port_scan",
+            capture: "slow",
+            tool: "slow-scan",
+            family: "ipv4",
+            weight: 1.0,
+        };
+        table.push(row).unwrap();
+    }
+    let account = train(&table, &quick(), &mut |_| ()).unwrap().account;
+    let weak: Vec<_> = account.weak.iter().filter(|weak| weak.left_out == "one tool").collect();
+    assert!(weak.iter().any(|weak| weak.name == "slow-scan" && weak.rows == 200), "{weak:?}");
+    assert!(weak.iter().all(|weak| weak.name != "nmap"), "{weak:?}");
+}
+
+#[test]
+fn calibration_brings_probabilities_nearer_to_what_comes_true() {
+    let table = samples::windows(6000, 1.2, 3);
+    let account = train(&table, &TrainOptions::default(), &mut |_| ()).unwrap().account;
+    let judged = &account.judged[0];
+    assert!(
+        judged.calibrated.ece < judged.uncalibrated.ece,
+        "{:?} {:?}",
+        judged.calibrated,
+        judged.uncalibrated
+    );
+    assert!(judged.calibrated.ece < 0.03, "{}", judged.calibrated.ece);
+}
+
+#[test]
+fn a_class_without_rows_is_dropped_and_named() {
+    let table = samples::windows(500, 0.3, 1);
+    let rows: Vec<usize> = (0..500).filter(|row| table.class().name_of(*row) != "slow_dos").collect();
+    let trained = train(&table.select(&rows), &TrainOptions { folds: 0, ..quick() }, &mut |_| ()).unwrap();
+    assert_eq!(trained.account.dropped, ["slow_dos"]);
+    assert_eq!(trained.model.forest().classes(), ["benign", "port_scan"]);
+}
+
+#[test]
+fn what_cannot_be_learned_from_is_refused_with_its_reason() {
+    let refused = |table: &Table| train(table, &quick(), &mut |_| ()).unwrap_err().to_string();
+    let all = samples::windows(500, 0.3, 1);
+    let only = |classes: &[&str]| {
+        let rows: Vec<usize> = (0..500).filter(|row| classes.contains(&all.class().name_of(*row))).collect();
+        all.select(&rows)
+    };
+    assert_eq!(refused(&Table::windows()), "the table has no rows");
+    assert_eq!(
+        refused(&only(&["port_scan"])),
+        "all rows are of one class, \"port_scan\": there is nothing to tell apart"
+    );
+    assert!(refused(&only(&["port_scan", "slow_dos"])).starts_with("no row is of class \"benign\""));
+    let other = samples::rows(2, [(vec![0.0, 1.0], "benign"), (vec![1.0, 1.0], "port_scan")]);
+    assert!(refused(&other).contains("other features"), "{}", refused(&other));
+    let mut unknown = only(&["benign"]);
+    unknown.push(Row { class: "weather", ..all.row(0) }).unwrap();
+    assert!(refused(&unknown).contains("classes are not those"), "{}", refused(&unknown));
+}
+
+#[test]
+fn the_hash_is_of_what_is_learned_from_and_not_of_how_it_is_stored() {
+    let table = samples::windows(100, 0.3, 1);
+    let rows: Vec<usize> = (0..100).collect();
+    let hash = |table: &Table| TrainedOn::new(table).sha256;
+    assert_eq!(hash(&table), hash(&table.select(&rows)));
+    assert_ne!(hash(&table), hash(&table.select(&rows[1..])));
+    assert_eq!(hash(&table).len(), 64);
+}
