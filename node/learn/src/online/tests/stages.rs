@@ -5,7 +5,7 @@ use smartfw_core::{BlockId, Class, Detector};
 use super::*;
 
 fn comparison(used: u64, shadow: u64) -> Comparison {
-    let alarms = [(Class::NetFlood, Alarms { both: 10, used, shadow })].into();
+    let alarms = [(Class::NetFlood, Alarms { used, shadow })].into();
     Comparison { looks: LEAST_LOOKS, alarms }
 }
 
