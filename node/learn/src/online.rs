@@ -15,13 +15,14 @@
 //! ```
 
 mod baseline;
-mod chance;
 mod config;
 mod corrections;
 mod drift;
+mod exam;
 mod health;
 mod intake;
 mod quarantine;
+mod reference;
 mod samples;
 mod scores;
 mod seen;
@@ -36,19 +37,21 @@ use std::{collections::VecDeque, net::IpAddr, sync::Arc, time::Duration};
 use serde::{Deserialize, Serialize};
 use smartfw_core::{Evidence, Features, Time, features::NAMES, model::Model, record::Lesson};
 
+use crate::chance::Chance;
 use baseline::Baselines;
 pub use baseline::{LEASH, SERVICES, STEP};
-use chance::Chance;
 pub use config::LearningConfig;
 use corrections::Corrections;
 pub use corrections::{CORRECTIONS, Correction};
 pub use drift::Drift;
 use drift::Profile;
+pub use exam::{Exam, ExamError, candidate};
 use quarantine::{Quarantine, Taints};
 pub use quarantine::{SOURCES, TAINTS, WINDOWS_PER_SOURCE};
+pub use reference::{REFERENCE_ROWS, Reference, sample};
 use samples::Samples;
 pub use samples::{DAYS, ROWS, ROWS_PER_HOUR, SHARES};
-pub use scores::{Labelled, Scores, THRESHOLD_TOLERANCE, TOLERANCE};
+pub use scores::{Labelled, RECALL_TOLERANCE, Scores, THRESHOLD_TOLERANCE, TOLERANCE};
 pub use seen::{LocalService, Seen, WIDTH};
 pub use stages::Candidate;
 use stages::Stage;
@@ -95,7 +98,7 @@ pub struct Chosen {
     /// The model.
     pub model: Arc<Model>,
     /// Its figures on the reference set.
-    pub scores: Scores,
+    pub exam: Exam,
 }
 
 /// What is to be done. The driver takes effects until there are none, after each input.
@@ -191,7 +194,7 @@ impl Learner {
     }
 
     /// A training ended: with the candidate's figures on the reference set, or with the reason why there is none.
-    pub fn handle_trained(&mut self, now: Time, candidate: Candidate, result: Result<Scores, String>) {
+    pub fn handle_trained(&mut self, now: Time, candidate: Candidate, result: Result<Exam, String>) {
         self.handle_timeout(now);
         self.trained(candidate, result);
     }

@@ -6,10 +6,9 @@ use std::collections::VecDeque;
 use serde::{Deserialize, Serialize};
 use smartfw_core::IpNet;
 
-use super::{
-    chance::Chance,
-    seen::{Row, WIDTH, holder, neighbourhoods},
-};
+use crate::chance::Chance;
+
+use super::seen::{Row, WIDTH, holder, neighbourhoods};
 
 /// Days that the reservoir holds.
 pub const DAYS: usize = 7;

@@ -9,9 +9,11 @@ use smartfw_core::{
 
 use super::seen::WIDTH;
 
-/// What a candidate may lose of macro F1 and of any class's recall, against the model that people chose and not
-/// against the last candidate, so that losses never add up: about three rows of a class of the reference set.
+/// What a candidate may lose of macro F1, against the model that people chose and not against the last candidate, so
+/// that losses never add up.
 pub const TOLERANCE: f32 = 0.01;
+/// What it may lose of a class's recall: other trees on the same rows differ by less.
+pub const RECALL_TOLERANCE: f32 = 0.02;
 /// How far a candidate's anomaly threshold may be from the one that people chose.
 pub const THRESHOLD_TOLERANCE: f32 = 0.05;
 
@@ -47,29 +49,31 @@ struct Count {
     called: u32,
 }
 
+#[derive(Default)]
+struct Tally {
+    counts: BTreeMap<Option<Class>, Count>,
+    /// Those called strange: of the benign windows, and of the attacks'.
+    strange: [Count; 2],
+}
+
 impl Scores {
-    /// Asks `model` about every row.
-    pub fn of(model: &Model, rows: &[Labelled]) -> Self {
-        let mut counts: BTreeMap<Option<Class>, Count> = BTreeMap::new();
-        let mut strange = [Count::default(); 2];
-        for row in rows {
-            let called = opinion(model, &row.values).0;
-            let right = u32::from(called == row.class);
-            counts.entry(called).or_default().called += 1;
-            let real = counts.entry(row.class).or_default();
-            real.real += 1;
-            real.right += right;
-            let strange = &mut strange[usize::from(row.class.is_some())];
-            strange.real += 1;
-            strange.right += u32::from(model.isolation().score(&row.values) >= model.isolation().threshold());
+    /// Asks each model about every row that stands with it; the figures are those of all together.
+    pub fn of<'a>(asked: impl IntoIterator<Item = (&'a Model, &'a [Labelled])>) -> Self {
+        let mut tally = Tally::default();
+        let (mut thresholds, mut models) = (0.0, 0.0_f32);
+        for (model, rows) in asked {
+            rows.iter().for_each(|row| tally.ask(model, row));
+            thresholds += model.isolation().threshold();
+            models += 1.0;
         }
+        let Tally { counts, strange } = &tally;
         let real = counts.iter().filter(|(_, count)| count.real > 0);
         let f1 = |count: &Count| 2.0 * count.right as f32 / (count.real + count.called) as f32;
         let (sum, classes) = real.clone().fold((0.0, 0.0_f32), |(sum, n), (_, of)| (sum + f1(of), n + 1.0));
         Self {
             macro_f1: sum / classes.max(1.0),
             recall: real.map(|(class, count)| (*class, share(count))).collect(),
-            threshold: model.isolation().threshold(),
+            threshold: thresholds / models.max(1.0),
             strange_attacks: share(&strange[1]),
             strange_benign: share(&strange[0]),
         }
@@ -77,27 +81,49 @@ impl Scores {
 
     /// What `candidate` is worse at than this, by more than may be.
     pub fn shortfall(&self, candidate: &Self) -> Option<String> {
-        let lost = |what: &str, before: f32, now: f32| {
+        let lost = |what: &str, before: f32, now: f32, tolerance: f32| {
             // What is no number is never good enough.
-            let kept = now >= before - TOLERANCE;
+            let kept = now >= before - tolerance;
             (!kept).then(|| format!("{what} {:.1} % and not {:.1} %", now * 100.0, before * 100.0))
         };
         let recall = |(class, before): (&Option<Class>, &f32)| {
             let now = candidate.recall.get(class).copied().unwrap_or(0.0);
-            lost(&format!("its recall of {} is", class.map_or(BENIGN, Class::as_str)), *before, now)
+            lost(
+                &format!("its recall of {} is", class.map_or(BENIGN, Class::as_str)),
+                *before,
+                now,
+                RECALL_TOLERANCE,
+            )
         };
         let moved = (candidate.threshold - self.threshold).abs();
         let moved = (moved > THRESHOLD_TOLERANCE).then(|| {
             format!("its anomaly threshold is {:.3} and not {:.3}", candidate.threshold, self.threshold)
         });
-        lost("its macro F1 is", self.macro_f1, candidate.macro_f1)
+        lost("its macro F1 is", self.macro_f1, candidate.macro_f1, TOLERANCE)
             .or_else(|| self.recall.iter().find_map(recall))
-            .or_else(|| lost("it finds strange of attacks", self.strange_attacks, candidate.strange_attacks))
             .or_else(|| {
-                let quiet = (1.0 - self.strange_benign, 1.0 - candidate.strange_benign);
-                lost("it finds ordinary of what is benign", quiet.0, quiet.1)
+                let (before, now) = (self.strange_attacks, candidate.strange_attacks);
+                lost("it finds strange of attacks", before, now, RECALL_TOLERANCE)
+            })
+            .or_else(|| {
+                let (before, now) = (1.0 - self.strange_benign, 1.0 - candidate.strange_benign);
+                lost("it finds ordinary of what is benign", before, now, TOLERANCE)
             })
             .or(moved)
+    }
+}
+
+impl Tally {
+    fn ask(&mut self, model: &Model, row: &Labelled) {
+        let called = opinion(model, &row.values).0;
+        self.counts.entry(called).or_default().called += 1;
+        let real = self.counts.entry(row.class).or_default();
+        real.real += 1;
+        real.right += u32::from(called == row.class);
+        let strange = &mut self.strange[usize::from(row.class.is_some())];
+        strange.real += 1;
+        let isolation = model.isolation();
+        strange.right += u32::from(isolation.score(&row.values) >= isolation.threshold());
     }
 }
 
@@ -140,7 +166,7 @@ mod tests {
         let flood = Some(Class::NetFlood);
         let rows =
             [row(10.0, None), row(200.0, None), row(300.0, flood), row(300.0, flood), row(90.0, flood)];
-        let scores = Scores::of(&model, &rows);
+        let scores = Scores::of([(&*model, rows.as_slice())]);
         assert_eq!(scores.recall, [(None, 0.5), (flood, 2.0 / 3.0)].into());
         assert!((scores.macro_f1 - (0.5 + 2.0 / 3.0) / 2.0).abs() < 1e-6, "{}", scores.macro_f1);
         assert!(scores.recall.values().all(|recall| (0.0..=1.0).contains(recall)));
@@ -159,7 +185,7 @@ mod tests {
         assert!(worse(&|scores| scores.macro_f1 = f32::NAN).contains("macro F1"));
         assert!(worse(&|scores| scores.recall.clear()).contains("recall of benign"));
         assert!(worse(&|scores| scores.threshold += 0.06).contains("threshold"));
-        assert!(worse(&|scores| scores.strange_attacks -= 0.02).contains("strange"));
+        assert!(worse(&|scores| scores.strange_attacks -= 0.03).contains("strange"));
         assert!(worse(&|scores| scores.strange_benign += 0.02).contains("ordinary"));
     }
 }

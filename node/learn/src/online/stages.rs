@@ -5,7 +5,7 @@ use std::{fmt, time::Duration};
 use serde::{Deserialize, Serialize};
 use smartfw_core::Time;
 
-use super::{Comparison, Effect, Learner, Lot, Scores, corrections::Correction, samples::ROWS};
+use super::{Comparison, Effect, Exam, Learner, Lot, corrections::Correction, samples::ROWS};
 
 /// How long a training may take: a few minutes on the smallest machine, at the lowest priority.
 const TRAINING: Duration = Duration::from_secs(6 * 3600);
@@ -104,14 +104,14 @@ impl Learner {
     }
 
     /// Puts a candidate into the shadow that is good enough on the reference set.
-    pub(super) fn trained(&mut self, candidate: Candidate, result: Result<Scores, String>) {
+    pub(super) fn trained(&mut self, candidate: Candidate, result: Result<Exam, String>) {
         let Stage::Training { trial, corrected } = &self.stage else { return };
         if trial.candidate != candidate {
             return;
         }
         let (trial, corrected) = (Trial { since: self.now, ..trial.clone() }, *corrected);
         let shortfall = match result {
-            Ok(scores) => self.chosen.scores.shortfall(&scores),
+            Ok(exam) => self.chosen.exam.shortfall(&exam),
             Err(why) => Some(why),
         };
         match shortfall {

@@ -4,9 +4,11 @@ use ring::digest::{SHA256, SHA256_OUTPUT_LEN, digest};
 use serde::{Deserialize, Serialize};
 use smartfw_core::Time;
 
+use crate::chance::Chance;
+
 use super::{
-    Candidate, Chosen, Learner, LearningConfig, Stage, Why, baseline::Baselines, chance::Chance,
-    corrections::Corrections, drift::Profile, quarantine::Taints, samples::Samples,
+    Candidate, Chosen, Learner, LearningConfig, Stage, Why, baseline::Baselines, corrections::Corrections,
+    drift::Profile, quarantine::Taints, samples::Samples,
 };
 
 /// The version of the encoding.

@@ -8,7 +8,7 @@ use smartfw_core::{
     model::{Calibration, Forest, ForestParts, IsolationForest, IsolationParts, Model, Node, Split},
 };
 
-use super::scores::Scores;
+use super::{Exam, scores::Scores};
 
 /// A model of one split: from `flood` packets a second on it is a flood.
 pub(super) fn model(flood: f32) -> Arc<Model> {
@@ -42,4 +42,9 @@ pub(super) fn scores() -> Scores {
         strange_attacks: 0.8,
         strange_benign: 0.001,
     }
+}
+
+/// An exam in which the model and its twins have these figures.
+pub(super) fn exam(scores: Scores) -> Exam {
+    Exam { held_out: scores.clone(), all: scores }
 }

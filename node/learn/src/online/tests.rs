@@ -26,7 +26,7 @@ struct Rig {
 
 impl Rig {
     fn new() -> Self {
-        let chosen = Chosen { model: testing::model(100.0), scores: testing::scores() };
+        let chosen = Chosen { model: testing::model(100.0), exam: testing::exam(testing::scores()) };
         let learner = Learner::new(LearningConfig::default(), chosen, 7);
         Self { learner, now: Time::from_secs(1_000_000_000), done: Vec::new() }
     }

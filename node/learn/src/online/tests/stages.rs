@@ -13,7 +13,7 @@ fn comparison(used: u64, shadow: u64) -> Comparison {
 fn shadowed() -> (Rig, Candidate) {
     let mut rig = Rig::settled();
     let candidate = rig.lot().candidate;
-    rig.learner.handle_trained(rig.now, candidate, Ok(testing::scores()));
+    rig.learner.handle_trained(rig.now, candidate, Ok(testing::exam(testing::scores())));
     rig.drain();
     assert_eq!(*rig.last(), Effect::Shadow(candidate));
     (rig, candidate)
@@ -63,8 +63,8 @@ fn a_candidate_that_is_worse_on_the_reference_set_never_runs() {
     let mut rig = Rig::settled();
     let candidate = rig.lot().candidate;
     let mut scores = testing::scores();
-    scores.recall.insert(Some(Class::NetFlood), 0.97 - TOLERANCE * 1.1);
-    rig.learner.handle_trained(rig.now, candidate, Ok(scores));
+    scores.recall.insert(Some(Class::NetFlood), 0.97 - RECALL_TOLERANCE * 1.1);
+    rig.learner.handle_trained(rig.now, candidate, Ok(testing::exam(scores)));
     rig.drain();
     assert!(!rig.done.contains(&Effect::Shadow(candidate)));
     assert!(rig.learner.progress().contains("recall of net_flood"), "{}", rig.learner.progress());
@@ -82,7 +82,7 @@ fn losses_do_not_add_up_over_candidates() {
         scores.macro_f1 -= TOLERANCE * 0.9;
         scores
     }]
-    .map(|scores| rig.learner.chosen.scores.shortfall(&scores).is_some());
+    .map(|scores| rig.learner.chosen.exam.all.shortfall(&scores).is_some());
     assert_eq!(shortfalls, [false, true]);
 }
 
@@ -143,11 +143,11 @@ fn a_correction_is_an_example_until_it_contradicts_the_reference_set() {
     assert_eq!(first.corrections.iter().map(|correction| correction.id).collect::<Vec<_>>(), [BlockId(1)]);
 
     let worse = Scores { macro_f1: 0.5, ..testing::scores() };
-    rig.learner.handle_trained(rig.now, first.candidate, Ok(worse));
+    rig.learner.handle_trained(rig.now, first.candidate, Ok(testing::exam(worse)));
     rig.drain();
     let second = rig.lot();
     assert!(second.candidate > first.candidate && second.corrections.is_empty());
-    rig.learner.handle_trained(rig.now, second.candidate, Ok(testing::scores()));
+    rig.learner.handle_trained(rig.now, second.candidate, Ok(testing::exam(testing::scores())));
     rig.drain();
     assert_eq!(*rig.last(), Effect::Shadow(second.candidate));
     assert!(rig.learner.health()[0].what.contains("contradict"));
@@ -157,7 +157,7 @@ fn a_correction_is_an_example_until_it_contradicts_the_reference_set() {
 fn a_training_that_fails_or_never_ends_leaves_all_as_it_was() {
     let mut rig = Rig::settled();
     let candidate = rig.lot().candidate;
-    rig.learner.handle_trained(rig.now, Candidate(99), Ok(testing::scores()));
+    rig.learner.handle_trained(rig.now, Candidate(99), Ok(testing::exam(testing::scores())));
     rig.learner.handle_trained(rig.now, candidate, Err("the disk is full".into()));
     assert!(rig.learner.progress().contains("the disk is full"));
 
@@ -170,8 +170,8 @@ fn a_training_that_fails_or_never_ends_leaves_all_as_it_was() {
 fn a_person_s_choice_ends_what_is_on_trial_and_is_the_new_measure() {
     let (mut rig, candidate) = shadowed();
     let scores = Scores { macro_f1: 0.99, ..testing::scores() };
-    rig.learner.handle_chosen(rig.now, Chosen { model: testing::model(50.0), scores });
+    rig.learner.handle_chosen(rig.now, Chosen { model: testing::model(50.0), exam: testing::exam(scores) });
     assert_eq!(rig.learner.on_trial(), (None, None));
     rig.learner.handle_lost(rig.now, candidate);
-    assert_eq!(rig.learner.chosen.scores.macro_f1, 0.99);
+    assert_eq!(rig.learner.chosen.exam.all.macro_f1, 0.99);
 }

@@ -3,7 +3,7 @@
 use super::*;
 
 fn restore(bytes: &[u8]) -> Result<Learner, StateError> {
-    let chosen = Chosen { model: testing::model(100.0), scores: testing::scores() };
+    let chosen = Chosen { model: testing::model(100.0), exam: testing::exam(testing::scores()) };
     Learner::restore(LearningConfig::default(), chosen, bytes)
 }
 
@@ -11,7 +11,7 @@ fn restore(bytes: &[u8]) -> Result<Learner, StateError> {
 fn a_restart_keeps_what_was_learned_and_who_was_accused() {
     let mut rig = Rig::settled();
     let candidate = rig.lot().candidate;
-    rig.learner.handle_trained(rig.now, candidate, Ok(testing::scores()));
+    rig.learner.handle_trained(rig.now, candidate, Ok(testing::exam(testing::scores())));
     rig.learner.handle_verdict(rig.now, address(1), None);
     let saved = rig.learner.save();
     rig.learner = restore(&saved).unwrap();
@@ -26,7 +26,7 @@ fn a_training_does_not_outlive_a_restart() {
     let mut rig = Rig::settled();
     let lot = rig.lot();
     rig.learner = restore(&rig.learner.save()).unwrap();
-    rig.learner.handle_trained(rig.now, lot.candidate, Ok(testing::scores()));
+    rig.learner.handle_trained(rig.now, lot.candidate, Ok(testing::exam(testing::scores())));
     assert_eq!(rig.learner.on_trial(), (None, None));
     rig.days(1);
     assert!(rig.lot().candidate > lot.candidate);
