@@ -1,7 +1,9 @@
 //! Chance from a seed: the same seed gives the same samples, cuts and folds. No secret.
 
+use serde::{Deserialize, Serialize};
+
 /// SplitMix64 (Steele, Lea, Flood 2014).
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Chance(u64);
 
 impl Chance {

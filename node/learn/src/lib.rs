@@ -25,6 +25,7 @@ mod chance;
 pub mod folds;
 pub mod forest;
 pub mod isolation;
+pub mod online;
 #[cfg(test)]
 mod samples;
 pub mod score;

@@ -1,0 +1,201 @@
+//! What is usual here: mean and variance of each feature, for the node and for each of its services. They follow what
+//! is seen, but never by more than a step an hour, whatever is sent.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use serde::{Deserialize, Serialize};
+use smartfw_core::{Time, features::NAMES};
+
+use super::seen::{LocalService, Row, WIDTH};
+
+/// Services with a baseline of their own: a server has a handful, and sixty-four take 12 kB.
+pub const SERVICES: usize = 64;
+/// The most that a mean or a standard deviation moves in an hour, on the scale ln(1 + x): two per cent of x.
+pub const STEP: f32 = 0.02;
+/// The most that a mean may be from where it began: a factor of four. Beyond, something changed that a person should
+/// know of, even if it took weeks.
+pub const LEASH: f32 = 1.386;
+/// Rows that an hour must have to move a baseline.
+const LEAST_ROWS: usize = 10;
+/// A service that nobody asked for this long makes room for another.
+const UNUSED: Duration = Duration::from_secs(7 * 24 * 3600);
+
+/// The baselines of a node.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub(super) struct Baselines {
+    host: Option<Baseline>,
+    services: BTreeMap<LocalService, Baseline>,
+}
+
+/// Mean and standard deviation of ln(1 + x), x being a feature's value.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+struct Baseline {
+    first: [f32; WIDTH],
+    mean: [f32; WIDTH],
+    deviation: [f32; WIDTH],
+    at: Time,
+}
+
+impl Baselines {
+    /// Takes in an hour's sample.
+    pub(super) fn take_in(&mut self, now: Time, rows: &[Row]) {
+        let mut services: BTreeMap<LocalService, Vec<[f32; WIDTH]>> = BTreeMap::new();
+        for row in rows {
+            services.entry(row.service).or_default().push(row.values);
+        }
+        let all: Vec<[f32; WIDTH]> = rows.iter().map(|row| row.values).collect();
+        if let Some(hour) = Baseline::of(now, &all) {
+            self.host = Some(Baseline::moved(self.host.take(), hour));
+        }
+        for (service, rows) in services {
+            let Some(hour) = Baseline::of(now, &rows) else { continue };
+            let before = self.services.remove(&service);
+            if before.is_some() || self.make_room(now) {
+                self.services.insert(service, Baseline::moved(before, hour));
+            }
+        }
+    }
+
+    /// What has gone farther from where it began than it may: the service (none: the node), and the feature.
+    pub(super) fn strayed(&self) -> Option<(Option<LocalService>, usize)> {
+        let host = self.host.iter().map(|baseline| (None, baseline));
+        let services = self.services.iter().map(|(service, baseline)| (Some(*service), baseline));
+        host.chain(services)
+            .find_map(|(service, baseline)| baseline.strayed().map(|feature| (service, feature)))
+    }
+
+    /// What the service usually sees of the feature in which `values` are the most unusual.
+    pub(super) fn usual(&self, service: LocalService, values: &[f32; WIDTH]) -> Option<String> {
+        let (feature, usual) = self.services.get(&service)?.most_unusual(values)?;
+        let (protocol, port) = service;
+        let (name, now) = (NAMES[feature], values[feature]);
+        Some(format!("{port}/{protocol} usually sees {name} {usual:.3}, and now {now:.3}"))
+    }
+
+    pub(super) fn fits(&self) -> bool {
+        self.services.len() <= SERVICES
+            && self.host.iter().chain(self.services.values()).all(Baseline::is_finite)
+    }
+
+    fn make_room(&mut self, now: Time) -> bool {
+        if self.services.len() < SERVICES {
+            return true;
+        }
+        let oldest = self.services.iter().min_by_key(|(_, baseline)| baseline.at);
+        let unused = oldest.filter(|(_, baseline)| now.since(baseline.at) >= UNUSED);
+        let unused = unused.map(|(service, _)| *service);
+        unused.is_some_and(|service| self.services.remove(&service).is_some())
+    }
+}
+
+impl Baseline {
+    fn of(at: Time, rows: &[[f32; WIDTH]]) -> Option<Self> {
+        if rows.len() < LEAST_ROWS {
+            return None;
+        }
+        let average = |term: &dyn Fn(f32, usize) -> f32| {
+            let mut sums = [0.0_f32; WIDTH];
+            for row in rows {
+                sums.iter_mut()
+                    .enumerate()
+                    .for_each(|(feature, sum)| *sum += term(row[feature].max(0.0).ln_1p(), feature));
+            }
+            sums.map(|sum| sum / rows.len() as f32)
+        };
+        let mean = average(&|x, _| x);
+        let variance = average(&|x, feature| (x - mean[feature]).powi(2));
+        Some(Self { first: mean, mean, deviation: variance.map(f32::sqrt), at })
+    }
+
+    /// `before`, a step nearer to `hour`.
+    fn moved(before: Option<Self>, hour: Self) -> Self {
+        let Some(before) = before else { return hour };
+        let step = |from: [f32; WIDTH], to: [f32; WIDTH]| -> [f32; WIDTH] {
+            std::array::from_fn(|i| from[i] + (to[i] - from[i]).clamp(-STEP, STEP))
+        };
+        Self {
+            first: before.first,
+            mean: step(before.mean, hour.mean),
+            deviation: step(before.deviation, hour.deviation),
+            at: hour.at,
+        }
+    }
+
+    fn strayed(&self) -> Option<usize> {
+        (0..WIDTH).find(|i| (self.mean[*i] - self.first[*i]).abs() > LEASH)
+    }
+
+    /// The feature that is the most standard deviations from its mean, at least two, and the mean as a value.
+    fn most_unusual(&self, values: &[f32; WIDTH]) -> Option<(usize, f32)> {
+        let distance = |i: usize| {
+            let deviation = self.deviation[i].max(STEP);
+            (values[i].max(0.0).ln_1p() - self.mean[i]).abs() / deviation
+        };
+        let most = (0..WIDTH).max_by(|a, b| distance(*a).total_cmp(&distance(*b)))?;
+        (distance(most) >= 2.0).then(|| (most, self.mean[most].exp_m1()))
+    }
+
+    fn is_finite(&self) -> bool {
+        [self.first, self.mean, self.deviation].iter().flatten().all(|value| value.is_finite())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use smartfw_core::verdict::Protocol;
+
+    use super::*;
+
+    fn rows(service: LocalService, value: f32) -> Vec<Row> {
+        let source = [192, 0, 2, 1].into();
+        vec![Row { source, service, values: [value; WIDTH] }; LEAST_ROWS]
+    }
+
+    const HTTP: LocalService = (Protocol::Tcp, 80);
+
+    #[test]
+    fn an_hour_moves_a_baseline_by_one_step_whatever_it_saw() {
+        let mut baselines = Baselines::default();
+        baselines.take_in(Time::ZERO, &rows(HTTP, 10.0));
+        baselines.take_in(Time::from_secs(3600), &rows(HTTP, 1e9));
+        let mean = baselines.host.as_ref().unwrap().mean[0];
+        assert!((mean - (11.0_f32.ln() + STEP)).abs() < 1e-5, "{mean}");
+    }
+
+    #[test]
+    fn a_slow_ramp_ends_at_the_leash() {
+        let mut baselines = Baselines::default();
+        let hours = (LEASH / STEP) as u64 + 1;
+        for hour in 0..=hours {
+            assert_eq!(baselines.strayed(), None, "after {hour} hours");
+            let value = 10.0 * (1.0 + STEP * 1.5).powi(hour as i32);
+            baselines.take_in(Time::from_secs(3600 * hour), &rows(HTTP, value * 2.0));
+        }
+        assert!(baselines.strayed().is_some());
+    }
+
+    #[test]
+    fn services_are_bounded_and_only_an_unused_one_makes_room() {
+        let mut baselines = Baselines::default();
+        for port in 0..=SERVICES as u16 {
+            baselines.take_in(Time::ZERO, &rows((Protocol::Tcp, port), 1.0));
+        }
+        let newcomer = (Protocol::Tcp, SERVICES as u16);
+        assert_eq!(baselines.services.len(), SERVICES);
+        assert!(!baselines.services.contains_key(&newcomer));
+        baselines.take_in(Time::ZERO.after(UNUSED), &rows(newcomer, 1.0));
+        assert!(baselines.services.contains_key(&newcomer));
+        assert!(baselines.fits());
+    }
+
+    #[test]
+    fn it_says_what_the_service_usually_sees() {
+        let mut baselines = Baselines::default();
+        baselines.take_in(Time::ZERO, &rows(HTTP, 3.0));
+        let mut values = [3.0; WIDTH];
+        assert_eq!(baselines.usual(HTTP, &values), None);
+        values[0] = 40.0;
+        let usual = baselines.usual(HTTP, &values).unwrap();
+        assert_eq!(usual, "80/tcp usually sees packets_per_second 3.000, and now 40.000");
+    }
+}

@@ -1,0 +1,117 @@
+//! What is let in: window by window, hour by hour, day by day.
+
+use std::net::IpAddr;
+
+use smartfw_core::Evidence;
+
+use super::{
+    DAYS, Effect, Learner, Why,
+    drift::Profile,
+    samples::{HOURS, finite},
+    scores,
+    seen::{Row, Seen, WIDTH, holder},
+};
+
+/// How sure the model that people chose has to be that a window is benign. It speaks at nine tenths for an attack:
+/// what it is in doubt of is neither an alarm nor a lesson.
+const SURELY_BENIGN: f32 = 0.7;
+/// Rows that a day must have, lest a few sources are all there is.
+const LEAST_ROWS: usize = 50;
+
+impl Learner {
+    /// Lets a window into quarantine that nothing speaks against.
+    pub(super) fn admit(&mut self, seen: &Seen) {
+        let row = Row::from(seen);
+        let holder = holder(row.source);
+        if seen.suspect {
+            self.quarantine.drop_source(&holder);
+            return;
+        }
+        let clean = seen.known && !self.taints.is_full() && !self.taints.contains(&holder);
+        if !clean || !finite(&row.values) {
+            return;
+        }
+        if scores::opinion(&self.chosen.model, &row.values).1 >= SURELY_BENIGN {
+            self.quarantine.offer(self.now, row, self.config.spacing);
+        }
+    }
+
+    /// Believes nothing of what a source sent.
+    pub(super) fn accuse(&mut self, source: IpAddr, evidence: Option<Evidence>) {
+        let holder = holder(source);
+        self.quarantine.drop_source(&holder);
+        if !self.taints.insert(holder, self.now.after(self.config.taint)) {
+            self.quarantine.clear();
+        }
+        if evidence == Some(Evidence::Handshake) {
+            let gone = self.samples.drop_source(&holder);
+            self.stage.distrust(gone);
+        }
+    }
+
+    /// Lets go of who is clean, and ends hours and days.
+    pub(super) fn sweep(&mut self) {
+        self.taints.expire(self.now);
+        for row in self.quarantine.release(self.now, self.config.quarantine) {
+            self.samples.hour.offer(row, &mut self.chance);
+        }
+        if self.now.since(self.hour_since) >= self.config.day / HOURS as u32 {
+            self.hour_since = self.now;
+            let rows = self.samples.end_hour();
+            self.baselines.take_in(self.now, &rows);
+        }
+        if self.now.since(self.day_since) >= self.config.day {
+            self.day_since = self.now;
+            self.end_day();
+        }
+        self.freeze_or_thaw();
+    }
+
+    /// Takes the day in when there is enough of it and it is like the first week; else it is forgotten as a whole.
+    fn end_day(&mut self) {
+        let day = std::mem::take(&mut self.samples.today);
+        let usual = self.samples.len() / self.samples.days.len().max(1);
+        if day.len() < LEAST_ROWS.max(usual / 3) {
+            self.note = Some(format!("a day of {} windows was too thin to learn from", day.len()));
+            return;
+        }
+        let drift = self.profile.as_ref().map(|profile| profile.drift(&values(&day)));
+        match drift.filter(|drift| drift.index >= f64::from(self.config.drift)) {
+            Some(drift) => self.freeze(Some(Why::Drift(drift))),
+            None => {
+                self.samples.take_in(day);
+                self.freeze(None);
+                self.end_first_week();
+                self.begin_training();
+            }
+        }
+    }
+
+    fn end_first_week(&mut self) {
+        if self.profile.is_none() && self.samples.days.len() == DAYS {
+            self.profile = Some(Profile::new(&self.samples.rows().map(|row| row.values).collect::<Vec<_>>()));
+        }
+    }
+
+    /// Baselines and accusations freeze at once; only a day like the first week ends a drift.
+    fn freeze_or_thaw(&mut self) {
+        if matches!(self.frozen, Some(Why::Drift(_))) {
+            return;
+        }
+        let strayed = self.baselines.strayed().map(|(service, feature)| Why::Strayed(service, feature));
+        self.freeze(strayed.or_else(|| self.taints.is_full().then_some(Why::Accused)));
+    }
+
+    fn freeze(&mut self, why: Option<Why>) {
+        match (&self.frozen, &why) {
+            (None, Some(why)) => self.effect(Effect::Freeze(why.clone())),
+            (Some(_), None) => self.effect(Effect::Thaw),
+            (None, None) | (Some(_), Some(_)) => (),
+        }
+        self.frozen = why;
+    }
+}
+
+fn values(rows: &[Row]) -> Vec<[f32; WIDTH]> {
+    rows.iter().map(|row| row.values).collect()
+}

@@ -1,0 +1,64 @@
+//! What is learned from: a source's window, and the row that is left of it.
+
+use std::net::IpAddr;
+
+use serde::{Deserialize, Serialize};
+use smartfw_core::{Features, IpNet, prefix, verdict::Protocol};
+
+/// How many features a window has.
+pub const WIDTH: usize = smartfw_core::features::NAMES.len();
+
+/// A window as the sensor reports it, as far as learning is concerned.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Seen {
+    /// The remote address.
+    pub source: IpAddr,
+    /// Its features.
+    pub features: Features,
+    /// Whether any stage of detection suspects the source.
+    pub suspect: bool,
+    /// Whether the source completed a benign handshake within a day.
+    pub known: bool,
+    /// The local service that it asked last.
+    pub service: LocalService,
+}
+
+/// A local service: protocol and port.
+pub type LocalService = (Protocol, u16);
+
+/// A window that is learned from.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub(super) struct Row {
+    pub(super) source: IpAddr,
+    pub(super) service: LocalService,
+    pub(super) values: [f32; WIDTH],
+}
+
+impl From<&Seen> for Row {
+    fn from(seen: &Seen) -> Self {
+        let source = prefix::canonical(seen.source);
+        Self { source, service: seen.service, values: seen.features.to_array() }
+    }
+}
+
+/// Whoever holds an address holds its /64 (IPv6), or the address alone (IPv4).
+pub(super) fn holder(source: IpAddr) -> IpNet {
+    match prefix::canonical(source) {
+        IpAddr::V6(_) => within(source, 64),
+        IpAddr::V4(_) => prefix::host(source),
+    }
+}
+
+/// The site that an address belongs to, and the wider network around it: what one person can rent, and what one
+/// company can.
+pub(super) fn neighbourhoods(source: IpAddr) -> [IpNet; 2] {
+    match prefix::canonical(source) {
+        IpAddr::V4(_) => [within(source, 24), within(source, 16)],
+        IpAddr::V6(_) => [within(source, 64), within(source, 48)],
+    }
+}
+
+fn within(source: IpAddr, length: u8) -> IpNet {
+    let source = prefix::canonical(source);
+    IpNet::new(source, length).map_or_else(|_| prefix::host(source), |net| net.trunc())
+}

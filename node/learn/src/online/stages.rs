@@ -1,0 +1,194 @@
+//! The way of a candidate: trained, in the shadow, in use on probation.
+
+use std::{fmt, time::Duration};
+
+use serde::{Deserialize, Serialize};
+use smartfw_core::Time;
+
+use super::{Comparison, Effect, Exam, Learner, Lot, corrections::Correction, samples::ROWS};
+
+/// How long a training may take: a few minutes on the smallest machine, at the lowest priority.
+const TRAINING: Duration = Duration::from_secs(6 * 3600);
+/// How many times the shadow's time a candidate waits for enough windows to be judged by.
+const PATIENCE: u32 = 7;
+
+/// The number of a candidate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Candidate(pub u64);
+
+/// The candidate's stage.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(super) enum Stage {
+    /// There is none.
+    Gathering,
+    /// It is being trained.
+    Training { trial: Trial, corrected: bool },
+    /// It runs beside the model in use.
+    Shadow(Trial),
+    /// It is in use, and the model before it runs beside it.
+    Probation(Trial),
+}
+
+/// A candidate on trial.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(super) struct Trial {
+    candidate: Candidate,
+    since: Time,
+    compared: Comparison,
+    /// Rows that it was trained on, and how many of them came from sources that were accused since.
+    rows: usize,
+    accused: usize,
+}
+
+impl Stage {
+    pub(super) const fn candidate(&self) -> Option<Candidate> {
+        match self {
+            Self::Gathering => None,
+            Self::Training { trial, .. } | Self::Shadow(trial) | Self::Probation(trial) => {
+                Some(trial.candidate)
+            }
+        }
+    }
+
+    pub(super) fn compare(&mut self, comparison: &Comparison) {
+        if let Self::Shadow(trial) | Self::Probation(trial) = self {
+            trial.compared.add(comparison);
+        }
+    }
+
+    /// So many rows came from a source that was accused since.
+    pub(super) fn distrust(&mut self, rows: usize) {
+        if let Self::Training { trial, .. } | Self::Shadow(trial) = self {
+            trial.accused = trial.accused.saturating_add(rows);
+        }
+    }
+
+    /// Whether the stage makes sense: what was read from a file need not.
+    pub(super) const fn fits(&self) -> bool {
+        match self {
+            Self::Gathering => true,
+            Self::Training { trial, .. } | Self::Shadow(trial) | Self::Probation(trial) => trial.rows <= ROWS,
+        }
+    }
+}
+
+impl Trial {
+    /// A hundredth of what it learned came from those who turned out to be attackers.
+    const fn is_tainted(&self) -> bool {
+        self.accused.saturating_mul(100) > self.rows
+    }
+}
+
+impl Learner {
+    /// Trains a candidate, where none is on trial and nothing speaks against it.
+    pub(super) fn begin_training(&mut self) {
+        if self.stage == Stage::Gathering && self.frozen.is_none() && self.profile.is_some() {
+            let corrections: Vec<Correction> = self.corrections.iter().copied().collect();
+            self.train(corrections);
+        }
+    }
+
+    fn train(&mut self, corrections: Vec<Correction>) {
+        self.last = Candidate(self.last.0 + 1);
+        let rows: Vec<_> = self.samples.rows().map(|row| row.values).collect();
+        let trial = Trial {
+            candidate: self.last,
+            since: self.now,
+            compared: Comparison::default(),
+            rows: rows.len(),
+            accused: 0,
+        };
+        self.stage = Stage::Training { trial, corrected: !corrections.is_empty() };
+        let seed = self.chance.next();
+        self.effect(Effect::Train(Box::new(Lot { candidate: self.last, seed, rows, corrections })));
+    }
+
+    /// Puts a candidate into the shadow that is good enough on the reference set.
+    pub(super) fn trained(&mut self, candidate: Candidate, result: Result<Exam, String>) {
+        let Stage::Training { trial, corrected } = &self.stage else { return };
+        if trial.candidate != candidate {
+            return;
+        }
+        let (trial, corrected) = (Trial { since: self.now, ..trial.clone() }, *corrected);
+        let shortfall = match result {
+            Ok(exam) => self.chosen.exam.shortfall(&exam),
+            Err(why) => Some(why),
+        };
+        match shortfall {
+            None => {
+                self.contradicted &= !corrected;
+                self.stage = Stage::Shadow(trial);
+                self.effect(Effect::Shadow(candidate));
+            }
+            // Perhaps it is what people said that makes it worse: then it does without, and they are told.
+            Some(_) if corrected => {
+                self.contradicted = true;
+                self.train(Vec::new());
+            }
+            Some(why) => self.give_up(candidate, why),
+        }
+    }
+
+    /// Ends what has lasted long enough.
+    pub(super) fn advance_stage(&mut self) {
+        let (now, shadow) = (self.now, self.config.shadow);
+        let over = |trial: &Trial, after: Duration| now.since(trial.since) >= after;
+        match self.stage.clone() {
+            Stage::Gathering => (),
+            Stage::Training { trial, .. } if over(&trial, TRAINING) => {
+                self.give_up(trial.candidate, "its training did not end".into());
+            }
+            Stage::Training { .. } => (),
+            Stage::Shadow(trial) if trial.is_tainted() => {
+                self.withdraw(trial.candidate, "it learned from sources that were accused since".into());
+            }
+            Stage::Shadow(trial) if over(&trial, shadow) => self.end_shadow(trial, over),
+            Stage::Shadow(_) => (),
+            Stage::Probation(trial) => self.watch(&trial, over(&trial, shadow)),
+        }
+    }
+
+    fn end_shadow(&mut self, trial: Trial, over: impl Fn(&Trial, Duration) -> bool) {
+        let candidate = trial.candidate;
+        if !trial.compared.says_enough() {
+            if over(&trial, self.config.shadow * PATIENCE) {
+                self.withdraw(candidate, "too little was seen to compare it by".into());
+            }
+        } else if let Some(why) = trial.compared.against_shadow(&self.corrections.classes()) {
+            self.withdraw(candidate, why);
+        } else if self.frozen.is_none() {
+            self.stage =
+                Stage::Probation(Trial { since: self.now, compared: Comparison::default(), ..trial });
+            self.effect(Effect::Promote(candidate));
+        }
+    }
+
+    fn watch(&mut self, trial: &Trial, over: bool) {
+        let candidate = trial.candidate;
+        if let Some(why) = trial.compared.against_used(&self.corrections.classes()) {
+            self.note = Some(format!("{candidate} was rolled back: {why}"));
+            self.stage = Stage::Gathering;
+            self.effect(Effect::Rollback(candidate, why));
+        } else if over {
+            self.note = Some(format!("{candidate} is in use"));
+            self.stage = Stage::Gathering;
+            self.effect(Effect::Confirm(candidate));
+        }
+    }
+
+    fn withdraw(&mut self, candidate: Candidate, why: String) {
+        self.give_up(candidate, why.clone());
+        self.effect(Effect::Withdraw(candidate, why));
+    }
+
+    fn give_up(&mut self, candidate: Candidate, why: String) {
+        self.note = Some(format!("{candidate} was refused: {why}"));
+        self.stage = Stage::Gathering;
+    }
+}
+
+impl fmt::Display for Candidate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "learned-{}", self.0)
+    }
+}

@@ -1,0 +1,122 @@
+//! What outlives a restart, and how it is read from a file that may be damaged.
+
+use ring::digest::{SHA256, SHA256_OUTPUT_LEN, digest};
+use serde::{Deserialize, Serialize};
+use smartfw_core::Time;
+
+use crate::chance::Chance;
+
+use super::{
+    Candidate, Chosen, Learner, LearningConfig, Stage, Why, baseline::Baselines, corrections::Corrections,
+    drift::Profile, quarantine::Taints, samples::Samples,
+};
+
+/// The version of the encoding.
+const FORMAT: u16 = 1;
+/// More bytes than this are no state: the reservoir, the accusations and the corrections at their limits have less.
+const MAX_BYTES: usize = 8 << 20;
+
+/// All of a [`Learner`] but what waits: the quarantine and the effects.
+#[derive(Serialize, Deserialize)]
+struct Saved {
+    chance: Chance,
+    now: Time,
+    hour_since: Time,
+    day_since: Time,
+    taints: Taints,
+    samples: Samples,
+    profile: Option<Profile>,
+    baselines: Baselines,
+    corrections: Corrections,
+    stage: Stage,
+    last: Candidate,
+    frozen: Option<Why>,
+}
+
+/// Why a state is not read. The learner starts empty.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum StateError {
+    /// Its encoding has another version.
+    #[error("the state of learning has format {0}, and this program reads {FORMAT}; learning begins anew")]
+    Format(u16),
+    /// It is damaged.
+    #[error("the state of learning is damaged; learning begins anew")]
+    Damaged,
+}
+
+impl Learner {
+    /// The state, for [`Learner::restore`].
+    pub fn save(&self) -> Vec<u8> {
+        let saved = Saved {
+            chance: self.chance.clone(),
+            now: self.now,
+            hour_since: self.hour_since,
+            day_since: self.day_since,
+            taints: self.taints.clone(),
+            samples: self.samples.clone(),
+            profile: self.profile.clone(),
+            baselines: self.baselines.clone(),
+            corrections: self.corrections.clone(),
+            stage: self.stage.clone(),
+            last: self.last,
+            frozen: self.frozen.clone(),
+        };
+        let body = postcard::to_allocvec(&saved).unwrap_or_default();
+        [FORMAT.to_be_bytes().as_slice(), digest(&SHA256, &body).as_ref(), &body].concat()
+    }
+
+    /// A learner as it was saved. A training that was under way is lost; [`Learner::handle_lost`] is for candidates
+    /// that are no longer where the state says.
+    ///
+    /// # Errors
+    /// [`StateError`] when there is nothing to go on with.
+    pub fn restore(config: LearningConfig, chosen: Chosen, bytes: &[u8]) -> Result<Self, StateError> {
+        let saved = decode(bytes)?;
+        let under_way = matches!(saved.stage, Stage::Training { .. });
+        Ok(Self {
+            chance: saved.chance,
+            now: saved.now,
+            hour_since: saved.hour_since,
+            day_since: saved.day_since,
+            taints: saved.taints,
+            samples: saved.samples,
+            profile: saved.profile,
+            baselines: saved.baselines,
+            corrections: saved.corrections,
+            stage: if under_way { Stage::Gathering } else { saved.stage },
+            last: saved.last,
+            frozen: saved.frozen,
+            ..Self::new(config, chosen, 0)
+        })
+    }
+
+    /// The candidate in the shadow, and the one in use on probation.
+    pub const fn on_trial(&self) -> (Option<Candidate>, Option<Candidate>) {
+        match &self.stage {
+            Stage::Shadow(_) => (self.stage.candidate(), None),
+            Stage::Probation(_) => (None, self.stage.candidate()),
+            Stage::Gathering | Stage::Training { .. } => (None, None),
+        }
+    }
+}
+
+fn decode(bytes: &[u8]) -> Result<Saved, StateError> {
+    let (format, rest) = bytes.split_first_chunk().ok_or(StateError::Damaged)?;
+    let format = u16::from_be_bytes(*format);
+    if format != FORMAT {
+        return Err(StateError::Format(format));
+    }
+    let (sum, body) = rest.split_first_chunk::<SHA256_OUTPUT_LEN>().ok_or(StateError::Damaged)?;
+    if bytes.len() > MAX_BYTES || digest(&SHA256, body).as_ref() != sum {
+        return Err(StateError::Damaged);
+    }
+    let saved: Saved = postcard::from_bytes(body).map_err(|_| StateError::Damaged)?;
+    let fits = saved.taints.fits()
+        && saved.samples.fits()
+        && saved.profile.as_ref().is_none_or(Profile::fits)
+        && saved.baselines.fits()
+        && saved.corrections.fits()
+        && saved.stage.fits()
+        && saved.frozen.as_ref().is_none_or(Why::fits);
+    if fits { Ok(saved) } else { Err(StateError::Damaged) }
+}

@@ -1,0 +1,213 @@
+//! What is not let in.
+
+use std::net::Ipv6Addr;
+
+use super::*;
+
+const EVE: IpAddr = IpAddr::V4(Ipv4Addr::new(203, 0, 113, 9));
+
+/// Whether a window is in the day's sample or the reservoir after its time in quarantine.
+fn is_learned(rig: &mut Rig) -> bool {
+    rig.pass(HOUR + MINUTE);
+    rig.pass(HOUR);
+    !rig.learner.samples.today.is_empty()
+}
+
+#[test]
+fn a_window_is_learned_after_an_hour_in_quarantine() {
+    let mut rig = Rig::new();
+    rig.window(EVE, 5.0);
+    rig.pass(HOUR - MINUTE);
+    assert_eq!(rig.in_quarantine(), 1);
+    assert!(is_learned(&mut rig));
+}
+
+#[test]
+fn nothing_is_learned_from_the_suspect_the_unknown_and_what_looks_like_an_attack() {
+    let mut rig = Rig::new();
+    let good = seen(EVE, 5.0);
+    let nonsense = Features { syn_share: f32::NAN, ..good.features };
+    let bad = [
+        Seen { suspect: true, ..good },
+        Seen { known: false, ..good },
+        Seen { features: Features { packets_per_second: 500.0, ..good.features }, ..good },
+        Seen { features: nonsense, ..good },
+    ];
+    for seen in bad {
+        rig.learner.handle_window(rig.now, &seen);
+        assert_eq!(rig.in_quarantine(), 0, "{seen:?}");
+    }
+    rig.learner.handle_window(rig.now, &good);
+    assert_eq!(rig.in_quarantine(), 1);
+}
+
+#[test]
+fn who_becomes_suspect_loses_what_waits() {
+    let mut rig = Rig::new();
+    rig.window(EVE, 5.0);
+    rig.learner.handle_window(rig.now, &Seen { suspect: true, ..seen(EVE, 5.0) });
+    assert!(!is_learned(&mut rig));
+}
+
+#[test]
+fn who_is_accused_within_the_hour_is_not_learned_from_for_a_day() {
+    let mut rig = Rig::new();
+    rig.window(EVE, 5.0);
+    rig.pass(HOUR - MINUTE * 2);
+    rig.learner.handle_verdict(rig.now, EVE, Some(Evidence::Spoofable));
+    assert_eq!(rig.in_quarantine(), 0);
+    rig.pass(DAY - MINUTE * 2);
+    rig.window(EVE, 5.0);
+    assert_eq!(rig.in_quarantine(), 0);
+    rig.pass(MINUTE * 4);
+    rig.window(EVE, 5.0);
+    assert_eq!(rig.in_quarantine(), 1);
+}
+
+#[test]
+fn whoever_rotates_through_a_64_is_one_source() {
+    let mut rig = Rig::new();
+    let address = |host: u16| IpAddr::V6(Ipv6Addr::new(0x2001, 0xdb8, 0, 1, 0, 0, 0, host));
+    (0..100).for_each(|host| rig.window(address(host), 5.0));
+    assert_eq!(rig.in_quarantine(), 1);
+    rig.learner.handle_verdict(rig.now, address(500), None);
+    rig.window(address(501), 5.0);
+    assert_eq!(rig.in_quarantine(), 0);
+}
+
+#[test]
+fn a_proven_accusation_takes_back_what_was_learned_and_a_forged_one_does_not() {
+    let mut rig = Rig::settled();
+    let before = rig.learned();
+    rig.learner.handle_verdict(rig.now, address(1), Some(Evidence::Spoofable));
+    assert_eq!(rig.learned(), before);
+    rig.learner.handle_verdict(rig.now, address(1), Some(Evidence::Handshake));
+    assert!(rig.learned() < before);
+    assert!(rig.learner.samples.rows().all(|row| row.source != address(1)));
+}
+
+#[test]
+fn a_source_is_learned_from_once_in_ten_minutes_and_waits_with_seven_windows_at_most() {
+    let mut rig = Rig::new();
+    for _ in 0..120 {
+        rig.window(EVE, 5.0);
+        rig.now = rig.now.after(MINUTE / 2);
+    }
+    assert_eq!(rig.learner.quarantine.release(rig.now.after(DAY), HOUR).len(), 6);
+
+    let mut rig = Rig::new();
+    rig.learner.config.spacing = MINUTE;
+    (0..30).for_each(|_| {
+        rig.window(EVE, 5.0);
+        rig.now = rig.now.after(MINUTE);
+    });
+    assert_eq!(rig.learner.quarantine.release(rig.now.after(DAY), HOUR).len(), WINDOWS_PER_SOURCE);
+}
+
+#[test]
+fn the_quarantine_has_a_limit() {
+    let mut rig = Rig::new();
+    (0..=SOURCES as u32).for_each(|host| rig.window(Ipv4Addr::from(0x0a00_0000 + host).into(), 5.0));
+    assert_eq!(rig.in_quarantine(), SOURCES);
+}
+
+#[test]
+fn whoever_forges_accusations_stops_learning_and_washes_nobody_clean() {
+    let mut rig = Rig::new();
+    rig.learner.handle_verdict(rig.now, EVE, None);
+    rig.window(address(1), 5.0);
+    for host in 0..=TAINTS as u32 {
+        rig.learner.handle_verdict(rig.now, Ipv4Addr::from(0x0a00_0000 + host).into(), None);
+    }
+    assert!(rig.learner.taints.contains(&seen::holder(EVE)));
+    rig.window(address(1), 5.0);
+    assert_eq!(rig.in_quarantine(), 0);
+    rig.pass(MINUTE);
+    assert_eq!(rig.done, [Effect::Freeze(Why::Accused)]);
+    assert!(rig.learner.health()[0].what.contains("accused"));
+    rig.pass(DAY);
+    assert_eq!(*rig.last(), Effect::Thaw);
+}
+
+#[test]
+fn a_network_gives_no_more_than_its_share_of_an_hour() {
+    let mut rig = Rig::new();
+    for host in 0..1000_u32 {
+        // A quarter of the sources in one /24, the rest in its /16.
+        let third = if host % 4 == 0 { 0 } else { 1 + host % 200 };
+        rig.window(Ipv4Addr::from(0xcb00_0000 + (third << 8) + host / 4).into(), 5.0);
+    }
+    (0..1000).for_each(|client| rig.window(address(client % 250), 5.0));
+    rig.pass(HOUR * 2);
+    let rows = rig.learner.samples.today.clone();
+    let of = |net: &str| {
+        let net: smartfw_core::IpNet = net.parse().unwrap();
+        rows.iter().filter(|row| net.contains(&row.source)).count()
+    };
+    assert!(of("203.0.0.0/24") <= SHARES[0]);
+    assert_eq!(of("203.0.0.0/16"), SHARES[1]);
+    assert!(rows.len() <= ROWS_PER_HOUR);
+}
+
+#[test]
+fn the_reservoir_is_full_at_twenty_thousand_rows() {
+    let mut rig = Rig::new();
+    let crowd = |rig: &mut Rig, _: u64| (0..120).for_each(|host| rig.window(address(1000 + host * 60), 12.0));
+    rig.days_with(DAYS as u32 + 2, crowd);
+    assert!(rig.learned() <= ROWS);
+    assert!(rig.learned() > ROWS * 9 / 10, "{}", rig.learned());
+    assert_eq!(rig.learner.samples.days.len(), DAYS);
+}
+
+#[test]
+fn a_day_unlike_the_first_week_is_not_learned_and_says_so() {
+    let mut rig = Rig::settled();
+    let before = rig.learner.samples.days.clone();
+    let botnet = |rig: &mut Rig, _: u64| (0..30).for_each(|bot| rig.window(address(5000 + bot), 60.0));
+    rig.days_with(1, botnet);
+    assert_eq!(rig.learner.samples.days, before);
+    assert!(matches!(rig.last(), Effect::Freeze(Why::Drift(Drift { feature: 0, .. }))), "{:?}", rig.last());
+    assert!(rig.learner.health()[0].what.contains("packets_per_second"));
+    rig.days(2);
+    assert_eq!(rig.done.iter().filter(|effect| **effect == Effect::Thaw).count(), 1);
+    assert!(rig.learner.health().is_empty());
+}
+
+#[test]
+fn a_thin_day_is_not_learned() {
+    let mut rig = Rig::settled();
+    let days = rig.learner.samples.days.clone();
+    rig.pass(DAY * 2);
+    assert_eq!(rig.learner.samples.days, days);
+    assert!(rig.learner.progress().contains("too thin"), "{}", rig.learner.progress());
+}
+
+#[test]
+fn a_service_that_strays_freezes_learning() {
+    let mut rig = Rig::new();
+    rig.days(1);
+    for hour in 0..100 {
+        let pace = 18.0 * 1.03_f32.powi(hour);
+        (0..CLIENTS).for_each(|client| rig.window(address(client), pace.min(95.0)));
+        rig.pass(HOUR);
+    }
+    let strayed = Why::Strayed(None, 0);
+    assert!(rig.done.contains(&Effect::Freeze(strayed)), "{:?}", rig.done);
+}
+
+#[test]
+fn effects_that_nobody_takes_are_bounded() {
+    let mut rig = Rig::new();
+    (0..100).for_each(|_| rig.learner.effect(Effect::Thaw));
+    assert_eq!(rig.learner.effects.len(), EFFECTS);
+}
+
+#[test]
+fn time_that_jumps_harms_nothing() {
+    let mut rig = Rig::settled();
+    let learned = rig.learned();
+    rig.learner.handle_timeout(Time::NEVER);
+    rig.learner.handle_timeout(Time::ZERO);
+    assert_eq!(rig.learner.poll_timeout(), Time::NEVER);
+    assert_eq!(rig.learned(), learned);
+}

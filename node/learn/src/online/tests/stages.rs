@@ -1,0 +1,177 @@
+//! The way of a candidate.
+
+use smartfw_core::{BlockId, Class, Detector};
+
+use super::*;
+
+fn comparison(used: u64, shadow: u64) -> Comparison {
+    let alarms = [(Class::NetFlood, Alarms { used, shadow })].into();
+    Comparison { looks: LEAST_LOOKS, alarms }
+}
+
+/// A rig with a candidate in the shadow.
+fn shadowed() -> (Rig, Candidate) {
+    let mut rig = Rig::settled();
+    let candidate = rig.lot().candidate;
+    rig.learner.handle_trained(rig.now, candidate, Ok(testing::exam(testing::scores())));
+    rig.drain();
+    assert_eq!(*rig.last(), Effect::Shadow(candidate));
+    (rig, candidate)
+}
+
+/// A rig with a candidate in use on probation.
+fn promoted() -> (Rig, Candidate) {
+    let (mut rig, candidate) = shadowed();
+    rig.learner.handle_comparison(rig.now, &comparison(0, 0));
+    rig.pass(DAY + MINUTE);
+    assert_eq!(*rig.last(), Effect::Promote(candidate));
+    (rig, candidate)
+}
+
+fn lesson(id: u64, packets_per_second: f32) -> Lesson {
+    Lesson {
+        id: BlockId(id),
+        at: Time::ZERO,
+        target: "203.0.113.9/32".parse().unwrap(),
+        class: Class::NetFlood,
+        detector: Detector::Forest,
+        features: Some(Features { packets_per_second, ..Features::default() }),
+    }
+}
+
+#[test]
+fn nothing_is_trained_in_the_first_week_and_a_candidate_after_it() {
+    let mut rig = Rig::new();
+    rig.days(DAYS as u32 - 1);
+    assert_eq!(rig.done, []);
+    assert!(rig.learner.progress().starts_with("day 7 of the first 7"), "{}", rig.learner.progress());
+    rig.days(1);
+    assert_eq!(rig.lot().rows.len(), rig.learned());
+}
+
+#[test]
+fn a_good_candidate_is_promoted_after_a_day_in_the_shadow_and_confirmed_after_another() {
+    let (mut rig, candidate) = promoted();
+    assert_eq!(rig.learner.on_trial(), (None, Some(candidate)));
+    rig.pass(DAY + MINUTE);
+    assert_eq!(*rig.last(), Effect::Confirm(candidate));
+    assert!(rig.learner.progress().contains("learned-1 is in use"), "{}", rig.learner.progress());
+}
+
+#[test]
+fn a_candidate_that_is_worse_on_the_reference_set_never_runs() {
+    let mut rig = Rig::settled();
+    let candidate = rig.lot().candidate;
+    let mut scores = testing::scores();
+    scores.recall.insert(Some(Class::NetFlood), 0.97 - RECALL_TOLERANCE * 1.1);
+    rig.learner.handle_trained(rig.now, candidate, Ok(testing::exam(scores)));
+    rig.drain();
+    assert!(!rig.done.contains(&Effect::Shadow(candidate)));
+    assert!(rig.learner.progress().contains("recall of net_flood"), "{}", rig.learner.progress());
+}
+
+#[test]
+fn losses_do_not_add_up_over_candidates() {
+    // Each candidate is measured by the model that people chose, not by the one before.
+    let (mut rig, candidate) = promoted();
+    rig.pass(DAY + MINUTE);
+    assert_eq!(*rig.last(), Effect::Confirm(candidate));
+    let mut scores = testing::scores();
+    scores.macro_f1 -= TOLERANCE * 0.9;
+    let shortfalls = [scores.clone(), {
+        scores.macro_f1 -= TOLERANCE * 0.9;
+        scores
+    }]
+    .map(|scores| rig.learner.chosen.exam.all.shortfall(&scores).is_some());
+    assert_eq!(shortfalls, [false, true]);
+}
+
+#[test]
+fn a_louder_candidate_leaves_the_shadow() {
+    let (mut rig, candidate) = shadowed();
+    rig.learner.handle_comparison(rig.now, &comparison(0, 10));
+    rig.pass(DAY + MINUTE);
+    assert!(
+        matches!(rig.last(), Effect::Withdraw(gone, why) if *gone == candidate && why.contains("alarms"))
+    );
+}
+
+#[test]
+fn a_candidate_that_nothing_compares_leaves_the_shadow_in_the_end() {
+    let (mut rig, candidate) = shadowed();
+    rig.pass(DAY * 6);
+    assert_eq!(*rig.last(), Effect::Shadow(candidate));
+    rig.pass(DAY * 2);
+    assert!(matches!(rig.last(), Effect::Withdraw(_, why) if why.contains("too little")));
+}
+
+#[test]
+fn a_candidate_that_learned_from_attackers_leaves_the_shadow() {
+    let (mut rig, _) = shadowed();
+    rig.learner.handle_verdict(rig.now, address(1), Some(Evidence::Handshake));
+    rig.pass(MINUTE);
+    assert!(matches!(rig.last(), Effect::Withdraw(_, why) if why.contains("accused")));
+}
+
+#[test]
+fn nothing_is_promoted_while_learning_stands_still() {
+    let (mut rig, candidate) = shadowed();
+    rig.learner.handle_comparison(rig.now, &comparison(0, 0));
+    let botnet = |rig: &mut Rig, _: u64| (0..30).for_each(|bot| rig.window(address(5000 + bot), 60.0));
+    rig.days_with(2, botnet);
+    assert!(!rig.done.contains(&Effect::Promote(candidate)));
+    rig.days(2);
+    assert!(rig.done.contains(&Effect::Promote(candidate)));
+}
+
+#[test]
+fn a_promoted_model_that_alarms_far_more_often_is_rolled_back_within_a_minute() {
+    let (mut rig, candidate) = promoted();
+    rig.learner.handle_comparison(rig.now, &comparison(50, 0));
+    rig.pass(MINUTE);
+    assert!(matches!(rig.last(), Effect::Rollback(gone, _) if *gone == candidate));
+    assert_eq!(rig.learner.on_trial(), (None, None));
+}
+
+#[test]
+fn a_correction_is_an_example_until_it_contradicts_the_reference_set() {
+    let mut rig = Rig::new();
+    rig.learner.handle_lesson(rig.now, &lesson(1, 300.0));
+    rig.learner.handle_lesson(rig.now, &Lesson { features: None, ..lesson(2, 1.0) });
+    rig.days(DAYS as u32);
+    let first = rig.lot();
+    assert_eq!(first.corrections.iter().map(|correction| correction.id).collect::<Vec<_>>(), [BlockId(1)]);
+
+    let worse = Scores { macro_f1: 0.5, ..testing::scores() };
+    rig.learner.handle_trained(rig.now, first.candidate, Ok(testing::exam(worse)));
+    rig.drain();
+    let second = rig.lot();
+    assert!(second.candidate > first.candidate && second.corrections.is_empty());
+    rig.learner.handle_trained(rig.now, second.candidate, Ok(testing::exam(testing::scores())));
+    rig.drain();
+    assert_eq!(*rig.last(), Effect::Shadow(second.candidate));
+    assert!(rig.learner.health()[0].what.contains("contradict"));
+}
+
+#[test]
+fn a_training_that_fails_or_never_ends_leaves_all_as_it_was() {
+    let mut rig = Rig::settled();
+    let candidate = rig.lot().candidate;
+    rig.learner.handle_trained(rig.now, Candidate(99), Ok(testing::exam(testing::scores())));
+    rig.learner.handle_trained(rig.now, candidate, Err("the disk is full".into()));
+    assert!(rig.learner.progress().contains("the disk is full"));
+
+    let mut rig = Rig::settled();
+    rig.pass(HOUR * 7);
+    assert!(rig.learner.progress().contains("did not end"), "{}", rig.learner.progress());
+}
+
+#[test]
+fn a_person_s_choice_ends_what_is_on_trial_and_is_the_new_measure() {
+    let (mut rig, candidate) = shadowed();
+    let scores = Scores { macro_f1: 0.99, ..testing::scores() };
+    rig.learner.handle_chosen(rig.now, Chosen { model: testing::model(50.0), exam: testing::exam(scores) });
+    assert_eq!(rig.learner.on_trial(), (None, None));
+    rig.learner.handle_lost(rig.now, candidate);
+    assert_eq!(rig.learner.chosen.exam.all.macro_f1, 0.99);
+}
