@@ -55,11 +55,13 @@ impl Net {
              addr add 192.0.2.2/24 dev eth0\naddr add 2001:db8:1::2/64 dev eth0 nodad\n",
             router.name()
         ))?;
+        // A bridge without an address of its own takes its ports' lowest, and whoever comes or goes may change it:
+        // IPv6 hosts then send to the old one until they miss an answer, which takes up to a minute.
         router.ip(
             "link set server up\naddr add 192.0.2.1/24 dev server\naddr add 2001:db8:1::1/64 dev server nodad\n\
-             link add clients type bridge\nlink set clients up\n\
+             link add clients address 02:00:00:00:00:02 type bridge\nlink set clients up\n\
              addr add 198.51.100.1/24 dev clients\naddr add 2001:db8:2::1/64 dev clients nodad\n\
-             link add attackers type bridge\nlink set attackers up\n\
+             link add attackers address 02:00:00:00:00:03 type bridge\nlink set attackers up\n\
              addr add 203.0.113.1/24 dev attackers\naddr add 2001:db8:3::1/64 dev attackers nodad\n\
              route add blackhole default\nroute add blackhole ::/0\n",
         )?;

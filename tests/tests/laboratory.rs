@@ -3,7 +3,7 @@
 //! `cargo test -p smartfw-tests --test laboratory -- --ignored`.
 
 use std::{
-    net::{IpAddr, TcpStream},
+    net::{IpAddr, SocketAddr, TcpStream},
     thread,
     time::Duration,
 };
@@ -11,7 +11,8 @@ use std::{
 use smartfw_tests::{
     benign::{self, Guest},
     kernel,
-    net::{SERVER_V4, Side},
+    namespace::Namespace,
+    net::{SERVER_V4, SERVER_V6, Side},
     process::{Stop, until},
     proxy,
     ward::{Knocker, Ward, passage, silence},
@@ -61,13 +62,13 @@ fn a_client_that_is_cut_off_says_so() {
     let ward = Ward::new().unwrap();
     let site = ward.site().unwrap();
     let host = ward.net.host(Side::Clients).unwrap();
-    let run = |name: &str| {
+    let run = |name: &str, seconds: u64| {
         let benign = benign::ALL.iter().find(|benign| benign.name == name).unwrap();
-        let stop = Stop::after(Duration::from_secs(4));
+        let stop = Stop::after(Duration::from_secs(seconds));
         benign.run(&Guest { host: &host, site: &site, dir: ward.dir(), v6: false, stop })
     };
     for name in ["closed-port", "ftp-files", "monitor", "reload-storm"] {
-        run(name).unwrap();
+        run(name, 4).unwrap();
     }
     let rule = [
         "-I",
@@ -83,8 +84,33 @@ fn a_client_that_is_cut_off_says_so() {
     ];
     assert!(ward.net.server().command("iptables").args(rule).status().unwrap().success());
     for name in ["closed-port", "ftp-files", "monitor", "reload-storm"] {
-        assert!(run(name).is_err(), "{name} did not notice");
+        assert!(run(name, 60).is_err(), "{name} did not notice");
     }
+}
+
+#[test]
+#[ignore = "needs root"]
+fn whoever_comes_or_goes_cuts_nobody_off() {
+    let ward = Ward::new().unwrap();
+    let _site = ward.site().unwrap();
+    let hosts = [ward.net.host(Side::Clients).unwrap(), ward.net.host(Side::Clients).unwrap()];
+    let served = |server: IpAddr| hosts.iter().all(|host| serves(&host.namespace, server));
+    assert!(served(SERVER_V4.into()) && served(SERVER_V6.into()));
+    // Lower than every other port's address, as a newcomer's may be by chance.
+    let port =
+        "link add low address 00:00:5e:00:53:01 type veth peer name far\nlink set low master clients\n";
+    for lines in [port, "link del low\n"] {
+        ward.net.router().ip(lines).unwrap();
+        assert!(served(SERVER_V6.into()), "IPv6 after `{lines}`");
+        assert!(served(SERVER_V4.into()), "IPv4 after `{lines}`");
+    }
+}
+
+/// Whether the page's server answers within a moment.
+fn serves(from: &Namespace, server: IpAddr) -> bool {
+    let asked =
+        from.inside(|| TcpStream::connect_timeout(&SocketAddr::new(server, 80), Duration::from_secs(2)));
+    asked.unwrap().is_ok()
 }
 
 #[test]
@@ -95,11 +121,14 @@ fn people_behind_a_load_balancer_are_served() {
     let balancer = ward.net.host(Side::Clients).unwrap();
     proxy::serve(&balancer).unwrap();
     let held = || kernel::connections(ward.net.server(), 80, balancer.v4.into()).unwrap();
+    let stop = Stop::after(Duration::from_secs(60));
     thread::scope(|scope| {
-        let crowd =
-            scope.spawn(|| proxy::crowd(&ward.net, &balancer, &Stop::after(Duration::from_secs(8))).unwrap());
-        until("the server sees all of them as the balancer", Duration::from_secs(8), || held() > 100)
-            .unwrap();
+        let crowd = scope.spawn(|| proxy::crowd(&ward.net, &balancer, &stop).unwrap());
+        let seen =
+            until("the server sees all of them as the balancer", Duration::from_secs(50), || held() > 100);
+        stop.sleep(Duration::from_secs(3));
+        stop.now();
         crowd.join().unwrap();
+        seen.unwrap();
     });
 }
