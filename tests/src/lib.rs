@@ -25,3 +25,4 @@ pub mod site;
 pub mod trial;
 pub mod ward;
 pub mod web;
+pub mod windows;

@@ -1,13 +1,14 @@
 //! Runs attacks and benign clients in network namespaces and records them, without SmartFW.
 //!
-//! `lab list` names the variants; `lab capture DIR [WORD…]` records those whose class or the beginning of whose
-//! name is one of the words (all without), one capture each, with `DIR/labels.tsv` beside them; `--plain` before `DIR`
-//! switches segmentation and receive offloads off. Needs root.
+//! `lab list` names the variants. `lab capture [--plain] [--unseen] DIR [WORD…]` records those whose class or the
+//! beginning of whose name is one of the words (all without), one capture each, with `DIR/labels.tsv` and the tools' logs
+//! beside them; `--plain` switches segmentation and receive offloads off, `--unseen` takes the tools that are kept out of
+//! training in place of the others. Needs root. `lab windows DIR… OUT.csv` makes one table of the windows of such folders.
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a program for people")]
 
 use std::{
     env, fs,
-    path::Path,
+    path::{Path, PathBuf},
     process::ExitCode,
     thread,
     time::{Duration, SystemTime},
@@ -22,19 +23,27 @@ use smartfw_tests::{
     process::Stop,
     proxy,
     site::Site,
+    windows,
 };
 
 fn main() -> ExitCode {
     let args: Vec<String> = env::args().skip(1).collect();
-    let done = match args.iter().map(String::as_str).collect::<Vec<_>>()[..] {
-        ["list"] => {
+    let (flags, words): (Vec<&str>, Vec<&str>) =
+        args.iter().map(String::as_str).partition(|arg| arg.starts_with("--"));
+    let done = match (&words[..], &flags[..]) {
+        (["list"], []) => {
             list();
             Ok(())
         }
-        ["capture", "--plain", dir, ..] => capture(Path::new(dir), &args[3..], "-plain"),
-        ["capture", dir, ..] => capture(Path::new(dir), &args[2..], ""),
+        (["capture", dir, words @ ..], flags)
+            if flags.iter().all(|f| ["--plain", "--unseen"].contains(f)) =>
+        {
+            let (plain, held_out) = (flags.contains(&"--plain"), flags.contains(&"--unseen"));
+            capture(Path::new(dir), &Wanted { words, held_out }, plain)
+        }
+        (["windows", folders @ .., table], []) if !folders.is_empty() => tabulate(folders, Path::new(table)),
         _ => {
-            eprintln!("usage: lab list | lab capture [--plain] DIR [WORD…]");
+            eprintln!("{USAGE}");
             return ExitCode::from(2);
         }
     };
@@ -45,49 +54,64 @@ fn main() -> ExitCode {
     ExitCode::SUCCESS
 }
 
+const USAGE: &str =
+    "usage: lab list | lab capture [--plain] [--unseen] DIR [WORD…] | lab windows DIR… OUT.csv";
+
 fn list() {
     for attack in attack::ALL {
-        println!("{}\t{}\t{} s", attack.name, attack.class, attack.seconds);
+        let unseen = if attack.held_out { "\tunseen" } else { "" };
+        println!("{}\t{}\t{}\t{} s{unseen}", attack.name, attack.class, attack.tool(), attack.seconds);
     }
     for benign in benign::ALL {
         println!("{}\tbenign\t{} s", benign.name, benign.seconds);
     }
 }
 
-fn capture(dir: &Path, words: &[String], suffix: &'static str) -> Result<()> {
+/// What to record.
+struct Wanted<'a> {
+    words: &'a [&'a str],
+    held_out: bool,
+}
+
+impl Wanted<'_> {
+    fn has(&self, name: &str, class: &str) -> bool {
+        self.words.is_empty() || self.words.iter().any(|word| name.starts_with(word) || class == *word)
+    }
+
+    fn attack(&self, attack: &Attack) -> bool {
+        attack.held_out == self.held_out && self.has(attack.name, attack.class.as_str())
+    }
+}
+
+fn capture(dir: &Path, wanted: &Wanted<'_>, plain: bool) -> Result<()> {
     fs::create_dir_all(dir)?;
-    let wanted = |name: &str, class: &str| {
-        words.is_empty() || words.iter().any(|word| name.starts_with(word.as_str()) || class == word)
-    };
     let temp = tempfile::tempdir()?;
     let net = Net::new()?;
     let site = Site::open(&net, temp.path())?;
-    net.set_offloads(suffix.is_empty())?;
+    net.set_offloads(!plain)?;
     let hosts = benign::ALL.iter().map(|benign| benign.host(&net)).collect::<Result<Vec<_>>>()?;
+    let suffix = if plain { "-plain" } else { "" };
     let lab = Lab { net: &net, site: &site, hosts, temp: temp.path(), dir, suffix };
-    for attack in attack::ALL.iter().filter(|attack| wanted(attack.name, attack.class.as_str())) {
-        lab.attack(attack)?;
+    for attack in attack::ALL.iter().filter(|attack| wanted.attack(attack)) {
+        if attack.is_installed() {
+            lab.attack(attack)?;
+        } else {
+            println!("{}: left out, {} is not installed", attack.name, attack.tool());
+        }
     }
-    for benign in benign::ALL.iter().filter(|benign| wanted(benign.name, "benign")) {
+    for benign in benign::ALL.iter().filter(|benign| wanted.has(benign.name, "benign")) {
         lab.alone(benign, false, benign.name)?;
         lab.alone(benign, true, &format!("{}-v6", benign.name))?;
     }
-    if wanted("balancer", "slow_dos") {
+    if !wanted.held_out && wanted.has("balancer", "slow_dos") {
         lab.balancer()?;
-    }
-    if wanted("balancer", "slow_dos") {
-        lab.balancer()?;
-    }
-    for (name, variant) in
-        [("download", "download-plain"), ("slow-upload", "slow-upload-plain"), ("api", "api-plain")]
-    {
-        if let Some(benign) = benign::ALL.iter().find(|b| b.name == name && wanted(variant, "benign")) {
-            net.set_offloads(false)?;
-            lab.alone(benign, false, variant)?;
-            net.set_offloads(true)?;
-        }
     }
     Ok(())
+}
+
+fn tabulate(folders: &[&str], table: &Path) -> Result<()> {
+    let folders: Vec<PathBuf> = folders.iter().map(PathBuf::from).collect();
+    fs::write(table, windows::table(&folders)?).with_context(|| format!("cannot write {}", table.display()))
 }
 
 struct Lab<'a> {
@@ -122,7 +146,8 @@ impl Lab<'_> {
             class: "benign".to_owned(),
             attackers: "-".to_owned(),
             span: (begin, SystemTime::now()),
-            innocents: vec![format!("{}={}", benign.name, guest.address())],
+            innocents: vec![(benign.name.to_owned(), guest.address())],
+            tool: "-".to_owned(),
         };
         self.conclude(recorder, &label, served.err())
     }
@@ -156,12 +181,10 @@ impl Lab<'_> {
             class: attack.class.to_string(),
             attackers: attack.sources(&attacker),
             span,
-            innocents: beside
-                .iter()
-                .zip(&guests)
-                .map(|(b, g)| format!("{}={}", b.name, g.address()))
-                .collect(),
+            innocents: beside.iter().zip(&guests).map(|(b, g)| (b.name.to_owned(), g.address())).collect(),
+            tool: attack.tool().to_owned(),
         };
+        self.keep_log(attack)?;
         self.conclude(recorder, &label, harm)
     }
 
@@ -177,9 +200,19 @@ impl Lab<'_> {
             class: "slow_dos".to_owned(),
             attackers: "-".to_owned(),
             span: (begin, SystemTime::now()),
-            innocents: vec![format!("balancer={}", balancer.v4)],
+            innocents: vec![("balancer".to_owned(), balancer.v4.into())],
+            tool: "-".to_owned(),
         };
         self.conclude(recorder, &label, served.err())
+    }
+
+    /// What a tool said shows whether it did what it is labelled with.
+    fn keep_log(&self, attack: &Attack) -> Result<()> {
+        let log = attack.log(self.temp);
+        if log.exists() {
+            fs::copy(log, self.file(attack.name).with_extension("log"))?;
+        }
+        Ok(())
     }
 
     fn conclude(
@@ -197,7 +230,7 @@ impl Lab<'_> {
         Ok(())
     }
 
-    fn file(&self, variant: &str) -> std::path::PathBuf {
+    fn file(&self, variant: &str) -> PathBuf {
         self.dir.join(format!("{}.pcap", self.named(variant)))
     }
 
