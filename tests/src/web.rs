@@ -81,6 +81,25 @@ impl Connection {
         self.stream.read_exact(&mut back).context("the web socket does not answer")
     }
 
+    /// Asks for a stream of events.
+    pub fn subscribe(&mut self, path: &str) -> Result<()> {
+        self.send(&format!("GET {path} HTTP/1.1\r\nHost: lab.test\r\nAccept: text/event-stream\r\n\r\n"))?;
+        let (status, _) = self.head()?;
+        ensure!(status == 200, "the stream of events was answered with {status}");
+        Ok(())
+    }
+
+    /// Waits for the next event.
+    pub fn event(&mut self) -> Result<()> {
+        let mut line = String::new();
+        while !line.starts_with("data:") {
+            line.clear();
+            let read = self.stream.read_line(&mut line).context("the stream of events broke")?;
+            ensure!(read > 0, "the stream of events ended");
+        }
+        Ok(())
+    }
+
     /// Sends bytes as they are.
     pub fn send(&mut self, text: &str) -> Result<()> {
         self.stream.get_mut().write_all(text.as_bytes()).context("the connection broke")
