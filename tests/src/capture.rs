@@ -27,14 +27,17 @@ pub struct Capture {
 const BLOCK: Duration = Duration::from_millis(1300);
 
 /// How many bytes of each frame are kept: headers and the beginning of what is said.
-const SNAP: &str = "256";
+pub const HEADERS_AND_MORE: u32 = 256;
+/// The headers alone, with options and tunnels: enough for hours.
+pub const HEADERS: u32 = 128;
 
 impl Capture {
-    /// Records the server's interface into `file`. Returns when tcpdump listens.
-    pub fn start(server: &Namespace, file: &Path) -> Result<Self> {
+    /// Records `snap` bytes of each frame at the server's interface into `file`. Returns when tcpdump listens.
+    pub fn start(server: &Namespace, file: &Path, snap: u32) -> Result<Self> {
         let log = file.with_extension("tcpdump");
         let mut command = server.command("tcpdump");
-        command.args(["-n", "-i", INTERFACE, "-s", SNAP, "-B", "65536", "-Z", "root", "-w"]).arg(file);
+        command.args(["-n", "-i", INTERFACE, "-s", &snap.to_string(), "-B", "65536", "-Z", "root", "-w"]);
+        command.arg(file);
         let tcpdump = Running::start(command, &log)?;
         let listens = || fs::read_to_string(&log).is_ok_and(|text| text.contains("listening on"));
         until("tcpdump listens", Duration::from_secs(5), listens)?;

@@ -15,6 +15,7 @@ pub mod crew;
 pub mod daemon;
 pub mod fleet;
 pub mod kernel;
+pub mod load;
 pub mod namespace;
 pub mod net;
 pub mod persona;

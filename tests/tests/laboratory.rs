@@ -11,6 +11,7 @@ use std::{
 use smartfw_tests::{
     benign::{self, Guest},
     kernel,
+    load::Load,
     net::{SERVER_V4, Side},
     process::{Stop, until},
     proxy,
@@ -66,7 +67,8 @@ fn a_client_that_is_cut_off_says_so() {
         let stop = Stop::after(Duration::from_secs(4));
         benign.run(&Guest { host: &host, site: &site, dir: ward.dir(), v6: false, stop })
     };
-    for name in ["closed-port", "ftp-files", "monitor", "reload-storm"] {
+    let names = ["closed-port", "ftp-files", "monitor", "reload-storm", "crawler", "events", "mail", "video"];
+    for name in names {
         run(name).unwrap();
     }
     let rule = [
@@ -82,9 +84,22 @@ fn a_client_that_is_cut_off_says_so() {
         "tcp-reset",
     ];
     assert!(ward.net.server().command("iptables").args(rule).status().unwrap().success());
-    for name in ["closed-port", "ftp-files", "monitor", "reload-storm"] {
+    for name in names {
         assert!(run(name).is_err(), "{name} did not notice");
     }
+}
+
+#[test]
+#[ignore = "needs root"]
+fn everybody_who_comes_and_goes_is_served_where_nobody_guards() {
+    let ward = Ward::new().unwrap();
+    let site = ward.site().unwrap();
+    let load = Load::new(&ward.net).unwrap();
+    let stop = Stop::after(Duration::from_secs(20));
+    let served = load.run(&ward.net, &site, ward.dir(), 7, &stop).unwrap();
+    assert_eq!(served.harm, Vec::<String>::new());
+    assert_eq!(served.clients, benign::ALL.len());
+    assert!(served.visits > 10 && served.connections > u64::from(served.visits), "{served:?}");
 }
 
 #[test]

@@ -3,7 +3,8 @@
 //! `lab list` names the variants. `lab capture [--plain] [--unseen] DIR [WORD…]` records those whose class or the
 //! beginning of whose name is one of the words (all without), one capture each, with `DIR/labels.tsv` and the tools' logs
 //! beside them; `--plain` switches segmentation and receive offloads off, `--unseen` takes the tools that are kept out of
-//! training in place of the others. Needs root. `lab windows DIR… OUT.csv` makes one table of the windows of such folders.
+//! training in place of the others. Needs root. `lab load SECONDS DIR` records benign clients
+//! that come and go for so long, in captures of three minutes. `lab windows DIR… OUT.csv` makes one table of the windows of such folders.
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a program for people")]
 
 use std::{
@@ -18,7 +19,8 @@ use anyhow::{Context, Result};
 use smartfw_tests::{
     attack::{self, Attack},
     benign::{self, Benign, Guest},
-    capture::{Capture, Label},
+    capture::{Capture, HEADERS, HEADERS_AND_MORE, Label},
+    load::{Load, Served},
     net::{Host, Net, Side},
     process::Stop,
     proxy,
@@ -41,6 +43,7 @@ fn main() -> ExitCode {
             let (plain, held_out) = (flags.contains(&"--plain"), flags.contains(&"--unseen"));
             capture(Path::new(dir), &Wanted { words, held_out }, plain)
         }
+        (["load", seconds, dir], []) => load(seconds, Path::new(dir)),
         (["windows", folders @ .., table], []) if !folders.is_empty() => tabulate(folders, Path::new(table)),
         _ => {
             eprintln!("{USAGE}");
@@ -54,8 +57,7 @@ fn main() -> ExitCode {
     ExitCode::SUCCESS
 }
 
-const USAGE: &str =
-    "usage: lab list | lab capture [--plain] [--unseen] DIR [WORD…] | lab windows DIR… OUT.csv";
+const USAGE: &str = "usage: lab list | lab capture [--plain] [--unseen] DIR [WORD…] | lab load SECONDS DIR | lab windows DIR… OUT.csv";
 
 fn list() {
     for attack in attack::ALL {
@@ -109,6 +111,42 @@ fn capture(dir: &Path, wanted: &Wanted<'_>, plain: bool) -> Result<()> {
     Ok(())
 }
 
+/// How long one capture of a load is: in another the same clients do something else.
+const PIECE: Duration = Duration::from_secs(180);
+
+fn load(seconds: &str, dir: &Path) -> Result<()> {
+    let seconds: u64 = seconds.parse().context("not a number of seconds")?;
+    fs::create_dir_all(dir)?;
+    let temp = tempfile::tempdir()?;
+    let net = Net::new()?;
+    let site = Site::open(&net, temp.path())?;
+    let load = Load::new(&net)?;
+    for piece in 0..seconds.div_ceil(PIECE.as_secs()) {
+        let variant = format!("load-{piece}");
+        let length = PIECE.min(Duration::from_secs(seconds - piece * PIECE.as_secs()));
+        let recorder = Capture::start(net.server(), &dir.join(format!("{variant}.pcap")), HEADERS)?;
+        let begin = SystemTime::now();
+        let Served { clients, visits, connections, harm } =
+            load.run(&net, &site, temp.path(), piece, &Stop::after(length))?;
+        let losses = recorder.finish();
+        let label = Label {
+            variant,
+            class: "benign".to_owned(),
+            attackers: "-".to_owned(),
+            span: (begin, SystemTime::now()),
+            innocents: load.addresses(),
+            tool: "-".to_owned(),
+        };
+        label.record(&dir.join("labels.tsv"))?;
+        println!(
+            "{}: {clients} clients, {visits} visits, {connections} connections; {losses}",
+            label.variant
+        );
+        harm.iter().for_each(|harm| println!("  {harm}"));
+    }
+    Ok(())
+}
+
 fn tabulate(folders: &[&str], table: &Path) -> Result<()> {
     let folders: Vec<PathBuf> = folders.iter().map(PathBuf::from).collect();
     fs::write(table, windows::table(&folders)?).with_context(|| format!("cannot write {}", table.display()))
@@ -128,6 +166,9 @@ struct Lab<'a> {
 /// How long the benign clients are at work before an attack begins, and after its end.
 const LEAD: Duration = Duration::from_secs(3);
 
+/// How many benign clients are beside an attack.
+const COMPANY: usize = 5;
+
 impl Lab<'_> {
     fn guest<'a>(&'a self, host: &'a Host, v6: bool, stop: &Stop) -> Guest<'a> {
         Guest { host, site: self.site, dir: self.temp, v6, stop: stop.clone() }
@@ -138,7 +179,7 @@ impl Lab<'_> {
         let (_, host) = host.context("no such client")?;
         let stop = Stop::after(Duration::from_secs(benign.seconds));
         let guest = self.guest(host, v6, &stop);
-        let recorder = Capture::start(self.net.server(), &self.file(variant))?;
+        let recorder = Capture::start(self.net.server(), &self.file(variant), HEADERS_AND_MORE)?;
         let begin = SystemTime::now();
         let served = benign.run(&guest);
         let label = Label {
@@ -155,10 +196,9 @@ impl Lab<'_> {
     /// An attack beside the benign clients.
     fn attack(&self, attack: &Attack) -> Result<()> {
         let attacker = self.net.host(Side::Attackers)?;
-        let (beside, hosts): (Vec<&Benign>, Vec<&Host>) =
-            benign::ALL.iter().zip(&self.hosts).filter(|(benign, _)| benign.beside).unzip();
+        let (beside, hosts): (Vec<&Benign>, Vec<&Host>) = self.company(attack).unzip();
         let stop = Stop::after(Duration::from_secs(attack.seconds + 30));
-        let recorder = Capture::start(self.net.server(), &self.file(attack.name))?;
+        let recorder = Capture::start(self.net.server(), &self.file(attack.name), HEADERS_AND_MORE)?;
         let guests: Vec<Guest<'_>> =
             hosts.iter().enumerate().map(|(i, host)| self.guest(host, i % 3 == 2, &stop)).collect();
         let (span, harm) = thread::scope(|scope| -> Result<_> {
@@ -188,11 +228,17 @@ impl Lab<'_> {
         self.conclude(recorder, &label, harm)
     }
 
+    /// Some of the benign clients, others beside each attack: all at once would leave the machine no time for the attack.
+    fn company(&self, attack: &Attack) -> impl Iterator<Item = (&Benign, &Host)> {
+        let turn = attack::ALL.iter().position(|other| other.name == attack.name).unwrap_or_default();
+        benign::ALL.iter().zip(&self.hosts).cycle().skip(turn * COMPANY).take(COMPANY)
+    }
+
     /// A slowloris behind a load balancer, and ten people behind the same: the balancer must not be hard-blocked.
     fn balancer(&self) -> Result<()> {
         let balancer = self.net.host(Side::Clients)?;
         proxy::serve(&balancer)?;
-        let recorder = Capture::start(self.net.server(), &self.file("balancer"))?;
+        let recorder = Capture::start(self.net.server(), &self.file("balancer"), HEADERS_AND_MORE)?;
         let begin = SystemTime::now();
         let served = proxy::crowd(self.net, &balancer, &Stop::after(Duration::from_secs(30)));
         let label = Label {
