@@ -103,7 +103,8 @@ impl Attack {
                 fs::write(&words, wrong_passwords()).context("cannot write the list of passwords")?;
                 let args: Vec<String> = line.split(' ').map(|part| fill(part, attacker, &words)).collect();
                 let mut command = attacker.namespace.command(&args[0]);
-                command.args(&args[1..]).current_dir(dir);
+                // Several keep their settings and their last session at home.
+                command.args(&args[1..]).current_dir(dir).env("HOME", dir);
                 Running::start(command, &self.log(dir))?.wait(&stop)?;
             }
         }

@@ -3,7 +3,7 @@
 //! `lab list` names the variants. `lab capture [--plain] [--unseen] DIR [WORD…]` records those whose class or the
 //! beginning of whose name is one of the words (all without), one capture each, with `DIR/labels.tsv` and the tools' logs
 //! beside them; `--plain` switches segmentation and receive offloads off, `--unseen` takes the tools that are kept out of
-//! training in place of the others. Needs root. `lab load SECONDS DIR` records benign clients
+//! training in place of the others. Needs root. `lab load SECONDS DIR [SEED]` records benign clients
 //! that come and go for so long, in captures of three minutes. `lab windows DIR… OUT.csv` makes one table of the windows of such folders.
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a program for people")]
 
@@ -43,7 +43,8 @@ fn main() -> ExitCode {
             let (plain, held_out) = (flags.contains(&"--plain"), flags.contains(&"--unseen"));
             capture(Path::new(dir), &Wanted { words, held_out }, plain)
         }
-        (["load", seconds, dir], []) => load(seconds, Path::new(dir)),
+        (["load", seconds, dir], []) => load(seconds, Path::new(dir), "0"),
+        (["load", seconds, dir, seed], []) => load(seconds, Path::new(dir), seed),
         (["windows", folders @ .., table], []) if !folders.is_empty() => tabulate(folders, Path::new(table)),
         _ => {
             eprintln!("{USAGE}");
@@ -57,7 +58,7 @@ fn main() -> ExitCode {
     ExitCode::SUCCESS
 }
 
-const USAGE: &str = "usage: lab list | lab capture [--plain] [--unseen] DIR [WORD…] | lab load SECONDS DIR | lab windows DIR… OUT.csv";
+const USAGE: &str = "usage: lab list | lab capture [--plain] [--unseen] DIR [WORD…] | lab load SECONDS DIR [SEED] | lab windows DIR… OUT.csv";
 
 fn list() {
     for attack in attack::ALL {
@@ -114,20 +115,21 @@ fn capture(dir: &Path, wanted: &Wanted<'_>, plain: bool) -> Result<()> {
 /// How long one capture of a load is: in another the same clients do something else.
 const PIECE: Duration = Duration::from_secs(180);
 
-fn load(seconds: &str, dir: &Path) -> Result<()> {
+fn load(seconds: &str, dir: &Path, seed: &str) -> Result<()> {
     let seconds: u64 = seconds.parse().context("not a number of seconds")?;
+    let seed: u64 = seed.parse().context("the seed is no number")?;
     fs::create_dir_all(dir)?;
     let temp = tempfile::tempdir()?;
     let net = Net::new()?;
     let site = Site::open(&net, temp.path())?;
     let load = Load::new(&net)?;
     for piece in 0..seconds.div_ceil(PIECE.as_secs()) {
-        let variant = format!("load-{piece}");
+        let variant = format!("load-{}", seed + piece);
         let length = PIECE.min(Duration::from_secs(seconds - piece * PIECE.as_secs()));
         let recorder = Capture::start(net.server(), &dir.join(format!("{variant}.pcap")), HEADERS)?;
         let begin = SystemTime::now();
         let Served { clients, visits, connections, harm } =
-            load.run(&net, &site, temp.path(), piece, &Stop::after(length))?;
+            load.run(&net, &site, temp.path(), seed + piece, &Stop::after(length))?;
         let losses = recorder.finish();
         let label = Label {
             variant,
