@@ -1,14 +1,14 @@
 //! Captures and the truth about them as one table of windows: what models are trained on and judged by.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     fmt::Write as _,
     net::IpAddr,
     path::{Path, PathBuf},
     time::{Duration, SystemTime},
 };
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use smartfw_capture::FileSource;
 use smartfw_core::{
     Time,
@@ -36,9 +36,12 @@ const AFTER: Duration = Duration::from_secs(3);
 
 /// The table of every capture that `labels.tsv` names in these folders, folder by folder, in the labels' order.
 pub fn table(folders: &[PathBuf]) -> Result<String> {
+    let mut names = BTreeSet::new();
     let mut text = format!("# schema {SCHEMA}\n{},class,capture,tool,family\n", NAMES.join(","));
     for folder in folders {
         let name = folder.file_name().context("the folder has no name")?.to_string_lossy();
+        // Whoever leaves out a capture means one run and not two.
+        ensure!(names.insert(name.clone()), "two folders are called {name}");
         for label in Label::all(&folder.join("labels.tsv"))? {
             let capture = format!("{name}/{}", label.variant);
             let reports = reports(&folder.join(format!("{}.pcap", label.variant)))?;

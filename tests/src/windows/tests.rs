@@ -101,6 +101,12 @@ fn two_readings_of_a_capture_give_the_same_table() {
 }
 
 #[test]
+fn two_folders_of_one_name_are_refused() {
+    let dir = folder(5, |_| ());
+    assert!(table(&[dir.path().to_owned(), dir.path().to_owned()]).is_err());
+}
+
+#[test]
 fn a_window_that_says_too_little_is_left_out() {
     let dir = folder(0, |label| {
         label.class = "benign".into();
