@@ -139,17 +139,17 @@ fn drip(server: IpAddr, stop: &Stop, count: usize, begin: &str, drop: &str, paus
     Ok(())
 }
 
-/// Eighty connections that ask for a large file and take a few bytes of it every second.
+/// Eighty connections that ask for a large file and take a few bytes of it every second; what breaks is
+/// replaced.
 pub(super) fn slow_read(server: IpAddr, stop: &Stop) -> Result<()> {
-    let mut connections = Vec::new();
-    for _ in 0..80 {
-        let mut connection = Connection::narrow(server)?;
-        connection.send("GET /big.bin HTTP/1.1\r\nHost: lab.test\r\n\r\n")?;
-        connections.push(connection);
-        thread::sleep(Duration::from_millis(20));
-    }
+    let mut connections: Vec<Connection> = Vec::new();
     while stop.sleep(Duration::from_secs(1)) {
-        connections.iter_mut().try_for_each(|connection| connection.sip(64))?;
+        connections.retain_mut(|connection| connection.sip(1000).is_ok());
+        while connections.len() < 80 && stop.sleep(Duration::from_millis(20)) {
+            let mut connection = Connection::narrow(server)?;
+            connection.send("GET /big.bin HTTP/1.1\r\nHost: lab.test\r\n\r\n")?;
+            connections.push(connection);
+        }
     }
     Ok(())
 }
