@@ -21,6 +21,7 @@ pub mod net;
 pub mod persona;
 pub mod process;
 pub mod proxy;
+pub mod scene;
 pub mod simulation;
 pub mod site;
 pub mod trial;

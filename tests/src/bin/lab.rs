@@ -11,19 +11,18 @@ use std::{
     env, fs,
     path::{Path, PathBuf},
     process::ExitCode,
-    thread,
     time::{Duration, SystemTime},
 };
 
 use anyhow::{Context, Result};
 use smartfw_tests::{
     attack::{self, Attack},
-    benign::{self, Benign, Guest},
-    capture::{Capture, HEADERS, HEADERS_AND_MORE, Label},
+    benign,
+    capture::{Capture, HEADERS, Label},
     load::{Load, Served},
-    net::{Host, Net, Side},
+    net::Net,
     process::Stop,
-    proxy,
+    scene::Scene,
     site::Site,
     windows,
 };
@@ -94,20 +93,20 @@ fn capture(dir: &Path, wanted: &Wanted<'_>, plain: bool) -> Result<()> {
     net.set_offloads(!plain)?;
     let hosts = benign::ALL.iter().map(|benign| benign.host(&net)).collect::<Result<Vec<_>>>()?;
     let suffix = if plain { "-plain" } else { "" };
-    let lab = Lab { net: &net, site: &site, hosts, temp: temp.path(), dir, suffix };
+    let scene = Scene { net: &net, site: &site, hosts, temp: temp.path(), dir, suffix };
     for attack in attack::ALL.iter().filter(|attack| wanted.attack(attack)) {
         if attack.is_installed() {
-            lab.attack(attack)?;
+            println!("{}", scene.attack(attack)?);
         } else {
             println!("{}: left out, {} is not installed", attack.name, attack.tool());
         }
     }
     for benign in benign::ALL.iter().filter(|benign| wanted.has(benign.name, "benign")) {
-        lab.alone(benign, false, benign.name)?;
-        lab.alone(benign, true, &format!("{}-v6", benign.name))?;
+        println!("{}", scene.alone(benign, false, benign.name)?);
+        println!("{}", scene.alone(benign, true, &format!("{}-v6", benign.name))?);
     }
     if !wanted.held_out && wanted.has("balancer", "slow_dos") {
-        lab.balancer()?;
+        println!("{}", scene.balancer()?);
     }
     Ok(())
 }
@@ -152,137 +151,4 @@ fn load(seconds: &str, dir: &Path, seed: &str) -> Result<()> {
 fn tabulate(folders: &[&str], table: &Path) -> Result<()> {
     let folders: Vec<PathBuf> = folders.iter().map(PathBuf::from).collect();
     fs::write(table, windows::table(&folders)?).with_context(|| format!("cannot write {}", table.display()))
-}
-
-struct Lab<'a> {
-    net: &'a Net,
-    site: &'a Site,
-    /// One for each benign client, in their order.
-    hosts: Vec<Host>,
-    temp: &'a Path,
-    dir: &'a Path,
-    /// What the names of captures end with.
-    suffix: &'static str,
-}
-
-/// How long the benign clients are at work before an attack begins, and after its end.
-const LEAD: Duration = Duration::from_secs(3);
-
-/// How many benign clients are beside an attack.
-const COMPANY: usize = 5;
-
-impl Lab<'_> {
-    fn guest<'a>(&'a self, host: &'a Host, v6: bool, stop: &Stop) -> Guest<'a> {
-        Guest { host, site: self.site, dir: self.temp, v6, stop: stop.clone() }
-    }
-
-    fn alone(&self, benign: &Benign, v6: bool, variant: &str) -> Result<()> {
-        let host = benign::ALL.iter().zip(&self.hosts).find(|(b, _)| b.name == benign.name);
-        let (_, host) = host.context("no such client")?;
-        let stop = Stop::after(Duration::from_secs(benign.seconds));
-        let guest = self.guest(host, v6, &stop);
-        let recorder = Capture::start(self.net.server(), &self.file(variant), HEADERS_AND_MORE)?;
-        let begin = SystemTime::now();
-        let served = benign.run(&guest);
-        let label = Label {
-            variant: self.named(variant),
-            class: "benign".to_owned(),
-            attackers: "-".to_owned(),
-            span: (begin, SystemTime::now()),
-            innocents: vec![(benign.name.to_owned(), guest.address())],
-            tool: "-".to_owned(),
-        };
-        self.conclude(recorder, &label, served.err())
-    }
-
-    /// An attack beside the benign clients.
-    fn attack(&self, attack: &Attack) -> Result<()> {
-        let attacker = self.net.host(Side::Attackers)?;
-        let (beside, hosts): (Vec<&Benign>, Vec<&Host>) = self.company(attack).unzip();
-        let stop = Stop::after(Duration::from_secs(attack.seconds + 30));
-        let recorder = Capture::start(self.net.server(), &self.file(attack.name), HEADERS_AND_MORE)?;
-        let guests: Vec<Guest<'_>> =
-            hosts.iter().enumerate().map(|(i, host)| self.guest(host, i % 3 == 2, &stop)).collect();
-        let (span, harm) = thread::scope(|scope| -> Result<_> {
-            let threads: Vec<_> =
-                beside.iter().zip(&guests).map(|(benign, guest)| scope.spawn(|| benign.run(guest))).collect();
-            thread::sleep(LEAD);
-            let begin = SystemTime::now();
-            let attacked = attack.run(&attacker, self.temp, &stop);
-            let span = (begin, SystemTime::now());
-            thread::sleep(LEAD);
-            stop.now();
-            attacked?;
-            Ok((
-                span,
-                threads.into_iter().filter_map(|t| t.join().map_or(None, Result::err)).collect::<Vec<_>>(),
-            ))
-        })?;
-        let label = Label {
-            variant: self.named(attack.name),
-            class: attack.class.to_string(),
-            attackers: attack.sources(&attacker),
-            span,
-            innocents: beside.iter().zip(&guests).map(|(b, g)| (b.name.to_owned(), g.address())).collect(),
-            tool: attack.tool().to_owned(),
-        };
-        self.keep_log(attack)?;
-        self.conclude(recorder, &label, harm)
-    }
-
-    /// Some of the benign clients, others beside each attack: all at once would leave the machine no time for the attack.
-    fn company(&self, attack: &Attack) -> impl Iterator<Item = (&Benign, &Host)> {
-        let turn = attack::ALL.iter().position(|other| other.name == attack.name).unwrap_or_default();
-        benign::ALL.iter().zip(&self.hosts).cycle().skip(turn * COMPANY).take(COMPANY)
-    }
-
-    /// A slowloris behind a load balancer, and ten people behind the same: the balancer must not be hard-blocked.
-    fn balancer(&self) -> Result<()> {
-        let balancer = self.net.host(Side::Clients)?;
-        proxy::serve(&balancer)?;
-        let recorder = Capture::start(self.net.server(), &self.file("balancer"), HEADERS_AND_MORE)?;
-        let begin = SystemTime::now();
-        let served = proxy::crowd(self.net, &balancer, &Stop::after(Duration::from_secs(30)));
-        let label = Label {
-            variant: self.named("balancer"),
-            class: "slow_dos".to_owned(),
-            attackers: "-".to_owned(),
-            span: (begin, SystemTime::now()),
-            innocents: vec![("balancer".to_owned(), balancer.v4.into())],
-            tool: "-".to_owned(),
-        };
-        self.conclude(recorder, &label, served.err())
-    }
-
-    /// What a tool said shows whether it did what it is labelled with.
-    fn keep_log(&self, attack: &Attack) -> Result<()> {
-        let log = attack.log(self.temp);
-        if log.exists() {
-            fs::copy(log, self.file(attack.name).with_extension("log"))?;
-        }
-        Ok(())
-    }
-
-    fn conclude(
-        &self,
-        recorder: Capture,
-        label: &Label,
-        harm: impl IntoIterator<Item = anyhow::Error>,
-    ) -> Result<()> {
-        let losses = recorder.finish();
-        label.record(&self.dir.join("labels.tsv"))?;
-        println!("{}: {losses}", label.variant);
-        for error in harm {
-            println!("  {error:#}");
-        }
-        Ok(())
-    }
-
-    fn file(&self, variant: &str) -> PathBuf {
-        self.dir.join(format!("{}.pcap", self.named(variant)))
-    }
-
-    fn named(&self, variant: &str) -> String {
-        format!("{variant}{}", self.suffix)
-    }
 }
