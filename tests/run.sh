@@ -46,7 +46,8 @@ skip() {
 tools="ip:iproute2 iptables:iptables ipset:ipset nft:nftables conntrack:conntrack tcpdump:tcpdump nmap:nmap hydra:hydra
   hping3:hping3 slowhttptest:slowhttptest nginx:nginx vsftpd:vsftpd dnsmasq:dnsmasq-base sshd:openssh-server
   ssh:openssh-client sshpass:sshpass curl:curl ab:apache2-utils wrk:wrk ping:iputils-ping traceroute:traceroute
-  rsync:rsync ethtool:ethtool faketime:faketime openssl:openssl setpriv:util-linux python3:python3"
+  rsync:rsync ncrack:ncrack nping:nmap nc:netcat-openbsd hey:hey masscan:masscan medusa:medusa patator:patator
+  siege:siege httperf:httperf mausezahn:netsniff-ng t50:t50 ethtool:ethtool faketime:faketime openssl:openssl setpriv:util-linux python3:python3"
 [ "$mode" = long ] && tools+=" debootstrap:debootstrap systemd-nspawn:systemd-container"
 missing_packages() {
   local pair
@@ -109,8 +110,11 @@ in_namespaces() {
   done
   if [ "$mode" = long ]; then
     suite live cargo run -q -p smartfw-tests --bin live -- --all
+    suite live-plain cargo run -q -p smartfw-tests --bin live -- --plain
+    suite live-load cargo run -q -p smartfw-tests --bin live -- --load 1800
   else
     suite live cargo run -q -p smartfw-tests --bin live
+    suite live-load cargo run -q -p smartfw-tests --bin live -- --load 180
   fi
   cat "$logs/live.log"
   [ "$mode" = long ] || return 0

@@ -1,4 +1,5 @@
-//! The application behind nginx (HTTP on 127.0.0.1:8080), and a clock that answers on UDP port 123.
+//! The application behind nginx (HTTP on 127.0.0.1:8080), a clock on UDP port 123, the far end of a tunnel on UDP port
+//! 51820, and a mailbox on TCP port 143.
 
 use std::{
     io::{self, BufRead, BufReader, Read, Write},
@@ -12,7 +13,14 @@ use anyhow::{Context, Result};
 /// How long a long poll holds its answer.
 pub const POLL_HOLD: Duration = Duration::from_secs(30);
 
-/// Starts both in the calling thread's namespace. They live as long as the process, or until their namespace's
+/// The port of the tunnel's far end.
+pub const TUNNEL: u16 = 51_820;
+/// The port of the mailbox.
+pub const MAILBOX: u16 = 143;
+/// The pause between two events of a stream.
+const EVENT: Duration = Duration::from_millis(500);
+
+/// Starts them all in the calling thread's namespace. They live as long as the process, or until their namespace's
 /// last user is gone; no more than nginx lets through at once.
 pub fn serve() -> Result<()> {
     let listener = TcpListener::bind("127.0.0.1:8080").context("the application cannot listen")?;
@@ -23,6 +31,14 @@ pub fn serve() -> Result<()> {
         }
     });
     thread::spawn(move || tell_time(&clock));
+    let tunnel = UdpSocket::bind((Ipv6Addr::UNSPECIFIED, TUNNEL)).context("the tunnel cannot listen")?;
+    thread::spawn(move || mirror(&tunnel));
+    let mailbox = TcpListener::bind((Ipv6Addr::UNSPECIFIED, MAILBOX)).context("the mailbox cannot listen")?;
+    thread::spawn(move || {
+        for stream in mailbox.incoming().flatten() {
+            thread::spawn(move || deliver(stream));
+        }
+    });
     Ok(())
 }
 
@@ -34,6 +50,27 @@ fn tell_time(clock: &UdpSocket) {
     }
 }
 
+/// What goes into a tunnel is answered by as much.
+fn mirror(tunnel: &UdpSocket) {
+    let mut packet = [0; 1500];
+    while let Ok((length, from)) = tunnel.recv_from(&mut packet) {
+        let _ = tunnel.send_to(&packet[..length], from);
+    }
+}
+
+/// As much of IMAP as a client sees that only reads: every command succeeds, `FETCH` with a message of 3 kB.
+fn deliver(stream: TcpStream) -> io::Result<()> {
+    let (mut reader, mut writer, mut line) = (BufReader::new(stream.try_clone()?), stream, String::new());
+    writer.write_all(b"* OK ready\r\n")?;
+    while reader.read_line(&mut line)? > 0 {
+        let tag = line.split(' ').next().unwrap_or("*");
+        let message = if line.contains("FETCH") { "x".repeat(3000) + "\r\n" } else { String::new() };
+        writer.write_all(format!("{message}{tag} OK done\r\n").as_bytes())?;
+        line.clear();
+    }
+    Ok(())
+}
+
 fn converse(stream: TcpStream) -> io::Result<()> {
     let mut reader = BufReader::new(stream.try_clone()?);
     let mut writer = stream;
@@ -43,6 +80,7 @@ fn converse(stream: TcpStream) -> io::Result<()> {
         match request.path.as_str() {
             "/app/poll" => thread::sleep(POLL_HOLD),
             "/app/socket" => return echo(&mut reader, &mut writer),
+            "/app/events" => return tell_events(&mut writer),
             _ => {}
         }
         let answer = br#"{"ok":true,"items":[1,2,3,4,5,6,7,8,9,10]}"#;
@@ -50,6 +88,15 @@ fn converse(stream: TcpStream) -> io::Result<()> {
         writer.write_all(answer)?;
     }
     Ok(())
+}
+
+/// Server-sent events until the client is gone. The header keeps nginx from collecting them.
+fn tell_events(writer: &mut TcpStream) -> io::Result<()> {
+    write!(writer, "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nX-Accel-Buffering: no\r\n\r\n")?;
+    loop {
+        writer.write_all(b"data: something happened\n\n")?;
+        thread::sleep(EVENT);
+    }
 }
 
 /// What a web socket does, without its framing: whatever comes goes back.

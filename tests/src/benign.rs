@@ -1,6 +1,7 @@
 //! Clients that must come to no harm. Each is something that people and programs really do, chosen because some
 //! attack looks like it; each says whether it was served.
 
+mod mail;
 mod probe;
 mod shell;
 mod web;
@@ -56,11 +57,13 @@ pub const ALL: &[Benign] = &[
     benign("ssh-typos", 20, true, shell::ssh_typos),
     benign("ssh-session", 20, true, shell::ssh_session),
     benign("ansible", 60, true, shell::ansible),
+    benign("ansible-forks", 25, false, shell::ansible_forks),
     benign("git", 15, false, shell::git),
     benign("monitor", 25, true, probe::monitor),
     benign("api", 12, true, web::api),
     benign("long-poll", 65, true, web::long_poll),
     benign("web-socket", 50, true, web::web_socket),
+    benign("events", 20, false, web::events),
     benign("preconnect", 40, true, web::preconnect),
     benign("office", 30, false, web::office),
     benign("dns", 12, true, probe::dns),
@@ -71,6 +74,14 @@ pub const ALL: &[Benign] = &[
     benign("ftp-files", 15, true, shell::ftp_files),
     benign("reload-storm", 12, true, web::reload_storm),
     benign("curl-loop", 12, false, web::curl_loop),
+    benign("get-loop", 12, false, web::get_loop),
+    benign("crawler", 20, false, web::crawler),
+    benign("headless", 20, false, web::headless),
+    benign("mirror", 20, false, web::mirror),
+    benign("video", 20, false, web::video),
+    benign("mail", 25, false, mail::mail),
+    benign("tunnel", 15, false, probe::tunnel),
+    benign("ping-large", 10, false, probe::ping_large),
     benign("closed-port", 15, true, probe::closed_port),
     benign("syslog", 12, false, probe::syslog),
     benign("clock", 12, true, probe::clock),

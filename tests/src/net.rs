@@ -15,6 +15,8 @@ pub const SERVER_V4: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 2);
 pub const SERVER_V6: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 1, 0, 0, 0, 0, 2);
 /// The server's default gateway.
 pub const GATEWAY_V4: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 1);
+/// The hardware address of the router on every side: a tool that makes its own frames wants to be told.
+pub const ROUTER_MAC: &str = "02:00:00:00:00:01";
 /// The interface of every host.
 pub const INTERFACE: &str = "eth0";
 
@@ -57,14 +59,14 @@ impl Net {
         ))?;
         // A bridge without an address of its own takes its ports' lowest, and whoever comes or goes may change it:
         // IPv6 hosts then send to the old one until they miss an answer, which takes up to a minute.
-        router.ip(
+        router.ip(&format!(
             "link set server up\naddr add 192.0.2.1/24 dev server\naddr add 2001:db8:1::1/64 dev server nodad\n\
-             link add clients address 02:00:00:00:00:02 type bridge\nlink set clients up\n\
+             link add clients address {ROUTER_MAC} type bridge\nlink set clients up\n\
              addr add 198.51.100.1/24 dev clients\naddr add 2001:db8:2::1/64 dev clients nodad\n\
-             link add attackers address 02:00:00:00:00:03 type bridge\nlink set attackers up\n\
+             link add attackers address {ROUTER_MAC} type bridge\nlink set attackers up\n\
              addr add 203.0.113.1/24 dev attackers\naddr add 2001:db8:3::1/64 dev attackers nodad\n\
-             route add blackhole default\nroute add blackhole ::/0\n",
-        )?;
+             route add blackhole default\nroute add blackhole ::/0\n"
+        ))?;
         server.ip("route add default via 192.0.2.1\nroute add ::/0 via 2001:db8:1::1\n")?;
         for key in ["net/ipv4/ip_forward", "net/ipv6/conf/all/forwarding"] {
             router.sysctl(key, "1")?;

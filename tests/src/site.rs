@@ -27,6 +27,10 @@ pub const ASSETS: usize = 12;
 pub const BIG: u64 = 200 << 20;
 /// The slow upload's length in bytes.
 const UPLOAD: u64 = 600_000;
+/// Files of a mirror, or parts of a film.
+pub const PARTS: usize = 24;
+/// The length of each in bytes.
+const PART: u64 = 1 << 20;
 /// Small files behind FTP.
 pub const SMALL_FILES: usize = 30;
 
@@ -97,6 +101,9 @@ fn content(dir: &Path, persona: &Persona) -> Result<()> {
     fs::write(web.join("index.html"), &text[..4000])?;
     for i in 0..ASSETS {
         fs::write(web.join(format!("asset{i}.css")), &text)?;
+    }
+    for i in 0..PARTS {
+        File::create(web.join(format!("part{i}.bin")))?.set_len(PART)?;
     }
     File::create(web.join("big.bin"))?.set_len(BIG)?;
     File::create(web.join("upload.bin"))?.set_len(UPLOAD)?;

@@ -3,6 +3,7 @@
 use std::{
     io::{self, BufRead, BufReader, Read, Write},
     net::{IpAddr, SocketAddr, TcpStream},
+    os::fd::AsRawFd,
     time::Duration,
 };
 
@@ -26,6 +27,19 @@ impl Connection {
         stream.set_write_timeout(Some(PATIENCE))?;
         stream.set_nodelay(true)?;
         Ok(Self { stream: BufReader::new(stream) })
+    }
+
+    /// Connects with so small a receive buffer that the server cannot get rid of an answer.
+    pub fn narrow(server: IpAddr) -> Result<Self> {
+        let connection = Self::open(server)?;
+        shrink(connection.stream.get_ref())?;
+        Ok(connection)
+    }
+
+    /// Takes at most `count` bytes of what has come.
+    pub fn sip(&mut self, count: usize) -> Result<()> {
+        let _ = self.stream.get_mut().read(&mut vec![0; count]).context("the connection broke")?;
+        Ok(())
     }
 
     /// Waits this long for an answer, instead of as long as a person does.
@@ -67,6 +81,25 @@ impl Connection {
         self.stream.read_exact(&mut back).context("the web socket does not answer")
     }
 
+    /// Asks for a stream of events.
+    pub fn subscribe(&mut self, path: &str) -> Result<()> {
+        self.send(&format!("GET {path} HTTP/1.1\r\nHost: lab.test\r\nAccept: text/event-stream\r\n\r\n"))?;
+        let (status, _) = self.head()?;
+        ensure!(status == 200, "the stream of events was answered with {status}");
+        Ok(())
+    }
+
+    /// Waits for the next event.
+    pub fn event(&mut self) -> Result<()> {
+        let mut line = String::new();
+        while !line.starts_with("data:") {
+            line.clear();
+            let read = self.stream.read_line(&mut line).context("the stream of events broke")?;
+            ensure!(read > 0, "the stream of events ended");
+        }
+        Ok(())
+    }
+
     /// Sends bytes as they are.
     pub fn send(&mut self, text: &str) -> Result<()> {
         self.stream.get_mut().write_all(text.as_bytes()).context("the connection broke")
@@ -88,4 +121,20 @@ impl Connection {
             }
         }
     }
+}
+
+fn shrink(stream: &TcpStream) -> io::Result<()> {
+    let size: libc::c_int = 2048;
+    let length = size_of_val(&size) as libc::socklen_t;
+    // SAFETY: setsockopt reads `length` bytes of `size`, which lives until it returns; the stream keeps its descriptor open.
+    let done = unsafe {
+        libc::setsockopt(
+            stream.as_raw_fd(),
+            libc::SOL_SOCKET,
+            libc::SO_RCVBUF,
+            (&raw const size).cast(),
+            length,
+        )
+    };
+    if done == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }

@@ -11,6 +11,7 @@ use std::{
 use smartfw_tests::{
     benign::{self, Guest},
     kernel,
+    load::Load,
     namespace::Namespace,
     net::{SERVER_V4, SERVER_V6, Side},
     process::{Stop, until},
@@ -67,7 +68,8 @@ fn a_client_that_is_cut_off_says_so() {
         let stop = Stop::after(Duration::from_secs(seconds));
         benign.run(&Guest { host: &host, site: &site, dir: ward.dir(), v6: false, stop })
     };
-    for name in ["closed-port", "ftp-files", "monitor", "reload-storm"] {
+    let names = ["closed-port", "ftp-files", "monitor", "reload-storm", "crawler", "events", "mail", "video"];
+    for name in names {
         run(name, 4).unwrap();
     }
     let rule = [
@@ -83,7 +85,7 @@ fn a_client_that_is_cut_off_says_so() {
         "tcp-reset",
     ];
     assert!(ward.net.server().command("iptables").args(rule).status().unwrap().success());
-    for name in ["closed-port", "ftp-files", "monitor", "reload-storm"] {
+    for name in names {
         assert!(run(name, 60).is_err(), "{name} did not notice");
     }
 }
@@ -111,6 +113,19 @@ fn serves(from: &Namespace, server: IpAddr) -> bool {
     let asked =
         from.inside(|| TcpStream::connect_timeout(&SocketAddr::new(server, 80), Duration::from_secs(2)));
     asked.unwrap().is_ok()
+}
+
+#[test]
+#[ignore = "needs root"]
+fn everybody_who_comes_and_goes_is_served_where_nobody_guards() {
+    let ward = Ward::new().unwrap();
+    let site = ward.site().unwrap();
+    let load = Load::new(&ward.net).unwrap();
+    let stop = Stop::after(Duration::from_secs(20));
+    let served = load.run(&ward.net, &site, ward.dir(), 7, &stop).unwrap();
+    assert_eq!(served.harm, Vec::<String>::new());
+    assert_eq!(served.clients, benign::ALL.len());
+    assert!(served.visits > 10 && served.connections > u64::from(served.visits), "{served:?}");
 }
 
 #[test]

@@ -8,7 +8,7 @@ use std::{
 use anyhow::{Result, ensure};
 
 use super::{Guest, strings};
-use crate::web::Connection;
+use crate::{app::TUNNEL, web::Connection};
 
 /// Five ports every five seconds; two of them are closed, and the probe says so in its report.
 pub(super) fn monitor(guest: &Guest<'_>) -> Result<()> {
@@ -81,6 +81,30 @@ pub(super) fn syslog(guest: &Guest<'_>) -> Result<()> {
         socket.send_to(b"<13>Jan  1 00:00:00 host app: something happened", (guest.server(), 514))?;
     }
     Ok(())
+}
+
+/// A tunnel with somebody's work in it: eighty-six packets a second of all sizes. One in fifty may be lost.
+pub(super) fn tunnel(guest: &Guest<'_>) -> Result<()> {
+    let socket = UdpSocket::bind(if guest.v6 { "[::]:0" } else { "0.0.0.0:0" })?;
+    socket.connect((guest.server(), TUNNEL))?;
+    socket.set_nonblocking(true)?;
+    let (mut sent, mut back, mut buffer) = (0_usize, 0, [0; 1500]);
+    while guest.stop.sleep(Duration::from_millis(11)) {
+        // 37 and 1300 have no common divisor, so that sizes look like none in particular.
+        socket.send(&buffer[..60 + sent * 37 % 1300])?;
+        sent += 1;
+        while socket.recv(&mut buffer).is_ok() {
+            back += 1;
+        }
+    }
+    // What was sent last is still under way.
+    ensure!((back + 10) * 50 >= sent * 49, "{back} of {sent} packets came back through the tunnel");
+    Ok(())
+}
+
+pub(super) fn ping_large(guest: &Guest<'_>) -> Result<()> {
+    let server = guest.server().to_string();
+    guest.tool("ping", &strings(&["-n", "-q", "-c", "1000", "-i", "0.2", "-s", "1300", &server]))
 }
 
 pub(super) fn ping(guest: &Guest<'_>) -> Result<()> {

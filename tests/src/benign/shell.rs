@@ -4,7 +4,10 @@ use std::{process::Command, time::Duration};
 
 use anyhow::{Result, ensure};
 
-use super::{Guest, strings, web::curl};
+use super::{
+    Guest, strings,
+    web::{curl, each},
+};
 use crate::{
     persona::{PASSWORD, USER},
     site::SMALL_FILES,
@@ -42,6 +45,19 @@ pub(super) fn ansible(guest: &Guest<'_>) -> Result<()> {
     loop {
         ssh(guest, "uptime")?;
         if !guest.stop.sleep(Duration::from_millis(2500)) {
+            return Ok(());
+        }
+    }
+}
+
+/// The same with five hands, in a burst every ten seconds.
+pub(super) fn ansible_forks(guest: &Guest<'_>) -> Result<()> {
+    loop {
+        each(5, |fork| {
+            guest.stop.sleep(Duration::from_millis(20 * fork as u64));
+            if guest.stop.reached() { Ok(()) } else { ssh(guest, "uptime") }
+        })?;
+        if !guest.stop.sleep(Duration::from_secs(10)) {
             return Ok(());
         }
     }

@@ -8,7 +8,10 @@ use std::{
 use anyhow::{Context, Result};
 
 use super::{Guest, strings};
-use crate::{site::ASSETS, web::Connection};
+use crate::{
+    site::{ASSETS, PARTS},
+    web::Connection,
+};
 
 /// A person with a browser: six connections that are kept, a page of a dozen parts, a pause for reading.
 pub(super) fn browsing(guest: &Guest<'_>) -> Result<()> {
@@ -149,8 +152,86 @@ pub(super) fn curl_loop(guest: &Guest<'_>) -> Result<()> {
     Ok(())
 }
 
+/// A program that asks seventy times a second over one connection.
+pub(super) fn get_loop(guest: &Guest<'_>) -> Result<()> {
+    let mut connection = Connection::open(guest.server())?;
+    let mut asked = 0;
+    while guest.stop.sleep(Duration::from_millis(14)) {
+        if asked % 900 == 899 {
+            connection = Connection::open(guest.server())?;
+        }
+        connection.get("/index.html")?;
+        asked += 1;
+    }
+    Ok(())
+}
+
+/// A search engine: ten pages a second over four connections.
+pub(super) fn crawler(guest: &Guest<'_>) -> Result<()> {
+    each(4, |lane| {
+        let mut connection = Connection::open(guest.server())?;
+        let mut page = lane;
+        while guest.stop.sleep(Duration::from_millis(400)) {
+            if page % 200 >= 196 {
+                connection = Connection::open(guest.server())?;
+            }
+            connection.get(&format!("/asset{}.css", page % ASSETS))?;
+            page += 4;
+        }
+        Ok(())
+    })
+}
+
+/// A test of a web page in a browser without a window: fifty-nine connections for one page, again after a while.
+pub(super) fn headless(guest: &Guest<'_>) -> Result<()> {
+    loop {
+        each(59, |part| {
+            let mut connection = Connection::open(guest.server())?;
+            connection.get(&format!("/asset{}.css", part % ASSETS))?;
+            guest.stop.sleep(Duration::from_secs(1));
+            Ok(())
+        })?;
+        if !guest.stop.sleep(Duration::from_secs(6)) {
+            return Ok(());
+        }
+    }
+}
+
+/// Packages from a mirror, six at once.
+pub(super) fn mirror(guest: &Guest<'_>) -> Result<()> {
+    let parts = guest.url(&format!("/part[0-{}].bin", PARTS - 1));
+    while guest.stop.sleep(Duration::from_secs(2)) {
+        curl(guest, &["--parallel", "--parallel-max", "6", "--limit-rate", "5M", "-o", "/dev/null", &parts])?;
+    }
+    Ok(())
+}
+
+/// A film: a part of it every two seconds, over one connection.
+pub(super) fn video(guest: &Guest<'_>) -> Result<()> {
+    let mut connection = Connection::open(guest.server())?;
+    for part in (0..PARTS).cycle() {
+        connection.get(&format!("/part{part}.bin"))?;
+        if !guest.stop.sleep(Duration::from_secs(2)) {
+            break;
+        }
+    }
+    Ok(())
+}
+
+/// Three pages that wait for events.
+pub(super) fn events(guest: &Guest<'_>) -> Result<()> {
+    each(3, |_| {
+        let mut connection = Connection::open(guest.server())?;
+        connection.subscribe("/app/events")?;
+        while !guest.stop.reached() {
+            connection.event()?;
+        }
+        Ok(())
+    })
+}
+
 /// Does `work` on each of `count` threads until the first error.
-fn each(count: usize, work: impl Fn(usize) -> Result<()> + Sync) -> Result<()> {
+pub(super) fn each(count: usize, work: impl Fn(usize) -> Result<()> + Sync) -> Result<()> {
     thread::scope(|scope| {
         let threads: Vec<_> = (0..count)
             .map(|i| {

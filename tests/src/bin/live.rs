@@ -2,17 +2,23 @@
 //! each: detected, class, seconds to drop, packets let through, clients hurt.
 //!
 //! `live` runs the variants that must be right, and fails when one is not; `live --all` runs every variant, `live
-//! NAME…` those; what is not in the required list is reported only. Needs root and the built programs.
+//! NAME…` those; what is not in the required list is reported only. `live --unseen` requires as much of every tool that
+//! no training set holds. `--plain` switches segmentation and receive offloads off, and must change no verdict.
+//! `live --load SECONDS` attacks nobody: benign clients come and go, and none may be hurt, blocked or accused.
+//! Needs root and the built programs.
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a program for people")]
 
-use std::{env, process::ExitCode, time::Duration};
+use std::{env, net::IpAddr, process::ExitCode, time::Duration};
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use smartfw_tests::{
     attack::{self, Attack},
     crew::Crew,
     daemon::Guard,
+    kernel,
+    load::{Load, Served},
     net::Net,
+    process::Stop,
     site::Site,
     trial::{Ground, Outcome},
 };
@@ -32,18 +38,32 @@ const REQUIRED: &[&str] = &[
     "hping-icmp",
     "ab-flood",
     "random-syn",
+    "masscan",
+    "medusa-ssh",
+    "patator-ftp",
+    "siege",
+    "mausezahn-udp",
 ];
 
+/// Any constant: two loads of the same length are the same.
+const SEED: u64 = 1;
+
+/// What to run.
+#[derive(Debug, Default)]
+struct Wanted {
+    all: bool,
+    unseen: bool,
+    plain: bool,
+    load: Option<Duration>,
+    names: Vec<String>,
+}
+
 fn main() -> ExitCode {
-    let args: Vec<String> = env::args().skip(1).collect();
-    let all = args.iter().any(|arg| arg == "--all");
-    let wanted = |attack: &&Attack| match (all, args.is_empty()) {
-        (true, _) => !attack.name.starts_with("nmap-slow"),
-        (false, true) => REQUIRED.contains(&attack.name),
-        (false, false) => args.iter().any(|name| name == attack.name),
-    };
-    let attacks: Vec<&'static Attack> = attack::ALL.iter().filter(wanted).collect();
-    match run(&attacks) {
+    let done = Wanted::parse(env::args().skip(1)).and_then(|wanted| match wanted.load {
+        Some(duration) => load(duration, wanted.plain),
+        None => attack(&wanted),
+    });
+    match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("live: {error:#}");
@@ -52,29 +72,108 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(attacks: &[&'static Attack]) -> Result<()> {
-    ensure!(!attacks.is_empty(), "no such variant; `lab list` names them");
+impl Wanted {
+    fn parse(mut args: impl Iterator<Item = String>) -> Result<Self> {
+        let mut wanted = Self::default();
+        while let Some(arg) = args.next() {
+            match arg.as_str() {
+                "--all" => wanted.all = true,
+                "--unseen" => wanted.unseen = true,
+                "--plain" => wanted.plain = true,
+                "--load" => {
+                    let seconds = args.next().context("--load wants a number of seconds")?;
+                    wanted.load = Some(Duration::from_secs(seconds.parse().context("--load wants seconds")?));
+                }
+                flag if flag.starts_with("--") => bail!("no such flag: {flag}"),
+                _ => wanted.names.push(arg),
+            }
+        }
+        Ok(wanted)
+    }
+
+    fn attacks(&self) -> Vec<&'static Attack> {
+        let wanted = |attack: &&Attack| match self {
+            Self { all: true, .. } => !attack.name.starts_with("nmap-slow"),
+            Self { unseen: true, .. } => attack.held_out,
+            Self { names, .. } if names.is_empty() => REQUIRED.contains(&attack.name),
+            Self { names, .. } => names.iter().any(|name| name == attack.name),
+        };
+        attack::ALL.iter().filter(wanted).collect()
+    }
+
+    fn requires(&self, attack: &Attack) -> bool {
+        REQUIRED.contains(&attack.name) || self.unseen && attack.held_out
+    }
+}
+
+fn attack(wanted: &Wanted) -> Result<()> {
+    let (installed, lacking): (Vec<&Attack>, Vec<&Attack>) =
+        wanted.attacks().into_iter().partition(|attack| attack.is_installed());
+    ensure!(!installed.is_empty(), "no such variant; `lab list` names them");
+    for attack in lacking {
+        ensure!(!REQUIRED.contains(&attack.name), "{} is not installed", attack.tool());
+        println!("{}: left out, {} is not installed", attack.name, attack.tool());
+    }
     let temp = tempfile::tempdir()?;
     let net = Net::new()?;
     let site = Site::open(&net, temp.path())?;
+    net.set_offloads(!wanted.plain)?;
     let guard = Guard::start(net.server(), &temp.path().join("node"))?;
-    let limit = Duration::from_secs(attacks.iter().map(|attack| attack.seconds + 10).sum::<u64>() + 60);
+    let limit = Duration::from_secs(installed.iter().map(|attack| attack.seconds + 10).sum::<u64>() + 60);
     let failed = Crew::around(&net, &site, temp.path(), limit, |crew| {
         // The benign clients' first requests come before the first attack, as they do in life.
         std::thread::sleep(Duration::from_secs(5));
         let ground = Ground { net: &net, site: &site, guard: &guard, crew, dir: temp.path() };
         println!("{}", Outcome::HEADING);
         let mut failed = Vec::new();
-        for attack in attacks {
+        for attack in installed {
             let outcome = ground.run(attack)?;
             println!("{outcome}");
             outcome.hurt.iter().for_each(|harm| println!("    {harm}"));
-            if REQUIRED.contains(&attack.name) && !outcome.good(attack) {
+            if wanted.requires(attack) && !outcome.good(attack) {
                 failed.push(attack.name);
             }
         }
         Ok(failed)
     })?;
     ensure!(failed.is_empty(), "not as required: {}", failed.join(", "));
+    Ok(())
+}
+
+/// Benign clients alone. An alert that only reports is told, and no failure.
+fn load(duration: Duration, plain: bool) -> Result<()> {
+    let temp = tempfile::tempdir()?;
+    let net = Net::new()?;
+    let site = Site::open(&net, temp.path())?;
+    net.set_offloads(!plain)?;
+    let guard = Guard::start(net.server(), &temp.path().join("node"))?;
+    let load = Load::new(&net)?;
+    let mut served = load.run(&net, &site, temp.path(), SEED, &Stop::after(duration))?;
+    let addresses = load.addresses();
+    let named = |address: &IpAddr| addresses.iter().find(|(_, a)| a == address).map(|(name, _)| name);
+    let alerts = guard.json(&["alerts"])?;
+    let alerts = alerts.as_array().context("alerts are no list")?;
+    for alert in alerts {
+        let source = alert["source"].as_str().and_then(|text| text.parse().ok());
+        let text = format!("alert about {:?}: {alert}", source.as_ref().and_then(named));
+        if source.is_some_and(|source| named(&source).is_some()) && alert["action"] != "report" {
+            served.harm.push(text);
+        } else {
+            println!("{text}");
+        }
+    }
+    for entry in kernel::blocked(net.server())? {
+        let covered = addresses.iter().filter(|(_, address)| entry.covers(*address));
+        served.harm.extend(covered.map(|(name, address)| format!("{name} ({address}) is blocked")));
+    }
+    let Served { clients, visits, connections, harm } = served;
+    println!(
+        "{} s: {clients} clients, {visits} visits, {connections} connections, {} alerts, {} harmed",
+        duration.as_secs(),
+        alerts.len(),
+        harm.len()
+    );
+    harm.iter().for_each(|harm| println!("    {harm}"));
+    ensure!(harm.is_empty(), "benign clients came to harm");
     Ok(())
 }

@@ -1,0 +1,41 @@
+#!/usr/bin/env bash
+# Makes the tables of this folder anew, from nothing but this repository and the tools of tests/run.sh.
+#
+#   tests/lab/make.sh DIR    keeps the captures (about 4 GB) and the tools' logs in DIR; needs root and 90 minutes
+#
+# Two laboratories run at once on two cores; more of them would change the rates that are recorded.
+set -eu
+[ $# = 1 ] || { sed -n '2,6s/^# \{0,1\}//p' "$0" >&2; exit 2; }
+mkdir -p "$1"
+dir=$(realpath "$1")
+cd "$(dirname "$0")/../.."
+cargo build -q -p smartfw-tests --bin lab
+lab=${CARGO_TARGET_DIR:-target}/debug/lab
+
+# Each runs in its own network namespaces, and fails alone.
+first() {
+  "$lab" capture "$dir/flood" brute_force net_flood
+  "$lab" capture --plain "$dir/flood-plain" brute_force net_flood
+  "$lab" capture --unseen "$dir/unseen" brute_force net_flood slow_dos http_flood port_scan
+  "$lab" load 1800 "$dir/everyday"
+}
+second() {
+  "$lab" capture "$dir/slow" slow_dos http_flood
+  "$lab" capture "$dir/scan" port_scan
+  "$lab" capture --plain "$dir/scan-plain" slow_dos http_flood port_scan
+  "$lab" capture --unseen --plain "$dir/unseen-plain" brute_force net_flood slow_dos http_flood port_scan
+  "$lab" load 720 "$dir/everyday-other" 1000
+}
+first >"$dir/first.log" 2>&1 &
+second >"$dir/second.log" 2>&1
+wait $!
+
+table() {
+  local name=$1
+  shift
+  (cd "$dir" && "$lab" windows "$@" "$dir/$name.csv")
+  gzip -n -9 -c "$dir/$name.csv" >"tests/lab/$name.csv.gz"
+}
+lab=$(realpath "$lab")
+table windows flood flood-plain slow scan scan-plain everyday
+table held-out unseen unseen-plain everyday-other
