@@ -221,11 +221,11 @@ fn a_model_judges_what_no_rule_names_and_one_that_is_none_is_refused() {
         writer.write(Time::from_nanos(BEGIN + u64::from(tenth) * 100_000_000), &bytes, 40).unwrap();
     }
     let capture = writer.finish().unwrap();
-    assert_eq!(replay(&[&capture], &["192.0.2.1"]).kinds(), ["summary"]);
+    assert_eq!(replay(&[&capture], &["192.0.2.1/32"]).kinds(), ["summary"]);
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("model");
     fs::write(&path, suspicious().encode()).unwrap();
-    let replayed = replay_with(&[&capture], &["192.0.2.1"], &path);
+    let replayed = replay_with(&[&capture], &["192.0.2.1/32"], &path);
     let alert = replayed.of("alert")[0];
     assert_eq!((&alert["detector"], &alert["class"]), (&"forest".into(), &"port_scan".into()));
     assert_eq!(replayed.of("block")[0]["strength"], "soft");
