@@ -25,8 +25,10 @@ mod chance;
 pub mod folds;
 pub mod forest;
 pub mod isolation;
+pub mod report;
 #[cfg(test)]
 mod samples;
 pub mod score;
+pub mod search;
 pub mod table;
 pub mod train;
