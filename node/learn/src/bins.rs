@@ -112,6 +112,6 @@ mod tests {
         let next = f32::from_bits(1.0_f32.to_bits() + 1);
         assert_eq!(cuts(vec![1.0, next]), [next]);
         assert_eq!(cuts(vec![f32::MIN, f32::MAX]), [0.0]);
-        assert_eq!(cuts(vec![-0.0, 0.0]), []);
+        assert!(cuts(vec![-0.0, 0.0]).is_empty());
     }
 }

@@ -26,8 +26,10 @@ pub mod folds;
 pub mod forest;
 pub mod isolation;
 pub mod online;
+pub mod report;
 #[cfg(test)]
 mod samples;
 pub mod score;
+pub mod search;
 pub mod table;
 pub mod train;

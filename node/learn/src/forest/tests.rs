@@ -68,8 +68,8 @@ fn a_feature_of_tiny_values_is_cut_like_any_other() {
 fn that_a_value_is_missing_may_be_what_tells() {
     let mut chance = Chance::new(3);
     let row = |n: usize| {
-        let value = if n % 3 == 0 { f32::NAN } else { chance.share() as f32 };
-        (vec![value, 1.0], if n % 3 == 0 || value > 0.8 { "attack" } else { "benign" })
+        let value = if n.is_multiple_of(3) { f32::NAN } else { chance.share() as f32 };
+        (vec![value, 1.0], if n.is_multiple_of(3) || value > 0.8 { "attack" } else { "benign" })
     };
     let table = samples::rows(2, (0..3000).map(row));
     let forest = grown(&table, &options(20));

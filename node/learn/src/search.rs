@@ -1,0 +1,89 @@
+//! Which options grow the best forest: some drawn by chance, each judged by cross-validation (Bergstra and Bengio 2012).
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    chance::Chance,
+    folds,
+    forest::{ClassWeights, ForestOptions},
+    table::Table,
+    train::{TrainError, TrainOptions, ask, judge, with_threads},
+};
+
+/// Options that were tried, and how they did.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Tried {
+    /// The options.
+    pub options: ForestOptions,
+    /// The mean of the classes' F1, on rows that were not learned from.
+    pub macro_f1: f64,
+}
+
+/// Tries `rounds` options, those given first, and returns all, the best first. Whole captures are left out where there are
+/// enough of them: options that learn runs by heart should not win. The same seed tries the same; `tried` is told each.
+///
+/// # Errors
+/// [`TrainError`] when no forest can be grown on the table.
+pub fn search(
+    table: &Table,
+    options: &TrainOptions,
+    rounds: usize,
+    tried: &mut (dyn FnMut(Tried) + Send),
+) -> Result<Vec<Tried>, TrainError> {
+    let (table, _) = table.clone().tidy();
+    let count = options.folds.max(2);
+    let folds = if table.capture().names().len() >= 2 * count {
+        folds::grouped(table.class(), table.capture(), count, options.seed)
+    } else {
+        folds::stratified(table.class(), count, options.seed)
+    };
+    let mut chance = Chance::new(options.seed);
+    let mut all = Vec::new();
+    with_threads(options.threads, || {
+        for round in 0..rounds.max(1) {
+            let forest =
+                if round == 0 { options.forest } else { drawn(&options.forest, &table, &mut chance) };
+            let answers = ask(&table, &folds, &TrainOptions { forest, ..*options }, &mut |_| ())?;
+            let one = Tried { options: forest, macro_f1: judge(&table, "", &answers).macro_f1 };
+            tried(one);
+            all.push(one);
+        }
+        // The sort keeps the order of equals: of two that do as well, the first tried.
+        all.sort_by(|a, b| b.macro_f1.total_cmp(&a.macro_f1));
+        Ok(all)
+    })
+}
+
+/// As many trees as before: more are never worse, only slower.
+fn drawn(given: &ForestOptions, table: &Table, chance: &mut Chance) -> ForestOptions {
+    let width = table.features().len();
+    let least = width.isqrt().div_ceil(2);
+    let most = (width / 2).max(least);
+    ForestOptions {
+        trees: given.trees,
+        features_per_split: Some(least + chance.below(most - least + 1)),
+        min_leaf: [1, 2, 3, 5, 8][chance.below(5)],
+        max_depth: 8 + chance.below(ForestOptions::MAX_DEPTH - 7),
+        class_weights: [ClassWeights::Even, ClassWeights::Balanced][chance.below(2)],
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::samples;
+
+    #[test]
+    fn the_best_comes_first_and_the_same_seed_tries_the_same() {
+        let table = samples::windows(600, 0.5, 1);
+        let poor = ForestOptions { trees: 5, max_depth: 1, min_leaf: 100, ..ForestOptions::default() };
+        let options = TrainOptions { forest: poor, folds: 3, ..TrainOptions::default() };
+        let mut seen = Vec::new();
+        let found = search(&table, &options, 5, &mut |tried| seen.push(tried)).unwrap();
+        assert_eq!(seen[0].options, poor, "what was given is tried first");
+        assert!(found[0].macro_f1 > seen[0].macro_f1 + 0.1, "{found:?}");
+        assert!(found.windows(2).all(|two| two[0].macro_f1 >= two[1].macro_f1));
+        assert_eq!(found, search(&table, &options, 5, &mut |_| ()).unwrap());
+        assert_eq!(seen.len(), 5);
+    }
+}
