@@ -1,5 +1,6 @@
 //! Every key, once: its section, its meaning, what it accepts, where its value goes.
 
+mod learning;
 mod rules;
 
 use smartfw_core::{
@@ -34,6 +35,7 @@ pub(crate) fn walk(v: &mut impl Visitor, config: &mut NodeConfig) {
     rules::http_flood(v, http_flood);
     rules::net_flood(v, net_flood);
     limits(v, &mut config.sensor.limits, &mut config.policy.limits);
+    learning::learning(v, &mut config.learning);
     logs(v, config);
 }
 
