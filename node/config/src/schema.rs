@@ -1,5 +1,6 @@
 //! Every key, once: its section, its meaning, what it accepts, where its value goes.
 
+mod learning;
 mod models;
 mod rules;
 
@@ -36,6 +37,7 @@ pub(crate) fn walk(v: &mut impl Visitor, config: &mut NodeConfig) {
     rules::net_flood(v, net_flood);
     models::models(v, &mut config.sensor.models);
     limits(v, &mut config.sensor.limits, &mut config.policy.limits);
+    learning::learning(v, &mut config.learning);
     logs(v, config);
 }
 

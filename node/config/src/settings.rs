@@ -1,6 +1,6 @@
 //! The settings of a node, valid by construction.
 
-use std::{net::SocketAddr, path::PathBuf};
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use smartfw_core::config::{PolicyConfig, SensorConfig};
 
@@ -34,6 +34,8 @@ pub struct NodeConfig {
     pub listen: Option<SocketAddr>,
     /// Where metrics are served; `None`: nowhere.
     pub metrics: Option<SocketAddr>,
+    /// What the node learns.
+    pub learning: LearningSettings,
     /// The log files.
     pub logs: LogSettings,
 }
@@ -54,6 +56,7 @@ impl Default for NodeConfig {
             socket_group: "smartfw".to_owned(),
             listen: Some(SocketAddr::from(([0, 0, 0, 0], 7470))),
             metrics: Some(SocketAddr::from(([127, 0, 0, 1], 9470))),
+            learning: LearningSettings::default(),
             logs: LogSettings::default(),
         }
     }
@@ -95,6 +98,21 @@ pub enum LoginSource {
     File(PathBuf),
     /// Nowhere: packets alone.
     Off,
+}
+
+/// What the node learns of what is usual here.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LearningSettings {
+    /// Whether it learns.
+    pub enabled: bool,
+    /// How long a candidate judges without a say, and is watched afterwards.
+    pub shadow: Duration,
+}
+
+impl Default for LearningSettings {
+    fn default() -> Self {
+        Self { enabled: true, shadow: Duration::from_secs(86_400) }
+    }
 }
 
 /// How the program's own messages look.

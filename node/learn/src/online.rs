@@ -185,6 +185,12 @@ impl Learner {
         self.accuse(source, evidence);
     }
 
+    /// Accusations were lost on their way: nobody in quarantine is known to be clean.
+    pub fn handle_gap(&mut self, now: Time) {
+        self.quarantine.clear();
+        self.handle_timeout(now);
+    }
+
     /// A person corrected detection.
     pub fn handle_lesson(&mut self, now: Time, lesson: &Lesson) {
         self.handle_timeout(now);

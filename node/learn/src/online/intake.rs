@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use smartfw_core::Evidence;
+use smartfw_core::{Evidence, model::LEAST_PACKETS};
 
 use super::{
     DAYS, Effect, Learner, Why,
@@ -15,6 +15,8 @@ use super::{
 /// How sure the model that people chose has to be that a window is benign. It speaks at nine tenths for an attack:
 /// what it is in doubt of is neither an alarm nor a lesson.
 const SURELY_BENIGN: f32 = 0.7;
+/// The length of a window in seconds.
+const WINDOW: f32 = 10.0;
 /// Rows that a day must have, lest a few sources are all there is.
 const LEAST_ROWS: usize = 50;
 
@@ -27,7 +29,9 @@ impl Learner {
             self.quarantine.drop_source(&holder);
             return;
         }
-        let clean = seen.known && !self.taints.is_full() && !self.taints.contains(&holder);
+        // What models do not judge they do not learn either.
+        let says_enough = seen.features.packets_per_second * WINDOW >= LEAST_PACKETS;
+        let clean = says_enough && seen.known && !self.taints.is_full() && !self.taints.contains(&holder);
         if !clean || !finite(&row.values) {
             return;
         }
@@ -40,10 +44,13 @@ impl Learner {
     pub(super) fn accuse(&mut self, source: IpAddr, evidence: Option<Evidence>) {
         let holder = holder(source);
         self.quarantine.drop_source(&holder);
-        if !self.taints.insert(holder, self.now.after(self.config.taint)) {
+        let proven = evidence == Some(Evidence::Handshake);
+        // Who was proven guilty before has given nothing since.
+        let known = self.taints.is_proven(&holder);
+        if !self.taints.insert(holder, self.now.after(self.config.taint), proven) {
             self.quarantine.clear();
         }
-        if evidence == Some(Evidence::Handshake) {
+        if proven && !known {
             let gone = self.samples.drop_source(&holder);
             self.stage.distrust(gone);
         }

@@ -80,18 +80,18 @@ impl Quarantine {
     }
 }
 
-/// Who was accused, and until when nothing is learned from them.
+/// Who was accused, until when nothing is learned from them, and whether it was ever proven that it was they.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub(super) struct Taints(BTreeMap<IpNet, Time>);
+pub(super) struct Taints(BTreeMap<IpNet, (Time, bool)>);
 
 impl Taints {
     /// Remembers an accusation; `false` when there is no room for it.
-    pub(super) fn insert(&mut self, holder: IpNet, until: Time) -> bool {
+    pub(super) fn insert(&mut self, holder: IpNet, until: Time, proven: bool) -> bool {
         if self.0.len() >= TAINTS && !self.0.contains_key(&holder) {
             return false;
         }
-        let kept = self.0.entry(holder).or_insert(until);
-        *kept = until.max(*kept);
+        let kept = self.0.entry(holder).or_default();
+        *kept = (until.max(kept.0), proven || kept.1);
         true
     }
 
@@ -99,8 +99,12 @@ impl Taints {
         self.0.contains_key(holder)
     }
 
+    pub(super) fn is_proven(&self, holder: &IpNet) -> bool {
+        self.0.get(holder).is_some_and(|(_, proven)| *proven)
+    }
+
     pub(super) fn expire(&mut self, now: Time) {
-        self.0.retain(|_, until| *until > now);
+        self.0.retain(|_, (until, _)| *until > now);
     }
 
     pub(super) fn is_full(&self) -> bool {

@@ -39,10 +39,10 @@ pub(crate) struct Node {
     pub(crate) lies: Vec<[f32; WIDTH]>,
 }
 
-/// Forty trees, so that a week takes a second; all else is as it runs.
+/// Few trees, so that a week takes seconds; all else is as it runs.
 pub(crate) fn options() -> TrainOptions {
     TrainOptions {
-        forest: ForestOptions { trees: 40, ..ForestOptions::default() },
+        forest: ForestOptions { trees: 24, ..ForestOptions::default() },
         ..TrainOptions::default()
     }
 }

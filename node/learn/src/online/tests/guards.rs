@@ -32,6 +32,7 @@ fn nothing_is_learned_from_the_suspect_the_unknown_and_what_looks_like_an_attack
         Seen { known: false, ..good },
         Seen { features: Features { packets_per_second: 500.0, ..good.features }, ..good },
         Seen { features: nonsense, ..good },
+        Seen { features: Features { packets_per_second: 0.7, ..good.features }, ..good },
     ];
     for seen in bad {
         rig.learner.handle_window(rig.now, &seen);
@@ -62,6 +63,14 @@ fn who_is_accused_within_the_hour_is_not_learned_from_for_a_day() {
     rig.pass(MINUTE * 4);
     rig.window(EVE, 5.0);
     assert_eq!(rig.in_quarantine(), 1);
+}
+
+#[test]
+fn nobody_is_clean_of_whom_accusations_may_have_been_lost() {
+    let mut rig = Rig::new();
+    rig.window(EVE, 5.0);
+    rig.learner.handle_gap(rig.now);
+    assert!(!is_learned(&mut rig));
 }
 
 #[test]
