@@ -16,7 +16,8 @@ case "${1:-}" in
   *) sed -n '2,8s/^# \{0,1\}//p' "$0" >&2; exit 2 ;;
 esac
 
-logs=${CARGO_TARGET_DIR:-target}/test-logs
+target=${CARGO_TARGET_DIR:-$PWD/target}
+logs=$target/test-logs
 mkdir -p "$logs"
 passed=() failed=() skipped=() lines=()
 
@@ -32,9 +33,14 @@ suite() {
   fi
   lines+=("$(printf '%-14s %6s s  %s' "$name" $((SECONDS - begin)) "$state")")
   printf '%6s s  %s\n' $((SECONDS - begin)) "$state"
-  if [ "$state" = FAILED ]; then
-    tail -n 40 "$logs/$name.log" | sed 's/^/    /'
-  fi
+  [ "$state" = ok ] || causes "$logs/$name.log" | sed 's/^/    /'
+}
+
+# What a failed suite's log says of the cause: each panic with what surrounds it, and the end.
+causes() {
+  grep -n -B 3 -A 12 'panicked at' "$1" | head -n 150
+  echo '[...]'
+  tail -n 40 "$1"
 }
 
 skip() {
@@ -99,22 +105,24 @@ has_bare_target() {
     { command -v rustup >/dev/null && rustup target add $bare_target >/dev/null 2>&1; }
 }
 
-# The test programs that need namespaces: one node, then fleets.
+# The test programs that need namespaces: one node, then fleets, whose tests mostly wait.
 programs="laboratory refusals scenarios lasting
   cluster fleet fleet_orders fleet_together fleet_trouble fleet_spread hostile"
+# They run what `build-tests` has built, of the whole workspace: to name one package would choose other features of the
+# dependencies and build these again.
 in_namespaces() {
-  export SMARTFW_BIN=${CARGO_TARGET_DIR:-$PWD/target}/release
-  local name
+  local name threads
   for name in $programs; do
-    suite "$name" cargo test -p smartfw-tests --test "$name" -- --ignored --test-threads=2 --nocapture
+    case $name in fleet*) threads=3 ;; *) threads=2 ;; esac
+    suite "$name" cargo test --workspace --test "$name" -- --ignored --test-threads=$threads --nocapture
   done
   if [ "$mode" = long ]; then
-    suite live cargo run -q -p smartfw-tests --bin live -- --all
-    suite live-plain cargo run -q -p smartfw-tests --bin live -- --plain
-    suite live-load cargo run -q -p smartfw-tests --bin live -- --load 1800
+    suite live "$target/debug/live" --all
+    suite live-plain "$target/debug/live" --plain
+    suite live-load "$target/debug/live" --load 1800
   else
-    suite live cargo run -q -p smartfw-tests --bin live
-    suite live-load cargo run -q -p smartfw-tests --bin live -- --load 180
+    suite live "$target/debug/live"
+    suite live-load "$target/debug/live" --load 180
   fi
   cat "$logs/live.log"
   [ "$mode" = long ] || return 0
@@ -156,7 +164,11 @@ else
   skip bare "the target $bare_target cannot be installed"
 fi
 if [ -z "$no_namespaces" ]; then
-  suite build cargo build -q --release -p smartfw-node -p smartfw-cli
+  export SMARTFW_BIN=$target/debug
+  if [ "$mode" = long ]; then
+    suite build cargo build -q --release -p smartfw-node -p smartfw-cli
+    SMARTFW_BIN=$target/release
+  fi
   in_namespaces
 else
   for name in $programs live; do skip "$name" "$no_namespaces"; done
