@@ -6,7 +6,7 @@ mod probe;
 mod shell;
 mod web;
 
-use std::{net::IpAddr, path::Path};
+use std::{net::IpAddr, path::Path, time::Duration};
 
 use anyhow::{Context, Result, bail};
 
@@ -31,6 +31,9 @@ pub struct Benign {
     pub slow_link: bool,
     run: fn(&Guest<'_>) -> Result<()>,
 }
+
+/// How long a short program may take on a busy machine.
+const SHORT: Duration = Duration::from_secs(20);
 
 /// Who does it, from where, and for how long.
 #[derive(Debug)]
@@ -137,10 +140,20 @@ impl Guest<'_> {
 
     /// Runs a program until it ends or the time is over; an error when it fails by itself.
     fn tool(&self, program: &str, args: &[String]) -> Result<()> {
+        self.tool_until(&self.stop, program, args)
+    }
+
+    /// Runs a short program to its end, though the time be over: who breaks off a login again and again looks like
+    /// somebody who guesses, and nobody works like that.
+    fn short_tool(&self, program: &str, args: &[String]) -> Result<()> {
+        self.tool_until(&Stop::after(SHORT), program, args)
+    }
+
+    fn tool_until(&self, stop: &Stop, program: &str, args: &[String]) -> Result<()> {
         let log = self.dir.join(format!("benign-{}-{program}.log", self.host.namespace.name()));
         let mut command = self.host.namespace.command(program);
         command.args(args);
-        match Running::start(command, &log)?.wait(&self.stop)? {
+        match Running::start(command, &log)?.wait(stop)? {
             Some(status) if !status.success() => bail!("{program} ended with {status}: {}", last_line(&log)),
             _ => Ok(()),
         }

@@ -24,8 +24,8 @@ use crate::{
 
 /// How long a client is away between two visits: less than a minute, and often long enough to be forgotten by a window.
 const AWAY: (Duration, Duration) = (Duration::from_secs(2), Duration::from_secs(40));
-/// How long a visit is; some clients are done earlier.
-const VISIT: (Duration, Duration) = (Duration::from_secs(5), Duration::from_secs(60));
+/// How long a visit is at most, unless what the client does takes longer; some are done earlier.
+const VISIT: Duration = Duration::from_secs(60);
 
 /// Every benign client, each on a host of its own.
 #[derive(Debug)]
@@ -40,7 +40,7 @@ pub struct Served {
     pub clients: usize,
     /// How many visits they made.
     pub visits: u32,
-    /// How many TCP connections the server accepted meanwhile.
+    /// How many TCP connections the server accepted meanwhile, those from nginx to the application among them.
     pub connections: u64,
     /// Who was not served, and how.
     pub harm: Vec<String>,
@@ -72,7 +72,8 @@ impl Load {
                 let (visits, harm) = (&visits, &harm);
                 scope.spawn(move || {
                     while stop.sleep(chance.between(AWAY.0, AWAY.1)) {
-                        let visit = stop.within(chance.between(VISIT.0, VISIT.1));
+                        let least = Duration::from_secs(benign.seconds);
+                        let visit = stop.within(chance.between(least, VISIT.max(least)));
                         let guest = Guest { host, site, dir, v6: chance.percent(50), stop: visit };
                         visits.fetch_add(1, Ordering::Relaxed);
                         if let Err(error) = benign.run(&guest) {

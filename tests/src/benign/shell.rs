@@ -37,13 +37,13 @@ pub(super) fn ssh_typos(guest: &Guest<'_>) -> Result<()> {
 }
 
 pub(super) fn ssh_session(guest: &Guest<'_>) -> Result<()> {
-    ssh(guest, "for i in $(seq 1000); do date; ls -l /etc; sleep 0.5; done")
+    guest.tool("ssh", &ssh(guest, "for i in $(seq 1000); do date; ls -l /etc; sleep 0.5; done"))
 }
 
 /// Short successful commands, twenty in a minute.
 pub(super) fn ansible(guest: &Guest<'_>) -> Result<()> {
     loop {
-        ssh(guest, "uptime")?;
+        guest.short_tool("ssh", &ssh(guest, "uptime"))?;
         if !guest.stop.sleep(Duration::from_millis(2500)) {
             return Ok(());
         }
@@ -55,7 +55,7 @@ pub(super) fn ansible_forks(guest: &Guest<'_>) -> Result<()> {
     loop {
         each(5, |fork| {
             guest.stop.sleep(Duration::from_millis(20 * fork as u64));
-            if guest.stop.reached() { Ok(()) } else { ssh(guest, "uptime") }
+            if guest.stop.reached() { Ok(()) } else { guest.short_tool("ssh", &ssh(guest, "uptime")) }
         })?;
         if !guest.stop.sleep(Duration::from_secs(10)) {
             return Ok(());
@@ -65,7 +65,9 @@ pub(super) fn ansible_forks(guest: &Guest<'_>) -> Result<()> {
 
 /// A script that fetches a dozen repositories one after the other, without a pause.
 pub(super) fn git(guest: &Guest<'_>) -> Result<()> {
-    (0..12).try_for_each(|_| if guest.stop.reached() { Ok(()) } else { ssh(guest, "cat small1.txt") })
+    (0..12).try_for_each(|_| {
+        if guest.stop.reached() { Ok(()) } else { guest.short_tool("ssh", &ssh(guest, "cat small1.txt")) }
+    })
 }
 
 pub(super) fn scp(guest: &Guest<'_>) -> Result<()> {
@@ -110,12 +112,13 @@ pub(super) fn ftp_files(guest: &Guest<'_>) -> Result<()> {
     curl(guest, &["-o", "/dev/null", &base])
 }
 
-fn ssh(guest: &Guest<'_>, command: &str) -> Result<()> {
+/// The arguments of an ssh that logs in with the key and runs a command.
+fn ssh(guest: &Guest<'_>, command: &str) -> Vec<String> {
     let server = guest.server().to_string();
     let args = [
         vec!["-i".into(), guest.site.persona.key.display().to_string()],
         ssh_options(),
         vec!["-l".into(), USER.into(), server, command.into()],
     ];
-    guest.tool("ssh", &args.concat())
+    args.concat()
 }
