@@ -25,8 +25,6 @@ use crate::{
 
 /// Any constant: two readings of a capture give the same table.
 const SEED: u64 = 0x1ab0;
-/// How often a source's window is taken: as often as a model looks at it.
-const EVERY: Duration = Duration::from_secs(1);
 /// How many windows of one source in one capture the table has at most; a long run says little that is new.
 const MOST: usize = 60;
 /// How many of somebody innocent who was only beside an attack: the same clients are beside every attack.
@@ -55,7 +53,7 @@ pub fn table(folders: &[PathBuf]) -> Result<String> {
 fn reports(path: &Path) -> Result<Vec<WindowReport>> {
     let local = vec![IpAddr::from(SERVER_V4).into(), IpAddr::from(SERVER_V6).into()];
     let mut sensor = Sensor::new(SensorConfig::default(), View::Host(local), SEED);
-    sensor.report_windows_every(EVERY);
+    sensor.report_every_look();
     let (mut source, mut reports) = (FileSource::open(path)?, Vec::new());
     while let Some(captured) = source.next_frame().with_context(|| format!("{}", path.display()))? {
         if sensor.poll_timeout() <= captured.at {

@@ -1,121 +1,79 @@
-//! The twelve features of a window: one list, shared by rules, logs, models and training.
+//! The features of a window: one list, shared by rules, logs, models and training.
 
 use serde::{Deserialize, Serialize};
 
 /// The version of [`NAMES`]: a model carries the version that it was trained on, and another is refused.
-pub const SCHEMA: u32 = 1;
+pub const SCHEMA: u32 = 2;
 
-/// The names of the features, in the order of [`Features::to_array`].
-pub const NAMES: [&str; 12] = [
-    "packets_per_second",
-    "bytes_per_second",
-    "mean_packet_length",
-    "std_packet_length",
-    "mean_interarrival",
-    "std_interarrival",
-    "distinct_ports",
-    "distinct_hosts",
-    "syn_share",
-    "reset_share",
-    "half_open",
-    "attempts_per_service",
-];
+/// Declares the features, each with its unit (empty where the name says it) and its formula.
+macro_rules! features {
+    ($($(#[$meta:meta])* $name:ident [$unit:literal]),+ $(,)?) => {
+        /// How many features a window has.
+        pub const COUNT: usize = [$($unit),+].len();
 
-/// The units of the features, in the order of [`NAMES`]; empty where the name says it.
-pub const UNITS: [&str; 12] = ["", "", "bytes", "bytes", "s", "s", "", "", "", "", "", ""];
+        /// The names of the features, in the order of [`Features::to_array`].
+        pub const NAMES: [&str; COUNT] = [$(stringify!($name)),+];
 
-/// What a remote address did to us within the last ten seconds. Only packets that it sent count, but for
-/// `reset_share` and `half_open`, which compare them with our answers.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct Features {
-    /// Wire segments received / 10 s.
-    pub packets_per_second: f32,
-    /// IP bytes received / 10 s.
-    pub bytes_per_second: f32,
-    /// Mean IP length of the segments, bytes.
-    pub mean_packet_length: f32,
-    /// Standard deviation of the IP length, bytes (population).
-    pub std_packet_length: f32,
-    /// Mean time between segments, seconds.
-    pub mean_interarrival: f32,
-    /// Standard deviation of the time between segments, seconds (population).
-    pub std_interarrival: f32,
-    /// Different local ports touched (linear counting, Whang et al. 1990).
-    pub distinct_ports: f32,
-    /// Different local addresses touched (linear counting).
-    pub distinct_hosts: f32,
-    /// SYNs without ACK / TCP segments received.
-    pub syn_share: f32,
-    /// RSTs that we answered / TCP segments received, at most 1.
-    pub reset_share: f32,
-    /// SYNs received that completed no handshake, at least 0.
-    pub half_open: f32,
-    /// The most connections begun to one local service.
-    pub attempts_per_service: f32,
+        /// The units of the features, in the order of [`NAMES`]; empty where the name says it.
+        pub const UNITS: [&str; COUNT] = [$($unit),+];
+
+        /// What a remote address did to us within the last ten seconds, if the feature does not say otherwise. Only
+        /// packets that it sent count, but for what compares them with our answers.
+        #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+        pub struct Features {
+            $($(#[$meta])* pub $name: f32),+
+        }
+
+        impl Features {
+            /// The values, in the order of [`NAMES`].
+            pub const fn to_array(&self) -> [f32; COUNT] {
+                let Self { $($name),+ } = *self;
+                [$($name),+]
+            }
+
+            /// The features whose values are `values`, in the order of [`NAMES`].
+            pub const fn from_array(values: [f32; COUNT]) -> Self {
+                let [$($name),+] = values;
+                Self { $($name),+ }
+            }
+        }
+    };
 }
 
-impl Features {
-    /// The values, in the order of [`NAMES`].
-    pub const fn to_array(&self) -> [f32; 12] {
-        let Self {
-            packets_per_second,
-            bytes_per_second,
-            mean_packet_length,
-            std_packet_length,
-            mean_interarrival,
-            std_interarrival,
-            distinct_ports,
-            distinct_hosts,
-            syn_share,
-            reset_share,
-            half_open,
-            attempts_per_service,
-        } = *self;
-        [
-            packets_per_second,
-            bytes_per_second,
-            mean_packet_length,
-            std_packet_length,
-            mean_interarrival,
-            std_interarrival,
-            distinct_ports,
-            distinct_hosts,
-            syn_share,
-            reset_share,
-            half_open,
-            attempts_per_service,
-        ]
-    }
-
-    /// The features whose values are `values`, in the order of [`NAMES`].
-    pub const fn from_array(values: [f32; 12]) -> Self {
-        let [
-            packets_per_second,
-            bytes_per_second,
-            mean_packet_length,
-            std_packet_length,
-            mean_interarrival,
-            std_interarrival,
-            distinct_ports,
-            distinct_hosts,
-            syn_share,
-            reset_share,
-            half_open,
-            attempts_per_service,
-        ] = values;
-        Self {
-            packets_per_second,
-            bytes_per_second,
-            mean_packet_length,
-            std_packet_length,
-            mean_interarrival,
-            std_interarrival,
-            distinct_ports,
-            distinct_hosts,
-            syn_share,
-            reset_share,
-            half_open,
-            attempts_per_service,
-        }
-    }
+features! {
+    /// Wire segments received / 10 s.
+    packets_per_second [""],
+    /// IP bytes received / 10 s.
+    bytes_per_second [""],
+    /// Mean IP length of the segments, bytes.
+    mean_packet_length ["bytes"],
+    /// Standard deviation of the IP length, bytes (population).
+    std_packet_length ["bytes"],
+    /// Mean time between segments, seconds.
+    mean_interarrival ["s"],
+    /// Standard deviation of the time between segments, seconds (population).
+    std_interarrival ["s"],
+    /// Different local ports touched (linear counting, Whang et al. 1990).
+    distinct_ports [""],
+    /// Different local addresses touched (linear counting).
+    distinct_hosts [""],
+    /// SYNs without ACK / TCP segments received.
+    syn_share [""],
+    /// RSTs that we answered / TCP segments received, at most 1.
+    reset_share [""],
+    /// SYNs received that completed no handshake, at least 0.
+    half_open [""],
+    /// The most connections begun to one local service.
+    attempts_per_service [""],
+    /// TCP and UDP ports asked that gave nothing (linear counting).
+    silent_ports [""],
+    /// Failed logins, fading with a half-life of ten minutes.
+    failed_logins [""],
+    /// Connections whose request has been unfinished for 5 s, and those that the server gave up on, fading with a
+    /// half-life of a minute.
+    unfinished_requests [""],
+    /// Complete requests received / 10 s.
+    requests_per_second [""],
+    /// Connections open now whose handshake was completed.
+    open_connections [""],
 }

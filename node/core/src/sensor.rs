@@ -29,7 +29,7 @@ mod weak;
 mod window;
 
 use alloc::{boxed::Box, collections::VecDeque, sync::Arc};
-use core::{net::IpAddr, time::Duration};
+use core::net::IpAddr;
 
 use ipnet::IpNet;
 
@@ -40,8 +40,8 @@ use crate::{
 };
 use blocked::Blocked;
 use conversation::{Conversation, ConversationId};
+use models::Judges;
 pub use models::{Comparison, Models};
-use models::{Judges, LOOK};
 pub use open::OpenConnection;
 pub use report::WindowReport;
 use rules::Finding;
@@ -79,8 +79,8 @@ pub struct Sensor {
     blocked: Blocked,
     verdicts: VecDeque<Verdict>,
     windows: VecDeque<WindowReport>,
-    /// The least time between two reports of a source's window.
-    report_every: Duration,
+    /// Whether every look at a window is reported.
+    report_all: bool,
     weak: VecDeque<Weak>,
     /// Connection attempts that may turn out to have been in vain, oldest first.
     attempts: VecDeque<Attempt>,
@@ -133,7 +133,7 @@ impl Sensor {
             blocked: Blocked::new(keyed),
             verdicts: VecDeque::new(),
             windows: VecDeque::new(),
-            report_every: Duration::from_secs(window::BUCKETS as u64),
+            report_all: false,
             weak: VecDeque::new(),
             attempts: VecDeque::new(),
             watches: VecDeque::new(),
@@ -207,10 +207,10 @@ impl Sensor {
         self.windows.pop_front()
     }
 
-    /// How often a source's window is reported at most: every ten seconds unless told otherwise, and never more often
-    /// than once a second, which is what the models judge and training wants to see.
-    pub fn report_windows_every(&mut self, every: Duration) {
-        self.report_every = every;
+    /// Reports every window that models look at, instead of one in ten seconds and source: training wants to see what
+    /// they judge.
+    pub fn report_every_look(&mut self) {
+        self.report_all = true;
     }
 
     /// Our addresses changed.
@@ -263,7 +263,7 @@ impl Sensor {
         if has_port {
             source.ports.mark(seen.asked.port, tick);
         }
-        if seen.now.since(source.looked_at) >= LOOK {
+        if source.is_worth_a_look(seen.now) {
             self.look(seen);
         }
     }

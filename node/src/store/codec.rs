@@ -6,7 +6,7 @@ use smartfw_core::{Record, record::Tree};
 use super::Key;
 
 /// The version of the rows' encoding: a row of another is not understood, and set aside with the rest.
-pub const VERSION: u8 = 1;
+pub const VERSION: u8 = 2;
 
 /// A record's key in the store: its table's number, then its key there.
 pub fn row_key(record: &Record) -> Key {

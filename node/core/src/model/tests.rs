@@ -37,8 +37,8 @@ fn model() -> Model {
     Model::new(Forest::new(forest()).unwrap(), IsolationForest::new(isolation()).unwrap()).unwrap()
 }
 
-fn row(ports: f32) -> [f32; 12] {
-    let mut row = [0.0; 12];
+fn row(ports: f32) -> [f32; NAMES.len()] {
+    let mut row = [0.0; NAMES.len()];
     row[6] = ports;
     row
 }
@@ -64,7 +64,7 @@ fn a_batch_answers_as_its_rows_do_alone() {
     let rows: Vec<f32> = [1.0, 50.0, 10.0].into_iter().flat_map(row).collect();
     let mut out = [0.0; 6];
     forest.batch(&rows, &mut out);
-    for (row, out) in rows.chunks_exact(12).zip(out.chunks_exact(2)) {
+    for (row, out) in rows.chunks_exact(NAMES.len()).zip(out.chunks_exact(2)) {
         assert!((scan(&forest, row) - out[1]).abs() < f32::EPSILON);
     }
 }
@@ -149,7 +149,7 @@ fn what_does_not_fit_is_refused_with_its_reason() {
         ("shares are missing", &|p| p.shares.truncate(6), ModelError::Size),
         ("a circle", &|p| p.nodes[0] = point(6, 0), ModelError::Node),
         ("a child outside", &|p| p.nodes[0] = point(6, 3), ModelError::Node),
-        ("a feature that is none", &|p| p.nodes[0] = point(12, 1), ModelError::Node),
+        ("a feature that is none", &|p| p.nodes[0] = point(NAMES.len() as u8, 1), ModelError::Node),
         ("a root outside", &|p| p.roots[0] = 4, ModelError::Node),
         ("a threshold that is none", &|p| p.nodes[1] = Node::leaf(f32::NAN), ModelError::Number),
         ("shares of more than all", &|p| p.shares[0] = 65_535, ModelError::Number),
@@ -171,7 +171,7 @@ proptest! {
         bytes[at] = to;
         if let Ok(model) = Model::decode(&bytes) {
             let mut out = vec![0.0; model.forest().classes().len()];
-            for row in [row(0.0), row(f32::NAN), [f32::INFINITY; 12]] {
+            for row in [row(0.0), row(f32::NAN), [f32::INFINITY; NAMES.len()]] {
                 model.forest().probabilities(&row, &mut out);
                 prop_assert!(out.iter().all(|p| (0.0..=1.0).contains(p)));
                 prop_assert!(model.isolation().score(&row).is_finite());

@@ -56,8 +56,11 @@ pub(super) struct Conversation {
     pub(super) request_bytes: u32,
     /// Payload bytes from the responder since encryption began, or since the beginning.
     pub(super) reply_bytes: u32,
-    /// Small replies since encryption began.
+    /// Replies since encryption began.
     pub(super) replies: u16,
+    /// The length of sshd's first reply after encryption began, and of the shortest since that was no shorter.
+    pub(super) greeting: u16,
+    pub(super) refusal: u16,
     /// Failed logins already held against the initiator.
     pub(super) failures: u8,
     pub(super) dialect: Dialect,
@@ -135,6 +138,8 @@ impl Conversation {
             request_bytes: 0,
             reply_bytes: 0,
             replies: 0,
+            greeting: 0,
+            refusal: 0,
             failures: 0,
             dialect: Dialect::Unknown,
             state: State::default(),

@@ -13,8 +13,6 @@ use crate::{Time, packet::Tcp};
 
 /// The port on which FTP orders are given.
 const FTP_CONTROL: u16 = 21;
-/// After encryption begins, sshd's first replies accept the service and refuse the method `none`.
-const SSH_PREAMBLE: u16 = 2;
 /// One connection counts at most so many failures: a person's agent offers half a dozen keys.
 const FAILURES_PER_CONNECTION: u8 = 3;
 /// Encrypted services without a shape of their own: here a short and small connection counts as a failed login.
@@ -34,6 +32,7 @@ impl Sensor {
         if payload::is_ssh_newkeys(tcp.payload) {
             conversation.dialect = Dialect::Ssh;
             (conversation.reply_bytes, conversation.replies) = (0, 0);
+            (conversation.greeting, conversation.refusal) = (0, 0);
         } else if payload::is_http_request(tcp.payload) {
             conversation.dialect = Dialect::Http;
         } else if payload::is_tls_handshake(tcp.payload) && !conversation.state.replied() {
@@ -66,7 +65,7 @@ impl Sensor {
             source.starving.clear(id);
         }
         match conversation.dialect {
-            Dialect::Ssh => self.ssh_reply(seen, conversation),
+            Dialect::Ssh => self.ssh_reply(seen, tcp, conversation),
             Dialect::Http => self.http_reply(seen, tcp, conversation),
             Dialect::Unknown if self.rules.brute_force.services.contains(&port) => {
                 self.open_reply(seen, port, tcp, conversation);
@@ -199,15 +198,25 @@ impl Sensor {
         }
     }
 
-    /// sshd refuses in some seventy bytes; who gets in is greeted with the host's keys.
-    fn ssh_reply(&mut self, seen: &Sighting, conversation: &mut Conversation) {
+    /// What sshd says is encrypted, and its length tells (RFC 4252): first it accepts the service, with a word of twelve
+    /// letters. A refusal lists the methods that may go on, always the same, and the method `none` or the first wrong
+    /// password brings the first. An acceptance says nothing, and is shorter than any of them; a key that may be tried
+    /// is longer. Whoever gets in with much to say is greeted with the host's keys.
+    fn ssh_reply(&mut self, seen: &Sighting, tcp: &Tcp<'_>, conversation: &mut Conversation) {
+        let length = u16::try_from(tcp.payload_len).unwrap_or(u16::MAX);
         if conversation.state.logged_in() {
             return;
         }
-        if conversation.reply_bytes > self.rules.brute_force.max_bytes {
+        if conversation.replies <= 1 {
+            conversation.greeting = length;
+        } else if length < conversation.greeting
+            || conversation.reply_bytes > self.rules.brute_force.max_bytes
+        {
             conversation.state.set_logged_in(true);
             self.login_accepted(seen, conversation);
-        } else if conversation.replies > SSH_PREAMBLE && conversation.failures < FAILURES_PER_CONNECTION {
+        } else if conversation.refusal == 0 || length < conversation.refusal {
+            conversation.refusal = length;
+        } else if length == conversation.refusal && conversation.failures < FAILURES_PER_CONNECTION {
             self.ssh_refused(seen, conversation);
         }
     }

@@ -11,7 +11,7 @@ use core::time::Duration;
 use super::{Sensor, rules::Finding, sighting::Sighting, window::BUCKETS};
 use crate::{
     Class, Detector, Evidence, Features, Time, Verdict,
-    model::{LEAST_PACKETS, Model, Opinion},
+    model::{Model, Opinion},
 };
 pub use comparison::Comparison;
 pub(super) use judges::Judges;
@@ -53,7 +53,7 @@ impl Sensor {
         let proven = self.is_proven(seen);
         let source = self.source_of(seen)?;
         let ruled = source.ruled_at != Time::ZERO && now.since(source.ruled_at) < WINDOW;
-        if ruled || (source.window.total().packets as f32) < LEAST_PACKETS || !self.judges.any() {
+        if ruled || !source.says_enough() || !self.judges.any() {
             return None;
         }
         if !self.judges.admit(now, proven) {

@@ -9,7 +9,7 @@ use crate::{Features, Time, model::Opinion, verdict::Protocol};
 pub(super) const MAX_REPORTS: usize = 4096;
 
 /// An active source's window, for the log, for training and for learning: at most one in ten seconds and source, unless
-/// [`Sensor::report_windows_every`] says otherwise.
+/// [`Sensor::report_every_look`] says otherwise.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct WindowReport {
     /// The window's end.
@@ -50,13 +50,16 @@ impl WindowReport {
 }
 
 impl Sensor {
-    /// Looks at the window of a source that was just counted, a second after the last look. Log, training and models
-    /// see the same windows at the same moments.
+    /// Looks at the window of a source that was just counted. Log, training and models see the same windows at the same
+    /// moments.
     pub(super) fn look(&mut self, seen: &Sighting) {
-        let (now, every, judged) = (seen.now, self.report_every, self.judges.any());
+        let (now, all, judged) = (seen.now, self.report_all, self.judges.any());
         let Some(source) = self.source_of(seen) else { return };
-        source.looked_at = now;
-        let reported = now.since(source.reported_at) >= every;
+        let enough = source.says_enough();
+        if enough {
+            source.looked_at = now;
+        }
+        let reported = source.is_report_due(now) || (all && enough);
         if !reported && !judged {
             return;
         }

@@ -2,13 +2,22 @@
 
 use core::{net::IpAddr, time::Duration};
 
-use super::{decay::Decay, models::Streak, sketch::Stamps, table::Keyed, window::Window};
-use crate::{Class, Evidence, Features, Time};
+use super::{
+    decay::Decay,
+    models::{LOOK, Streak},
+    sketch::Stamps,
+    table::Keyed,
+    window::{BUCKETS, Window},
+};
+use crate::{Class, Evidence, Features, Time, model::LEAST_PACKETS};
 
 /// The half-life of failed logins: one attempt in twenty seconds still adds up to dozens.
 pub(super) const FAILURES_HALF_LIFE: Duration = Duration::from_secs(600);
 /// The half-life of connections that starved until the server gave up.
 pub(super) const STARVED_HALF_LIFE: Duration = Duration::from_secs(60);
+
+/// From this age on, in seconds, a request that is not complete is a feature of its source.
+const UNFINISHED: u8 = 5;
 
 /// A verdict of any class may be due.
 const CLASSES: usize = Class::ALL.len();
@@ -82,7 +91,7 @@ impl Source {
             watched_until: Time::ZERO,
             favourite: Favourite { service: 0, votes: 0 },
             worked_at: Time::ZERO,
-            looked_at: now,
+            looked_at: Time::ZERO,
             reported_at: now,
             ruled_at: Time::ZERO,
             streak: Streak::default(),
@@ -125,12 +134,34 @@ impl Source {
             || self.starving.count_older(now.as_secs(), 5) >= 5
     }
 
+    /// Whether its window, which was just counted, is to be looked at: by models when it has enough packets, a second
+    /// after the last time, and for the log.
+    pub(super) fn is_worth_a_look(&self, now: Time) -> bool {
+        (self.says_enough() && now.since(self.looked_at) >= LOOK) || self.is_report_due(now)
+    }
+
+    /// Whether the window has enough packets to be judged by models.
+    pub(super) fn says_enough(&self) -> bool {
+        self.window.total().packets as f32 >= LEAST_PACKETS
+    }
+
+    /// Whether the log has had none of its windows for as long as a window is.
+    pub(super) fn is_report_due(&self, now: Time) -> bool {
+        now.since(self.reported_at).as_secs() >= BUCKETS as u64
+    }
+
     /// The window's features; see [`Features`] for the formulas.
     pub(super) fn features(&mut self, now: Time) -> Features {
         self.window.advance(now);
+        let second = now.as_secs();
+        let unfinished = self.starving.count_older(second, UNFINISHED) as f32;
         Features {
-            distinct_ports: self.ports.count(now.as_secs()) as f32,
-            distinct_hosts: self.hosts.count(now.as_secs()) as f32,
+            distinct_ports: self.ports.count(second) as f32,
+            distinct_hosts: self.hosts.count(second) as f32,
+            silent_ports: (self.tcp.ports.count(second) + self.udp.ports.count(second)) as f32,
+            failed_logins: self.failures.read(now, FAILURES_HALF_LIFE),
+            unfinished_requests: unfinished + self.starved.read(now, STARVED_HALF_LIFE),
+            open_connections: self.open as f32,
             ..self.window.features()
         }
     }

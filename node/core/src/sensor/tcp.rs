@@ -16,6 +16,8 @@ use crate::{
     verdict::{Protocol, Service, Standing},
 };
 
+/// No system sends a SYN again sooner: Linux's shortest retransmission timeout, and its first for a SYN is a second.
+const RETRANSMISSION: Duration = Duration::from_millis(200);
 /// A handshake that carries nothing and ends sooner than this was a probe.
 const PROBE: Duration = Duration::from_secs(5);
 /// A connection that lasted this long did its work, though it is not over.
@@ -131,7 +133,7 @@ impl Sensor {
     ) {
         let syn_end = tcp.sequence.wrapping_add(1).wrapping_add(tcp.payload_len);
         if conversation.syn_end == syn_end {
-            return; // a retransmission
+            return self.retransmitted(seen, conversation, asked);
         }
         conversation.syn_end = syn_end;
         conversation.state.set_syn_carried(tcp.payload_len > 0);
@@ -146,6 +148,18 @@ impl Sensor {
         let scan = if new { rules::port_scan(source, seen.now, &rules.port_scan) } else { None };
         let flood = rules::syn_flood(source, seen.now, &rules.net_flood);
         self.accuse(seen.remote, scan);
+        self.accuse(seen.remote, flood);
+    }
+
+    /// The same SYN again counts for nothing, unless it comes sooner than any system sends it again.
+    fn retransmitted(&mut self, seen: &Sighting, conversation: &Conversation, asked: Asked) {
+        if seen.now.since(conversation.last) >= RETRANSMISSION {
+            return;
+        }
+        let rules = self.rules.clone();
+        let Some(source) = self.source_of(seen) else { return };
+        source.attempt(seen.now, asked.pair);
+        let flood = rules::syn_flood(source, seen.now, &rules.net_flood);
         self.accuse(seen.remote, flood);
     }
 

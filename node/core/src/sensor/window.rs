@@ -159,7 +159,8 @@ impl Window {
 
     /// The features that need nothing but this window; see [`Features`] for the formulas.
     pub(super) fn features(&self) -> Features {
-        let Counts { packets, bytes, squares, gaps, tcp, syn, followed, refused, attempts, .. } = self.total;
+        let Counts { packets, bytes, squares, gaps, tcp, syn, followed, refused, requests, attempts, .. } =
+            self.total;
         let (n, seconds) = (f64::from(packets.max(1)), BUCKETS as f64);
         let length = bytes as f64 / n;
         let gap = self.span().as_secs_f64() / (n - 1.0).max(1.0);
@@ -175,6 +176,7 @@ impl Window {
             reset_share: share(refused),
             half_open: syn.saturating_sub(followed) as f32,
             attempts_per_service: attempts as f32,
+            requests_per_second: (f64::from(requests) / seconds) as f32,
             ..Features::default()
         }
     }

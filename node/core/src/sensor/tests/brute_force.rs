@@ -1,15 +1,23 @@
+use alloc::vec::Vec;
+
 use super::lab::*;
 use crate::{Class, Evidence};
 
 /// sshd's exchange until encryption begins, and its two replies before the first password.
 pub(super) fn ssh(lab: &mut Lab, client: core::net::IpAddr, client_port: u16) -> Connection {
+    let mut connection = ssh_greeted(lab, client, client_port);
+    connection.exchange(lab, &noise(60), &noise(52));
+    connection
+}
+
+/// The same, and only the service is accepted.
+fn ssh_greeted(lab: &mut Lab, client: core::net::IpAddr, client_port: u16) -> Connection {
     let mut connection = Connection::open(lab, client, client_port, 22);
     connection.answers(lab, PSH | ACK, b"SSH-2.0-OpenSSH_9.7\r\n");
     connection.asks(lab, PSH | ACK, b"SSH-2.0-OpenSSH_9.7\r\n");
     connection.answers(lab, PSH | ACK, &noise(1080));
     connection.asks(lab, PSH | ACK, &[0, 0, 0, 12, 10, 21, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]);
     connection.exchange(lab, &noise(44), &noise(44));
-    connection.exchange(lab, &noise(60), &noise(52));
     connection
 }
 
@@ -70,6 +78,34 @@ fn two_typos_and_a_success_are_a_person() {
         lab.wait(20_000);
     }
     lab.silent();
+}
+
+#[test]
+fn parallel_logins_with_a_key_that_say_little_are_no_guessing() {
+    let mut lab = Lab::new();
+    for round in 0..10 {
+        let mut forks: Vec<_> = (0..5).map(|n| ssh(&mut lab, CLIENT, 40_000 + round * 5 + n)).collect();
+        // The key may be tried, it fits, a session is opened, and a task says next to nothing: 52 bytes are as many
+        // as a refusal has.
+        for (request, reply) in [(300, 100), (420, 28), (92, 44), (160, 36), (60, 52)] {
+            forks.iter_mut().for_each(|fork| fork.exchange(&mut lab, &noise(request), &noise(reply)));
+        }
+        forks.iter_mut().for_each(|fork| fork.close(&mut lab));
+    }
+    lab.silent();
+}
+
+#[test]
+fn a_banner_before_the_first_refusal_hides_no_guess() {
+    let mut lab = Lab::new();
+    for port in 0..8 {
+        let mut connection = ssh_greeted(&mut lab, ATTACKER, 40_000 + port);
+        connection.answers(&mut lab, PSH | ACK, &noise(420));
+        connection.exchange(&mut lab, &noise(60), &noise(52));
+        typo(&mut lab, &mut connection);
+        connection.close(&mut lab);
+    }
+    lab.accuses(ATTACKER, Class::BruteForce, "brute_force.failures", Evidence::Handshake);
 }
 
 #[test]

@@ -89,8 +89,8 @@ fn long_packets(lab: &mut Lab, source: core::net::IpAddr, length: usize, seconds
 #[test]
 fn the_forest_names_an_attack_after_three_looks_and_says_why() {
     let mut lab = lab();
-    // Two packets come before the window, and its first two looks have too few.
-    assert_eq!(scan(&mut lab, ATTACKER, 5), []);
+    // Two packets come before the window, and the first look is at its eighth.
+    assert_eq!(scan(&mut lab, ATTACKER, 4), []);
     let verdicts = scan(&mut lab, ATTACKER, 3);
     assert_eq!(verdicts.len(), 3, "as long as it goes on, once a second: {verdicts:#?}");
     let first = &verdicts[0];
@@ -105,15 +105,15 @@ fn the_forest_names_an_attack_after_three_looks_and_says_why() {
 #[test]
 fn another_word_or_a_silence_begins_the_count_anew() {
     let mut lab = lab();
-    assert_eq!(scan(&mut lab, ATTACKER, 4), []);
+    assert_eq!(scan(&mut lab, ATTACKER, 3), []);
     lab.sensor.set_models(Models { used: blind(), shadow: None });
     assert_eq!(scan(&mut lab, ATTACKER, 1), []);
     lab.sensor.set_models(Models { used: model(), shadow: None });
     assert_eq!(scan(&mut lab, ATTACKER, 2), []);
     lab.wait(11_000);
-    // The first looks of the new window have too few packets.
+    // The first look at the new window is at its eighth packet.
     assert_eq!(scan(&mut lab, ATTACKER, 3), []);
-    assert_eq!(scan(&mut lab, ATTACKER, 2).len(), 1);
+    assert_eq!(scan(&mut lab, ATTACKER, 1).len(), 1);
 }
 
 #[test]
@@ -246,7 +246,7 @@ fn an_anomaly_does_not_make_a_suspect_of_a_guest() {
     assert_eq!(long_packets(&mut lab, CLIENT, 1200, 20).len(), 1);
     lab.wait(11_000);
     browse(&mut lab, CLIENT, 30_000);
-    lab.sensor.report_windows_every(core::time::Duration::from_secs(1));
+    lab.sensor.report_every_look();
     lab.wait(2000);
     browse(&mut lab, CLIENT, 30_001);
     let report = core::iter::from_fn(|| lab.sensor.poll_window()).last().unwrap();
@@ -308,9 +308,8 @@ fn however_many_sources_there_are_a_second_has_an_end() {
     let mut lab = lab();
     let sources = MAX_LOOKS / 2 + 100;
     for source in 0..sources {
-        (0..10).for_each(|_| lab.datagram(somebody(source), (9, 53)));
+        (0..9).for_each(|_| lab.datagram(somebody(source), (9, 53)));
     }
-    lab.wait(1000);
     (0..sources).for_each(|source| lab.datagram(somebody(source), (9, 53)));
     assert_eq!((lab.sensor.stats().looks, lab.sensor.stats().looks_skipped), (2048, 100));
     // Who proved itself has a share that forged addresses cannot take.
@@ -327,7 +326,7 @@ fn however_many_sources_there_are_a_second_has_an_end() {
 #[test]
 fn what_is_judged_is_what_training_sees() {
     let mut lab = lab();
-    lab.sensor.report_windows_every(core::time::Duration::from_secs(1));
+    lab.sensor.report_every_look();
     (0..30).for_each(|port| browse(&mut lab, CLIENT, 30_000 + port));
     for turn in 0..200 {
         lab.refuse(ATTACKER, 1000 + turn % 8);

@@ -20,10 +20,21 @@ fn four_hundred_half_open_connections_are_a_flood_and_fewer_are_not() {
 #[test]
 fn a_syn_sent_again_is_counted_once() {
     let mut lab = Lab::new();
-    for _ in 0..10 {
+    for _ in 0..8 {
         (0..300).for_each(|number| syn(&mut lab, CLIENT, number));
+        lab.wait(1000);
     }
     lab.silent();
+}
+
+#[test]
+fn one_syn_sent_again_faster_than_any_system_does_is_a_flood() {
+    let mut lab = Lab::new();
+    for _ in 0..402 {
+        syn(&mut lab, ATTACKER, 7);
+        lab.wait(2);
+    }
+    lab.accuses(ATTACKER, Class::NetFlood, "net_flood.syn", Evidence::Spoofable);
 }
 
 #[test]
