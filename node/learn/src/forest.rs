@@ -1,5 +1,6 @@
 //! The random forest (Breiman 2001), grown on histograms.
 
+mod runs;
 mod split;
 mod tree;
 
@@ -76,7 +77,8 @@ pub struct OutOfBag {
 pub fn grow(table: &Table, options: &ForestOptions, seed: u64, grown: &mut dyn FnMut(usize)) -> Grown {
     let weights = weights(table, options.class_weights);
     let bins = Bins::new(table);
-    let ground = Ground::new(&bins, table.class(), &weights, options);
+    let runs = runs::runs(table);
+    let ground = Ground::new(&bins, table.class(), &weights, &runs, options);
     let trees = options.trees.clamp(1, ForestOptions::MAX_TREES);
     let mut all = Vec::with_capacity(trees);
     // A few at once, so that somebody who waits sees it go on.

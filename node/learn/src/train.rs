@@ -6,7 +6,7 @@ mod judge;
 use serde::{Deserialize, Serialize};
 use smartfw_core::model::{BENIGN, Calibration, Forest, IsolationForest, Model, ModelError};
 
-pub use account::{Account, Count, GroupScore, Judged, Strange, TrainedOn, WEAK, Weak};
+pub use account::{Account, Count, GroupScore, Judged, Strange, Sure, TrainedOn, WEAK, Weak};
 pub use judge::{Answers, ask, judge, judge_groups};
 
 use crate::{
