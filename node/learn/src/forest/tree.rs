@@ -158,7 +158,7 @@ impl Growth<'_> {
         let all: f64 = totals.iter().sum();
         let shares = &mut self.shares[node * classes..(node + 1) * classes];
         for (share, weight) in shares.iter_mut().zip(&totals) {
-            *share = (weight / all * f64::from(u16::MAX)).round() as u16;
+            *share = super::share(*weight, all);
         }
         totals
     }
