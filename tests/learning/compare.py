@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Compares our forests with scikit-learn's on the same folds, in one run.
 
-    tests/learning/compare.py [--seeds N] [--trees N] [--label COLUMN [--leave-out COLUMN]... [--keep-missing]] TABLE...
+    tests/learning/compare.py [--seeds N] [--trees N] [--label COLUMN [--leave-out COLUMN]... [--keep-missing]] [--even] TABLE...
 
 Without --label the tables are tables of windows. Our program (the binary `judge`) parts the rows, trains and answers;
 here scikit-learn's RandomForestClassifier (N seeds, 3 without --seeds) and IsolationForest are trained on the same folds. A scikit-learn that is not

@@ -37,6 +37,12 @@ impl Bins {
         &self.columns[feature]
     }
 
+    /// The cut behind a bin; behind the last one everything is below.
+    #[cfg(feature = "linfa")]
+    pub(crate) fn cut(&self, feature: usize, bin: usize) -> f32 {
+        self.cuts[feature].get(bin).copied().unwrap_or(f32::MAX)
+    }
+
     /// Where to cut between two bins of which none between them has rows: in the middle of the emptiness.
     pub(crate) fn between(&self, feature: usize, left: u8, right: u8) -> f32 {
         self.cuts[feature][(usize::from(left) + usize::from(right)) / 2]

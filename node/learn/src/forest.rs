@@ -1,5 +1,8 @@
 //! The random forest (Breiman 2001), grown on histograms.
 
+#[cfg(feature = "linfa")]
+pub(crate) mod linfa;
+mod runs;
 mod split;
 mod tree;
 
@@ -76,7 +79,8 @@ pub struct OutOfBag {
 pub fn grow(table: &Table, options: &ForestOptions, seed: u64, grown: &mut dyn FnMut(usize)) -> Grown {
     let weights = weights(table, options.class_weights);
     let bins = Bins::new(table);
-    let ground = Ground::new(&bins, table.class(), &weights, options);
+    let runs = runs::runs(table);
+    let ground = Ground::new(&bins, table.class(), &weights, &runs, options);
     let trees = options.trees.clamp(1, ForestOptions::MAX_TREES);
     let mut all = Vec::with_capacity(trees);
     // A few at once, so that somebody who waits sees it go on.
@@ -166,13 +170,24 @@ impl Grown {
 
     fn leaf(&self, root: u32, row: &[f32]) -> usize {
         let mut at = root as usize;
-        while let Some(split) = self.parts.nodes[at].as_split() {
-            let value = row[usize::from(split.feature)];
-            let right = if value.is_nan() { split.missing_right } else { value >= split.threshold };
-            at = split.left as usize + usize::from(right);
+        while let Some(child) = next(&self.parts.nodes[at], row) {
+            at = child;
         }
         at
     }
+}
+
+/// The child that a row goes to; none of a leaf.
+fn next(node: &Node, row: &[f32]) -> Option<usize> {
+    let split = node.as_split()?;
+    let value = row[usize::from(split.feature)];
+    let right = if value.is_nan() { split.missing_right } else { value >= split.threshold };
+    Some(split.left as usize + usize::from(right))
+}
+
+/// A class's share of a node, of 65,535.
+fn share(weight: f64, of: f64) -> u16 {
+    (weight / of * f64::from(u16::MAX)).round() as u16
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! How models are made and judged.
 //!
-//! Everything is seeded: the same data and the same seed give the same model, byte for byte, on any number of threads.
+//! Everything is seeded: the same data and the same seed give the same model, byte for byte, on any number of threads;
+//! but for the trainer `linfa` (a feature of this crate), whose trees depend on a map's random order.
 //!
 //! ```no_run
 //! use smartfw_learn::{table::{read_files, ReadOptions}, train::{train, TrainOptions}};
@@ -22,11 +23,14 @@
 mod bins;
 pub mod calibrate;
 mod chance;
+#[cfg(feature = "linfa")]
+pub mod explain;
 pub mod folds;
 pub mod forest;
 pub mod isolation;
 pub mod online;
 pub mod report;
+pub mod rules;
 #[cfg(test)]
 mod samples;
 pub mod score;

@@ -82,6 +82,14 @@ fn write_judged(page: &mut String, judged: &Judged) -> fmt::Result {
         )?;
     }
     write_confusion(page, &judged.confusion)?;
+    writeln!(
+        page,
+        "\n| wanted probability | benign windows called an attack | attack windows named |\n|---|---|---|"
+    )?;
+    for sure in &judged.sure {
+        let (wrong, found) = (100.0 * sure.benign_false_positives, 100.0 * sure.found);
+        writeln!(page, "| {:.2} | {wrong:.3} % | {found:.1} % |", sure.confidence)?;
+    }
     write_reliability(page, after)?;
     if judged.groups.is_empty() {
         return Ok(());

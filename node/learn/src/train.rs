@@ -6,12 +6,12 @@ mod judge;
 use serde::{Deserialize, Serialize};
 use smartfw_core::model::{BENIGN, Calibration, Forest, IsolationForest, Model, ModelError};
 
-pub use account::{Account, Count, GroupScore, Judged, Strange, TrainedOn, WEAK, Weak};
+pub use account::{Account, Count, GroupScore, Judged, Strange, Sure, TrainedOn, WEAK, Weak};
 pub use judge::{Answers, ask, judge, judge_groups};
 
 use crate::{
     calibrate::calibrate,
-    forest::{self, ForestOptions},
+    forest::{self, ForestOptions, Grown},
     isolation::{self, IsolationOptions},
     table::Table,
 };
@@ -54,6 +54,9 @@ pub enum Trainer {
     /// This crate's own.
     #[default]
     Histogram,
+    /// Bagged trees of `linfa-trees`.
+    #[cfg(feature = "linfa")]
+    Linfa,
 }
 
 /// A trained model, and what is to be said about it.
@@ -107,6 +110,10 @@ pub enum TrainError {
     /// The table is none of windows, or has classes that this program does not know.
     #[error("no model of windows comes of it: {0}")]
     Model(#[from] ModelError),
+    /// linfa refuses.
+    #[cfg(feature = "linfa")]
+    #[error("linfa: {0}")]
+    Linfa(String),
     /// No threads can be had.
     #[error("no threads to work with: {0}")]
     Threads(String),
@@ -145,18 +152,16 @@ pub fn fit(
     grown: &mut dyn FnMut(usize),
 ) -> Result<Forest, TrainError> {
     check(table)?;
-    match options.trainer {
-        Trainer::Histogram => fit_histogram(table, &options.forest, seed, grown),
-    }
+    let forest = match options.trainer {
+        Trainer::Histogram => forest::grow(table, &options.forest, seed, grown),
+        #[cfg(feature = "linfa")]
+        Trainer::Linfa => forest::linfa::grow(table, &options.forest, seed, grown)
+            .map_err(|error| TrainError::Linfa(error.to_string()))?,
+    };
+    calibrated(forest, table)
 }
 
-fn fit_histogram(
-    table: &Table,
-    options: &ForestOptions,
-    seed: u64,
-    grown: &mut dyn FnMut(usize),
-) -> Result<Forest, TrainError> {
-    let forest = forest::grow(table, options, seed, grown);
+fn calibrated(forest: Grown, table: &Table) -> Result<Forest, TrainError> {
     let said = forest.out_of_bag(table);
     let mut parts = forest.parts;
     parts.calibration = if said.rows.is_empty() {

@@ -1,6 +1,6 @@
 //! Trains on folds and writes down what was answered, so that another trainer can be asked about the same folds.
 //!
-//! `judge OUT [--label COLUMN [--leave-out COLUMN]… [--keep-missing]] [--trees N] TABLE…` reads tables of windows, or of
+//! `judge OUT [--label COLUMN [--leave-out COLUMN]… [--keep-missing]] [--even] [--trees N] TABLE…` reads tables of windows, or of
 //! any columns when the label's is named, and writes to the folder `OUT`: `rows.csv` (the features, class and tool),
 //! `folds.csv` (the fold of each row, by rows and by tool), `answers.csv` (our class of each row for both, and whether it
 //! is strange) and `judged.json`. `tests/learning/compare.py` runs it.
@@ -19,6 +19,7 @@ use serde_json::json;
 use smartfw_learn::{
     calibrate::highest,
     folds::{self, Folds},
+    forest::ClassWeights,
     table::{Columns, Missing, ReadOptions, Table, read_files},
     train::{Answers, TrainOptions, ask, judge, judge_groups, with_threads},
 };
@@ -58,13 +59,14 @@ impl Asked {
                 "--label" => label = Some(value()?),
                 "--leave-out" => leave_out.push(value()?),
                 "--keep-missing" => asked.reading.missing = Missing::Keep,
+                "--even" => asked.training.forest.class_weights = ClassWeights::Even,
                 "--trees" => asked.training.forest.trees = value()?.parse()?,
                 path => paths.push(PathBuf::from(path)),
             }
         }
         if paths.len() < 2 {
             bail!(
-                "usage: judge OUT [--label COLUMN [--leave-out COLUMN]… [--keep-missing]] [--trees N] TABLE…"
+                "usage: judge OUT [--label COLUMN [--leave-out COLUMN]… [--keep-missing]] [--even] [--trees N] TABLE…"
             );
         }
         if let Some(label) = label {
@@ -91,6 +93,7 @@ impl Asked {
             "classes": table.class().names(),
             "seconds": seconds,
             "rows": judge(&table, "rows", &rows),
+            "unknown": judge(&table, "one tool", &tools),
             "tools": judge_groups(&table, &by_tool, &tools),
         });
         fs::write(self.out.join("judged.json"), serde_json::to_vec_pretty(&judged)?)?;

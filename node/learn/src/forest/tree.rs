@@ -19,6 +19,9 @@ pub(super) struct Ground<'a> {
     pub(super) bins: &'a Bins,
     pub(super) labels: &'a [u16],
     pub(super) classes: usize,
+    /// The run of each row: rows of a run are drawn together.
+    run: &'a [u32],
+    runs: usize,
     weights: &'a [f64],
     features_per_split: usize,
     pub(super) min_leaf: u32,
@@ -26,13 +29,21 @@ pub(super) struct Ground<'a> {
 }
 
 impl<'a> Ground<'a> {
-    pub(super) fn new(bins: &'a Bins, class: &'a Names, weights: &'a [f64], options: &ForestOptions) -> Self {
+    pub(super) fn new(
+        bins: &'a Bins,
+        class: &'a Names,
+        weights: &'a [f64],
+        run: &'a [u32],
+        options: &ForestOptions,
+    ) -> Self {
         let features = bins.features();
         Self {
             bins,
             labels: class.of(),
             classes: class.names().len(),
             weights,
+            run,
+            runs: run.iter().max().map_or(0, |last| *last as usize + 1),
             features_per_split: options.features_per_split.unwrap_or(features.isqrt()).clamp(1, features),
             min_leaf: options.min_leaf.clamp(1, 1 << 20) as u32,
             max_depth: options.max_depth.min(ForestOptions::MAX_DEPTH),
@@ -97,12 +108,13 @@ impl Tree {
     }
 }
 
-/// As many rows as there are, drawn evenly with replacement, and those that were not drawn.
+/// As many runs as there are, drawn evenly with replacement, and the rows that were not drawn.
 fn bootstrap(ground: &Ground<'_>, chance: &mut Chance) -> (Vec<Drawn>, Vec<u32>) {
-    let mut times = vec![0_u32; ground.labels.len()];
-    (0..times.len()).for_each(|_| times[chance.below(ground.labels.len())] += 1);
-    let (mut sample, mut out_of_bag) = (Vec::with_capacity(times.len() * 2 / 3), Vec::new());
-    for (row, times) in times.into_iter().enumerate() {
+    let mut drawn = vec![0_u32; ground.runs];
+    (0..ground.runs).for_each(|_| drawn[chance.below(ground.runs)] += 1);
+    let times = ground.run.iter().map(|run| drawn[*run as usize]);
+    let (mut sample, mut out_of_bag) = (Vec::with_capacity(ground.labels.len() * 2 / 3), Vec::new());
+    for (row, times) in times.enumerate() {
         if times == 0 {
             out_of_bag.push(row as u32);
         } else {
@@ -146,7 +158,7 @@ impl Growth<'_> {
         let all: f64 = totals.iter().sum();
         let shares = &mut self.shares[node * classes..(node + 1) * classes];
         for (share, weight) in shares.iter_mut().zip(&totals) {
-            *share = (weight / all * f64::from(u16::MAX)).round() as u16;
+            *share = super::share(*weight, all);
         }
         totals
     }

@@ -74,6 +74,8 @@ pub struct Judged {
     pub benign_false_positives: f64,
     /// How often each class was taken for each.
     pub confusion: Confusion,
+    /// What a node that wants to be sure would have said, for some probabilities that it may want.
+    pub sure: Vec<Sure>,
     /// How far the probabilities were off, without calibration.
     pub uncalibrated: Reliability,
     /// How far the probabilities were off.
@@ -82,6 +84,17 @@ pub struct Judged {
     pub groups: Vec<GroupScore>,
     /// What the isolation forest called strange, by true class.
     pub strange: Vec<Strange>,
+}
+
+/// What is said when only a class of at least some probability is named.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Sure {
+    /// The probability that is wanted.
+    pub confidence: f32,
+    /// The share of benign rows for which an attack is named.
+    pub benign_false_positives: f64,
+    /// The share of attack rows for which their class is named.
+    pub found: f64,
 }
 
 /// How a group that was left out did.

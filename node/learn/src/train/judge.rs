@@ -3,7 +3,7 @@
 use smartfw_core::model::{BENIGN, Calibration, Forest};
 
 use super::{
-    GroupScore, Judged, Progress, Stage, Strange, TrainError, TrainOptions, Watch, fit, fit_isolation,
+    GroupScore, Judged, Progress, Stage, Strange, Sure, TrainError, TrainOptions, Watch, fit, fit_isolation,
 };
 use crate::{
     calibrate::{highest, reliability},
@@ -11,6 +11,9 @@ use crate::{
     score::Confusion,
     table::Table,
 };
+
+/// What a node may want before it believes.
+const CONFIDENCES: [f32; 4] = [0.5, 0.8, 0.9, 0.95];
 
 /// What models said about rows that they were not trained on.
 #[derive(Clone, Debug, Default)]
@@ -144,11 +147,29 @@ pub fn judge(table: &Table, left_out: &str, answers: &Answers) -> Judged {
         weighted_f1: confusion.weighted_f1(),
         benign_false_positives: confusion.benign_false_positives(),
         confusion,
+        sure: CONFIDENCES
+            .map(|confidence| sure(classes, &labels, &answers.probabilities, confidence))
+            .to_vec(),
         uncalibrated: reliability(&answers.uncalibrated, &labels, classes.len()),
         calibrated: reliability(&answers.probabilities, &labels, classes.len()),
         groups: Vec::new(),
         strange: strange(classes, &labels, &answers.strange),
     }
+}
+
+fn sure(classes: &[String], labels: &[u16], probabilities: &[f32], confidence: f32) -> Sure {
+    // How many rows there are of each kind, and how many of them are named.
+    let (mut rows, mut hits) = ([0_u64; 2], [0_u64; 2]);
+    let benign = classes.iter().position(|class| class.eq_ignore_ascii_case(BENIGN));
+    for (label, said) in labels.iter().zip(probabilities.chunks_exact(classes.len())) {
+        let (label, named) = (usize::from(*label), highest(said));
+        let attack = usize::from(Some(label) != benign);
+        rows[attack] += 1;
+        let hit = Some(named) != benign && said[named] >= confidence && (attack == 0 || named == label);
+        hits[attack] += u64::from(hit);
+    }
+    let share = |of: usize| hits[of] as f64 / rows[of].max(1) as f64;
+    Sure { confidence, benign_false_positives: share(0), found: share(1) }
 }
 
 fn strange(classes: &[String], labels: &[u16], strange: &[bool]) -> Vec<Strange> {

@@ -35,6 +35,9 @@ fn the_account_says_how_the_model_was_judged_and_where_it_fails() {
     );
     assert!(account.judged[0].macro_f1 > 0.95, "{}", account.judged[0].macro_f1);
     assert!(account.judged[0].benign_false_positives < 0.02);
+    let sure = &account.judged[0].sure;
+    assert!(sure[0].found > 0.95 && sure[0].benign_false_positives < 0.02, "{sure:?}");
+    assert!(sure.windows(2).all(|two| two[0].confidence < two[1].confidence && two[0].found >= two[1].found));
     let tools: Vec<_> = account.judged[2].groups.iter().map(|group| group.name.as_str()).collect();
     assert_eq!(tools, ["browser", "backup", "nmap", "masscan"], "slowhttptest is its class's only tool");
     assert_eq!(account.trained_on.captures, 30);

@@ -1,0 +1,86 @@
+//! A tree as sentences.
+
+use std::{collections::BTreeMap, fmt::Write as _};
+
+use smartfw_core::model::{Forest, ForestParts, Split};
+
+/// From where to where a feature's value must be.
+#[derive(Clone, Copy, Default)]
+struct Range {
+    from: Option<f32>,
+    below: Option<f32>,
+}
+
+/// The first tree of a forest, a line for each leaf: what must hold, and the class that most rows there have.
+pub fn sentences(forest: &Forest) -> String {
+    let parts = forest.parts();
+    let mut text = String::new();
+    let mut tasks = vec![(parts.roots[0] as usize, BTreeMap::new())];
+    while let Some((at, ranges)) = tasks.pop() {
+        let Some(split) = parts.nodes[at].as_split() else {
+            // Writing to a string does not fail.
+            let _ = writeln!(text, "{}", sentence(parts, at, &ranges));
+            continue;
+        };
+        let left = split.left as usize;
+        tasks.push((left + 1, with(&ranges, split, false)));
+        tasks.push((left, with(&ranges, split, true)));
+    }
+    text
+}
+
+fn with(ranges: &BTreeMap<u8, Range>, split: Split, below: bool) -> BTreeMap<u8, Range> {
+    let mut ranges = ranges.clone();
+    let range = ranges.entry(split.feature).or_default();
+    // Deeper splits are narrower.
+    if below {
+        range.below = Some(split.threshold);
+    } else {
+        range.from = Some(split.threshold);
+    }
+    ranges
+}
+
+fn sentence(parts: &ForestParts, leaf: usize, ranges: &BTreeMap<u8, Range>) -> String {
+    let conditions: Vec<String> = ranges
+        .iter()
+        .map(|(feature, range)| {
+            let name = &parts.features[usize::from(*feature)];
+            match (range.from, range.below) {
+                (Some(from), Some(below)) => format!("{from} <= {name} < {below}"),
+                (Some(from), None) => format!("{name} >= {from}"),
+                (None, Some(below)) => format!("{name} < {below}"),
+                (None, None) => name.clone(),
+            }
+        })
+        .collect();
+    let classes = parts.classes.len();
+    let shares = &parts.shares[leaf * classes..(leaf + 1) * classes];
+    let most = (0..classes).max_by_key(|class| shares[*class]).unwrap_or_default();
+    let share = 100.0 * f64::from(shares[most]) / f64::from(u16::MAX);
+    let conditions = if conditions.is_empty() { "always".to_owned() } else { conditions.join(" and ") };
+    format!("{conditions}: {} ({share:.0} %)", parts.classes[most])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        forest::{ForestOptions, grow},
+        samples,
+    };
+
+    #[test]
+    fn every_leaf_is_a_sentence_and_bounds_are_joined() {
+        let row = |n: usize| (vec![n as f32], if (10..20).contains(&n) { "middle" } else { "outside" });
+        let table = samples::rows(1, (0..30).map(row));
+        let options = ForestOptions { trees: 1, ..ForestOptions::default() };
+        let forest = Forest::new(grow(&table, &options, 3, &mut |_| ()).parts).unwrap();
+        let text = sentences(&forest);
+        let lines: Vec<&str> = text.lines().collect();
+        assert_eq!(lines.len(), 3, "{text}");
+        assert!(lines[0].starts_with("x0 < ") && lines[0].ends_with(": outside (100 %)"), "{text}");
+        assert!(lines[1].contains(" <= x0 < ") && lines[1].ends_with(": middle (100 %)"), "{text}");
+        assert!(lines[2].starts_with("x0 >= ") && lines[2].ends_with(": outside (100 %)"), "{text}");
+    }
+}
