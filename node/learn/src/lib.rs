@@ -22,12 +22,15 @@
 
 mod bins;
 pub mod calibrate;
+pub mod card;
 mod chance;
 #[cfg(feature = "linfa")]
 pub mod explain;
+pub mod file;
 pub mod folds;
 pub mod forest;
 pub mod isolation;
+pub mod key;
 pub mod online;
 pub mod report;
 pub mod rules;
@@ -37,3 +40,7 @@ pub mod score;
 pub mod search;
 pub mod table;
 pub mod train;
+
+pub use card::Card;
+pub use file::{FileError, ModelFile};
+pub use key::{KeyError, ModelKey, Signer};
