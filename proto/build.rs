@@ -1,10 +1,11 @@
 //! Compiles the protobuf files without `protoc`.
 
-const FILES: [&str; 4] = [
+const FILES: [&str; 5] = [
     "smartfw/v1/control.proto",
     "smartfw/v1/peer.proto",
     "smartfw/v1/cluster.proto",
     "smartfw/v1/join.proto",
+    "smartfw/v1/models.proto",
 ];
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {

@@ -1,6 +1,7 @@
 //! What may be typed.
 
 mod cluster;
+mod models;
 mod target;
 
 use std::{path::PathBuf, sync::OnceLock, time::Duration};
@@ -12,6 +13,7 @@ use smartfw_core::{BlockId, Class, IpNet, order::Mode};
 use crate::duration::{Span, parse, parse_span};
 
 pub(crate) use cluster::{Canary, Cluster, Init, Join, Revoke, Token, Trust};
+pub(crate) use models::{By, Evaluate, Model, Train, Trainer};
 pub(crate) use target::Target;
 
 /// SmartFW: watch this host's traffic, recognise attacks, drop them in the kernel.
@@ -132,6 +134,13 @@ pub(crate) enum Command {
     /// Whose blocks are believed
     #[command(subcommand)]
     Trust(Trust),
+    /// The models that judge traffic beside the rules
+    #[command(subcommand)]
+    Model(Model),
+    /// Train a model on window tables, and judge how it is made; needs no daemon
+    Train(Train),
+    /// Judge a model, or how models are made, on window tables; needs no daemon
+    Evaluate(Evaluate),
     /// Block many targets: JSON, JSON lines, CSV, or one address a line
     Import(Import),
     /// Print the blocks, so that `import` takes them
@@ -352,8 +361,8 @@ pub(crate) struct Replay {
     /// The protected side; without it each flow's initiator is judged
     #[arg(long, value_name = "CIDR", value_parser = net)]
     pub(crate) local: Vec<IpNet>,
-    /// The file of a model that judges beside the rules, or `none`
-    #[arg(long, value_name = "FILE", default_value = "none")]
+    /// A model that judges beside the rules: a file, the name of one kept under --state-dir, or none
+    #[arg(long, value_name = "FILE|NAME|none", default_value = "none")]
     pub(crate) model: PathBuf,
     /// Another configuration than the built-in defaults
     #[arg(long, value_name = "FILE")]

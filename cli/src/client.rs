@@ -12,7 +12,7 @@ use smartfw_proto::{
     convert::answer_from_wire,
     limits,
     view::Answer,
-    wire::{self, cluster_client::ClusterClient, control_client::ControlClient},
+    wire::{self, cluster_client::ClusterClient, control_client::ControlClient, models_client::ModelsClient},
 };
 use tokio::net::UnixStream;
 use tokio_stream::StreamExt as _;
@@ -34,6 +34,7 @@ const CONNECT: Duration = Duration::from_secs(5);
 pub(crate) struct Daemon {
     client: ControlClient<Channel>,
     cluster: ClusterClient<Channel>,
+    models: ModelsClient<Channel>,
     socket: PathBuf,
     patience: Duration,
 }
@@ -66,10 +67,13 @@ impl Daemon {
         let cluster = ClusterClient::new(channel.clone())
             .max_decoding_message_size(limits::MESSAGE)
             .max_encoding_message_size(limits::MESSAGE);
+        let models = ModelsClient::new(channel.clone())
+            .max_decoding_message_size(limits::MESSAGE)
+            .max_encoding_message_size(limits::MESSAGE);
         let client = ControlClient::new(channel)
             .max_decoding_message_size(limits::MESSAGE)
             .max_encoding_message_size(limits::MESSAGE);
-        Ok(Self { client, cluster, socket: socket.to_path_buf(), patience: PATIENCE })
+        Ok(Self { client, cluster, models, socket: socket.to_path_buf(), patience: PATIENCE })
     }
 
     /// The same daemon, for a caller who waits no longer than this.
@@ -98,6 +102,18 @@ impl Daemon {
         F: Future<Output = Result<tonic::Response<T>, Status>>,
     {
         let answer = self.patiently(call(self.cluster.clone())).await?;
+        Ok(answer.map_err(|status| self.said(&status))?.into_inner())
+    }
+
+    /// One question about the models, one answer.
+    pub(crate) async fn ask_models<T, F>(
+        &mut self,
+        call: impl FnOnce(ModelsClient<Channel>) -> F,
+    ) -> Result<T, Failure>
+    where
+        F: Future<Output = Result<tonic::Response<T>, Status>>,
+    {
+        let answer = self.patiently(call(self.models.clone())).await?;
         Ok(answer.map_err(|status| self.said(&status))?.into_inner())
     }
 

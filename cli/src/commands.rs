@@ -9,7 +9,9 @@ mod doctor;
 mod explain;
 mod fleet;
 mod import;
+mod learn;
 mod manual;
+mod models;
 mod pending;
 mod reload;
 mod rescue;
@@ -62,6 +64,9 @@ fn dispatch(global: &Global, output: &mut Output, command: Command) -> Result<()
         Command::Allow(args) => allow::run(global, output, args),
         Command::Cluster(command) => cluster::run(global, output, command),
         Command::Trust(command) => trust::run(global, output, command),
+        Command::Model(command) => models::run(global, output, command),
+        Command::Train(args) => learn::train(global, output, &args),
+        Command::Evaluate(args) => learn::evaluate(global, output, &args),
         Command::Import(args) => import::run(global, output, &args),
         Command::Enable { confirm, cluster } => switches::enable(global, output, confirm, cluster),
         Command::Disable => switches::disable(global, output),
@@ -73,7 +78,7 @@ fn dispatch(global: &Global, output: &mut Output, command: Command) -> Result<()
         Command::Doctor => doctor::run(global, output),
         Command::Selftest => selftest::run(output),
         Command::Support(Support::Dump { to }) => support::run(global, output, to),
-        Command::Replay(args) => replay::run(output, &args),
+        Command::Replay(args) => replay::run(&global.state_dir, output, &args),
         Command::Completion { shell } => manual::completion(output, shell),
         Command::Man { dir } => manual::man(output, dir.as_deref()),
         Command::Restore => rescue::restore(global, output),

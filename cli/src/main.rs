@@ -8,6 +8,7 @@ mod client;
 mod commands;
 mod duration;
 mod failure;
+mod model;
 mod operator;
 mod output;
 mod render;

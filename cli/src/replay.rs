@@ -26,9 +26,9 @@ use crate::{
 use driver::Driver;
 use report::Report;
 
-pub(crate) fn run(output: &mut Output, args: &Replay) -> Result<(), Failure> {
+pub(crate) fn run(state_dir: &Path, output: &mut Output, args: &Replay) -> Result<(), Failure> {
     let config = config(args.config.as_deref())?;
-    let model = model::read(&args.model)?;
+    let model = model::read(state_dir, &args.model)?;
     let view = if args.local.is_empty() { View::Initiator } else { View::Host(args.local.clone()) };
     let bar = bar(&args.files);
     let several = args.files.len() > 1;

@@ -4,6 +4,7 @@ mod cluster;
 mod drops;
 mod import;
 mod lists;
+mod models;
 mod service;
 mod socket;
 mod status;
@@ -11,6 +12,7 @@ mod top;
 
 pub use cluster::ClusterService;
 pub use drops::Drops;
+pub use models::ModelsService;
 pub use service::{Facts, Reload, Service};
 pub use socket::{ControlSocket, SocketError};
 pub(crate) use status::counted;

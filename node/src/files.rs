@@ -1,9 +1,9 @@
 //! Folders and files that only root and the group may read.
 
 use std::{
-    fs::{self, DirBuilder},
-    io,
-    os::unix::fs::DirBuilderExt as _,
+    fs::{self, DirBuilder, File, OpenOptions},
+    io::{self, Write as _},
+    os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _},
     path::Path,
 };
 
@@ -17,4 +17,26 @@ pub fn private_dir(path: &Path) -> io::Result<()> {
         Ok(_) => Err(io::Error::new(io::ErrorKind::NotADirectory, "is not a folder")),
         Err(_) => DirBuilder::new().recursive(true).mode(0o750).create(path),
     }
+}
+
+/// Replaces a file whole or not at all (mode 0600); on disk when this returns.
+///
+/// # Errors
+/// When the disk refuses; what was there before is untouched.
+pub fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let mut name = path.file_name().unwrap_or_default().to_owned();
+    name.push(".new");
+    let passing = path.with_file_name(name);
+    let written = write_new(&passing, bytes).and_then(|()| fs::rename(&passing, path));
+    if written.is_err() {
+        let _ = fs::remove_file(&passing);
+    }
+    written?;
+    path.parent().map_or(Ok(()), |folder| File::open(folder)?.sync_all())
+}
+
+fn write_new(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)?;
+    file.write_all(bytes)?;
+    file.sync_all()
 }

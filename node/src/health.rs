@@ -54,6 +54,12 @@ pub enum Matter {
     FleetLiars,
     /// The fleet expelled it.
     FleetExpelled,
+    /// The model in use.
+    Model,
+    /// The model that judges without a say.
+    ShadowModel,
+    /// The node's own key for models.
+    ModelKey,
 }
 
 /// The health list: threads write to it, `status` reads it.

@@ -27,6 +27,7 @@ pub mod logins;
 pub mod logs;
 mod memory;
 pub mod metrics;
+pub mod models;
 pub mod node;
 pub mod notify;
 pub mod store;

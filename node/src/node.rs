@@ -24,12 +24,12 @@ use smartfw_enforce::{DryRun, Enforcer, Surplus, snapshot};
 use smartfw_host::{HostConfig, Watcher};
 use smartfw_proto::{
     limits,
-    wire::{cluster_server::ClusterServer, control_server::ControlServer},
+    wire::{cluster_server::ClusterServer, control_server::ControlServer, models_server::ModelsServer},
 };
 
 use crate::{
     clock,
-    control::{ClusterService, ControlSocket, Drops, Facts, Reload, Service},
+    control::{ClusterService, ControlSocket, Drops, Facts, ModelsService, Reload, Service},
     detector::Watching,
     driver::Driver,
     enforcement::{Agreement, BootSnapshot, Cutter, Desired, Repairer, Worker},
@@ -310,13 +310,16 @@ fn serve(
         facts,
         reload,
         fleet,
+        models: links.models.clone(),
     };
+    let models = ModelsService::new(service.clone());
     let cluster = ClusterService { service: service.clone(), vault };
     let connections = socket.connections();
     let server = tonic::transport::Server::builder()
         .concurrency_limit_per_connection(CALLS)
         .add_service(ControlServer::new(service).max_decoding_message_size(limits::MESSAGE))
         .add_service(ClusterServer::new(cluster).max_decoding_message_size(limits::MESSAGE))
+        .add_service(ModelsServer::new(models).max_decoding_message_size(limits::MESSAGE))
         .serve_with_incoming(connections);
     let vital = links.shared.vital.clone();
     tokio::spawn(async move {

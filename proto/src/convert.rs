@@ -4,6 +4,7 @@
 mod answer;
 mod cluster;
 mod join;
+mod models;
 mod peer;
 mod report;
 mod request;

@@ -93,3 +93,9 @@ pub const ROLES: usize = 4;
 
 /// Versions and orders that an answer names of what covers a target: fifty orders' worth.
 pub const COVERS: usize = 10_000;
+
+/// Models in a list: the daemon keeps 32, and the built-in one.
+pub const MODELS: usize = 64;
+
+/// A piece of a model file, bytes: a file has up to 64 MiB.
+pub const MODEL_PIECE: usize = 1 << 20;

@@ -19,6 +19,7 @@ use smartfw_core::{
     features::NAMES,
     model::{BENIGN, Calibration, Forest, ForestParts, IsolationForest, IsolationParts, Model, Node, Split},
 };
+use smartfw_learn::{Card, ModelFile, ModelKey};
 
 const ROUNDS: usize = 5;
 /// The link type of captures that begin with an IP header.
@@ -33,7 +34,8 @@ fn main() -> anyhow::Result<()> {
     let mut captures = vec![mixed, flood];
     captures.extend(env::var_os("SMARTFW_BENCH_CAPTURES").iter().flat_map(env::split_paths));
     let model = dir.path().join("model");
-    std::fs::write(&model, a_model()?.encode())?;
+    let card = Card { name: "bench".to_owned(), ..Card::default() };
+    std::fs::write(&model, ModelFile::write(&a_model()?, &card, &ModelKey::generate()?)?.as_bytes())?;
     println!("capture\tpackets\ttcpdump ns\tsmartfw ns\twith a model ns\tratio\tsmartfw MB");
     for capture in captures {
         compare(&capture, &model)?;

@@ -1,6 +1,6 @@
 //! `alerts`: what was detected, and what is being detected.
 
-use smartfw_core::{Alert, Time};
+use smartfw_core::{Alert, Detector, Time};
 use smartfw_proto::{
     json,
     view::{AlertEvent, AlertFilter},
@@ -82,10 +82,42 @@ fn one(output: &mut Output, alert: &Alert) -> Result<(), Failure> {
             let cells = render::alert_cells(alert);
             let [_, who, class, sure, action, count, reason] = &cells[..] else { return Ok(()) };
             let (time, text) = (date(alert.time), &reason.0);
+            let by = by(alert.detector);
             output.line(&format!(
-                "{time}  {}  {} ({})  {} x{}  {text}",
+                "{time}  {}  {} ({}{by})  {} x{}  {text}",
                 who.0, class.0, sure.0, action.0, count.0
             ))
         }
+    }
+}
+
+/// Rules speak for themselves; whose word it is otherwise decides how it is read.
+fn by(detector: Detector) -> String {
+    if detector == Detector::Rules { String::new() } else { format!(", by {detector}") }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{cell::RefCell, rc::Rc};
+
+    use super::*;
+    use crate::commands::samples;
+
+    #[test]
+    fn a_model_s_word_says_whose_it_is_how_sure_and_why() {
+        let said = |detector| {
+            let bytes = Rc::new(RefCell::new(Vec::new()));
+            let alert = Alert { detector, ..samples::alert() };
+            one(&mut Output::to(Format::Human, bytes.clone()), &alert).unwrap();
+            String::from_utf8(bytes.borrow().clone()).unwrap()
+        };
+        let (model, rule) = (said(Detector::Forest), said(Detector::Rules));
+        let alert = samples::alert();
+        let sure = format!("{:.0}%", alert.confidence * 100.0);
+        assert!(
+            model.contains(&format!("({sure}, by forest)")) && model.contains(&alert.reason.text),
+            "{model}"
+        );
+        assert!(rule.contains(&format!("({sure})")), "{rule}");
     }
 }

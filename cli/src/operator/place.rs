@@ -47,6 +47,11 @@ impl Home {
         Self { folder: folder.to_owned(), owner: None, user: None }
     }
 
+    /// The person's key for models.
+    pub(crate) fn model_key(&self) -> PathBuf {
+        self.folder.with_file_name("model.key")
+    }
+
     /// The key's folder for a cluster.
     pub(crate) fn of(&self, cluster: &str) -> PathBuf {
         self.folder.join(cluster)

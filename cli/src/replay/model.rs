@@ -1,21 +1,15 @@
 //! Which model judges beside the rules.
 
-use std::{fs::File, io::Read as _, path::Path, sync::Arc};
+use std::{path::Path, sync::Arc};
 
-use smartfw_core::model::{MAX_BYTES, Model};
+use smartfw_core::model::Model;
 
-use crate::failure::Failure;
+use crate::{failure::Failure, model};
 
-/// The model that `--model` names.
-pub(super) fn read(choice: &Path) -> Result<Option<Arc<Model>>, Failure> {
+/// The model that `--model` names. Whoever signed it: nothing is dropped by a replay.
+pub(super) fn read(state_dir: &Path, choice: &Path) -> Result<Option<Arc<Model>>, Failure> {
     if choice == Path::new("none") {
         return Ok(None);
     }
-    let cannot =
-        |why: String| Failure::failed(format!("{} cannot be used as a model: {why}", choice.display()));
-    let mut bytes = Vec::new();
-    let file = File::open(choice).map_err(|error| cannot(error.to_string()))?;
-    file.take(MAX_BYTES as u64 + 1).read_to_end(&mut bytes).map_err(|error| cannot(error.to_string()))?;
-    let model = Model::decode(&bytes).map_err(|error| cannot(error.to_string()))?;
-    Ok(Some(Arc::new(model)))
+    model::named(state_dir, choice).map(|file| Some(file.model().clone()))
 }

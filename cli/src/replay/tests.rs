@@ -7,6 +7,7 @@ use smartfw_core::{
     features::NAMES,
     model::{Calibration, Forest, ForestParts, IsolationForest, IsolationParts, Model, Node},
 };
+use smartfw_learn::{Card, ModelFile, ModelKey};
 
 use super::*;
 use crate::args::Format;
@@ -73,7 +74,8 @@ fn replay_with(files: &[&[u8]], local: &[&str], model: &Path) -> Replayed {
     let local = local.iter().map(|net| net.parse().unwrap()).collect();
     let bytes = Rc::new(RefCell::new(Vec::new()));
     let mut output = Output::to(Format::Json, Rc::clone(&bytes));
-    let result = run(&mut output, &Replay { files, local, model: model.to_owned(), config: None });
+    let args = Replay { files, local, model: model.to_owned(), config: None };
+    let result = run(folder.path(), &mut output, &args);
     let text = String::from_utf8(bytes.take()).unwrap();
     Replayed { lines: text.lines().map(|line| serde_json::from_str(line).unwrap()).collect(), result }
 }
@@ -224,12 +226,14 @@ fn a_model_judges_what_no_rule_names_and_one_that_is_none_is_refused() {
     assert_eq!(replay(&[&capture], &["192.0.2.1/32"]).kinds(), ["summary"]);
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("model");
-    fs::write(&path, suspicious().encode()).unwrap();
+    let card = Card { name: "suspicious".into(), ..Card::default() };
+    let file = ModelFile::write(&suspicious(), &card, &ModelKey::generate().unwrap()).unwrap();
+    fs::write(&path, file.as_bytes()).unwrap();
     let replayed = replay_with(&[&capture], &["192.0.2.1/32"], &path);
     let alert = replayed.of("alert")[0];
     assert_eq!((&alert["detector"], &alert["class"]), (&"forest".into(), &"port_scan".into()));
     assert_eq!(replayed.of("block")[0]["strength"], "soft");
-    fs::write(&path, &suspicious().encode()[1..]).unwrap();
+    fs::write(&path, &file.as_bytes()[1..]).unwrap();
     let refused = replay_with(&[&capture], &[], &path).result.unwrap_err();
     assert_eq!(refused.code(), 1);
     assert!(replay_with(&[&capture], &[], "/nonexistent".as_ref()).result.is_err());

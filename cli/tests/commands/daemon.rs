@@ -26,6 +26,7 @@ use smartfw_proto::{
         self,
         cluster_server::ClusterServer,
         control_server::{Control, ControlServer},
+        models_server::ModelsServer,
     },
 };
 use tokio::{net::UnixListener, sync::mpsc};
@@ -35,6 +36,7 @@ use tokio_stream::{
 };
 use tonic::{Request, Response, Status, Streaming};
 
+use crate::models::{self, service::Asked};
 use crate::program::{Ran, command, resident, smartfw};
 
 const NOON: Time = Time::from_secs(1_769_860_800); // 2026-01-31T12:00:00Z
@@ -70,6 +72,8 @@ pub(crate) struct Script {
     pub(crate) calls: Option<usize>,
     /// Why nothing of the cluster is changed.
     pub(crate) refusal: Option<Status>,
+    /// Its models.
+    pub(crate) models: models::service::Kept,
 }
 
 /// The service, until it is dropped.
@@ -78,6 +82,7 @@ pub(crate) struct Daemon {
     folder: tempfile::TempDir,
     seen: Arc<Mutex<Seen>>,
     given: Arc<Mutex<Vec<Given>>>,
+    models: Arc<Mutex<Asked>>,
 }
 
 #[derive(Default)]
@@ -92,6 +97,8 @@ impl Daemon {
         let seen = Arc::<Mutex<Seen>>::default();
         let (given, cluster) = (Arc::<Mutex<Vec<Given>>>::default(), script.clone());
         let founded = Arc::new(AtomicBool::new(!script.founds));
+        let asked = Arc::<Mutex<Asked>>::default();
+        let models = models::service::Service { kept: script.models.clone(), asked: Arc::clone(&asked) };
         let runtime =
             tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
         let service =
@@ -101,12 +108,18 @@ impl Daemon {
         let cluster = super::cluster::Fleet { script: cluster, given: Arc::clone(&given), founded };
         let cluster = ClusterServer::new(cluster).max_decoding_message_size(limits::MESSAGE);
         let server = tonic::transport::Server::builder().add_service(service).add_service(cluster);
+        let server = server.add_service(ModelsServer::new(models).max_decoding_message_size(limits::MESSAGE));
         runtime.spawn(server.serve_with_incoming(UnixListenerStream::new(listener)));
-        Self { _runtime: runtime, folder, seen, given }
+        Self { _runtime: runtime, folder, seen, given, models: asked }
     }
 
     pub(crate) fn socket(&self) -> PathBuf {
         self.folder.path().join("node.sock")
+    }
+
+    /// What was asked of its models.
+    pub(crate) fn models(&self) -> Arc<Mutex<Asked>> {
+        Arc::clone(&self.models)
     }
 
     /// Where operators' keys are looked for.

@@ -216,6 +216,35 @@ impl Kind for Word {
     }
 }
 
+/// A public key.
+pub(crate) struct PublicKey;
+
+impl Kind for PublicKey {
+    type Value = [u8; 32];
+    fn expected(&self) -> String {
+        "a public key of 64 hexadecimal digits".to_owned()
+    }
+    fn parse(&self, raw: &Raw) -> Result<[u8; 32], String> {
+        raw.text().and_then(key_of).ok_or_else(|| raw.to_string())
+    }
+    fn show(&self, value: &[u8; 32]) -> String {
+        let digits: String = value.iter().map(|byte| format!("{byte:02x}")).collect();
+        format!("\"{digits}\"")
+    }
+}
+
+fn key_of(text: &str) -> Option<[u8; 32]> {
+    // A sign would be taken for a digit's place.
+    if text.len() != 64 || !text.bytes().all(|digit| digit.is_ascii_hexdigit()) {
+        return None;
+    }
+    let mut key = [0; 32];
+    for (byte, at) in key.iter_mut().zip((0..64).step_by(2)) {
+        *byte = u8::from_str_radix(&text[at..at + 2], 16).ok()?;
+    }
+    Some(key)
+}
+
 /// An absolute path, or one that the person typed relative to where they are.
 pub(crate) struct File;
 

@@ -11,7 +11,9 @@ use smartfw_core::{
 
 use crate::{
     EnforcerKind, LogFormat, NodeConfig,
-    kinds::{Choice, File, Kind, Ladder, List, Listen, Logins, Net, Number, Size, Span, Switch, Word},
+    kinds::{
+        Choice, File, Kind, Ladder, List, Listen, Logins, Net, Number, PublicKey, Size, Span, Switch, Word,
+    },
 };
 
 /// Who walks the schema: the reader puts values in, the writer takes them out.
@@ -36,6 +38,7 @@ pub(crate) fn walk(v: &mut impl Visitor, config: &mut NodeConfig) {
     rules::http_flood(v, http_flood);
     rules::net_flood(v, net_flood);
     models::models(v, &mut config.sensor.models);
+    signers(v, config);
     limits(v, &mut config.sensor.limits, &mut config.policy.limits);
     learning::learning(v, &mut config.learning);
     logs(v, config);
@@ -241,6 +244,19 @@ fn detection(v: &mut impl Visitor, config: &mut NodeConfig) {
         "Where sshd's own word about failed and accepted logins comes from. auto: the journal, else /var/log/auth.log, else nowhere.",
         Logins,
         &mut config.logins,
+    );
+}
+
+/// The most public keys that can be listed: a fleet has one or two.
+const KEYS: usize = 64;
+
+fn signers(v: &mut impl Visitor, config: &mut NodeConfig) {
+    v.section("models", "Whose models are believed.");
+    v.item(
+        "trusted_keys",
+        "Public keys whose models may judge, beside the built-in model's, this node's own and those named by `smartfw-cli model import --trust`.",
+        List(PublicKey, KEYS),
+        &mut config.trusted_keys,
     );
 }
 

@@ -22,6 +22,9 @@ pub struct NodeConfig {
     pub destroy_connections: bool,
     /// Where sshd's own word about logins comes from.
     pub logins: LoginSource,
+    /// Public keys whose models are believed, beside the built-in model's, the node's own and those that were named
+    /// at an import.
+    pub trusted_keys: Vec<[u8; 32]>,
     /// Where the node keeps what it must not forget.
     pub state_dir: PathBuf,
     /// Where `traffic.log` and `alerts.log` go.
@@ -50,6 +53,7 @@ impl Default for NodeConfig {
             enforcer: EnforcerKind::Iptables,
             destroy_connections: true,
             logins: LoginSource::Auto,
+            trusted_keys: Vec::new(),
             state_dir: "/var/lib/smartfw".into(),
             log_dir: "/var/log/smartfw".into(),
             socket: "/run/smartfw/node.sock".into(),

@@ -1,7 +1,9 @@
 //! What stands beside a model: where it comes from, how it was judged, where it fails.
 
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Value, json};
+
+use crate::train::{Account, Weak};
 
 /// The longest name of a model, bytes.
 pub const NAME: usize = 64;
@@ -28,6 +30,26 @@ pub struct Card {
 }
 
 impl Card {
+    /// The card of a model that was trained in this program.
+    pub fn of(name: &str, created: &str, account: &Account) -> Self {
+        let first = account.judged.first();
+        let Account { schema, trained_on, dropped, options, judged, weak } = account;
+        Self {
+            name: name.to_owned(),
+            created: created.to_owned(),
+            trained_on: value(trained_on),
+            parameters: value(options),
+            figures: json!({
+                "macro_f1": first.map(|judged| judged.macro_f1),
+                "benign_false_positives": first.map(|judged| judged.benign_false_positives),
+                "schema": schema,
+                "dropped": dropped,
+                "judged": value(judged),
+            }),
+            notes: weak.iter().take(NOTES.0).map(note).collect(),
+        }
+    }
+
     /// The trainer: what kind of model it is.
     pub fn trainer(&self) -> Option<&str> {
         self.parameters.get("trainer")?.as_str()
@@ -58,8 +80,18 @@ impl Card {
     }
 }
 
+/// What was made by this program can be written down.
+fn value(part: &impl Serialize) -> Value {
+    serde_json::to_value(part).unwrap_or_default()
+}
+
+fn note(Weak { left_out, name, rows, recall }: &Weak) -> String {
+    // Names in tables have at most 128 bytes.
+    format!("{name}: found in {:.1} % of {rows} rows, leaving out {left_out}", 100.0 * recall)
+}
+
 /// What a model's name is, in words.
-pub const NAME_IS: &str = "1 to 64 lower-case letters, digits, dots, dashes and underscores, the first a letter or digit; not `builtin` or `none`";
+pub const NAME_IS: &str = "1 to 64 lower-case letters, digits, dots, dashes and underscores, the first a letter or digit; not `builtin`, `none` or `previous`";
 
 /// Whether a model may have this name: it is a part of file names and command lines.
 pub fn is_name(name: &str) -> bool {
@@ -68,7 +100,7 @@ pub fn is_name(name: &str) -> bool {
     (1..=NAME).contains(&name.len())
         && name.bytes().next().is_some_and(letter)
         && name.bytes().all(fits)
-        && !matches!(name, "builtin" | "none")
+        && !matches!(name, "builtin" | "none" | "previous")
 }
 
 #[cfg(test)]
@@ -82,7 +114,8 @@ mod tests {
         for name in ["lab-2026", "a", "0", "forest.v2_b", &"a".repeat(NAME)] {
             assert!(is_name(name), "{name}");
         }
-        for name in ["", ".", "..", ".a", "-a", "a/b", "A", "ä", "a b", "a\0", "builtin", "none"] {
+        for name in ["", ".", "..", ".a", "-a", "a/b", "A", "ä", "a b", "a\0", "builtin", "none", "previous"]
+        {
             assert!(!is_name(name), "{name}");
         }
         assert!(!is_name(&"a".repeat(NAME + 1)));

@@ -198,4 +198,4 @@ pub enum FileError {
 }
 
 #[cfg(test)]
-pub(crate) mod tests;
+mod tests;

@@ -27,6 +27,8 @@ mod chance;
 #[cfg(feature = "linfa")]
 pub mod explain;
 pub mod file;
+#[cfg(any(test, feature = "fixture"))]
+pub mod fixture;
 pub mod folds;
 pub mod forest;
 pub mod isolation;

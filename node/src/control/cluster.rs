@@ -1,6 +1,6 @@
 //! What a person on this host may ask and order of the cluster.
 
-mod audit;
+pub(super) mod audit;
 mod lists;
 mod membership;
 mod orders;
@@ -155,7 +155,7 @@ impl Cluster for ClusterService {
 }
 
 /// Identity is root's: the socket's group may look and order, and not make members.
-fn of_root<T>(request: &Request<T>, what: &str) -> Result<(), Status> {
+pub(super) fn of_root<T>(request: &Request<T>, what: &str) -> Result<(), Status> {
     if Caller::of(request).0.is_some_and(|uid| uid == 0 || uid == nix::unistd::geteuid().as_raw()) {
         return Ok(());
     }

@@ -32,6 +32,7 @@ use crate::{
     fleet::FleetHandle,
     health::Health,
     inbox::{Inbox, Input, Refused},
+    models::Models,
 };
 
 /// How long an order may wait for kernel and disk before the caller is told that it is carried out but not stored.
@@ -76,6 +77,8 @@ pub struct Service {
     pub reload: Reload,
     /// The fleet.
     pub fleet: FleetHandle,
+    /// The models.
+    pub models: Arc<Models>,
 }
 
 impl Service {
@@ -121,7 +124,7 @@ impl Service {
     }
 }
 
-fn ending() -> Status {
+pub(super) fn ending() -> Status {
     Status::unavailable("the daemon is ending")
 }
 

@@ -28,6 +28,7 @@ pub(super) async fn of(service: &Service) -> Result<NodeStatus, Status> {
     });
     health.extend(membership(service, fleet.as_ref()).await);
     let (alive, known) = fleet.as_ref().map_or((0, 0), |fleet| (fleet.peers_alive, fleet.peers_known));
+    let models = models(service.models.names());
     let ask = move |agent: &smartfw_core::Agent, now: Time| {
         health.extend(agent.health(now));
         health.sort_by_key(|entry| std::cmp::Reverse(entry.level));
@@ -49,12 +50,17 @@ pub(super) async fn of(service: &Service) -> Result<NodeStatus, Status> {
             peers_alive: alive as u32,
             peers_known: known as u32,
             coordinator: Coordinator::None,
-            models: Vec::new(),
+            models,
             health,
             reverts: agent.enforcement_detail().rollback.map(|(_, at)| at),
         }
     };
     service.ask(ask).await
+}
+
+/// The model in use, and the one that only watches.
+fn models((used, shadow): (Option<String>, Option<String>)) -> Vec<String> {
+    used.into_iter().chain(shadow.map(|name| format!("{name} (shadow)"))).collect()
 }
 
 fn silent(why: &FleetRefused) -> Health {

@@ -11,7 +11,7 @@ use std::{
 use smartfw_core::{
     Features, Time,
     packet::Malformed,
-    sensor::{SensorStats, WindowReport},
+    sensor::{Comparison, SensorStats, WindowReport},
 };
 
 use crate::counters::Mishaps;
@@ -34,6 +34,7 @@ struct Inner {
     forgotten: Mishaps,
     /// The statistics of the running sensor when they were last shown.
     last: SensorStats,
+    comparison: Comparison,
     windows: Windows,
     /// The windows that came before, none of whose sources is among them.
     older: Windows,
@@ -60,6 +61,14 @@ pub struct Seen {
     pub sources: u64,
     /// Whether our answers leave by another path.
     pub asymmetric: bool,
+    /// Windows that a model judged.
+    pub looks: u64,
+    /// Windows that no model judged because enough were within the second.
+    pub looks_skipped: u64,
+    /// Verdicts of the random forest.
+    pub forest_verdicts: u64,
+    /// Verdicts of the isolation forest.
+    pub isolation_verdicts: u64,
 }
 
 impl Board {
@@ -77,12 +86,26 @@ impl Board {
         seen.bytes += stats.bytes.saturating_sub(last.bytes);
         seen.suppressed += stats.suppressed.saturating_sub(last.suppressed);
         seen.flows += stats.flows.saturating_sub(last.flows);
+        seen.looks += stats.looks.saturating_sub(last.looks);
+        seen.looks_skipped += stats.looks_skipped.saturating_sub(last.looks_skipped);
+        seen.forest_verdicts += stats.forest_verdicts.saturating_sub(last.forest_verdicts);
+        seen.isolation_verdicts += stats.isolation_verdicts.saturating_sub(last.isolation_verdicts);
         for ((kind, now), (_, before)) in stats.malformed_by().zip(last.malformed_by()) {
             *seen.malformed.entry(Malformed::as_str(kind)).or_default() += now.saturating_sub(before);
         }
         seen.sources = stats.sources;
         seen.asymmetric = stats.is_asymmetric();
         inner.forgotten.add(forgotten(stats).saturating_sub(forgotten(&last)));
+    }
+
+    /// How the shadow compares with the model in use, since it was set or the sensor began.
+    pub fn compare(&self, comparison: Comparison) {
+        self.lock().comparison = comparison;
+    }
+
+    /// The last such comparison.
+    pub fn comparison(&self) -> Comparison {
+        self.lock().comparison
     }
 
     /// Remembers a window; where there are too many the older half goes.

@@ -12,7 +12,7 @@ use std::{
 use smartfw_core::{
     IpNet, Strength,
     config::SensorConfig,
-    sensor::{Login, View},
+    sensor::{Login, Models, View},
 };
 
 use super::Lifeline;
@@ -37,6 +37,7 @@ pub(super) struct News {
     pub(super) logins: VecDeque<Login>,
     pub(super) view: Option<View>,
     pub(super) config: Option<SensorConfig>,
+    pub(super) models: Option<Models>,
 }
 
 impl Feed {
@@ -76,6 +77,12 @@ impl Feed {
     /// The thresholds changed.
     pub fn config(&self, config: SensorConfig) {
         self.lock().config = Some(config);
+        self.news.store(true, SeqCst);
+    }
+
+    /// Other models judge.
+    pub fn models(&self, models: Models) {
+        self.lock().models = Some(models);
         self.news.store(true, SeqCst);
     }
 

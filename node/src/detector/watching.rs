@@ -21,6 +21,7 @@ use crate::{
     fleet,
     inbox::{Inbox, Input},
     logs::{Line, Logs},
+    models::Models,
 };
 
 /// The longest wait for a frame: the sensor's news and deadlines come at least so often.
@@ -47,6 +48,8 @@ pub struct Watching {
     pub feed: Arc<Feed>,
     /// What it shows.
     pub board: Arc<Board>,
+    /// Which models judge.
+    pub models: Arc<Models>,
     /// Where verdicts go.
     pub inbox: Inbox,
     /// Where windows go.
@@ -68,6 +71,7 @@ impl Watching {
         let view = View::Host(own_addresses().map_err(|error| error.to_string())?);
         let mut sensor =
             Sensor::new(locked(&self.config).clone(), view, seed().map_err(|error| error.to_string())?);
+        sensor.set_models(self.models.judges());
         tell_what_is_open(&mut sensor);
         self.board.begin();
         self.inbox.send(Input::SensorRestarted);
@@ -198,9 +202,12 @@ impl Life<'_> {
     }
 
     fn hear(&mut self, now: Time, news: News) {
-        let News { blocks, logins, view, config } = news;
+        let News { blocks, logins, view, config, models } = news;
         if let Some(config) = config {
             self.sensor.set_config(config);
+        }
+        if let Some(models) = models {
+            self.sensor.set_models(models);
         }
         if let Some(view) = view {
             self.sensor.set_view(view);
@@ -212,6 +219,7 @@ impl Life<'_> {
     fn show(&mut self) {
         self.shown = Instant::now();
         self.shared.board.show(&self.sensor.stats());
+        self.shared.board.compare(self.sensor.comparison());
         let lost = self.source.stats().lost;
         self.shared.counters.lost.add(lost.saturating_sub(self.lost));
         self.lost = lost;

@@ -8,6 +8,7 @@ use std::{
 use smartfw_config::{EnforcerKind, NodeConfig};
 use smartfw_core::{Agent, Alert, enforcement::Enforced, order::EnforcementState};
 use smartfw_enforce::{EnforceError, Enforcer, Kind, Options, open, preflight};
+use smartfw_learn::Signer;
 use tokio::sync::broadcast;
 
 use crate::{
@@ -18,6 +19,7 @@ use crate::{
     health::Health,
     inbox::{Inbox, Inputs, inbox},
     logs::{Limits, LogPaths, Logs},
+    models::Models,
     store::{Backlog, most_rows},
     vital::Vital,
 };
@@ -42,6 +44,7 @@ pub(super) struct Links {
     pub(super) queue: Arc<Queue>,
     pub(super) backlog: Arc<Backlog>,
     pub(super) feed: Arc<Feed>,
+    pub(super) models: Arc<Models>,
     pub(super) board: Arc<Board>,
     pub(super) recent: Arc<Recent>,
     pub(super) alerts: broadcast::Sender<Arc<Alert>>,
@@ -62,8 +65,11 @@ impl Links {
         let paths = LogPaths::new(&config.log_dir, &config.state_dir);
         let (logs, thread) =
             Logs::start(&paths, limits, shared.counters.clone(), shared.health.clone(), vital)?;
+        let feed = Arc::new(Feed::new(shared.counters.clone()));
+        let models = models(config, &feed, &shared.health);
         let links = Self {
-            feed: Arc::new(Feed::new(shared.counters.clone())),
+            feed,
+            models,
             shared,
             inbox,
             queue: Arc::default(),
@@ -97,6 +103,12 @@ impl Links {
             }
         })
     }
+}
+
+/// The models that are kept, and who of them judges.
+fn models(config: &NodeConfig, feed: &Arc<Feed>, health: &Arc<Health>) -> Arc<Models> {
+    let signers = config.trusted_keys.iter().map(|key| Signer(*key)).collect();
+    Arc::new(Models::open(&config.state_dir, None, signers, feed.clone(), health.clone()))
 }
 
 /// Targets that are read at once: half a millisecond.

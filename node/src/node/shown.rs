@@ -25,6 +25,7 @@ impl Shown {
         self.traffic(&mut page);
         self.decisions(&mut page);
         self.kernel(&mut page);
+        self.models(&mut page);
         queues(&mut page, &self.links.shared.counters);
         latency(&mut page, &self.links.shared.counters);
         fleet(&mut page, &self.links.shared.counters.fleet);
@@ -75,6 +76,36 @@ impl Shown {
             page.sample("blocks_made_total", &[("class", class.as_str())], count);
         }
         page.gauge("pending", "Decisions that wait for approval.", pending);
+    }
+
+    fn models(&self, page: &mut Page) {
+        let (seen, (used, shadow)) = (self.links.board.seen(), self.links.models.names());
+        page.head("model_info", "The models that judge, by their place.", "gauge");
+        for (place, name) in [("used", used), ("shadow", shadow)] {
+            name.into_iter()
+                .for_each(|name| page.sample("model_info", &[("place", place), ("name", &name)], 1));
+        }
+        page.counter("model_looks_total", "Windows that a model judged.", seen.looks);
+        let help = "Windows that no model judged because enough were within the second.";
+        page.counter("model_looks_skipped_total", help, seen.looks_skipped);
+        page.head("model_verdicts_total", "Verdicts of models.", "counter");
+        for (detector, count) in [("forest", seen.forest_verdicts), ("isolation", seen.isolation_verdicts)] {
+            page.sample("model_verdicts_total", &[("detector", detector)], count);
+        }
+        let compared = self.links.board.comparison();
+        page.gauge("shadow_looks", "Windows that the shadow judged since it was set.", compared.looks);
+        page.gauge(
+            "shadow_agreed",
+            "Windows of which shadow and model in use said the same.",
+            compared.agreed,
+        );
+        page.head("shadow_differs", "Windows that one of both alone gave the class.", "gauge");
+        for (class, count) in compared.used_only() {
+            page.sample("shadow_differs", &[("class", class.as_str()), ("said", "used")], count);
+        }
+        for (class, count) in compared.shadow_only() {
+            page.sample("shadow_differs", &[("class", class.as_str()), ("said", "shadow")], count);
+        }
     }
 
     fn kernel(&self, page: &mut Page) {

@@ -41,6 +41,7 @@ impl Watching {
             first: Mutex::new(Some(first)),
             config: Arc::new(Mutex::new(config.sensor.clone())),
             feed: links.feed.clone(),
+            models: links.models.clone(),
             board: links.board.clone(),
             inbox: links.inbox.clone(),
             logs: links.logs.clone(),

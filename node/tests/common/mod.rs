@@ -129,15 +129,19 @@ impl Place {
         adds.filter_map(|rest| rest.split(' ').next().map(str::to_owned)).collect()
     }
 
-    async fn connect(&self) -> Option<ControlClient<Channel>> {
+    /// A way to the node's services.
+    pub async fn channel(&self) -> Option<Channel> {
         let path = self.path("node.sock");
         let connect = move |_| {
             let path = path.clone();
             async move { tokio::net::UnixStream::connect(path).await.map(TokioIo::new) }
         };
         let endpoint = Endpoint::from_static("http://node");
-        let channel = endpoint.connect_with_connector(tower::service_fn(connect)).await.ok()?;
-        let mut client = ControlClient::new(channel);
+        endpoint.connect_with_connector(tower::service_fn(connect)).await.ok()
+    }
+
+    async fn connect(&self) -> Option<ControlClient<Channel>> {
+        let mut client = ControlClient::new(self.channel().await?);
         client.status(wire::StatusRequest {}).await.ok().map(|_| client)
     }
 }

@@ -41,6 +41,7 @@ macro_rules! survives {
 }
 
 mod cluster;
+mod models;
 
 #[test]
 fn every_message_survives_the_wire() {

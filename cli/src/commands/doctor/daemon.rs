@@ -42,6 +42,7 @@ fn alive(status: &NodeStatus, state_dir: &Path) -> Vec<Check> {
     });
     checks.push(heartbeat(state_dir, status.uptime));
     checks.push(loss(status.packets, status.lost));
+    checks.push(models(&status.models));
     for entry in &status.health {
         checks.push(match entry.level {
             HealthLevel::Info => Check::ok("health", entry.what.clone()),
@@ -50,6 +51,12 @@ fn alive(status: &NodeStatus, state_dir: &Path) -> Vec<Check> {
         });
     }
     checks
+}
+
+/// A model that should judge and does not is among the health entries.
+fn models(models: &[String]) -> Check {
+    let judges = if models.is_empty() { "none: only rules judge".to_owned() } else { models.join(", ") };
+    Check::ok("model", judges)
 }
 
 pub(super) fn heartbeat(state_dir: &Path, uptime: Duration) -> Check {

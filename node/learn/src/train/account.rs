@@ -161,7 +161,8 @@ impl Judged {
 }
 
 impl TrainedOn {
-    pub(super) fn new(table: &Table) -> Self {
+    /// What this table is.
+    pub fn new(table: &Table) -> Self {
         Self {
             sha256: hash(table),
             rows: table.len(),

@@ -9,16 +9,16 @@ use tonic::{Request, Status, transport::server::UdsConnectInfo};
 
 /// The user who calls.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Caller(pub(super) Option<u32>);
+pub(in crate::control) struct Caller(pub(super) Option<u32>);
 
 impl Caller {
-    pub(super) fn of<T>(request: &Request<T>) -> Self {
+    pub(in crate::control) fn of<T>(request: &Request<T>) -> Self {
         let info = request.extensions().get::<UdsConnectInfo>();
         Self(info.and_then(|info| info.peer_cred).map(|credentials| credentials.uid()))
     }
 
     /// A call that ended; `told`: what it did.
-    pub(super) fn ended<T>(
+    pub(in crate::control) fn ended<T>(
         self,
         call: &str,
         result: Result<T, Status>,

@@ -1,0 +1,133 @@
+//! What may be typed about models.
+
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand, ValueEnum};
+use smartfw_learn::Signer;
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Model {
+    /// The models that are kept, who signed them, and which judges
+    List,
+    /// Judge by another model from now on
+    Use {
+        /// As `model list` shows it: a name, or builtin; previous: the one before
+        #[arg(value_name = "NAME|builtin|previous")]
+        name: String,
+    },
+    /// Let a model judge beside the one in use, without a say
+    Shadow {
+        /// As `model list` shows it: a name, builtin, or none
+        #[arg(value_name = "NAME|builtin|none")]
+        name: String,
+    },
+    /// Keep a model file; nothing judges by it until it is used
+    Import {
+        /// A model file
+        file: PathBuf,
+        /// What it shall go by [default: the name on its card]
+        #[arg(long)]
+        name: Option<String>,
+        /// Believe the models of this public key from now on
+        #[arg(long, value_name = "KEY")]
+        trust: Option<Signer>,
+    },
+    /// Write a model into a file
+    Export {
+        /// As `model list` shows it: a name, or builtin
+        name: String,
+        /// Where to; it must not be there yet
+        file: PathBuf,
+    },
+    /// Look at a model file: its form, its signature, its card; needs no daemon
+    Verify {
+        /// A model file
+        file: PathBuf,
+    },
+    /// Forget a model that has no place
+    Remove {
+        /// As `model list` shows it
+        name: String,
+    },
+    /// What people corrected (`reject`, `unblock --reason false-positive`)
+    Lessons {
+        /// As rows of a window table, so that `train` takes them
+        #[arg(long)]
+        csv: bool,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Train {
+    /// Window tables: CSV, plain or packed with gzip
+    #[arg(required = true, value_name = "TABLE")]
+    pub(crate) tables: Vec<PathBuf>,
+    /// Where the model goes; it must not be there yet [default: NAME.sfwm]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) out: Option<PathBuf>,
+    /// What the model shall go by
+    #[arg(long, default_value = "trained")]
+    pub(crate) name: String,
+    /// What all chance comes from: the same tables and the same seed give the same model
+    #[arg(long, default_value_t = 1)]
+    pub(crate) seed: u64,
+    /// How many trees grow
+    #[arg(long, default_value_t = 100, value_parser = trees)]
+    pub(crate) trees: usize,
+    /// Who grows them
+    #[arg(long, value_enum, default_value = "forest")]
+    pub(crate) trainer: Trainer,
+    /// Into how many folds the tables are parted to judge the model
+    #[arg(long, default_value_t = 5, value_parser = folds)]
+    pub(crate) folds: usize,
+    /// Whose key signs it; made where there is none [default: model.key in ~/.config/smartfw]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) key: Option<PathBuf>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Trainer {
+    /// This program's own
+    Forest,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Evaluate {
+    /// Window tables: CSV, plain or packed with gzip
+    #[arg(required = true, value_name = "TABLE")]
+    pub(crate) tables: Vec<PathBuf>,
+    /// A model file, or the name of a model kept under --state-dir; without it models are trained and judged in turn
+    #[arg(long, value_name = "FILE|NAME")]
+    pub(crate) model: Option<PathBuf>,
+    /// Into how many folds the tables are parted
+    #[arg(long, default_value_t = 5, value_parser = folds)]
+    pub(crate) folds: usize,
+    /// What is left out of training in turn; of a model that is there: by what the answer is parted
+    #[arg(long, value_enum, default_value = "stratified")]
+    pub(crate) by: By,
+    /// What all chance comes from
+    #[arg(long, default_value_t = 1)]
+    pub(crate) seed: u64,
+    /// How many trees grow
+    #[arg(long, default_value_t = 100, value_parser = trees)]
+    pub(crate) trees: usize,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum By {
+    /// Rows, with the same share of every class in each fold
+    Stratified,
+    /// Whole captures
+    Capture,
+    /// One tool after the other
+    Tool,
+}
+
+fn trees(text: &str) -> Result<usize, String> {
+    let most = smartfw_learn::forest::ForestOptions::MAX_TREES;
+    text.parse().ok().filter(|trees| (1..=most).contains(trees)).ok_or_else(|| format!("from 1 to {most}"))
+}
+
+fn folds(text: &str) -> Result<usize, String> {
+    text.parse().ok().filter(|folds| (2..=100).contains(folds)).ok_or_else(|| "from 2 to 100".to_owned())
+}

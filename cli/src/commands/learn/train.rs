@@ -1,0 +1,98 @@
+//! `train`: a model out of window tables, signed.
+
+use std::{
+    fs::{self, DirBuilder, OpenOptions},
+    io::{self, Write as _},
+    os::unix::fs::DirBuilderExt as _,
+    path::{Path, PathBuf},
+};
+
+use serde_json::json;
+use smartfw_learn::{
+    Card, ModelFile, ModelKey,
+    card::{NAME_IS, is_name},
+    train::{Account, TrainOptions, Trainer},
+};
+use smartfw_proto::json::rfc3339;
+
+use super::{advance, bar, cannot_write, options, read, shown};
+use crate::{
+    args::{self, Format, Global, Train},
+    duration::now,
+    failure::Failure,
+    operator::Home,
+    output::Output,
+};
+
+pub(in crate::commands) fn run(_: &Global, output: &mut Output, args: &Train) -> Result<(), Failure> {
+    let out = args.out.clone().unwrap_or_else(|| PathBuf::from(format!("{}.sfwm", args.name)));
+    // What would be refused at the end is refused before the work.
+    if !is_name(&args.name) {
+        return Err(Failure::failed(format!("`{}` is no name of a model: it has {NAME_IS}", args.name)));
+    }
+    if out.exists() {
+        return Err(cannot_write(&out)(io::ErrorKind::AlreadyExists.into()));
+    }
+    let key = key(args.key.as_deref())?;
+    let table = read(&args.tables)?;
+    let options = TrainOptions {
+        trainer: match args.trainer {
+            args::Trainer::Forest => Trainer::Histogram,
+        },
+        ..options(args.seed, args.trees, args.folds)
+    };
+    let bar = bar();
+    let trained = smartfw_learn::train::train(&table, &options, &mut |progress| advance(&bar, progress));
+    bar.finish_and_clear();
+    let trained = trained.map_err(|why| Failure::failed(format!("no model is made: {why}")))?;
+    let card = Card::of(&args.name, &rfc3339(now()), &trained.account);
+    let file = ModelFile::write(&trained.model, &card, &key)
+        .map_err(|why| Failure::failed(format!("no model is made: {why}")))?;
+    write(&out, file.as_bytes())?;
+    report(output, &out, &file, &trained.account)
+}
+
+/// The key that was named, or the person's own; made where there is none.
+fn key(named: Option<&Path>) -> Result<ModelKey, Failure> {
+    let load = |path: &Path| ModelKey::load_or_make(path).map_err(|why| Failure::failed(why.to_string()));
+    if let Some(path) = named {
+        return load(path);
+    }
+    let home = Home::find()?;
+    let path = home.model_key();
+    home.as_owner(|| {
+        let folder = path.parent().unwrap_or(Path::new("."));
+        DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(cannot_write(folder))?;
+        load(&path)
+    })
+}
+
+fn write(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
+    let cannot = cannot_write(path);
+    let mut file = OpenOptions::new().write(true).create_new(true).open(path).map_err(&cannot)?;
+    file.write_all(bytes).and_then(|()| file.sync_all()).map_err(|error| {
+        let _ = fs::remove_file(path);
+        cannot(error)
+    })
+}
+
+fn report(output: &mut Output, path: &Path, file: &ModelFile, account: &Account) -> Result<(), Failure> {
+    let (name, signer, out) = (&file.card().name, file.signer().to_string(), path.display().to_string());
+    match output.format {
+        Format::Json => output.json(&json!({
+            "kind": "trained", "file": out, "name": name, "signer": signer, "card": file.card(),
+        })),
+        Format::Raw => output.raw(&[name.clone(), out, signer]),
+        Format::Human => {
+            let rows = crate::output::grouped(account.trained_on.rows as u64);
+            output.line(&format!("The model {name} is in {out}, trained on {rows} windows"))?;
+            output.line("")?;
+            shown::ways(output, &account.judged)?;
+            for note in &file.card().notes {
+                output.line(&format!("weak: {note}"))?;
+            }
+            output.line("")?;
+            output.line(&format!("On a node: smartfw-cli model import {out} --trust {signer}"))
+        }
+    }
+}

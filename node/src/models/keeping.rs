@@ -1,0 +1,127 @@
+//! Which models are kept: taking them in, giving them out, listing them.
+
+use smartfw_core::model::Model;
+use smartfw_learn::{Card, ModelFile, Signer, card::is_name};
+use smartfw_proto::view::{ModelHead, ModelImported, ModelPlaces, ModelRow, Voucher};
+
+use super::{BUILT_IN, Kept, Models, ModelsError, State};
+use crate::health::Matter;
+
+impl Models {
+    /// Every model that is kept, the built-in one first.
+    ///
+    /// # Errors
+    /// When the folder cannot be read.
+    pub fn list(&self) -> Result<Vec<ModelRow>, ModelsError> {
+        let kept = self.kept();
+        let mut names = self.folder.names()?;
+        names.extend(self.built_in.as_ref().map(|_| BUILT_IN.to_owned()));
+        names.sort_by_key(|name| (name != BUILT_IN, name.clone()));
+        Ok(names.into_iter().map(|name| self.row(&kept, name)).collect())
+    }
+
+    /// Keeps a model that was signed by somebody who is believed, or by whom the head names. Nothing judges by it yet.
+    ///
+    /// # Errors
+    /// [`ModelsError`] says why it is not kept.
+    pub fn import(&self, file: &ModelFile, head: ModelHead) -> Result<ModelImported, ModelsError> {
+        let mut kept = self.kept();
+        let name = head.name.unwrap_or_else(|| file.card().name.clone());
+        if !is_name(&name) {
+            return Err(ModelsError::Name(name));
+        }
+        let (signer, trust) = (file.signer(), head.trust.map(Signer));
+        if let Some(trust) = trust.filter(|trust| *trust != signer) {
+            return Err(ModelsError::OtherKey { signer, trust });
+        }
+        let (known, mut state) = (self.voucher(&kept, signer), kept.state.clone());
+        match (known, trust) {
+            (Some(_), _) => {}
+            (None, Some(_)) => state.trust(signer)?,
+            (None, None) => return Err(ModelsError::Stranger { name, signer }),
+        }
+        self.folder.add(&name, file.as_bytes())?;
+        if state != kept.state {
+            state.write(&self.folder.state())?;
+            kept.state = state;
+        }
+        let voucher = known.or(Some(Voucher::Imported));
+        Ok(ModelImported { name, signer: signer.0, voucher })
+    }
+
+    /// Keeps a model under the name on its card: what learning on this node makes. See [`sign`](Self::sign).
+    ///
+    /// # Errors
+    /// As [`import`](Self::import).
+    pub fn put(&self, file: &ModelFile) -> Result<String, ModelsError> {
+        self.import(file, ModelHead::default()).map(|taken| taken.name)
+    }
+
+    /// Signs a model with this node's own key, which is made at the first need.
+    ///
+    /// # Errors
+    /// When there is no key and none can be made, or the card is none.
+    pub fn sign(&self, model: &Model, card: &Card) -> Result<ModelFile, ModelsError> {
+        let mut kept = self.kept();
+        let key = match kept.key.take() {
+            Some(key) => key,
+            None => self.folder.make_key()?,
+        };
+        self.health.clear(Matter::ModelKey);
+        let key = kept.key.insert(key);
+        ModelFile::write(model, card, key)
+            .map_err(|source| ModelsError::File { name: card.name.clone(), source })
+    }
+
+    /// A model as it is kept, whoever signed it.
+    ///
+    /// # Errors
+    /// When there is none of this name, or it is damaged.
+    pub fn export(&self, name: &str) -> Result<ModelFile, ModelsError> {
+        let _kept = self.kept();
+        self.read(name)
+    }
+
+    /// Forgets a model that has no place.
+    ///
+    /// # Errors
+    /// When there is none of this name, or it has a place.
+    pub fn remove(&self, name: &str) -> Result<ModelPlaces, ModelsError> {
+        let kept = self.kept();
+        let State { used, shadow, previous, .. } = &kept.state;
+        if [Some(used), shadow.as_ref(), previous.as_ref()].contains(&Some(&name.to_owned())) {
+            return Err(ModelsError::Placed(name.to_owned()));
+        }
+        self.folder.remove(name)?;
+        Ok(self.places(&kept.state))
+    }
+
+    fn row(&self, kept: &Kept, name: String) -> ModelRow {
+        let (used, shadow) = self.names();
+        let is = |place: &Option<String>| place.as_ref() == Some(&name);
+        let row = ModelRow {
+            used: is(&used),
+            shadow: is(&shadow),
+            previous: is(&kept.state.previous),
+            ..ModelRow::default()
+        };
+        let file = match self.read(&name) {
+            Ok(file) => file,
+            Err(why) => return ModelRow { name, fault: why.to_string(), ..row },
+        };
+        let (card, signer) = (file.card(), file.signer());
+        let voucher = self.voucher(kept, signer);
+        let stranger = || ModelsError::Stranger { name: name.clone(), signer }.to_string();
+        ModelRow {
+            trainer: card.trainer().unwrap_or_default().to_owned(),
+            created: card.created.clone(),
+            rows: card.rows(),
+            macro_f1: card.macro_f1(),
+            signer: Some(signer.0),
+            voucher,
+            fault: if voucher.is_none() { stranger() } else { String::new() },
+            name,
+            ..row
+        }
+    }
+}
