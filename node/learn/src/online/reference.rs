@@ -107,7 +107,7 @@ mod tests {
         let mut table = Table::windows();
         for (class, rows) in classes {
             for row in 0..*rows {
-                let values = [row as f32; NAMES.len()];
+                let values = [row as f32; smartfw_core::features::COUNT];
                 let tool = if row % 3 == 0 { "one" } else { "other" };
                 let row = Row { values: &values, class, capture: "c", tool, family: "ipv4", weight: 1.0 };
                 table.push(row).unwrap();

@@ -52,7 +52,7 @@ fn the_account_says_how_the_model_was_judged_and_where_it_fails() {
 fn a_tool_unlike_the_others_of_its_class_is_named_as_weak() {
     let mut table = samples::windows(2000, 0.2, 1);
     for n in 0..200 {
-        let mut values = [0.0; NAMES.len()];
+        let mut values = [0.0; smartfw_core::features::COUNT];
         (values[0], values[6]) = (7.0 + (n % 10) as f32 / 10.0, 3.0);
         let row = Row {
             values: &values,
