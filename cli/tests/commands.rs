@@ -8,6 +8,8 @@ mod cluster;
 mod daemon;
 #[path = "commands/import.rs"]
 mod import;
+#[path = "commands/learn.rs"]
+mod learn;
 #[path = "commands/models.rs"]
 mod models;
 #[path = "commands/program.rs"]

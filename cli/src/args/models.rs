@@ -77,6 +77,9 @@ pub(crate) struct Train {
     /// Who grows them
     #[arg(long, value_enum, default_value = "forest")]
     pub(crate) trainer: Trainer,
+    /// Try so many sets of options first, and take the best
+    #[arg(long, value_name = "N", value_parser = rounds)]
+    pub(crate) search: Option<usize>,
     /// Into how many folds the tables are parted to judge the model
     #[arg(long, default_value_t = 5, value_parser = folds)]
     pub(crate) folds: usize,
@@ -89,6 +92,8 @@ pub(crate) struct Train {
 pub(crate) enum Trainer {
     /// This program's own
     Forest,
+    /// Bagged trees of linfa-trees: slow, and not the same at each run
+    Linfa,
 }
 
 #[derive(Debug, Args)]
@@ -111,6 +116,9 @@ pub(crate) struct Evaluate {
     /// How many trees grow
     #[arg(long, default_value_t = 100, value_parser = trees)]
     pub(crate) trees: usize,
+    /// Write the whole judgement into this folder: report.md, report.json, reliability.svg
+    #[arg(long, value_name = "DIR")]
+    pub(crate) report: Option<PathBuf>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -126,6 +134,10 @@ pub(crate) enum By {
 fn trees(text: &str) -> Result<usize, String> {
     let most = smartfw_learn::forest::ForestOptions::MAX_TREES;
     text.parse().ok().filter(|trees| (1..=most).contains(trees)).ok_or_else(|| format!("from 1 to {most}"))
+}
+
+fn rounds(text: &str) -> Result<usize, String> {
+    text.parse().ok().filter(|rounds| (1..=1000).contains(rounds)).ok_or_else(|| "from 1 to 1000".to_owned())
 }
 
 fn folds(text: &str) -> Result<usize, String> {

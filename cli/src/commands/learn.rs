@@ -1,6 +1,7 @@
 //! `train` and `evaluate`: from window tables to a signed model, and how good it is. No daemon.
 
 mod evaluate;
+mod report;
 mod shown;
 mod train;
 

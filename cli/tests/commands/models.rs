@@ -6,7 +6,7 @@ pub(crate) mod service;
 use std::{fs, path::Path};
 
 use serde_json::{Value, json};
-use smartfw_core::{BlockId, Class, Detector, Features, Time, record::Lesson};
+use smartfw_core::{BlockId, Class, Detector, Features, Time, features::NAMES, record::Lesson};
 use smartfw_learn::{
     Card, ModelFile, ModelKey,
     fixture::{card, model},
@@ -201,7 +201,8 @@ fn corrections_become_rows_to_learn_from() {
     };
     let daemon = keeping(Kept { lessons: vec![lesson], ..Kept::default() });
     let csv = daemon.run(&["model", "lessons", "--csv"]).worked();
-    assert_eq!(csv.lines().last(), Some("0,0,0,0,0,0,0,0,0,0,0,0,benign,lessons,operator,ipv4"));
+    let values = vec!["0"; NAMES.len()].join(",");
+    assert_eq!(csv.lines().last(), Some(format!("{values},benign,lessons,operator,ipv4").as_str()));
     let json: Value =
         serde_json::from_str(&daemon.run(&["model", "lessons", "-o", "json"]).worked()).unwrap();
     assert_eq!((&json[0]["class"], &json[0]["detector"]), (&json!("port_scan"), &json!("forest")));

@@ -20,6 +20,14 @@ pub fn markdown(account: &Account) -> String {
     page
 }
 
+/// How models did, as a part of a page in Markdown.
+pub fn judgement(judged: &Judged) -> String {
+    let mut part = String::new();
+    // Writing to a string does not fail.
+    let _ = write_judged(&mut part, judged);
+    part
+}
+
 fn write(page: &mut String, account: &Account) -> fmt::Result {
     let on = &account.trained_on;
     writeln!(page, "# Model of {} windows\n", on.rows)?;

@@ -9,7 +9,7 @@ use smartfw_learn::{
     train::{Answers, Judged, Progress, Stage, ask, judge, judge_groups, with_threads},
 };
 
-use super::{advance, bar, options, read, shown};
+use super::{advance, bar, options, read, report, shown};
 use crate::{
     args::{By, Evaluate, Format, Global},
     failure::Failure,
@@ -24,9 +24,12 @@ pub(in crate::commands) fn run(global: &Global, output: &mut Output, args: &Eval
         return Err(Failure::failed("there is nothing to judge by: the tables have no rows"));
     }
     let judged = match &model {
-        Some(file) => of_model(table, file, args.by)?,
+        Some(file) => of_model(&table, file, args.by)?,
         None => of_making(&table, args)?,
     };
+    if let Some(folder) = &args.report {
+        report::write(folder, &table, &judged)?;
+    }
     match output.format {
         Format::Json => output.json(&json!({"kind": "evaluation", "judged": judged})),
         Format::Raw => judged.confusion.scores().iter().try_for_each(|one| {
@@ -77,7 +80,7 @@ fn of_making(table: &Table, args: &Evaluate) -> Result<Judged, Failure> {
 }
 
 /// Asks a model that is there.
-fn of_model(table: Table, file: &ModelFile, by: By) -> Result<Judged, Failure> {
+fn of_model(table: &Table, file: &ModelFile, by: By) -> Result<Judged, Failure> {
     let table = with_classes(table, file.model().forest().classes())?;
     let answers = answers(&table, file.model());
     let mut judged = judge(&table, &format!("nothing: {} as it is", file.card().name), &answers);
@@ -91,7 +94,8 @@ fn of_model(table: Table, file: &ModelFile, by: By) -> Result<Judged, Failure> {
 }
 
 /// The same rows, with every class that the model may name.
-fn with_classes(mut table: Table, classes: &[String]) -> Result<Table, Failure> {
+fn with_classes(table: &Table, classes: &[String]) -> Result<Table, Failure> {
+    let mut table = table.clone();
     let (rows, values) = (table.len(), vec![0.0; table.features().len()]);
     for class in classes {
         let row = Row { values: &values, class, capture: "", tool: "", family: "", weight: 1.0 };

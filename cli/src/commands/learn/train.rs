@@ -11,6 +11,8 @@ use serde_json::json;
 use smartfw_learn::{
     Card, ModelFile, ModelKey,
     card::{NAME_IS, is_name},
+    search::search,
+    table::Table,
     train::{Account, TrainOptions, Trainer},
 };
 use smartfw_proto::json::rfc3339;
@@ -38,8 +40,13 @@ pub(in crate::commands) fn run(_: &Global, output: &mut Output, args: &Train) ->
     let options = TrainOptions {
         trainer: match args.trainer {
             args::Trainer::Forest => Trainer::Histogram,
+            args::Trainer::Linfa => Trainer::Linfa,
         },
         ..options(args.seed, args.trees, args.folds)
+    };
+    let options = match args.search {
+        Some(rounds) => found(&table, &options, rounds)?,
+        None => options,
     };
     let bar = bar();
     let trained = smartfw_learn::train::train(&table, &options, &mut |progress| advance(&bar, progress));
@@ -50,6 +57,19 @@ pub(in crate::commands) fn run(_: &Global, output: &mut Output, args: &Train) ->
         .map_err(|why| Failure::failed(format!("no model is made: {why}")))?;
     write(&out, file.as_bytes())?;
     report(output, &out, &file, &trained.account)
+}
+
+/// The best of some options.
+fn found(table: &Table, options: &TrainOptions, rounds: usize) -> Result<TrainOptions, Failure> {
+    let bar = bar();
+    bar.set_length(rounds as u64);
+    let found = search(table, options, rounds, &mut |tried| {
+        bar.inc(1);
+        bar.set_message(format!("options tried, the last with macro F1 {:.4}", tried.macro_f1));
+    });
+    bar.finish_and_clear();
+    let found = found.map_err(|why| Failure::failed(format!("no model is made: {why}")))?;
+    Ok(found.first().map_or(*options, |best| TrainOptions { forest: best.options, ..*options }))
 }
 
 /// The key that was named, or the person's own; made where there is none.

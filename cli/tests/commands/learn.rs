@@ -1,0 +1,131 @@
+//! From a window table to a signed model and its judgement, without a daemon.
+
+use std::{fmt::Write as _, fs, path::Path};
+
+use serde_json::Value;
+use smartfw_core::features::{NAMES, SCHEMA};
+use smartfw_learn::ModelFile;
+
+use crate::program::{Ran, smartfw};
+
+/// Windows of honest clients and of two tools that ask for many ports; every capture has both.
+fn table() -> String {
+    let mut text = format!("# schema {SCHEMA}\n{},class,capture,tool,family\n", NAMES.join(","));
+    let ports = NAMES.iter().position(|name| *name == "distinct_ports").unwrap();
+    for row in 0..240 {
+        let (class, tool, asked) = match row % 4 {
+            0 => ("port_scan", "nmap", 40 + row % 9),
+            1 => ("port_scan", "masscan", 60 + row % 7),
+            _ => ("benign", "browser", 1 + row % 3),
+        };
+        for column in 0..NAMES.len() {
+            let value = if column == ports { asked } else { (row * 7 + column * 3) % 11 };
+            let _ = write!(text, "{value},");
+        }
+        let _ = writeln!(text, "{class},capture-{},{tool},ipv4", row % 10);
+    }
+    text
+}
+
+struct Place(tempfile::TempDir);
+
+impl Place {
+    fn new() -> Self {
+        let place = Self(tempfile::tempdir().unwrap());
+        fs::write(place.path("windows.csv"), table()).unwrap();
+        place
+    }
+
+    fn path(&self, name: &str) -> String {
+        self.0.path().join(name).to_str().unwrap().to_owned()
+    }
+
+    fn run(&self, arguments: &[&str]) -> Ran {
+        smartfw(Path::new(&self.path("node.sock")), arguments)
+    }
+
+    fn train(&self, out: &str) -> Ran {
+        let (table, out) = (self.path("windows.csv"), self.path(out));
+        self.run(&["train", &table, "--out", &out, "--name", "lab", "--trees", "8", "-o", "json"])
+    }
+}
+
+#[test]
+fn a_trained_model_is_signed_by_a_key_that_stays_and_says_how_it_was_judged() {
+    let place = Place::new();
+    let json: Value = serde_json::from_str(&place.train("a.sfwm").worked()).unwrap();
+    let file = ModelFile::open(Path::new(&place.path("a.sfwm"))).unwrap();
+    assert_eq!(json["signer"], file.signer().to_string());
+    assert_eq!((json["card"]["trained_on"]["rows"].as_u64(), file.card().name.as_str()), (Some(240), "lab"));
+    assert!(file.card().macro_f1().unwrap() > 0.99, "{:?}", file.card().figures);
+    place.train("b.sfwm").worked();
+    let again = ModelFile::open(Path::new(&place.path("b.sfwm"))).unwrap();
+    assert_eq!(
+        (again.signer(), again.model()),
+        (file.signer(), file.model()),
+        "the same key and the same model"
+    );
+    let ran = place.train("a.sfwm");
+    ran.failed_with(1);
+    assert!(ran.stderr.contains("exists"), "{}", ran.stderr);
+    let said = place.run(&["model", "verify", &place.path("a.sfwm")]).worked();
+    assert!(said.contains("parameters: seed") && said.contains("benign, port_scan"), "{said}");
+}
+
+#[test]
+fn models_are_judged_by_what_is_left_out_and_the_report_is_kept() {
+    let place = Place::new();
+    let (table, report) = (place.path("windows.csv"), place.path("report"));
+    for by in ["stratified", "capture", "tool"] {
+        let said = place.run(&["evaluate", &table, "--by", by, "--trees", "8", "--report", &report]).worked();
+        assert!(said.contains("port_scan") && said.contains("MACRO F1"), "{by}: {said}");
+        assert_eq!(said.contains("masscan"), by == "tool", "{by}: {said}");
+    }
+    assert!(
+        fs::read_to_string(place.path("report/report.md")).unwrap().starts_with("# Judged on 240 windows")
+    );
+    let json: Value = serde_json::from_slice(&fs::read(place.path("report/report.json")).unwrap()).unwrap();
+    assert_eq!((json["judged_on"]["rows"].as_u64(), json["kind"].as_str()), (Some(240), Some("evaluation")));
+    assert!(fs::read_to_string(place.path("report/reliability.svg")).unwrap().starts_with("<svg"));
+}
+
+#[test]
+fn a_model_that_is_there_is_asked_about_tables_with_other_classes() {
+    let place = Place::new();
+    place.train("a.sfwm").worked();
+    let benign: String =
+        table().lines().filter(|line| !line.contains("port_scan")).map(|line| format!("{line}\n")).collect();
+    fs::write(place.path("benign.csv"), benign.replace("benign,capture-2", "net_flood,capture-2")).unwrap();
+    let (table, model) = (place.path("benign.csv"), place.path("a.sfwm"));
+    let json = place.run(&["evaluate", &table, "--model", &model, "--by", "tool", "-o", "json"]).worked();
+    let json: Value = serde_json::from_str(&json).unwrap();
+    assert_eq!(
+        json["judged"]["confusion"]["classes"],
+        serde_json::json!(["benign", "net_flood", "port_scan"])
+    );
+    assert_eq!(json["judged"]["benign_false_positives"].as_f64(), Some(0.0));
+    assert_eq!(json["judged"]["groups"][0]["name"], "browser");
+    let ran = place.run(&["evaluate", &table, "--model", "nobody"]);
+    ran.failed_with(1);
+    assert!(ran.stderr.contains("models/nobody.sfwm"), "{}", ran.stderr);
+}
+
+#[test]
+fn a_table_that_is_none_is_refused_before_anything_is_made() {
+    let place = Place::new();
+    let out = place.path("never.sfwm");
+    let text = table();
+    let head: String = text.lines().take(2).map(|line| format!("{line}\n")).collect();
+    let one_class: String =
+        text.lines().filter(|line| !line.contains("port_scan")).map(|line| format!("{line}\n")).collect();
+    for wrong in ["", "rubbish", &head, &one_class, &text.replace("# schema", "# scheme")] {
+        fs::write(place.path("wrong.csv"), wrong).unwrap();
+        let ran = place.run(&["train", &place.path("wrong.csv"), "--out", &out]);
+        ran.failed_with(1);
+    }
+    place.run(&["train", &place.path("windows.csv"), "--out", &out, "--name", "No/Name"]).failed_with(1);
+    assert!(!Path::new(&out).exists());
+    for usage in [&["train"][..], &["train", "x", "--trees", "0"], &["evaluate", "x", "--folds", "1"]] {
+        assert_eq!(place.run(usage).code, Some(2), "{usage:?}");
+    }
+}
