@@ -11,8 +11,12 @@ pub(crate) fn open(path: &Path) -> Result<ModelFile, Failure> {
     ModelFile::open(path).map_err(|why| Failure::failed(format!("{} is refused: {why}", path.display())))
 }
 
-/// A file, or a model of the node that keeps its state there.
+/// A file, `builtin`, or a model of the node that keeps its state there.
 pub(crate) fn named(state_dir: &Path, name: &Path) -> Result<ModelFile, Failure> {
+    if name == Path::new("builtin") {
+        let built_in = smartfw_learn::builtin().cloned();
+        return built_in.ok_or_else(|| Failure::failed("this program was built without a model".to_owned()));
+    }
     let kept = name.to_str().filter(|text| is_name(text) && !name.exists());
     kept.map_or_else(|| open(name), |text| open(&state_dir.join(format!("models/{text}.sfwm"))))
 }

@@ -21,6 +21,7 @@
 #![forbid(unsafe_code)]
 
 mod bins;
+mod builtin;
 pub mod calibrate;
 pub mod card;
 mod chance;
@@ -43,6 +44,7 @@ pub mod search;
 pub mod table;
 pub mod train;
 
+pub use builtin::builtin;
 pub use card::Card;
 pub use file::{FileError, ModelFile};
 pub use key::{KeyError, ModelKey, Signer};

@@ -108,7 +108,8 @@ impl Links {
 /// The models that are kept, and who of them judges.
 fn models(config: &NodeConfig, feed: &Arc<Feed>, health: &Arc<Health>) -> Arc<Models> {
     let signers = config.trusted_keys.iter().map(|key| Signer(*key)).collect();
-    Arc::new(Models::open(&config.state_dir, None, signers, feed.clone(), health.clone()))
+    let built_in = smartfw_learn::builtin().cloned();
+    Arc::new(Models::open(&config.state_dir, built_in, signers, feed.clone(), health.clone()))
 }
 
 /// Targets that are read at once: half a millisecond.

@@ -8,6 +8,7 @@ use std::{
 };
 
 use serde_json::json;
+use smartfw_core::Time;
 use smartfw_learn::{
     Card, ModelFile, ModelKey,
     card::{NAME_IS, is_name},
@@ -52,11 +53,17 @@ pub(in crate::commands) fn run(_: &Global, output: &mut Output, args: &Train) ->
     let trained = smartfw_learn::train::train(&table, &options, &mut |progress| advance(&bar, progress));
     bar.finish_and_clear();
     let trained = trained.map_err(|why| Failure::failed(format!("no model is made: {why}")))?;
-    let card = Card::of(&args.name, &rfc3339(now()), &trained.account);
+    let card = Card::of(&args.name, &rfc3339(created()), &trained.account);
     let file = ModelFile::write(&trained.model, &card, &key)
         .map_err(|why| Failure::failed(format!("no model is made: {why}")))?;
     write(&out, file.as_bytes())?;
     report(output, &out, &file, &trained.account)
+}
+
+/// Now, or what reproducible builds say: with it and the same key, the same tables give the same file.
+fn created() -> Time {
+    let epoch = std::env::var("SOURCE_DATE_EPOCH").ok().and_then(|seconds| seconds.parse().ok());
+    epoch.map_or_else(now, Time::from_secs)
 }
 
 /// The best of some options.

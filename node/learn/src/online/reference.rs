@@ -100,7 +100,6 @@ fn strata(table: &Table) -> BTreeMap<(&str, &str, &str), Vec<usize>> {
 
 #[cfg(test)]
 mod tests {
-    use smartfw_core::features::NAMES;
 
     use super::*;
     use crate::table::Row;

@@ -1,6 +1,5 @@
 //! What training gives, and what it refuses.
 
-use smartfw_core::features::NAMES;
 
 use super::*;
 use crate::{samples, table::Row};

@@ -1,0 +1,34 @@
+//! The model that ships with the program, so that a fresh node detects.
+
+use std::sync::OnceLock;
+
+use crate::ModelFile;
+
+/// Made by `smartfw-cli train tests/lab/windows.csv.gz --name shipped`; its card says how it was judged.
+const BYTES: &[u8] = include_bytes!("../models/builtin.sfwm");
+
+/// The model that ships with the program. `None` would mean that the program was built with a broken one, which a test
+/// forbids; a node then goes by its rules.
+pub fn builtin() -> Option<&'static ModelFile> {
+    static FILE: OnceLock<Option<ModelFile>> = OnceLock::new();
+    FILE.get_or_init(|| ModelFile::read(BYTES).ok()).as_ref()
+}
+
+#[cfg(test)]
+mod tests {
+    use smartfw_core::{Class, Features};
+
+    use super::*;
+
+    #[test]
+    fn the_shipped_model_can_be_read_and_knows_the_five_attacks() {
+        let file = builtin().unwrap();
+        let classes = file.model().classes();
+        for class in [Class::PortScan, Class::BruteForce, Class::SlowDos, Class::HttpFlood, Class::NetFlood] {
+            assert!(classes.contains(&Some(class)), "{class}");
+        }
+        let judged = file.model().judge(&Features::default());
+        assert_eq!(judged.class, None, "nothing at all is no attack: {judged:?}");
+        assert_eq!(file.card().rows(), Some(9443), "the card tells of the tables that are kept");
+    }
+}
