@@ -1,9 +1,11 @@
 #!/usr/bin/env python3
 """Compares our forests with scikit-learn's on the same folds, in one run.
 
-    tests/learning/compare.py [--seeds N] [--trees N] [--label COLUMN [--leave-out COLUMN]... [--keep-missing]] [--even] TABLE...
+    tests/learning/compare.py [--seeds N] [--trees N] [--even] [--held-out TABLE]
+                              [--label COLUMN [--leave-out COLUMN]... [--keep-missing]] TABLE...
 
-Without --label the tables are tables of windows. Our program (the binary `judge`) parts the rows, trains and answers;
+Without --label the tables are tables of windows; --even weighs our rows evenly and not by class; with --held-out that
+table is asked about instead of folds. Our program (the binary `judge`) parts the rows, trains and answers;
 here scikit-learn's RandomForestClassifier (N seeds, 3 without --seeds) and IsolationForest are trained on the same folds. A scikit-learn that is not
 installed is put into target/learning-venv by pip. Exit code: 0 our macro F1 is not below theirs, 1 it is, 2 wrong usage.
 """
@@ -79,7 +81,7 @@ def strange(values, labels, folds, benign):
     from sklearn.ensemble import IsolationForest
 
     said = numpy.zeros(len(labels), bool)
-    for fold in sorted(set(folds)):
+    for fold in sorted(set(folds[folds >= 0])):
         test = folds == fold
         model = IsolationForest(n_estimators=100, max_samples=256, contamination=0.001, random_state=1)
         model.fit(values[~test & (labels == benign)])
@@ -111,37 +113,48 @@ def main():
     import numpy
 
     rows, folds, answers = (numpy.array(table) for table in tables)
-    values, labels, tools = rows[:, :-2].astype("float32"), rows[:, -2].astype(int), rows[:, -1].astype(int)
-    by_rows, by_tool = folds[:, 0].astype(int), folds[:, 1].astype(int)
+    values, labels = rows[:, :-2].astype("float32"), rows[:, -2].astype(int)
+    by_rows, by_tool, answers = folds[:, 0].astype(int), folds[:, 1].astype(int), answers.astype(int)
+    classes, asked = judged["classes"], by_rows >= 0
     begun = time.monotonic()
-    theirs = [forest(values, labels, by_rows, trees, seed) for seed in seeds]
+    theirs = [forest(values, labels, by_rows, trees, seed)[asked] for seed in seeds]
     seconds = (time.monotonic() - begun) / len(theirs)
-    return tell(judged, labels, values, by_rows, by_tool, tools, answers.astype(int), theirs, seconds, trees)
+    print(f"{asked.sum()} rows asked of {len(labels)}, {len(classes)} classes, {values.shape[1]} features, {trees} trees\n")
+    worse = tell(judged, labels[asked], answers[asked], theirs, seconds)
+    if "benign" in classes:
+        found = strange(values, labels, by_rows, classes.index("benign"))
+        tell_strange(classes, labels[asked], answers[asked, 3] > 0, found[asked])
+    if (by_tool >= 0).any():
+        tell_tools(judged, labels, by_tool, answers[:, 2], forest(values, labels, by_tool, trees, 0))
+    return 1 if worse else 0
 
 
-def tell(judged, labels, values, by_rows, by_tool, tools, answers, theirs, seconds, trees):
+def tell(judged, labels, answers, theirs, seconds):
+    """Whether our macro F1 is below theirs."""
     classes = judged["classes"]
-    ours = score(labels, answers[:, 0], classes)
-    plain = score(labels, answers[:, 1], classes)
+    ours, plain = (score(labels, answers[:, column], classes) for column in (0, 1))
     scores = [score(labels, said, classes) for said in theirs]
-    print(f"{len(labels)} rows, {len(classes)} classes, {values.shape[1]} features, {trees} trees, five folds by rows\n")
-    print("| | macro F1 | weighted F1 | benign false positives | seconds for five folds |")
+    print("| | macro F1 | weighted F1 | benign false positives | seconds |")
     print("|---|---|---|---|---|")
     row = lambda name, s, time: print(f"| {name} | {s[0]:.4f} | {s[1]:.4f} | {s[2]:.4%} | {time} |")
     row("SmartFW", ours, f"{judged['seconds']:.1f}, isolation forests included")
     row("SmartFW, uncalibrated", plain, "")
     for seed, s in enumerate(scores):
         row(f"scikit-learn, seed {seed}", s, f"{seconds:.1f}")
+    mean = sum(s[0] for s in scores) / len(scores)
+    print(f"\nmacro F1: ours {ours[0]:.4f}, theirs {mean:.4f} in the mean of {len(scores)} seeds")
     print("\n| class | rows | F1 ours | F1 theirs |\n|---|---|---|---|")
     for at, number in enumerate(sorted(set(labels))):
         print(f"| {classes[number]} | {(labels == number).sum()} | {ours[3][at]:.4f} | {scores[0][3][at]:.4f} |")
-    if "benign" in classes:
-        tell_strange(classes, labels, answers[:, 3] > 0, strange(values, labels, by_rows, classes.index("benign")))
-    if (by_tool >= 0).any():
-        tell_tools(judged, labels, by_tool, answers[:, 2], forest(values, labels, by_tool, trees, 0))
-    mean = sum(s[0] for s in scores) / len(scores)
-    print(f"\nmacro F1: ours {ours[0]:.4f}, theirs {mean:.4f} in the mean of {len(scores)} seeds")
-    return 0 if ours[0] >= mean - SLACK else 1
+    for what in ("rows", "unknown"):
+        tell_sure(what, judged[what]["sure"])
+    return ours[0] < mean - SLACK
+
+
+def tell_sure(what, sure):
+    print(f"\n| ours, {what}: probability wanted | benign called an attack | attacks named |\n|---|---|---|")
+    for one in sure:
+        print(f"| {one['confidence']:.2f} | {one['benign_false_positives']:.3%} | {one['found']:.1%} |")
 
 
 def tell_strange(classes, labels, ours, theirs):

@@ -1,4 +1,4 @@
-//! The isolation forest (Liu, Ting and Zhou 2008), with cuts drawn on a scale that gives small and large values their due.
+//! The isolation forest (Liu, Ting and Zhou 2008).
 
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -116,7 +116,8 @@ fn grow_tree(table: &Table, sample: usize, mut chance: Chance) -> Vec<Node> {
 }
 
 /// A feature that differs among the rows, and a number above the least and not above the greatest of its values, drawn
-/// evenly on the scale of asinh: like the logarithm far from 0, straight near it, and the same for both signs.
+/// evenly as in the paper. On a logarithmic scale floods and scans are no longer apart: on the laboratory's windows a tenth
+/// of the scans were then called strange, and no flood; so more than half, and every sixth.
 fn cut(table: &Table, rows: &[usize], chance: &mut Chance) -> Option<(usize, f32)> {
     let mut features: Vec<usize> = (0..table.features().len()).collect();
     for at in 0..features.len() {
@@ -126,8 +127,8 @@ fn cut(table: &Table, rows: &[usize], chance: &mut Chance) -> Option<(usize, f32
         let values = rows.iter().map(|row| table.values_of(*row)[feature]).filter(|value| !value.is_nan());
         let (low, high) = values.fold((f32::MAX, f32::MIN), |(low, high), v| (low.min(v), high.max(v)));
         if low < high {
-            let [from, to] = [low, high].map(|value| libm::asinh(f64::from(value)));
-            let drawn = libm::sinh(from + chance.share() * (to - from)) as f32;
+            let [from, to] = [low, high].map(f64::from);
+            let drawn = (from + chance.share() * (to - from)) as f32;
             let least = bins::middle(low, low.next_up());
             return Some((feature, drawn.clamp(least, high)));
         }

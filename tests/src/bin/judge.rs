@@ -1,6 +1,6 @@
 //! Trains on folds and writes down what was answered, so that another trainer can be asked about the same folds.
 //!
-//! `judge OUT [--label COLUMN [--leave-out COLUMN]… [--keep-missing]] [--even] [--trees N] TABLE…` reads tables of windows, or of
+//! `judge OUT [--label COLUMN [--leave-out COLUMN]… [--keep-missing]] [--even] [--seed N] [--trees N] [--held-out TABLE] TABLE…` reads tables of windows, or of
 //! any columns when the label's is named, and writes to the folder `OUT`: `rows.csv` (the features, class and tool),
 //! `folds.csv` (the fold of each row, by rows and by tool), `answers.csv` (our class of each row for both, and whether it
 //! is strange) and `judged.json`. `tests/learning/compare.py` runs it.
@@ -41,6 +41,8 @@ struct Asked {
     tables: Vec<PathBuf>,
     reading: ReadOptions,
     training: TrainOptions,
+    /// A table that is only asked about, instead of folds.
+    held_out: Option<PathBuf>,
 }
 
 impl Asked {
@@ -51,6 +53,7 @@ impl Asked {
             tables: Vec::new(),
             reading: ReadOptions::default(),
             training: TrainOptions::default(),
+            held_out: None,
         };
         let mut args = args.iter();
         while let Some(arg) = args.next() {
@@ -59,14 +62,16 @@ impl Asked {
                 "--label" => label = Some(value()?),
                 "--leave-out" => leave_out.push(value()?),
                 "--keep-missing" => asked.reading.missing = Missing::Keep,
+                "--held-out" => asked.held_out = Some(value()?.into()),
                 "--even" => asked.training.forest.class_weights = ClassWeights::Even,
+                "--seed" => asked.training.seed = value()?.parse()?,
                 "--trees" => asked.training.forest.trees = value()?.parse()?,
                 path => paths.push(PathBuf::from(path)),
             }
         }
         if paths.len() < 2 {
             bail!(
-                "usage: judge OUT [--label COLUMN [--leave-out COLUMN]… [--keep-missing]] [--even] [--trees N] TABLE…"
+                "usage: judge OUT [--label COLUMN [--leave-out COLUMN]… [--keep-missing]] [--even] [--seed N] [--trees N] [--held-out TABLE] TABLE…"
             );
         }
         if let Some(label) = label {
@@ -79,9 +84,7 @@ impl Asked {
 
     fn run(&self) -> Result<()> {
         fs::create_dir_all(&self.out)?;
-        let (table, _) = read_files(&self.tables, &self.reading)?.tidy();
-        let by_rows = folds::stratified(table.class(), self.training.folds, self.training.seed);
-        let by_tool = folds::leave_one_out(table.class(), table.tool());
+        let (table, by_rows, by_tool) = self.parts()?;
         let begun = Instant::now();
         let rows = with_threads(0, || ask(&table, &by_rows, &self.training, &mut |_| ()))?;
         let seconds = begun.elapsed().as_secs_f64();
@@ -98,6 +101,23 @@ impl Asked {
         });
         fs::write(self.out.join("judged.json"), serde_json::to_vec_pretty(&judged)?)?;
         Ok(())
+    }
+
+    /// The rows, and how they are parted: by rows and by tool, or into what is trained on and what is held out.
+    fn parts(&self) -> Result<(Table, Folds, Folds)> {
+        let mut table = read_files(&self.tables, &self.reading)?;
+        let Some(held_out) = &self.held_out else {
+            let (table, _) = table.tidy();
+            let by_rows = folds::stratified(table.class(), self.training.folds, self.training.seed);
+            let by_tool = folds::leave_one_out(table.class(), table.tool());
+            return Ok((table, by_rows, by_tool));
+        };
+        let trained_on = table.len();
+        table.append(&read_files(&[held_out], &self.reading)?)?;
+        let (table, _) = table.tidy();
+        let of = (0..table.len()).map(|row| (row >= trained_on).then_some(0)).collect();
+        let nothing = Folds { of: vec![None; table.len()], names: Vec::new() };
+        Ok((table, Folds { of, names: vec!["held out".to_owned()] }, nothing))
     }
 }
 
