@@ -144,7 +144,7 @@ fn made_up(rows: usize) -> anyhow::Result<Table> {
     };
     for row in 0..rows {
         let class = row % 4;
-        let mut values = [0.0; NAMES.len()];
+        let mut values = [0.0; smartfw_core::features::COUNT];
         for (feature, value) in values.iter_mut().enumerate() {
             let noise = draw() + draw() + draw() - 1.5;
             let place = if feature % 4 == class { 1.0 } else { 0.0 };
