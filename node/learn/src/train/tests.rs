@@ -1,6 +1,5 @@
 //! What training gives, and what it refuses.
 
-
 use super::*;
 use crate::{samples, table::Row};
 
