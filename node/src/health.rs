@@ -60,6 +60,12 @@ pub enum Matter {
     ShadowModel,
     /// The node's own key for models.
     ModelKey,
+    /// Learning stands still.
+    Learning,
+    /// What people corrected cannot be learned.
+    Corrections,
+    /// What was learned was lost.
+    LearningState,
 }
 
 /// The health list: threads write to it, `status` reads it.

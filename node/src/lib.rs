@@ -23,6 +23,7 @@ pub mod guard;
 pub mod health;
 pub mod heartbeat;
 pub mod inbox;
+pub mod learning;
 pub mod logins;
 pub mod logs;
 mod memory;

@@ -41,6 +41,7 @@ use crate::{
     guard::{Guard, Notes},
     health::{Level, Matter},
     inbox::{Input, Inputs},
+    learning::Student,
     logins, memory, metrics,
     notify::Notifier,
     store::{Committer, DirLock},
@@ -124,6 +125,7 @@ fn start(
     let sensor = watching.config.clone();
     let watcher = watched::Watcher::new(config, &links, notifier);
     let supervisor = watcher.start(watching)?;
+    student(config, &links).start(ending.clone())?;
 
     let reload = reload::reloader(config, sources, &links, &sensor);
     let drops = Arc::new(Drops::new(parts::enforcer(config.enforcer)?));
@@ -144,6 +146,19 @@ fn start(
         reload,
         _lock: lock,
     })
+}
+
+/// Who learns what is usual here.
+fn student(config: &NodeConfig, links: &Links) -> Student {
+    Student {
+        ear: links.ear.clone(),
+        models: links.models.clone(),
+        board: links.board.clone(),
+        inbox: links.inbox.clone(),
+        health: links.shared.health.clone(),
+        settings: config.learning.clone(),
+        path: config.state_dir.join("models").join("learner"),
+    }
 }
 
 /// What opens and closes this node's part in a fleet.

@@ -51,7 +51,7 @@ pub use quarantine::{SOURCES, TAINTS, WINDOWS_PER_SOURCE};
 pub use reference::{REFERENCE_ROWS, Reference, sample};
 use samples::Samples;
 pub use samples::{DAYS, ROWS, ROWS_PER_HOUR, SHARES};
-pub use scores::{Labelled, RECALL_TOLERANCE, Scores, THRESHOLD_TOLERANCE, TOLERANCE};
+pub use scores::{Labelled, RECALL_TOLERANCE, Scores, Share, THRESHOLD_TOLERANCE, TOLERANCE};
 pub use seen::{LocalService, Seen, WIDTH};
 pub use stages::Candidate;
 use stages::Stage;

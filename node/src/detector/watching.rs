@@ -20,6 +20,7 @@ use crate::{
     counters::Counters,
     fleet,
     inbox::{Inbox, Input},
+    learning::Ear,
     logs::{Line, Logs},
     models::Models,
 };
@@ -54,6 +55,8 @@ pub struct Watching {
     pub inbox: Inbox,
     /// Where windows go.
     pub logs: Logs,
+    /// Who learns from them.
+    pub ear: Arc<Ear>,
     /// What is counted.
     pub counters: Arc<Counters>,
     /// The interfaces watched now, for those who ask.
@@ -158,6 +161,7 @@ impl Life<'_> {
 
     fn hand_over_verdicts(&mut self) {
         while let Some(verdict) = self.sensor.poll_verdict() {
+            self.shared.ear.verdict(&verdict);
             self.shared.inbox.verdict(verdict);
         }
     }
@@ -190,6 +194,7 @@ impl Life<'_> {
         self.hand_over_weak(now);
         while let Some(report) = self.sensor.poll_window() {
             self.shared.board.window(&report);
+            self.shared.ear.window(&report);
             self.shared.logs.write(Line::Traffic(Box::new(report)));
         }
         if now.as_secs() != self.second {

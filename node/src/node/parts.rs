@@ -18,6 +18,7 @@ use crate::{
     enforcement::{Desired, Queue},
     health::Health,
     inbox::{Inbox, Inputs, inbox},
+    learning::Ear,
     logs::{Limits, LogPaths, Logs},
     models::Models,
     store::{Backlog, most_rows},
@@ -45,6 +46,7 @@ pub(super) struct Links {
     pub(super) backlog: Arc<Backlog>,
     pub(super) feed: Arc<Feed>,
     pub(super) models: Arc<Models>,
+    pub(super) ear: Arc<Ear>,
     pub(super) board: Arc<Board>,
     pub(super) recent: Arc<Recent>,
     pub(super) alerts: broadcast::Sender<Arc<Alert>>,
@@ -70,6 +72,7 @@ impl Links {
         let links = Self {
             feed,
             models,
+            ear: Arc::default(),
             shared,
             inbox,
             queue: Arc::default(),

@@ -45,6 +45,7 @@ impl Watching {
             board: links.board.clone(),
             inbox: links.inbox.clone(),
             logs: links.logs.clone(),
+            ear: links.ear.clone(),
             counters: links.shared.counters.clone(),
             interfaces: links.interfaces.clone(),
         }

@@ -8,7 +8,7 @@ use smartfw_core::{Time, features::NAMES};
 
 use super::seen::{LocalService, Row, WIDTH};
 
-/// Services with a baseline of their own: a server has a handful, and sixty-four take 12 kB.
+/// Services with a baseline of their own: a server has a handful, and sixty-four take 14 kB.
 pub const SERVICES: usize = 64;
 /// The most that a mean or a standard deviation moves in an hour, on the scale ln(1 + x): two per cent of x.
 pub const STEP: f32 = 0.02;

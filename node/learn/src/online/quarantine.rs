@@ -11,7 +11,7 @@ use smartfw_core::{IpNet, Time};
 use super::seen::{Row, holder};
 
 /// Sources whose windows wait at once; those beyond are not learned from until there is room. With
-/// [`WINDOWS_PER_SOURCE`] windows each it takes 6 MB.
+/// [`WINDOWS_PER_SOURCE`] windows each it takes 7 MB.
 pub const SOURCES: usize = 10_000;
 /// Windows of one source that wait at once: what an hour has at one in ten minutes, and the one that is due.
 pub const WINDOWS_PER_SOURCE: usize = 7;

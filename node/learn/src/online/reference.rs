@@ -100,7 +100,6 @@ fn strata(table: &Table) -> BTreeMap<(&str, &str, &str), Vec<usize>> {
 
 #[cfg(test)]
 mod tests {
-
     use super::*;
     use crate::table::Row;
 

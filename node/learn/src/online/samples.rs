@@ -17,7 +17,7 @@ pub const DAYS: usize = 7;
 pub(super) const HOURS: usize = 24;
 /// Rows of an hour.
 pub const ROWS_PER_HOUR: usize = 119;
-/// Rows of the reservoir: 19,992, a megabyte and a half.
+/// Rows of the reservoir: 19,992, two megabytes.
 pub const ROWS: usize = DAYS * HOURS * ROWS_PER_HOUR;
 /// Rows of an hour that one network may give: a tenth for a /24 (IPv6: /64), a fifth for the /16 (/48) around it.
 pub const SHARES: [usize; 2] = [ROWS_PER_HOUR / 10, ROWS_PER_HOUR / 5];

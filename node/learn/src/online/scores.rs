@@ -12,8 +12,11 @@ use super::seen::WIDTH;
 /// What a candidate may lose of macro F1, against the model that people chose and not against the last candidate, so
 /// that losses never add up.
 pub const TOLERANCE: f32 = 0.01;
-/// What it may lose of a class's recall: other trees on the same rows differ by less.
+/// What it may lose of a class's recall, beside the standard error of what is measured on so few rows: other trees on
+/// the same rows differ by as much.
 pub const RECALL_TOLERANCE: f32 = 0.02;
+/// The same of the share of attacks that are strange. It only matters to what is reported, and differs more.
+const STRANGE_TOLERANCE: f32 = 0.05;
 /// How far a candidate's anomaly threshold may be from the one that people chose.
 pub const THRESHOLD_TOLERANCE: f32 = 0.05;
 
@@ -32,13 +35,29 @@ pub struct Scores {
     /// The mean of the classes' F1, 0 to 1.
     pub macro_f1: f32,
     /// Each class's recall, 0 to 1; `None` is benign.
-    pub recall: BTreeMap<Option<Class>, f32>,
+    pub recall: BTreeMap<Option<Class>, Share>,
     /// From which score on the isolation forest calls a window strange.
     pub threshold: f32,
     /// The share of the attacks' windows that it calls strange.
-    pub strange_attacks: f32,
+    pub strange_attacks: Share,
     /// The share of the benign windows that it calls strange.
-    pub strange_benign: f32,
+    pub strange_benign: Share,
+}
+
+/// A part of some rows.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Share {
+    /// How large it is, 0 to 1.
+    pub share: f32,
+    /// Of how many rows.
+    pub rows: u32,
+}
+
+impl Share {
+    /// The standard error of a share of so many rows.
+    fn error(self) -> f32 {
+        (self.share * (1.0 - self.share) / self.rows.max(1) as f32).sqrt()
+    }
 }
 
 /// Hits, rows of the class, and rows that were called so.
@@ -81,19 +100,10 @@ impl Scores {
 
     /// What `candidate` is worse at than this, by more than may be.
     pub fn shortfall(&self, candidate: &Self) -> Option<String> {
-        let lost = |what: &str, before: f32, now: f32, tolerance: f32| {
-            // What is no number is never good enough.
-            let kept = now >= before - tolerance;
-            (!kept).then(|| format!("{what} {:.1} % and not {:.1} %", now * 100.0, before * 100.0))
-        };
-        let recall = |(class, before): (&Option<Class>, &f32)| {
-            let now = candidate.recall.get(class).copied().unwrap_or(0.0);
-            lost(
-                &format!("its recall of {} is", class.map_or(BENIGN, Class::as_str)),
-                *before,
-                now,
-                RECALL_TOLERANCE,
-            )
+        let recall = |(class, before): (&Option<Class>, &Share)| {
+            let now = candidate.recall.get(class).copied().unwrap_or_default();
+            let what = format!("its recall of {} is", class.map_or(BENIGN, Class::as_str));
+            lost(&what, before.share, now.share, RECALL_TOLERANCE + before.error())
         };
         let moved = (candidate.threshold - self.threshold).abs();
         let moved = (moved > THRESHOLD_TOLERANCE).then(|| {
@@ -103,10 +113,11 @@ impl Scores {
             .or_else(|| self.recall.iter().find_map(recall))
             .or_else(|| {
                 let (before, now) = (self.strange_attacks, candidate.strange_attacks);
-                lost("it finds strange of attacks", before, now, RECALL_TOLERANCE)
+                let tolerance = STRANGE_TOLERANCE + before.error();
+                lost("it finds strange of attacks", before.share, now.share, tolerance)
             })
             .or_else(|| {
-                let (before, now) = (1.0 - self.strange_benign, 1.0 - candidate.strange_benign);
+                let (before, now) = (1.0 - self.strange_benign.share, 1.0 - candidate.strange_benign.share);
                 lost("it finds ordinary of what is benign", before, now, TOLERANCE)
             })
             .or(moved)
@@ -144,8 +155,15 @@ pub(super) fn opinion(model: &Model, values: &[f32; WIDTH]) -> (Option<Class>, f
     (likeliest.0, benign)
 }
 
-fn share(count: &Count) -> f32 {
-    count.right as f32 / count.real.max(1) as f32
+fn share(count: &Count) -> Share {
+    Share { share: count.right as f32 / count.real.max(1) as f32, rows: count.real }
+}
+
+/// What is said where more is lost than may be.
+fn lost(what: &str, before: f32, now: f32, tolerance: f32) -> Option<String> {
+    // What is no number is never good enough.
+    let kept = now >= before - tolerance;
+    (!kept).then(|| format!("{what} {:.1} % and not {:.1} %", now * 100.0, before * 100.0))
 }
 
 #[cfg(test)]
@@ -167,9 +185,21 @@ mod tests {
         let rows =
             [row(10.0, None), row(200.0, None), row(300.0, flood), row(300.0, flood), row(90.0, flood)];
         let scores = Scores::of([(&*model, rows.as_slice())]);
-        assert_eq!(scores.recall, [(None, 0.5), (flood, 2.0 / 3.0)].into());
+        assert_eq!(scores.recall[&None], Share { share: 0.5, rows: 2 });
+        assert_eq!(scores.recall[&flood], Share { share: 2.0 / 3.0, rows: 3 });
         assert!((scores.macro_f1 - (0.5 + 2.0 / 3.0) / 2.0).abs() < 1e-6, "{}", scores.macro_f1);
-        assert!(scores.recall.values().all(|recall| (0.0..=1.0).contains(recall)));
+    }
+
+    #[test]
+    fn few_rows_allow_for_their_own_error() {
+        let of = |share: f32, rows: u32| Scores {
+            recall: [(None, Share { share, rows })].into(),
+            ..testing::scores()
+        };
+        // Of a hundred rows at 96 %, four more may be chance; of ten thousand they are none.
+        assert_eq!(of(0.96, 100).shortfall(&of(0.925, 100)), None);
+        assert!(of(0.96, 10_000).shortfall(&of(0.925, 10_000)).is_some());
+        assert!(of(1.0, 100).shortfall(&of(0.97, 100)).is_some());
     }
 
     #[test]
@@ -184,8 +214,9 @@ mod tests {
         assert!(worse(&|scores| scores.macro_f1 -= 0.02).contains("macro F1"));
         assert!(worse(&|scores| scores.macro_f1 = f32::NAN).contains("macro F1"));
         assert!(worse(&|scores| scores.recall.clear()).contains("recall of benign"));
+        assert_eq!(worse(&|scores| scores.strange_attacks.share -= 0.04), "");
         assert!(worse(&|scores| scores.threshold += 0.06).contains("threshold"));
-        assert!(worse(&|scores| scores.strange_attacks -= 0.03).contains("strange"));
-        assert!(worse(&|scores| scores.strange_benign += 0.02).contains("ordinary"));
+        assert!(worse(&|scores| scores.strange_attacks.share -= 0.07).contains("strange"));
+        assert!(worse(&|scores| scores.strange_benign.share += 0.02).contains("ordinary"));
     }
 }

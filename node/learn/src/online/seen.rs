@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use smartfw_core::{Features, IpNet, prefix, verdict::Protocol};
 
 /// How many features a window has.
-pub const WIDTH: usize = smartfw_core::features::NAMES.len();
+pub const WIDTH: usize = smartfw_core::features::COUNT;
 
 /// A window as the sensor reports it, as far as learning is concerned.
 #[derive(Clone, Copy, Debug, PartialEq)]

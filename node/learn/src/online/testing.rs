@@ -8,7 +8,10 @@ use smartfw_core::{
     model::{Calibration, Forest, ForestParts, IsolationForest, IsolationParts, Model, Node, Split},
 };
 
-use super::{Exam, scores::Scores};
+use super::{
+    Exam,
+    scores::{Scores, Share},
+};
 
 /// A model of one split: from `flood` packets a second on it is a flood.
 pub(super) fn model(flood: f32) -> Arc<Model> {
@@ -35,12 +38,13 @@ pub(super) fn model(flood: f32) -> Arc<Model> {
 
 /// The figures of a good model.
 pub(super) fn scores() -> Scores {
+    let of = |share| Share { share, rows: 1_000_000 };
     Scores {
         macro_f1: 0.95,
-        recall: [(None, 0.99), (Some(Class::NetFlood), 0.97)].into(),
+        recall: [(None, of(0.99)), (Some(Class::NetFlood), of(0.97))].into(),
         threshold: 0.6,
-        strange_attacks: 0.8,
-        strange_benign: 0.001,
+        strange_attacks: of(0.8),
+        strange_benign: of(0.001),
     }
 }
 

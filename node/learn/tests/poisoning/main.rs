@@ -31,7 +31,7 @@ fn settled() -> Node {
 fn harm(before: &Scores, after: &Scores) -> Vec<String> {
     let mut harm = Vec::new();
     for (class, recall) in &before.recall {
-        let now = after.recall.get(class).copied().unwrap_or(0.0);
+        let (recall, now) = (recall.share, after.recall.get(class).copied().unwrap_or_default().share);
         let tolerance = if class.is_some() { RECALL_TOLERANCE } else { MORE_FALSE_ALARMS };
         if now < recall - tolerance {
             harm.push(format!("recall of {class:?} {recall:.3} -> {now:.3}"));

@@ -56,8 +56,8 @@ impl Town {
     pub(crate) fn window(&self, chance: &mut Chance) -> [f32; WIDTH] {
         let mut row = self.benign[chance.below(self.benign.len())];
         let pace = 0.9 + 0.2 * chance.share();
-        // Packets and bytes per second grow with the pace, and the times between packets shrink.
-        [0, 1].into_iter().for_each(|rate| row[rate] *= pace);
+        // Packets, bytes and requests per second grow with the pace, and the times between packets shrink.
+        [0, 1, 15].into_iter().for_each(|rate| row[rate] *= pace);
         [4, 5].into_iter().for_each(|time| row[time] /= pace);
         row
     }

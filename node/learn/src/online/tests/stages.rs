@@ -63,7 +63,8 @@ fn a_candidate_that_is_worse_on_the_reference_set_never_runs() {
     let mut rig = Rig::settled();
     let candidate = rig.lot().candidate;
     let mut scores = testing::scores();
-    scores.recall.insert(Some(Class::NetFlood), 0.97 - RECALL_TOLERANCE * 1.1);
+    let recall = Share { share: 0.97 - RECALL_TOLERANCE * 1.1, rows: 1_000_000 };
+    scores.recall.insert(Some(Class::NetFlood), recall);
     rig.learner.handle_trained(rig.now, candidate, Ok(testing::exam(scores)));
     rig.drain();
     assert!(!rig.done.contains(&Effect::Shadow(candidate)));
