@@ -156,6 +156,7 @@ else
   skip lints "clippy is not installed"
 fi
 suite build-tests cargo test -q --workspace --no-run
+[ ${#failed[@]} = 0 ] || [ "${failed[-1]}" != build-tests ] || no_namespaces="build-tests failed"
 suite unit cargo test -q --workspace
 [ "$mode" = long ] && suite mutations tests/mutations/run
 if has_bare_target; then
