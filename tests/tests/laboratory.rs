@@ -97,7 +97,8 @@ fn whoever_comes_or_goes_cuts_nobody_off() {
     let _site = ward.site().unwrap();
     let hosts = [ward.net.host(Side::Clients).unwrap(), ward.net.host(Side::Clients).unwrap()];
     let served = |server: IpAddr| hosts.iter().all(|host| serves(&host.namespace, server));
-    assert!(served(SERVER_V4.into()) && served(SERVER_V6.into()));
+    let both = || served(SERVER_V4.into()) && served(SERVER_V6.into());
+    until("both are served", Duration::from_secs(20), both).unwrap();
     // Lower than every other port's address, as a newcomer's may be by chance.
     let port =
         "link add low address 00:00:5e:00:53:01 type veth peer name far\nlink set low master clients\n";
@@ -108,10 +109,10 @@ fn whoever_comes_or_goes_cuts_nobody_off() {
     }
 }
 
-/// Whether the page's server answers within a moment.
+/// Whether the page's server answers: within seconds on a busy machine, where a lost neighbour is missed for a minute.
 fn serves(from: &Namespace, server: IpAddr) -> bool {
     let asked =
-        from.inside(|| TcpStream::connect_timeout(&SocketAddr::new(server, 80), Duration::from_secs(2)));
+        from.inside(|| TcpStream::connect_timeout(&SocketAddr::new(server, 80), Duration::from_secs(8)));
     matches!(asked, Ok(Ok(_)))
 }
 

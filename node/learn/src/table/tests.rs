@@ -8,11 +8,12 @@ use super::{bounded::MAX_LINE, *};
 
 const HEADER: &str = "packets_per_second,bytes_per_second,mean_packet_length,std_packet_length,mean_interarrival,\
     std_interarrival,distinct_ports,distinct_hosts,syn_share,reset_share,half_open,attempts_per_service,\
+    silent_ports,failed_logins,unfinished_requests,requests_per_second,open_connections,\
     class,capture,tool,family";
 
 fn windows(rows: &[&str]) -> String {
     let rows: String = rows.iter().map(|row| format!("{row}\n")).collect();
-    format!("# schema 1\n{HEADER}\n{rows}")
+    format!("# schema 2\n{HEADER}\n{rows}")
 }
 
 fn read_windows(text: &str) -> Result<Table, String> {
@@ -29,12 +30,13 @@ fn named(label: &str, leave_out: &[&str]) -> ReadOptions {
     ReadOptions { columns, ..ReadOptions::default() }
 }
 
-const ROW: &str = "1,2,3,4,5,6,7,8,0.5,0,1e3,12,benign,run-1,firefox,ipv6";
+const ROW: &str = "1,2,3,4,5,6,7,8,0.5,0,1e3,12,0,0,0,0,0,benign,run-1,firefox,ipv6";
 
 #[test]
 fn windows_are_read_with_what_is_known_about_them() {
     let table =
-        read_windows(&windows(&[ROW, "1,2,3,4,5,6,7,8,.5,0,10,12,port_scan,run-2,nmap,ipv4"])).unwrap();
+        read_windows(&windows(&[ROW, "1,2,3,4,5,6,7,8,.5,0,10,12,0,0,0,0,0,port_scan,run-2,nmap,ipv4"]))
+            .unwrap();
     assert_eq!(table.len(), 2);
     assert_eq!(table.values_of(0)[10], 1000.0);
     let row = table.row(1);
@@ -44,24 +46,24 @@ fn windows_are_read_with_what_is_known_about_them() {
 
 #[test]
 fn a_table_of_another_schema_or_order_is_refused() {
-    let other = windows(&[ROW]).replace("schema 1", "schema 2");
-    assert!(read_windows(&other).unwrap_err().starts_with("its features are of schema 2"));
-    assert!(read_windows(&format!("{HEADER}\n{ROW}\n")).unwrap_err().contains("# schema 1"));
+    let other = windows(&[ROW]).replace("schema 2", "schema 3");
+    assert!(read_windows(&other).unwrap_err().starts_with("its features are of schema 3"));
+    assert!(read_windows(&format!("{HEADER}\n{ROW}\n")).unwrap_err().contains("# schema 2"));
     let swapped = windows(&[ROW]).replace("syn_share,reset_share", "reset_share,syn_share");
     assert_eq!(
         read_windows(&swapped).unwrap_err(),
         "column 9 is \"reset_share\", and should be \"syn_share\""
     );
     let more = windows(&[]).replace(",family", ",family,colour");
-    assert_eq!(read_windows(&more).unwrap_err(), "column 17 is \"colour\", and should be \"\"");
+    assert_eq!(read_windows(&more).unwrap_err(), "column 22 is \"colour\", and should be \"\"");
     let fewer = windows(&[]).replace(",family", "");
-    assert_eq!(read_windows(&fewer).unwrap_err(), "column 16 is \"\", and should be \"family\"");
+    assert_eq!(read_windows(&fewer).unwrap_err(), "column 21 is \"\", and should be \"family\"");
 }
 
 #[test]
 fn a_table_without_rows_or_header_is_refused() {
     assert_eq!(read_windows(&windows(&[])).unwrap_err(), "it has a header and no rows");
-    assert_eq!(read_windows("# schema 1\n").unwrap_err(), "it is empty: not even a header");
+    assert_eq!(read_windows("# schema 2\n").unwrap_err(), "it is empty: not even a header");
     assert!(read_windows("").is_err());
 }
 
@@ -75,14 +77,14 @@ fn a_bad_value_is_refused_by_line_and_column() {
     let error = read_windows(&windows(&[&ROW.replace("0.5", "half")])).unwrap_err();
     assert_eq!(error, "line 3, column \"syn_share\": \"half\" is no number");
     let error = read_windows(&windows(&[ROW, "1,2,3"])).unwrap_err();
-    assert_eq!(error, "line 4 has 3 fields, and the header 16");
-    let error = read(&b"# schema 1\n\xff\xfe,b\n1,2\n"[..], &ReadOptions::default()).unwrap_err();
+    assert_eq!(error, "line 4 has 3 fields, and the header 21");
+    let error = read(&b"# schema 2\n\xff\xfe,b\n1,2\n"[..], &ReadOptions::default()).unwrap_err();
     assert!(error.to_string().contains("line 2"), "{error}");
 }
 
 #[test]
 fn missing_and_infinite_values_are_kept_when_asked_to() {
-    let text = windows(&["?,,nan,inf,-inf,1e99,7,8,.5,0,1,2,benign,a,b,c"]);
+    let text = windows(&["?,,nan,inf,-inf,1e99,7,8,.5,0,1,2,0,0,0,0,0,benign,a,b,c"]);
     let table = read(text.as_bytes(), &keep()).unwrap();
     let values = table.values_of(0);
     assert!(values[..3].iter().all(|value| value.is_nan()));
@@ -113,7 +115,7 @@ fn a_compressed_table_is_read_and_what_unfolds_without_end_is_not() {
     };
     write(windows(&[ROW]).as_bytes());
     assert_eq!(read_files(&[&path, &path], &ReadOptions::default()).unwrap().len(), 2);
-    write(&[b"# schema 1\n".as_slice(), &vec![b'1'; 10 << 20]].concat());
+    write(&[b"# schema 2\n".as_slice(), &vec![b'1'; 10 << 20]].concat());
     let error = read_file(&path, &ReadOptions::default()).unwrap_err().to_string();
     assert!(error.contains("windows.csv.gz") && error.contains("too long"), "{error}");
     write(windows(&vec![ROW; 1000]).as_bytes());
