@@ -268,14 +268,15 @@ fn numbers_that_are_none_are_refused_and_never_sent() {
         let error = Alert::try_from(wire::Alert { confidence, ..sent.clone() }).unwrap_err();
         assert_eq!(error, ConvertError { field: "alert.confidence", problem: Problem::OutOfRange });
     }
-    let features = wire::Features { values: vec![f32::NAN; 12], ..features().into() };
+    let features =
+        wire::Features { values: vec![f32::NAN; smartfw_core::features::COUNT], ..features().into() };
     assert_eq!(Features::try_from(features).unwrap_err().problem, Problem::OutOfRange);
 }
 
 #[test]
 fn features_of_another_schema_are_refused() {
-    let other = wire::Features { schema: 2, ..features().into() };
-    assert_eq!(Features::try_from(other).unwrap_err().problem, Problem::Unknown(2));
+    let other = wire::Features { schema: 1, ..features().into() };
+    assert_eq!(Features::try_from(other).unwrap_err().problem, Problem::Unknown(1));
     let short = wire::Features { values: vec![0.0; 11], ..features().into() };
     assert_eq!(Features::try_from(short).unwrap_err().field, "features.values");
 }

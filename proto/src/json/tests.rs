@@ -59,7 +59,7 @@ fn an_alert_about_a_source_has_the_agreed_form() {
     assert!(text.starts_with(
         r#"{"kind":"alert","time":"2026-01-31T12:00:00.123456Z","id":"00000000000000ab","node":"web-1","source":"203.0.113.7","class":"port_scan","confidence":0.97,"detector":"rules","evidence":"handshake","count":1,"reason":"312 ports in 4.1 s","features":{"packets_per_second":0.0,"#
     ), "{text}");
-    assert!(text.ends_with(r#""attempts_per_service":0.0},"action":"block"}"#), "{text}");
+    assert!(text.ends_with(r#""open_connections":0.0},"action":"block"}"#), "{text}");
 }
 
 #[test]

@@ -70,10 +70,11 @@ fn a_table_begins_with_its_schema_and_its_columns() {
 fn attackers_count_while_they_attack_and_innocents_always() {
     let dir = folder(40, |_| ());
     let rows = rows(&dir);
-    // Ten seconds of attack and three after its end; the table's most for somebody beside it; nobody else.
-    assert_eq!(count(&rows, "port_scan"), 13);
+    // The eighth packet, then each second of ten of attack and of three after its end; the table's most for somebody
+    // beside it; nobody else.
+    assert_eq!(count(&rows, "port_scan"), 14);
     assert_eq!(count(&rows, "benign"), MOST_BESIDE);
-    assert_eq!(rows.len(), 13 + MOST_BESIDE);
+    assert_eq!(rows.len(), 14 + MOST_BESIDE);
     let name = dir.path().file_name().unwrap().to_string_lossy().into_owned();
     assert!(rows.iter().any(|row| row.ends_with(&format!(",port_scan,{name}/one,nmap,ipv4"))), "{rows:?}");
     assert!(rows.iter().any(|row| row.ends_with(&format!(",benign,{name}/one,dns,ipv4"))));
