@@ -220,6 +220,9 @@ fn consequence(alert: &Alert) -> &'static str {
     match alert.evidence {
         _ if alert.detector == Detector::Isolation => "a report: an anomaly is never blocked",
         Some(smartfw_core::Evidence::Handshake) => "a hard block, longer each time it comes back",
+        Some(smartfw_core::Evidence::Spoofable) if alert.detector == Detector::Forest => {
+            "a report: a model alone blocks nobody on packets that may be forged"
+        }
         Some(smartfw_core::Evidence::Spoofable) => {
             "a soft block of at most 5 minutes, renewed while it goes on"
         }

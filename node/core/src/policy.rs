@@ -28,6 +28,8 @@ named! {
         NoEvidence = "no_evidence",
         /// The isolation forest alone never blocks.
         Isolation = "isolation",
+        /// A model alone drops nobody on packets that anybody could have sent.
+        Forest = "forest",
         /// Our own host is the offender: its targets are not to blame.
         Outbound = "outbound",
         /// Enforcement is switched off.
@@ -62,6 +64,7 @@ impl Veto {
             Self::Protected => "the source is protected",
             Self::NoEvidence => "nothing proves whose packets these are",
             Self::Isolation => "an anomaly alone is reported, never blocked",
+            Self::Forest => "a model's word about packets that may be forged is reported, never blocked",
             Self::Outbound => "our own host is the offender: its targets are not blocked",
             Self::Off => "enforcement is switched off",
             Self::HeldBack => "an operator unblocked or rejected it a short time ago",
@@ -100,6 +103,7 @@ pub(crate) fn answer(
         (known.protected.is_some(), Veto::Protected),
         (verdict.class == Class::Botnet, Veto::Outbound),
         (verdict.detector == Detector::Isolation, Veto::Isolation),
+        (verdict.detector == Detector::Forest && strength == Strength::Soft, Veto::Forest),
         (verdict.evidence.is_none(), Veto::NoEvidence),
         (known.off, Veto::Off),
         (known.held_back, Veto::HeldBack),
@@ -158,6 +162,15 @@ mod tests {
         let mut odd = verdict(Some(Evidence::Handshake));
         odd.detector = Detector::Isolation;
         assert_eq!(decide(&odd), Err(Veto::Isolation));
+    }
+
+    #[test]
+    fn a_models_word_blocks_only_who_proved_the_address() {
+        let mut learned = verdict(Some(Evidence::Handshake));
+        learned.detector = Detector::Forest;
+        assert_eq!(decide(&learned), Ok(Strength::Hard));
+        let forged = Verdict { evidence: Some(Evidence::Spoofable), ..learned };
+        assert_eq!(decide(&forged), Err(Veto::Forest));
     }
 
     #[test]
