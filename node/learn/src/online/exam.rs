@@ -25,6 +25,9 @@ const SEEN_SHARE: f32 = 0.25;
 /// What people corrected counts a fiftieth of them, and a correction no more than four rows.
 const CORRECTED: (f32, f32) = (0.02, 4.0);
 
+/// Into so many runs what was seen is parted: trees draw whole runs, and each is to see some of it.
+const RUNS: usize = 64;
+
 /// A model's figures: those of twins on rows that they were not trained on, and its own on the whole reference set.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Exam {
@@ -112,8 +115,9 @@ fn make(reference: &Table, lot: Option<&Lot>, options: &TrainOptions) -> Result<
 fn add(table: &mut Table, rows: &[[f32; WIDTH]], share: f32, most: f32) -> Result<(), TableError> {
     let weight = (share / rows.len().max(1) as f32).clamp(f32::MIN_POSITIVE, most);
     let own = "here";
-    rows.iter().try_for_each(|values| {
-        table.push(Row { values, class: BENIGN, capture: own, tool: own, family: own, weight })
+    rows.iter().enumerate().try_for_each(|(at, values)| {
+        let capture = &format!("{own}-{}", at % RUNS);
+        table.push(Row { values, class: BENIGN, capture, tool: own, family: own, weight })
     })
 }
 
