@@ -26,7 +26,7 @@ pub struct ReadOptions {
 /// Which columns a table has.
 #[derive(Clone, Debug, Default)]
 pub enum Columns {
-    /// The twelve features of a window in their order, then `class,capture,tool,family`, below a line `# schema N`.
+    /// The features of a window in their order, then `class,capture,tool,family`, below a line `# schema N`.
     #[default]
     Windows,
     /// Any columns, the names without the blanks around them.
