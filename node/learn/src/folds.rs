@@ -29,22 +29,28 @@ pub fn stratified(class: &Names, folds: usize, seed: u64) -> Folds {
 }
 
 /// Parts the rows so that a group, such as a capture, is never on both sides, and each fold has about the same share
-/// of every class: groups, those of the rarest classes and the largest first, go where their class has the fewest rows.
+/// of every class. A group counts as one of the rarest class in it (in the captures of attacks there are honest clients,
+/// too); groups of the rarest classes, and of most rows of them, come first, and go where their class has the fewest rows.
 pub fn grouped(class: &Names, group: &Names, folds: usize, seed: u64) -> Folds {
     let folds = folds.max(2);
     let rows = class.counts();
-    let mut groups = by_name(group.of(), seed);
-    let first = |rows: &Vec<usize>| usize::from(class.of()[rows[0]]);
-    groups.sort_by_key(|of| (rows[first(of)], std::cmp::Reverse(of.len())));
+    let class_of = |row: &usize| usize::from(class.of()[*row]);
+    let rarest =
+        |group: &[usize]| group.iter().map(class_of).min_by_key(|class| (rows[*class], *class)).unwrap_or(0);
+    let mut groups: Vec<(usize, Vec<usize>)> =
+        by_name(group.of(), seed).into_iter().map(|group| (rarest(&group), group)).collect();
+    groups.sort_by_key(|(rarest, group)| {
+        let own = group.iter().filter(|row| class_of(row) == *rarest).count();
+        (rows[*rarest], *rarest, std::cmp::Reverse(own))
+    });
     let mut of = vec![None; class.of().len()];
     let mut filled = vec![vec![0_usize; class.names().len()]; folds];
-    for group in groups {
-        let class_of = first(&group);
-        let size = |fold: &usize| (filled[*fold][class_of], filled[*fold].iter().sum::<usize>());
+    for (rarest, group) in groups {
+        let size = |fold: &usize| (filled[*fold][rarest], filled[*fold].iter().sum::<usize>());
         let fold = (0..folds).min_by_key(size).unwrap_or_default();
         for row in group {
             of[row] = Some(fold as u16);
-            filled[fold][usize::from(class.of()[row])] += 1;
+            filled[fold][class_of(&row)] += 1;
         }
     }
     Folds { of, names: numbered(folds) }
@@ -140,6 +146,31 @@ mod tests {
             assert!(names(&train).is_disjoint(&names(&test)));
             let counts = table.select(&test).class().counts();
             assert!(counts[0] == 50 && counts[1] > 300, "{counts:?}");
+        }
+    }
+
+    #[test]
+    fn captures_of_attacks_among_honest_clients_are_spread_by_their_attacks() {
+        // Six captures of each attack, in which three rows of four are benign, and four of benign traffic alone.
+        let mut table = Table::new(vec!["x".into()]).unwrap();
+        for capture in 0..16 {
+            for row in 0..40 {
+                let attack = ["port_scan", "slow_dos", "benign"][(capture / 6).min(2)];
+                let class = if row % 4 == 0 { attack } else { "benign" };
+                let name = format!("run-{capture}");
+                let (values, weight) = (&[0.0_f32][..], 1.0);
+                table.push(Row { values, class, capture: &name, tool: "", family: "", weight }).unwrap();
+            }
+        }
+        for seed in 0..20 {
+            let folds = grouped(table.class(), table.capture(), 3, seed);
+            for fold in 0..3 {
+                let (_, test) = folds.part(fold);
+                let counts = table.select(&test).class().counts();
+                let of = |name| counts[usize::from(table.class().find(name).unwrap())];
+                assert_eq!([of("port_scan"), of("slow_dos")], [20, 20], "seed {seed}");
+                assert!((120..=200).contains(&of("benign")), "{counts:?}, seed {seed}");
+            }
         }
     }
 
