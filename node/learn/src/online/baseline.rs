@@ -37,21 +37,23 @@ struct Baseline {
 }
 
 impl Baselines {
-    /// Takes in an hour's sample.
-    pub(super) fn take_in(&mut self, now: Time, rows: &[Row]) {
+    /// Takes in an hour's sample. While learning stands still, means only go back to where they began: what has strayed
+    /// may return, and nothing is led farther.
+    pub(super) fn take_in(&mut self, now: Time, rows: &[Row], still: bool) {
         let mut services: BTreeMap<LocalService, Vec<[f32; WIDTH]>> = BTreeMap::new();
         for row in rows {
             services.entry(row.service).or_default().push(row.values);
         }
         let all: Vec<[f32; WIDTH]> = rows.iter().map(|row| row.values).collect();
         if let Some(hour) = Baseline::of(now, &all) {
-            self.host = Some(Baseline::moved(self.host.take(), hour));
+            self.host = Baseline::moved(self.host.take(), hour, still);
         }
         for (service, rows) in services {
             let Some(hour) = Baseline::of(now, &rows) else { continue };
             let before = self.services.remove(&service);
-            if before.is_some() || self.make_room(now) {
-                self.services.insert(service, Baseline::moved(before, hour));
+            if before.is_some() || (!still && self.make_room(now)) {
+                let moved = Baseline::moved(before, hour, still);
+                self.services.extend(moved.map(|baseline| (service, baseline)));
             }
         }
     }
@@ -107,18 +109,21 @@ impl Baseline {
         Some(Self { first: mean, mean, deviation: variance.map(f32::sqrt), at })
     }
 
-    /// `before`, a step nearer to `hour`.
-    fn moved(before: Option<Self>, hour: Self) -> Self {
-        let Some(before) = before else { return hour };
-        let step = |from: [f32; WIDTH], to: [f32; WIDTH]| -> [f32; WIDTH] {
-            std::array::from_fn(|i| from[i] + (to[i] - from[i]).clamp(-STEP, STEP))
+    /// `before`, a step nearer to `hour`; none where there was none and learning stands still.
+    fn moved(before: Option<Self>, hour: Self, still: bool) -> Option<Self> {
+        let Some(before) = before else { return (!still).then_some(hour) };
+        let step = |from: f32, to: f32| from + (to - from).clamp(-STEP, STEP);
+        let mean = |i: usize| {
+            let (first, from) = (before.first[i], before.mean[i]);
+            let to = step(from, hour.mean[i]);
+            if still && (to - first).abs() > (from - first).abs() { from } else { to }
         };
-        Self {
-            first: before.first,
-            mean: step(before.mean, hour.mean),
-            deviation: step(before.deviation, hour.deviation),
-            at: hour.at,
-        }
+        let deviation = |i: usize| {
+            let from = before.deviation[i];
+            if still { from } else { step(from, hour.deviation[i]) }
+        };
+        let (mean, deviation) = (std::array::from_fn(mean), std::array::from_fn(deviation));
+        Some(Self { first: before.first, mean, deviation, at: hour.at })
     }
 
     fn strayed(&self) -> Option<usize> {
@@ -156,8 +161,8 @@ mod tests {
     #[test]
     fn an_hour_moves_a_baseline_by_one_step_whatever_it_saw() {
         let mut baselines = Baselines::default();
-        baselines.take_in(Time::ZERO, &rows(HTTP, 10.0));
-        baselines.take_in(Time::from_secs(3600), &rows(HTTP, 1e9));
+        baselines.take_in(Time::ZERO, &rows(HTTP, 10.0), false);
+        baselines.take_in(Time::from_secs(3600), &rows(HTTP, 1e9), false);
         let mean = baselines.host.as_ref().unwrap().mean[0];
         assert!((mean - (11.0_f32.ln() + STEP)).abs() < 1e-5, "{mean}");
     }
@@ -169,21 +174,38 @@ mod tests {
         for hour in 0..=hours {
             assert_eq!(baselines.strayed(), None, "after {hour} hours");
             let value = 10.0 * (1.0 + STEP * 1.5).powi(hour as i32);
-            baselines.take_in(Time::from_secs(3600 * hour), &rows(HTTP, value * 2.0));
+            baselines.take_in(Time::from_secs(3600 * hour), &rows(HTTP, value * 2.0), false);
         }
         assert!(baselines.strayed().is_some());
+    }
+
+    #[test]
+    fn while_learning_stands_still_a_baseline_only_goes_back() {
+        let mut baselines = Baselines::default();
+        let mean = |baselines: &Baselines| baselines.host.as_ref().unwrap().mean[0];
+        baselines.take_in(Time::ZERO, &rows(HTTP, 10.0), true);
+        assert_eq!(baselines, Baselines::default());
+        baselines.take_in(Time::ZERO, &rows(HTTP, 10.0), false);
+        baselines.take_in(Time::ZERO, &rows(HTTP, 20.0), false);
+        let led = mean(&baselines);
+        baselines.take_in(Time::ZERO, &rows(HTTP, 20.0), true);
+        assert_eq!(mean(&baselines), led);
+        baselines.take_in(Time::ZERO, &rows(HTTP, 1.0), true);
+        assert!((mean(&baselines) - (led - STEP)).abs() < 1e-6);
+        baselines.take_in(Time::ZERO, &rows(HTTP, 1.0), true);
+        assert!((mean(&baselines) - 11.0_f32.ln()).abs() < STEP);
     }
 
     #[test]
     fn services_are_bounded_and_only_an_unused_one_makes_room() {
         let mut baselines = Baselines::default();
         for port in 0..=SERVICES as u16 {
-            baselines.take_in(Time::ZERO, &rows((Protocol::Tcp, port), 1.0));
+            baselines.take_in(Time::ZERO, &rows((Protocol::Tcp, port), 1.0), false);
         }
         let newcomer = (Protocol::Tcp, SERVICES as u16);
         assert_eq!(baselines.services.len(), SERVICES);
         assert!(!baselines.services.contains_key(&newcomer));
-        baselines.take_in(Time::ZERO.after(UNUSED), &rows(newcomer, 1.0));
+        baselines.take_in(Time::ZERO.after(UNUSED), &rows(newcomer, 1.0), false);
         assert!(baselines.services.contains_key(&newcomer));
         assert!(baselines.fits());
     }
@@ -191,7 +213,7 @@ mod tests {
     #[test]
     fn it_says_what_the_service_usually_sees() {
         let mut baselines = Baselines::default();
-        baselines.take_in(Time::ZERO, &rows(HTTP, 3.0));
+        baselines.take_in(Time::ZERO, &rows(HTTP, 3.0), false);
         let mut values = [3.0; WIDTH];
         assert_eq!(baselines.usual(HTTP, &values), None);
         values[0] = 40.0;

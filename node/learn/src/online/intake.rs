@@ -65,7 +65,7 @@ impl Learner {
         if self.now.since(self.hour_since) >= self.config.day / HOURS as u32 {
             self.hour_since = self.now;
             let rows = self.samples.end_hour();
-            self.baselines.take_in(self.now, &rows);
+            self.baselines.take_in(self.now, &rows, self.frozen.is_some());
         }
         if self.now.since(self.day_since) >= self.config.day {
             self.day_since = self.now;
@@ -74,7 +74,8 @@ impl Learner {
         self.freeze_or_thaw();
     }
 
-    /// Takes the day in when there is enough of it and it is like the first week; else it is forgotten as a whole.
+    /// Takes the day in when there is enough of it, it is like the first week, and nothing else stands against it; else
+    /// it is forgotten as a whole.
     fn end_day(&mut self) {
         let day = std::mem::take(&mut self.samples.today);
         let usual = self.samples.len() / self.samples.days.len().max(1);
@@ -83,14 +84,12 @@ impl Learner {
             return;
         }
         let drift = self.profile.as_ref().map(|profile| profile.drift(&values(&day)));
-        match drift.filter(|drift| drift.index >= f64::from(self.config.drift)) {
-            Some(drift) => self.freeze(Some(Why::Drift(drift))),
-            None => {
-                self.samples.take_in(day);
-                self.freeze(None);
-                self.end_first_week();
-                self.begin_training();
-            }
+        let drift = drift.filter(|drift| drift.index >= f64::from(self.config.drift));
+        self.freeze(drift.map(Why::Drift).or_else(|| self.obstacle()));
+        if self.frozen.is_none() {
+            self.samples.take_in(day);
+            self.end_first_week();
+            self.begin_training();
         }
     }
 
@@ -102,11 +101,15 @@ impl Learner {
 
     /// Baselines and accusations freeze at once; only a day like the first week ends a drift.
     fn freeze_or_thaw(&mut self) {
-        if matches!(self.frozen, Some(Why::Drift(_))) {
-            return;
+        if !matches!(self.frozen, Some(Why::Drift(_))) {
+            self.freeze(self.obstacle());
         }
+    }
+
+    /// What stands against learning, whatever the day is like.
+    fn obstacle(&self) -> Option<Why> {
         let strayed = self.baselines.strayed().map(|(service, feature)| Why::Strayed(service, feature));
-        self.freeze(strayed.or_else(|| self.taints.is_full().then_some(Why::Accused)));
+        strayed.or_else(|| self.taints.is_full().then_some(Why::Accused))
     }
 
     fn freeze(&mut self, why: Option<Why>) {

@@ -2,7 +2,7 @@
 
 use std::net::Ipv6Addr;
 
-use super::*;
+use super::{seen::Row, *};
 
 const EVE: IpAddr = IpAddr::V4(Ipv4Addr::new(203, 0, 113, 9));
 
@@ -202,6 +202,25 @@ fn a_service_that_strays_freezes_learning() {
     }
     let strayed = Why::Strayed(None, 0);
     assert!(rig.done.contains(&Effect::Freeze(strayed)), "{:?}", rig.done);
+}
+
+#[test]
+fn nothing_is_trained_while_the_usual_has_strayed_and_training_goes_on_after_it() {
+    let mut rig = Rig::settled();
+    rig.learner.handle_trained(rig.now, rig.lot().candidate, Err("no candidate is on trial any more".into()));
+    rig.done.clear();
+    let learned = rig.learner.samples.days.clone();
+    // What is usual is led as far beyond the leash as it takes four days to come back.
+    for hour in 0..=(LEASH / STEP) as u64 + 96 {
+        let led = |client| Row::from(&seen(address(client), 1e6 * (hour + 1) as f32));
+        let rows: Vec<Row> = (0..CLIENTS).map(led).collect();
+        rig.learner.baselines.take_in(rig.now, &rows, false);
+    }
+    rig.days(3);
+    assert_eq!(rig.done, [Effect::Freeze(Why::Strayed(None, 0))]);
+    assert_eq!(rig.learner.samples.days, learned);
+    rig.days(3);
+    assert!(matches!(&rig.done[1..], [Effect::Thaw, Effect::Train(_), ..]), "{} effects", rig.done.len());
 }
 
 #[test]
