@@ -4,7 +4,7 @@
 //! out. A window passes, in this order:
 //!
 //! ```text
-//! entry       known, unsuspected, not accused within a day, benign to the model that people chose
+//! entry       known, unsuspected, not accused within a day, benign and ordinary to the model that people chose
 //! quarantine  an hour in which its source stays clean
 //! hour        an even sample of 119 rows, a tenth of it for one /24 or /64
 //! day         learned as a whole or not at all: like the node's first week, by the population stability index

@@ -35,7 +35,9 @@ impl Learner {
         if !clean || !finite(&row.values) {
             return;
         }
-        if scores::opinion(&self.chosen.model, &row.values).1 >= SURELY_BENIGN {
+        let (model, isolation) = (&self.chosen.model, self.chosen.model.isolation());
+        let ordinary = isolation.score(&row.values) < isolation.threshold();
+        if ordinary && scores::opinion(model, &row.values).1 >= SURELY_BENIGN {
             self.quarantine.offer(self.now, row, self.config.spacing);
         }
     }

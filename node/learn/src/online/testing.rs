@@ -13,15 +13,20 @@ use super::{
     scores::{Scores, Share},
 };
 
-/// A model of one split: from `flood` packets a second on it is a flood.
+/// A model of one split: from `flood` packets a second on it is a flood, and strange.
 pub(super) fn model(flood: f32) -> Arc<Model> {
+    model_of(flood, flood)
+}
+
+/// The same, strange from `strange` packets a second on.
+pub(super) fn model_of(flood: f32, strange: f32) -> Arc<Model> {
     let features: Vec<String> = NAMES.iter().map(ToString::to_string).collect();
-    let split = Node::split(Split { feature: 0, threshold: flood, missing_right: false, left: 1 });
+    let split = |threshold| Node::split(Split { feature: 0, threshold, missing_right: false, left: 1 });
     let forest = Forest::new(ForestParts {
         features: features.clone(),
         classes: vec!["benign".into(), "net_flood".into()],
         roots: vec![0],
-        nodes: vec![split, Node::leaf(0.0), Node::leaf(0.0)],
+        nodes: vec![split(flood), Node::leaf(0.0), Node::leaf(0.0)],
         shares: vec![32_768, 32_767, u16::MAX, 0, 0, u16::MAX],
         calibration: Calibration::default(),
     });
@@ -29,7 +34,7 @@ pub(super) fn model(flood: f32) -> Arc<Model> {
         typical: vec![0.0; features.len()],
         features,
         roots: vec![0],
-        nodes: vec![split, Node::leaf(10.0), Node::leaf(1.0)],
+        nodes: vec![split(strange), Node::leaf(10.0), Node::leaf(1.0)],
         mean_path: 10.0,
         threshold: 0.6,
     });
