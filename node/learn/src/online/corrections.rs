@@ -1,11 +1,11 @@
 //! What people corrected: windows that were called an attack and were none.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::VecDeque;
 
 use serde::{Deserialize, Serialize};
 use smartfw_core::{BlockId, Class, Features};
 
-use super::{samples::finite, seen::WIDTH};
+use super::{samples::finite, seen::WIDTH, trial::Corrected};
 
 /// Corrections kept: the agent keeps as many.
 pub const CORRECTIONS: usize = 1000;
@@ -42,14 +42,16 @@ impl Corrections {
         self.0.iter()
     }
 
-    /// The classes that people found wrong at times.
-    pub(super) fn classes(&self) -> BTreeSet<Class> {
-        self.0.iter().map(|correction| correction.class).collect()
-    }
-
     pub(super) fn fits(&self) -> bool {
         self.0.len() <= CORRECTIONS && self.0.iter().all(|correction| finite(&correction.values))
     }
+}
+
+/// How many there are of each class.
+pub(super) fn by_class(corrections: &[Correction]) -> Corrected {
+    let mut by_class = Corrected::new();
+    corrections.iter().for_each(|correction| *by_class.entry(correction.class).or_default() += 1);
+    by_class
 }
 
 #[cfg(test)]
@@ -76,6 +78,6 @@ mod tests {
         insert(&mut corrections, 1, 2.0);
         insert(&mut corrections, 2, f32::NAN);
         assert_eq!(corrections.0.len(), 1);
-        assert_eq!(corrections.classes().into_iter().collect::<Vec<_>>(), [Class::PortScan]);
+        assert_eq!(by_class(corrections.0.make_contiguous()), [(Class::PortScan, 1)].into());
     }
 }

@@ -29,7 +29,7 @@ impl Learner {
         let stage = match &self.stage {
             Stage::Gathering if self.profile.is_none() => format!("day {} of the first {DAYS}", days + 1),
             Stage::Gathering => "gathering".into(),
-            Stage::Training { .. } => "training a candidate".into(),
+            Stage::Training(_) => "training a candidate".into(),
             Stage::Shadow(_) => "a candidate is in the shadow".into(),
             Stage::Probation(_) => "a candidate is in use on probation".into(),
         };

@@ -5,7 +5,12 @@ use std::{fmt, time::Duration};
 use serde::{Deserialize, Serialize};
 use smartfw_core::Time;
 
-use super::{Comparison, Effect, Exam, Learner, Lot, corrections::Correction, samples::ROWS};
+use super::{
+    CORRECTIONS, Comparison, Effect, Exam, Learner, Lot,
+    corrections::{self, Correction},
+    samples::ROWS,
+    trial::Corrected,
+};
 
 /// How long a training may take: a few minutes on the smallest machine, at the lowest priority.
 const TRAINING: Duration = Duration::from_secs(6 * 3600);
@@ -22,7 +27,7 @@ pub(super) enum Stage {
     /// There is none.
     Gathering,
     /// It is being trained.
-    Training { trial: Trial, corrected: bool },
+    Training(Trial),
     /// It runs beside the model in use.
     Shadow(Trial),
     /// It is in use, and the model before it runs beside it.
@@ -35,6 +40,8 @@ pub(super) struct Trial {
     candidate: Candidate,
     since: Time,
     compared: Comparison,
+    /// What people corrected and it learned.
+    corrected: Corrected,
     /// Rows that it was trained on, and how many of them came from sources that were accused since.
     rows: usize,
     accused: usize,
@@ -44,9 +51,7 @@ impl Stage {
     pub(super) const fn candidate(&self) -> Option<Candidate> {
         match self {
             Self::Gathering => None,
-            Self::Training { trial, .. } | Self::Shadow(trial) | Self::Probation(trial) => {
-                Some(trial.candidate)
-            }
+            Self::Training(trial) | Self::Shadow(trial) | Self::Probation(trial) => Some(trial.candidate),
         }
     }
 
@@ -58,16 +63,16 @@ impl Stage {
 
     /// So many rows came from a source that was accused since.
     pub(super) fn distrust(&mut self, rows: usize) {
-        if let Self::Training { trial, .. } | Self::Shadow(trial) = self {
+        if let Self::Training(trial) | Self::Shadow(trial) = self {
             trial.accused = trial.accused.saturating_add(rows);
         }
     }
 
     /// Whether the stage makes sense: what was read from a file need not.
-    pub(super) const fn fits(&self) -> bool {
+    pub(super) fn fits(&self) -> bool {
         match self {
             Self::Gathering => true,
-            Self::Training { trial, .. } | Self::Shadow(trial) | Self::Probation(trial) => trial.rows <= ROWS,
+            Self::Training(trial) | Self::Shadow(trial) | Self::Probation(trial) => trial.fits(),
         }
     }
 }
@@ -76,6 +81,11 @@ impl Trial {
     /// A hundredth of what it learned came from those who turned out to be attackers.
     const fn is_tainted(&self) -> bool {
         self.accused.saturating_mul(100) > self.rows
+    }
+
+    fn fits(&self) -> bool {
+        let corrections = self.corrected.values().fold(0, |sum: u64, times| sum.saturating_add(*times));
+        self.rows <= ROWS && corrections <= CORRECTIONS as u64
     }
 }
 
@@ -95,21 +105,23 @@ impl Learner {
             candidate: self.last,
             since: self.now,
             compared: Comparison::default(),
+            corrected: corrections::by_class(&corrections),
             rows: rows.len(),
             accused: 0,
         };
-        self.stage = Stage::Training { trial, corrected: !corrections.is_empty() };
+        self.stage = Stage::Training(trial);
         let seed = self.chance.next();
         self.effect(Effect::Train(Box::new(Lot { candidate: self.last, seed, rows, corrections })));
     }
 
     /// Puts a candidate into the shadow that is good enough on the reference set.
     pub(super) fn trained(&mut self, candidate: Candidate, result: Result<Exam, String>) {
-        let Stage::Training { trial, corrected } = &self.stage else { return };
+        let Stage::Training(trial) = &self.stage else { return };
         if trial.candidate != candidate {
             return;
         }
-        let (trial, corrected) = (Trial { since: self.now, ..trial.clone() }, *corrected);
+        let trial = Trial { since: self.now, ..trial.clone() };
+        let corrected = !trial.corrected.is_empty();
         let shortfall = match result {
             Ok(exam) => self.chosen.exam.shortfall(&exam),
             Err(why) => Some(why),
@@ -135,10 +147,10 @@ impl Learner {
         let over = |trial: &Trial, after: Duration| now.since(trial.since) >= after;
         match self.stage.clone() {
             Stage::Gathering => (),
-            Stage::Training { trial, .. } if over(&trial, TRAINING) => {
+            Stage::Training(trial) if over(&trial, TRAINING) => {
                 self.give_up(trial.candidate, "its training did not end".into());
             }
-            Stage::Training { .. } => (),
+            Stage::Training(_) => (),
             Stage::Shadow(trial) if trial.is_tainted() => {
                 self.withdraw(trial.candidate, "it learned from sources that were accused since".into());
             }
@@ -154,7 +166,7 @@ impl Learner {
             if over(&trial, self.config.shadow * PATIENCE) {
                 self.withdraw(candidate, "too little was seen to compare it by".into());
             }
-        } else if let Some(why) = trial.compared.against_shadow(&self.corrections.classes()) {
+        } else if let Some(why) = trial.compared.against_shadow(&trial.corrected) {
             self.withdraw(candidate, why);
         } else if self.frozen.is_none() {
             self.stage =
@@ -165,7 +177,7 @@ impl Learner {
 
     fn watch(&mut self, trial: &Trial, over: bool) {
         let candidate = trial.candidate;
-        if let Some(why) = trial.compared.against_used(&self.corrections.classes()) {
+        if let Some(why) = trial.compared.against_used(&trial.corrected) {
             self.note = Some(format!("{candidate} was rolled back: {why}"));
             self.stage = Stage::Gathering;
             self.effect(Effect::Rollback(candidate, why));

@@ -72,7 +72,7 @@ impl Learner {
     /// [`StateError`] when there is nothing to go on with.
     pub fn restore(config: LearningConfig, chosen: Chosen, bytes: &[u8]) -> Result<Self, StateError> {
         let saved = decode(bytes)?;
-        let under_way = matches!(saved.stage, Stage::Training { .. });
+        let under_way = matches!(saved.stage, Stage::Training(_));
         Ok(Self {
             chance: saved.chance,
             now: saved.now,
@@ -95,7 +95,7 @@ impl Learner {
         match &self.stage {
             Stage::Shadow(_) => (self.stage.candidate(), None),
             Stage::Probation(_) => (None, self.stage.candidate()),
-            Stage::Gathering | Stage::Training { .. } => (None, None),
+            Stage::Gathering | Stage::Training(_) => (None, None),
         }
     }
 }

@@ -155,6 +155,34 @@ fn a_correction_is_an_example_until_it_contradicts_the_reference_set() {
 }
 
 #[test]
+fn a_correction_excuses_only_the_candidate_that_learned_it() {
+    // So many silences as one correction excuses.
+    let silent = comparison(7, 0);
+    let shadowed = |lesson_at_day: u32, contradicts: bool| {
+        let mut rig = Rig::new();
+        rig.days(lesson_at_day);
+        rig.learner.handle_lesson(rig.now, &lesson(1, 300.0));
+        rig.days(DAYS as u32 - lesson_at_day);
+        if contradicts {
+            rig.learner.handle_trained(rig.now, rig.lot().candidate, Err("worse".into()));
+            rig.drain();
+        }
+        let candidate = rig.lot().candidate;
+        rig.learner.handle_trained(rig.now, candidate, Ok(testing::exam(testing::scores())));
+        rig.learner.handle_comparison(rig.now, &silent);
+        rig.pass(DAY + MINUTE);
+        *rig.last() == Effect::Promote(candidate)
+    };
+    assert!(shadowed(1, false));
+    assert!(!shadowed(1, true), "it was made again without the correction");
+    let (mut rig, candidate) = self::shadowed();
+    rig.learner.handle_lesson(rig.now, &lesson(1, 300.0));
+    rig.learner.handle_comparison(rig.now, &silent);
+    rig.pass(DAY + MINUTE);
+    assert!(matches!(rig.last(), Effect::Withdraw(gone, _) if *gone == candidate), "it came later");
+}
+
+#[test]
 fn a_training_that_fails_or_never_ends_leaves_all_as_it_was() {
     let mut rig = Rig::settled();
     let candidate = rig.lot().candidate;
