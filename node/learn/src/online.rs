@@ -60,6 +60,8 @@ pub use trial::{Alarms, Comparison, LEAST_LOOKS};
 
 /// How often what waits is looked through.
 const SWEEP: Duration = Duration::from_secs(60);
+/// A clock that is behind by more than this was set back; by less, it is the order of what comes from several threads.
+const SET_BACK: Duration = Duration::from_secs(60);
 /// Effects that wait to be taken; an input makes three at most, and the driver takes them after each.
 const EFFECTS: usize = 32;
 
@@ -227,12 +229,9 @@ impl Learner {
         self.handle_timeout(now);
     }
 
-    /// The time has come that [`Learner::poll_timeout`] named. Time never steps back.
+    /// The time has come that [`Learner::poll_timeout`] named.
     pub fn handle_timeout(&mut self, now: Time) {
-        self.now = self.now.max(now);
-        if self.day_since == Time::ZERO {
-            (self.hour_since, self.day_since) = (self.now, self.now);
-        }
+        self.set_clock(now);
         if self.now.since(self.swept_at) < SWEEP {
             return;
         }
@@ -254,6 +253,28 @@ impl Learner {
     /// What the service usually sees of the feature in which these are the most unusual; `None` where nothing is.
     pub fn usual(&self, service: LocalService, features: &Features) -> Option<String> {
         self.baselines.usual(service, &features.to_array())
+    }
+
+    /// Time goes on, and steps back only where the clock was set back: otherwise nothing would be learned, and nobody be
+    /// forgiven, until it is again where it was.
+    fn set_clock(&mut self, now: Time) {
+        if self.now.since(now) > SET_BACK {
+            self.set_back(now);
+        }
+        self.now = self.now.max(now);
+        if self.day_since == Time::ZERO {
+            (self.hour_since, self.day_since) = (self.now, self.now);
+        }
+    }
+
+    /// Nobody knows how long anything has lasted: all begins to last now, and who waits is not known to be clean.
+    fn set_back(&mut self, now: Time) {
+        (self.now, self.swept_at, self.hour_since, self.day_since) = (now, now, now, now);
+        self.quarantine.clear();
+        self.taints.set_back(now.after(self.config.taint));
+        self.baselines.set_back(now);
+        self.stage.set_back(now);
+        self.note = Some("the clock was set back: hours, days and trials began anew".into());
     }
 
     fn effect(&mut self, effect: Effect) {

@@ -74,6 +74,12 @@ impl Baselines {
         Some(format!("{port}/{protocol} usually sees {name} {usual:.3}, and now {now:.3}"))
     }
 
+    /// Nothing was seen later than now.
+    pub(super) fn set_back(&mut self, now: Time) {
+        let all = self.host.iter_mut().chain(self.services.values_mut());
+        all.for_each(|baseline| baseline.at = baseline.at.min(now));
+    }
+
     pub(super) fn fits(&self) -> bool {
         self.services.len() <= SERVICES
             && self.host.iter().chain(self.services.values()).all(Baseline::is_finite)

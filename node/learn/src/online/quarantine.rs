@@ -107,6 +107,11 @@ impl Taints {
         self.0.retain(|_, (until, _)| *until > now);
     }
 
+    /// Nobody is tainted for longer than until then.
+    pub(super) fn set_back(&mut self, latest: Time) {
+        self.0.values_mut().for_each(|(until, _)| *until = latest.min(*until));
+    }
+
     pub(super) fn is_full(&self) -> bool {
         self.0.len() >= TAINTS
     }

@@ -68,6 +68,13 @@ impl Stage {
         }
     }
 
+    /// What is on trial is so since now.
+    pub(super) fn set_back(&mut self, now: Time) {
+        if let Self::Training(trial) | Self::Shadow(trial) | Self::Probation(trial) = self {
+            trial.since = now;
+        }
+    }
+
     /// Whether the stage makes sense: what was read from a file need not.
     pub(super) fn fits(&self) -> bool {
         match self {

@@ -241,11 +241,34 @@ fn effects_that_nobody_takes_are_bounded() {
 }
 
 #[test]
-fn time_that_jumps_harms_nothing() {
+fn a_clock_that_is_set_back_ends_nothing() {
+    let right = Time::from_secs(2_000_000_000);
     let mut rig = Rig::settled();
-    let learned = rig.learned();
-    rig.learner.handle_timeout(Time::NEVER);
+    for far in [right.after(DAY * 3650), Time::NEVER] {
+        rig.learner.handle_timeout(far);
+        rig.learner.handle_verdict(far, EVE, Some(Evidence::Spoofable));
+        // Also one that is only corrected while the program does not run.
+        rig.learner = state::restore(&rig.learner.save()).unwrap();
+        rig.now = right;
+        rig.learner.handle_timeout(right);
+        assert_eq!(rig.learner.poll_timeout(), right.after(MINUTE));
+        assert!(rig.learner.progress().contains("set back"), "{}", rig.learner.progress());
+        assert_eq!(rig.in_quarantine(), 0);
+        rig.window(address(1), 5.0);
+        assert!(is_learned(&mut rig));
+        rig.pass(DAY);
+        rig.window(EVE, 5.0);
+        assert_eq!(rig.in_quarantine(), 1, "who was accused then is forgiven a day later");
+    }
+}
+
+#[test]
+fn inputs_that_come_a_little_out_of_order_set_no_clock_back() {
+    let mut rig = Rig::new();
+    rig.now = rig.now.after(HOUR);
+    rig.window(EVE, 5.0);
+    rig.learner.handle_timeout(Time::from_secs(rig.now.as_secs() - 60));
+    assert_eq!((rig.in_quarantine(), rig.learner.now), (1, rig.now));
     rig.learner.handle_timeout(Time::ZERO);
-    assert_eq!(rig.learner.poll_timeout(), Time::NEVER);
-    assert_eq!(rig.learned(), learned);
+    assert_eq!(rig.in_quarantine(), 0);
 }

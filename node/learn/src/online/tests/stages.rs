@@ -107,6 +107,17 @@ fn a_candidate_that_nothing_compares_leaves_the_shadow_in_the_end() {
 }
 
 #[test]
+fn a_trial_goes_on_when_the_clock_is_set_back() {
+    let (mut rig, candidate) = shadowed();
+    rig.now = Time::from_secs(500_000_000);
+    rig.learner.handle_comparison(rig.now, &comparison(0, 0));
+    rig.pass(DAY - MINUTE);
+    assert_eq!(*rig.last(), Effect::Shadow(candidate));
+    rig.pass(MINUTE * 2);
+    assert_eq!(*rig.last(), Effect::Promote(candidate));
+}
+
+#[test]
 fn a_candidate_that_learned_from_attackers_leaves_the_shadow() {
     let (mut rig, _) = shadowed();
     rig.learner.handle_verdict(rig.now, address(1), Some(Evidence::Handshake));

@@ -2,7 +2,7 @@
 
 use super::*;
 
-fn restore(bytes: &[u8]) -> Result<Learner, StateError> {
+pub(super) fn restore(bytes: &[u8]) -> Result<Learner, StateError> {
     let chosen = Chosen { model: testing::model(100.0), exam: testing::exam(testing::scores()) };
     Learner::restore(LearningConfig::default(), chosen, bytes)
 }
