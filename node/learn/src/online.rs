@@ -174,16 +174,17 @@ impl Learner {
         }
     }
 
-    /// A window was seen.
+    /// A window was seen. Nothing is let out of quarantine before [`Learner::handle_timeout`]: of what was seen and said
+    /// until now, the accusations may be told last.
     pub fn handle_window(&mut self, now: Time, seen: &Seen) {
-        self.handle_timeout(now);
+        self.set_clock(now);
         self.admit(seen);
     }
 
     /// A source was accused. What it sent lately is not learned; where it is proven that the address is its own, nor
     /// is what it sent before. (A forged accusation must not rid the reservoir of an honest source.)
     pub fn handle_verdict(&mut self, now: Time, source: IpAddr, evidence: Option<Evidence>) {
-        self.handle_timeout(now);
+        self.set_clock(now);
         self.accuse(source, evidence);
     }
 

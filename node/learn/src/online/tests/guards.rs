@@ -76,6 +76,27 @@ fn who_is_accused_within_the_hour_is_not_learned_from_for_a_day() {
 }
 
 #[test]
+fn who_is_accused_or_suspect_when_the_hour_ends_loses_what_waits() {
+    let suspect = Seen { suspect: true, ..seen(EVE, 5.0) };
+    let verdict = |rig: &mut Rig| rig.learner.handle_verdict(rig.now, EVE, Some(Evidence::Spoofable));
+    let window = |rig: &mut Rig| rig.learner.handle_window(rig.now, &suspect);
+    let after_others = |rig: &mut Rig| {
+        rig.window(address(1), 5.0);
+        rig.learner.handle_verdict(rig.now, address(2), None);
+        verdict(rig);
+    };
+    for accuse in [&verdict as &dyn Fn(&mut Rig), &window, &after_others] {
+        let mut rig = Rig::new();
+        rig.window(EVE, 5.0);
+        rig.now = rig.now.after(HOUR);
+        accuse(&mut rig);
+        rig.pass(MINUTE);
+        assert_eq!(rig.learner.samples.hour, samples::Hour::default());
+        assert!(rig.learner.samples.today.is_empty());
+    }
+}
+
+#[test]
 fn nobody_is_clean_of_whom_accusations_may_have_been_lost() {
     let mut rig = Rig::new();
     rig.window(EVE, 5.0);
