@@ -1,12 +1,15 @@
 //! What is usual here: mean and variance of each feature, for the node and for each of its services. They follow what
 //! is seen, but never by more than a step an hour, whatever is sent.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use serde::{Deserialize, Serialize};
-use smartfw_core::{Time, features::NAMES};
+use smartfw_core::{IpNet, Time, features::NAMES};
 
-use super::seen::{LocalService, Row, WIDTH};
+use super::seen::{LocalService, Row, WIDTH, neighbourhoods};
 
 /// Services with a baseline of their own: a server has a handful, and sixty-four take 14 kB.
 pub const SERVICES: usize = 64;
@@ -17,7 +20,10 @@ pub const STEP: f32 = 0.02;
 pub const LEASH: f32 = 1.386;
 /// Rows that an hour must have to move a baseline.
 const LEAST_ROWS: usize = 10;
-/// A service that nobody asked for this long makes room for another.
+/// Networks (a /16, or of IPv6 a /48) that an hour of a service must have rows of to move its baseline: nobody alone
+/// decides what is usual at a service that hardly anybody asks, and can stop learning by changing his ways.
+const LEAST_NETWORKS: usize = 2;
+/// A service that nobody asked for this long makes room for another, and stops nothing: perhaps it is no more.
 const UNUSED: Duration = Duration::from_secs(7 * 24 * 3600);
 
 /// The baselines of a node.
@@ -40,15 +46,18 @@ impl Baselines {
     /// Takes in an hour's sample. While learning stands still, means only go back to where they began: what has strayed
     /// may return, and nothing is led farther.
     pub(super) fn take_in(&mut self, now: Time, rows: &[Row], still: bool) {
-        let mut services: BTreeMap<LocalService, Vec<[f32; WIDTH]>> = BTreeMap::new();
+        let mut services: BTreeMap<LocalService, (BTreeSet<IpNet>, Vec<[f32; WIDTH]>)> = BTreeMap::new();
         for row in rows {
-            services.entry(row.service).or_default().push(row.values);
+            let (networks, values) = services.entry(row.service).or_default();
+            networks.insert(neighbourhoods(row.source)[1]);
+            values.push(row.values);
         }
+        services.retain(|_, (networks, _)| networks.len() >= LEAST_NETWORKS);
         let all: Vec<[f32; WIDTH]> = rows.iter().map(|row| row.values).collect();
         if let Some(hour) = Baseline::of(now, &all) {
             self.host = Baseline::moved(self.host.take(), hour, still);
         }
-        for (service, rows) in services {
+        for (service, (_, rows)) in services {
             let Some(hour) = Baseline::of(now, &rows) else { continue };
             let before = self.services.remove(&service);
             if before.is_some() || (!still && self.make_room(now)) {
@@ -58,10 +67,12 @@ impl Baselines {
         }
     }
 
-    /// What has gone farther from where it began than it may: the service (none: the node), and the feature.
-    pub(super) fn strayed(&self) -> Option<(Option<LocalService>, usize)> {
+    /// What has gone farther from where it began than it may: the service (none: the node), and the feature. A service
+    /// that nobody asks any more stands in nobody's way.
+    pub(super) fn strayed(&self, now: Time) -> Option<(Option<LocalService>, usize)> {
         let host = self.host.iter().map(|baseline| (None, baseline));
-        let services = self.services.iter().map(|(service, baseline)| (Some(*service), baseline));
+        let used = self.services.iter().filter(|(_, baseline)| now.since(baseline.at) < UNUSED);
+        let services = used.map(|(service, baseline)| (Some(*service), baseline));
         host.chain(services)
             .find_map(|(service, baseline)| baseline.strayed().map(|feature| (service, feature)))
     }
@@ -158,8 +169,8 @@ mod tests {
     use super::*;
 
     fn rows(service: LocalService, value: f32) -> Vec<Row> {
-        let source = [192, 0, 2, 1].into();
-        vec![Row { source, service, values: [value; WIDTH] }; LEAST_ROWS]
+        let row = |n: usize| Row { source: [192, n as u8, 2, 1].into(), service, values: [value; WIDTH] };
+        (0..LEAST_ROWS).map(row).collect()
     }
 
     const HTTP: LocalService = (Protocol::Tcp, 80);
@@ -178,11 +189,49 @@ mod tests {
         let mut baselines = Baselines::default();
         let hours = (LEASH / STEP) as u64 + 1;
         for hour in 0..=hours {
-            assert_eq!(baselines.strayed(), None, "after {hour} hours");
+            assert_eq!(baselines.strayed(Time::from_secs(3600 * hour)), None, "after {hour} hours");
             let value = 10.0 * (1.0 + STEP * 1.5).powi(hour as i32);
             baselines.take_in(Time::from_secs(3600 * hour), &rows(HTTP, value * 2.0), false);
         }
-        assert!(baselines.strayed().is_some());
+        assert!(baselines.strayed(Time::from_secs(3600 * hours)).is_some());
+    }
+
+    /// Baselines of which that of HTTP alone has strayed, and when that was.
+    fn strayed() -> (Baselines, Time) {
+        let mut baselines = Baselines::default();
+        let mut now = Time::ZERO;
+        while baselines.strayed(now).is_none() {
+            now = now.after(Duration::from_secs(3600));
+            let value = if baselines.services.is_empty() { 1.0 } else { 100.0 };
+            baselines.take_in(now, &rows(HTTP, value), false);
+            baselines.host = None;
+        }
+        assert_eq!(baselines.strayed(now), Some((Some(HTTP), 0)));
+        (baselines, now)
+    }
+
+    #[test]
+    fn a_service_that_nobody_asks_any_more_stops_nothing() {
+        let (baselines, now) = strayed();
+        let almost = now.after(UNUSED - Duration::from_secs(1));
+        assert_eq!(baselines.strayed(almost), Some((Some(HTTP), 0)));
+        assert_eq!(baselines.strayed(now.after(UNUSED)), None);
+    }
+
+    #[test]
+    fn one_network_alone_moves_no_service() {
+        let mut baselines = Baselines::default();
+        let one = |value: f32| {
+            let mut rows = rows(HTTP, value);
+            rows.iter_mut().enumerate().for_each(|(n, row)| row.source = [192, 0, n as u8, 1].into());
+            rows
+        };
+        baselines.take_in(Time::ZERO, &one(1.0), false);
+        assert!(baselines.services.is_empty());
+        baselines.take_in(Time::ZERO, &rows(HTTP, 1.0), false);
+        let before = baselines.services[&HTTP].clone();
+        baselines.take_in(Time::from_secs(3600), &one(100.0), false);
+        assert_eq!(baselines.services[&HTTP], before);
     }
 
     #[test]

@@ -110,7 +110,8 @@ impl Learner {
 
     /// What stands against learning, whatever the day is like.
     fn obstacle(&self) -> Option<Why> {
-        let strayed = self.baselines.strayed().map(|(service, feature)| Why::Strayed(service, feature));
+        let strayed =
+            self.baselines.strayed(self.now).map(|(service, feature)| Why::Strayed(service, feature));
         strayed.or_else(|| self.taints.is_full().then_some(Why::Accused))
     }
 
