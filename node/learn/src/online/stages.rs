@@ -163,7 +163,7 @@ impl Learner {
             }
             Stage::Shadow(trial) if over(&trial, shadow) => self.end_shadow(trial, over),
             Stage::Shadow(_) => (),
-            Stage::Probation(trial) => self.watch(&trial, over(&trial, shadow)),
+            Stage::Probation(trial) => self.watch(&trial, over),
         }
     }
 
@@ -182,17 +182,25 @@ impl Learner {
         }
     }
 
-    fn watch(&mut self, trial: &Trial, over: bool) {
-        let candidate = trial.candidate;
+    fn watch(&mut self, trial: &Trial, over: impl Fn(&Trial, Duration) -> bool) {
+        let (candidate, shadow) = (trial.candidate, self.config.shadow);
         if let Some(why) = trial.compared.against_used(&trial.corrected) {
-            self.note = Some(format!("{candidate} was rolled back: {why}"));
-            self.stage = Stage::Gathering;
-            self.effect(Effect::Rollback(candidate, why));
-        } else if over {
-            self.note = Some(format!("{candidate} is in use"));
-            self.stage = Stage::Gathering;
-            self.effect(Effect::Confirm(candidate));
+            self.roll_back(candidate, why);
+        } else if trial.compared.says_enough() {
+            if over(trial, shadow) {
+                self.note = Some(format!("{candidate} is in use"));
+                self.stage = Stage::Gathering;
+                self.effect(Effect::Confirm(candidate));
+            }
+        } else if over(trial, shadow * PATIENCE) {
+            self.roll_back(candidate, "too little was seen to compare it by".into());
         }
+    }
+
+    fn roll_back(&mut self, candidate: Candidate, why: String) {
+        self.note = Some(format!("{candidate} was rolled back: {why}"));
+        self.stage = Stage::Gathering;
+        self.effect(Effect::Rollback(candidate, why));
     }
 
     fn withdraw(&mut self, candidate: Candidate, why: String) {

@@ -53,6 +53,7 @@ fn nothing_is_trained_in_the_first_week_and_a_candidate_after_it() {
 fn a_good_candidate_is_promoted_after_a_day_in_the_shadow_and_confirmed_after_another() {
     let (mut rig, candidate) = promoted();
     assert_eq!(rig.learner.on_trial(), (None, Some(candidate)));
+    rig.learner.handle_comparison(rig.now, &comparison(0, 0));
     rig.pass(DAY + MINUTE);
     assert_eq!(*rig.last(), Effect::Confirm(candidate));
     assert!(rig.learner.progress().contains("learned-1 is in use"), "{}", rig.learner.progress());
@@ -75,6 +76,7 @@ fn a_candidate_that_is_worse_on_the_reference_set_never_runs() {
 fn losses_do_not_add_up_over_candidates() {
     // Each candidate is measured by the model that people chose, not by the one before.
     let (mut rig, candidate) = promoted();
+    rig.learner.handle_comparison(rig.now, &comparison(0, 0));
     rig.pass(DAY + MINUTE);
     assert_eq!(*rig.last(), Effect::Confirm(candidate));
     let mut scores = testing::scores();
@@ -143,6 +145,19 @@ fn a_promoted_model_that_alarms_far_more_often_is_rolled_back_within_a_minute() 
     rig.pass(MINUTE);
     assert!(matches!(rig.last(), Effect::Rollback(gone, _) if *gone == candidate));
     assert_eq!(rig.learner.on_trial(), (None, None));
+}
+
+#[test]
+fn a_promoted_model_is_confirmed_only_by_enough_windows_and_rolled_back_in_the_end() {
+    let (mut rig, candidate) = promoted();
+    rig.pass(DAY * 6);
+    assert_eq!(*rig.last(), Effect::Promote(candidate), "nobody saw what it does");
+    let mut confirmed = Rig { learner: rig.learner.clone(), now: rig.now, done: Vec::new() };
+    confirmed.learner.handle_comparison(rig.now, &comparison(0, 0));
+    confirmed.pass(MINUTE);
+    assert_eq!(confirmed.done, [Effect::Confirm(candidate)]);
+    rig.pass(DAY * 2);
+    assert!(matches!(rig.last(), Effect::Rollback(_, why) if why.contains("too little")), "{:?}", rig.last());
 }
 
 #[test]
