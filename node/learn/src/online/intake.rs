@@ -53,8 +53,8 @@ impl Learner {
             self.quarantine.clear();
         }
         if proven && !known {
-            let gone = self.samples.drop_source(&holder);
-            self.stage.distrust(gone);
+            self.samples.drop_source(&holder);
+            self.stage.distrust(&holder);
         }
     }
 

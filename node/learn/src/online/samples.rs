@@ -84,14 +84,12 @@ impl Samples {
         self.days.push_back(day);
     }
 
-    /// Drops all that a source ever gave; says how much of it was in the reservoir.
-    pub(super) fn drop_source(&mut self, gone: &IpNet) -> usize {
-        let before = self.len();
+    /// Drops all that a source ever gave.
+    pub(super) fn drop_source(&mut self, gone: &IpNet) {
         let keep = |row: &Row| holder(row.source) != *gone;
         self.hour.rows.retain(keep);
         self.today.retain(keep);
         self.days.iter_mut().for_each(|day| day.retain(keep));
-        before - self.len()
     }
 
     /// The rows of the reservoir.

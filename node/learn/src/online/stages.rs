@@ -1,14 +1,15 @@
 //! The way of a candidate: trained, in the shadow, in use on probation.
 
-use std::{fmt, time::Duration};
+use std::{collections::BTreeMap, fmt, time::Duration};
 
 use serde::{Deserialize, Serialize};
-use smartfw_core::Time;
+use smartfw_core::{IpNet, Time};
 
 use super::{
     CORRECTIONS, Comparison, Effect, Exam, Learner, Lot,
     corrections::{self, Correction},
     samples::ROWS,
+    seen::holder,
     trial::Corrected,
 };
 
@@ -42,9 +43,11 @@ pub(super) struct Trial {
     compared: Comparison,
     /// What people corrected and it learned.
     corrected: Corrected,
-    /// Rows that it was trained on, and how many of them came from sources that were accused since.
-    rows: usize,
-    accused: usize,
+    /// How many of the rows that it was trained on came from whom; those who were accused since are taken out.
+    given: BTreeMap<IpNet, u32>,
+    /// All of its rows, and how many of them came from sources that were accused since.
+    rows: u32,
+    accused: u32,
 }
 
 impl Stage {
@@ -61,9 +64,10 @@ impl Stage {
         }
     }
 
-    /// So many rows came from a source that was accused since.
-    pub(super) fn distrust(&mut self, rows: usize) {
+    /// Counts what the candidate learned from a source as learned from an attacker.
+    pub(super) fn distrust(&mut self, source: &IpNet) {
         if let Self::Training(trial) | Self::Shadow(trial) = self {
+            let rows = trial.given.remove(source).unwrap_or_default();
             trial.accused = trial.accused.saturating_add(rows);
         }
     }
@@ -92,7 +96,7 @@ impl Trial {
 
     fn fits(&self) -> bool {
         let corrections = self.corrected.values().fold(0, |sum: u64, times| sum.saturating_add(*times));
-        self.rows <= ROWS && corrections <= CORRECTIONS as u64
+        self.rows as usize <= ROWS && self.given.len() <= ROWS && corrections <= CORRECTIONS as u64
     }
 }
 
@@ -108,12 +112,15 @@ impl Learner {
     fn train(&mut self, corrections: Vec<Correction>) {
         self.last = Candidate(self.last.0 + 1);
         let rows: Vec<_> = self.samples.rows().map(|row| row.values).collect();
+        let mut given = BTreeMap::new();
+        self.samples.rows().for_each(|row| *given.entry(holder(row.source)).or_default() += 1);
         let trial = Trial {
             candidate: self.last,
             since: self.now,
             compared: Comparison::default(),
             corrected: corrections::by_class(&corrections),
-            rows: rows.len(),
+            given,
+            rows: rows.len() as u32,
             accused: 0,
         };
         self.stage = Stage::Training(trial);

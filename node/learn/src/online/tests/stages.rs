@@ -128,6 +128,24 @@ fn a_candidate_that_learned_from_attackers_leaves_the_shadow() {
 }
 
 #[test]
+fn what_counts_is_what_a_candidate_learned_and_not_what_came_later() {
+    let newcomer = address(5000);
+    let (mut rig, candidate) = shadowed();
+    rig.days_with(1, |rig, _| rig.window(newcomer, 20.0));
+    assert!(rig.learner.samples.rows().filter(|row| row.source == newcomer).count() > 60);
+    rig.learner.handle_verdict(rig.now, newcomer, Some(Evidence::Handshake));
+    rig.pass(MINUTE);
+    assert_eq!(*rig.last(), Effect::Shadow(candidate), "it never saw them");
+
+    // Who gave a hundredth and is in the reservoir no more did give it.
+    let (mut rig, _) = shadowed();
+    rig.learner.samples.days.clear();
+    rig.learner.handle_verdict(rig.now, address(1), Some(Evidence::Handshake));
+    rig.pass(MINUTE);
+    assert!(matches!(rig.last(), Effect::Withdraw(_, why) if why.contains("accused")));
+}
+
+#[test]
 fn nothing_is_promoted_while_learning_stands_still() {
     let (mut rig, candidate) = shadowed();
     rig.learner.handle_comparison(rig.now, &comparison(0, 0));
