@@ -32,15 +32,28 @@ impl Reference {
         READ.get_or_init(|| read().map(Self::new)).as_ref()
     }
 
-    /// A reference set of these rows. The halves take turns within each class, tool and capture.
+    /// A reference set of these rows. Each class and tool is parted by capture where it has several, so that neighbouring
+    /// seconds of a run are never trained on and asked about, and row by row elsewhere.
     pub fn new(table: Table) -> Self {
         let (table, _) = table.tidy();
+        let mut runs: BTreeMap<(&str, &str), Vec<Vec<usize>>> = BTreeMap::new();
+        for ((class, tool, _), rows) in strata(&table) {
+            runs.entry((class, tool)).or_default().push(rows);
+        }
         let mut halves = [Vec::new(), Vec::new()];
-        let mut turn = false;
-        for rows in strata(&table).into_values() {
-            for row in rows {
-                halves[usize::from(turn)].push(row);
-                turn = !turn;
+        // Of each class both halves have about as many rows.
+        let mut sizes: BTreeMap<&str, [usize; 2]> = BTreeMap::new();
+        for ((class, _), mut parts) in runs {
+            if let [run] = parts.as_mut_slice() {
+                parts = run.iter().map(|row| vec![*row]).collect();
+            }
+            parts.sort_by_key(|part| std::cmp::Reverse(part.len()));
+            let (of_class, mut of_tool) = (sizes.entry(class).or_default(), [0, 0]);
+            for part in parts {
+                let half = usize::from((of_tool[0], of_class[0]) > (of_tool[1], of_class[1]));
+                of_class[half] += part.len();
+                of_tool[half] += part.len();
+                halves[half].extend(part);
             }
         }
         Self { table, halves }
@@ -104,12 +117,17 @@ mod tests {
     use crate::table::Row;
 
     fn table(classes: &[(&str, usize)]) -> Table {
+        captured(classes, |_| "c".into())
+    }
+
+    fn captured(classes: &[(&str, usize)], capture: impl Fn(usize) -> String) -> Table {
         let mut table = Table::windows();
         for (class, rows) in classes {
             for row in 0..*rows {
                 let values = [row as f32; smartfw_core::features::COUNT];
                 let tool = if row % 3 == 0 { "one" } else { "other" };
-                let row = Row { values: &values, class, capture: "c", tool, family: "ipv4", weight: 1.0 };
+                let capture = &capture(row);
+                let row = Row { values: &values, class, capture, tool, family: "ipv4", weight: 1.0 };
                 table.push(row).unwrap();
             }
         }
@@ -137,6 +155,24 @@ mod tests {
         for half in [one, other] {
             let counts = reference.table().select(half).class().counts();
             assert!(counts.iter().all(|rows| *rows >= 5), "{counts:?}");
+        }
+    }
+
+    #[test]
+    fn no_capture_of_a_tool_is_in_both_halves_where_there_are_several() {
+        let reference = Reference::new(captured(&[("benign", 400), ("slow_dos", 50)], |row| {
+            format!("c{}", row * row % 7)
+        }));
+        let [one, other] = reference.halves.each_ref().map(|half| reference.table().select(half));
+        let runs = |half: &Table| -> std::collections::BTreeSet<(String, String, String)> {
+            let key = |row: Row<'_>| (row.class.to_owned(), row.tool.to_owned(), row.capture.to_owned());
+            (0..half.len()).map(|row| key(half.row(row))).collect()
+        };
+        assert!(runs(&one).is_disjoint(&runs(&other)));
+        for half in [one, other] {
+            let counts = half.class().counts();
+            assert!((150..=250).contains(&counts[0]) && (15..=35).contains(&counts[1]), "{counts:?}");
+            assert!(half.tool().counts().iter().all(|rows| *rows > 30), "{:?}", half.tool().counts());
         }
     }
 
