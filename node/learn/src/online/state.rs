@@ -2,7 +2,7 @@
 
 use ring::digest::{SHA256, SHA256_OUTPUT_LEN, digest};
 use serde::{Deserialize, Serialize};
-use smartfw_core::Time;
+use smartfw_core::{Time, features::SCHEMA};
 
 use crate::chance::Chance;
 
@@ -12,9 +12,12 @@ use super::{
 };
 
 /// The version of the encoding.
-const FORMAT: u16 = 1;
+const FORMAT: u16 = 2;
 /// More bytes than this are no state: the reservoir, the accusations and the corrections at their limits have less.
 const MAX_BYTES: usize = 8 << 20;
+
+/// Characters of the note that are kept: it may quote what a system said.
+const NOTE: usize = 256;
 
 /// All of a [`Learner`] but what waits: the quarantine and the effects.
 #[derive(Serialize, Deserialize)]
@@ -31,6 +34,8 @@ struct Saved {
     stage: Stage,
     last: Candidate,
     frozen: Option<Why>,
+    note: Option<String>,
+    contradicted: bool,
 }
 
 /// Why a state is not read. The learner starts empty.
@@ -39,6 +44,11 @@ pub enum StateError {
     /// Its encoding has another version.
     #[error("the state of learning has format {0}, and this program reads {FORMAT}; learning begins anew")]
     Format(u16),
+    /// What it remembers are other features.
+    #[error(
+        "the state of learning is of schema {0} of the features, and this program has {SCHEMA}; learning begins anew"
+    )]
+    Schema(u32),
     /// It is damaged.
     #[error("the state of learning is damaged; learning begins anew")]
     Damaged,
@@ -60,9 +70,12 @@ impl Learner {
             stage: self.stage.clone(),
             last: self.last,
             frozen: self.frozen.clone(),
+            note: self.note.as_ref().map(|note| note.chars().take(NOTE).collect()),
+            contradicted: self.contradicted,
         };
         let body = postcard::to_allocvec(&saved).unwrap_or_default();
-        [FORMAT.to_be_bytes().as_slice(), digest(&SHA256, &body).as_ref(), &body].concat()
+        let sum = digest(&SHA256, &body);
+        [FORMAT.to_be_bytes().as_slice(), &SCHEMA.to_be_bytes(), sum.as_ref(), &body].concat()
     }
 
     /// A learner as it was saved. A training that was under way is lost; [`Learner::handle_lost`] is for candidates
@@ -86,6 +99,8 @@ impl Learner {
             stage: if under_way { Stage::Gathering } else { saved.stage },
             last: saved.last,
             frozen: saved.frozen,
+            note: saved.note,
+            contradicted: saved.contradicted,
             ..Self::new(config, chosen, 0)
         })
     }
@@ -106,6 +121,11 @@ fn decode(bytes: &[u8]) -> Result<Saved, StateError> {
     if format != FORMAT {
         return Err(StateError::Format(format));
     }
+    let (schema, rest) = rest.split_first_chunk().ok_or(StateError::Damaged)?;
+    let schema = u32::from_be_bytes(*schema);
+    if schema != SCHEMA {
+        return Err(StateError::Schema(schema));
+    }
     let (sum, body) = rest.split_first_chunk::<SHA256_OUTPUT_LEN>().ok_or(StateError::Damaged)?;
     if bytes.len() > MAX_BYTES || digest(&SHA256, body).as_ref() != sum {
         return Err(StateError::Damaged);
@@ -117,6 +137,7 @@ fn decode(bytes: &[u8]) -> Result<Saved, StateError> {
         && saved.baselines.fits()
         && saved.corrections.fits()
         && saved.stage.fits()
-        && saved.frozen.as_ref().is_none_or(Why::fits);
+        && saved.frozen.as_ref().is_none_or(Why::fits)
+        && saved.note.as_ref().is_none_or(|note| note.chars().count() <= NOTE);
     if fits { Ok(saved) } else { Err(StateError::Damaged) }
 }

@@ -22,6 +22,16 @@ fn a_restart_keeps_what_was_learned_and_who_was_accused() {
 }
 
 #[test]
+fn a_restart_keeps_what_is_to_be_said_as_far_as_it_is_short() {
+    let mut rig = Rig::new();
+    rig.learner.contradicted = true;
+    rig.learner.note = Some("ä".repeat(1000));
+    rig.learner = restore(&rig.learner.save()).unwrap();
+    assert!(rig.learner.health()[0].what.contains("contradict"));
+    assert_eq!(rig.learner.note, Some("ä".repeat(256)));
+}
+
+#[test]
 fn a_training_does_not_outlive_a_restart() {
     let mut rig = Rig::settled();
     let lot = rig.lot();
@@ -45,8 +55,12 @@ fn a_damaged_state_is_refused_wherever_it_is_damaged() {
     }
     assert_eq!(restore(&[]).unwrap_err(), StateError::Damaged);
     let mut other = saved;
-    other[1] ^= 2;
+    other[1] ^= 1;
     assert_eq!(restore(&other).unwrap_err(), StateError::Format(3));
+    other[1] ^= 1;
+    other[2] ^= 1;
+    let schema = smartfw_core::features::SCHEMA ^ (1 << 24);
+    assert_eq!(restore(&other).unwrap_err(), StateError::Schema(schema));
 }
 
 #[test]
