@@ -122,6 +122,7 @@ pub fn read<R: BufRead>(from: R, options: &ReadOptions) -> Result<Table, TableEr
     let mut lines = csv::Reader::from_reader(from);
     let before = comments.len() as u64;
     let header = lines.headers().map_err(|error| broken(error, before))?.clone();
+    lines.get_mut().end_record();
     if header.is_empty() {
         return Err(TableError::NoHeader);
     }
@@ -129,6 +130,7 @@ pub fn read<R: BufRead>(from: R, options: &ReadOptions) -> Result<Table, TableEr
     let mut table = Table::new(layout.features.iter().map(|(_, name)| name.clone()).collect())?;
     let (mut record, mut values) = (StringRecord::new(), Vec::new());
     while lines.read_record(&mut record).map_err(|error| broken(error, before))? {
+        lines.get_mut().end_record();
         let line = before + record.position().map_or(0, csv::Position::line);
         if table.len() >= options.limits.rows {
             return Err(TableError::ManyRows(options.limits.rows));

@@ -4,7 +4,10 @@ use std::io::{BufReader, Write as _};
 
 use flate2::{Compression, write::GzEncoder};
 
-use super::{bounded::MAX_LINE, *};
+use super::{
+    bounded::{MAX_COMMENTS, MAX_RECORD},
+    *,
+};
 
 const HEADER: &str = "packets_per_second,bytes_per_second,mean_packet_length,std_packet_length,mean_interarrival,\
     std_interarrival,distinct_ports,distinct_hosts,syn_share,reset_share,half_open,attempts_per_service,\
@@ -128,13 +131,28 @@ fn a_compressed_table_is_read_and_what_unfolds_without_end_is_not() {
 }
 
 #[test]
+fn comments_and_records_are_bounded_however_they_are_written() {
+    let read = |text: String| read_windows(&text).map(|table| table.len());
+    let table = windows(&[ROW]);
+    let comments = |count: usize| "#\n".repeat(count - 1) + &table;
+    assert_eq!(read(comments(MAX_COMMENTS)), Ok(1));
+    assert!(read(comments(MAX_COMMENTS + 1)).unwrap_err().contains("more comments"));
+    // A record in quotes may go over many lines, and empty lines are none.
+    let quoted = |lines: usize| windows(&[&ROW.replace("run-1", &format!("\"{}\"", "\n".repeat(lines)))]);
+    assert_eq!(read(quoted(1000)), Ok(1), "its name is trimmed");
+    assert!(read(quoted(1 << 20)).unwrap_err().contains("too long"));
+    assert!(read(table.clone() + &"\n".repeat(1 << 20)).unwrap_err().contains("too long"));
+    assert_eq!(read(windows(&vec![ROW; 10_000])), Ok(10_000));
+}
+
+#[test]
 fn every_limit_is_kept() {
     let limits = |rows| ReadOptions { limits: Limits { rows, bytes: 1 << 20 }, ..ReadOptions::default() };
     let text = windows(&[ROW; 3]);
     assert!(read(text.as_bytes(), &limits(3)).is_ok());
     let error = read(text.as_bytes(), &limits(2)).unwrap_err().to_string();
     assert_eq!(error, "it has more than 2 rows");
-    let long = format!("# {}\n", "x".repeat(MAX_LINE as usize));
+    let long = format!("# {}\n", "x".repeat(MAX_RECORD as usize));
     assert!(read(BufReader::new(long.as_bytes()), &ReadOptions::default()).is_err());
     let header: String = (0..=MAX_FEATURES).map(|n| format!("f{n},")).collect();
     let wide = format!("{header}class\n");
