@@ -1,6 +1,7 @@
 //! Tables out of CSV files, also compressed ones.
 
 use std::{
+    collections::BTreeMap,
     fs::File,
     io::{self, BufRead, BufReader},
     path::Path,
@@ -244,15 +245,15 @@ impl Layout {
     }
 }
 
-/// The header's names; the second of a name is called `name.1`, as pandas does: CICIDS2017 has one column twice.
+/// The header's names; the second of a name is called `name.1`, the third `name.2`, as pandas does: CICIDS2017 has one
+/// column twice.
 fn distinct(header: &StringRecord) -> Vec<String> {
-    let mut names = Vec::<String>::new();
-    for name in header {
-        let name = name.trim();
-        let before = names.iter().filter(|known| *known == name).count();
-        names.push(if before == 0 { name.to_owned() } else { format!("{name}.{before}") });
-    }
-    names
+    let mut seen = BTreeMap::new();
+    let distinct = |name: &str| {
+        let before = seen.entry(name.to_owned()).and_modify(|times| *times += 1).or_insert(0);
+        if *before == 0 { name.to_owned() } else { format!("{name}.{before}") }
+    };
+    header.iter().map(str::trim).map(distinct).collect()
 }
 
 fn value(text: &str, missing: Missing) -> Result<f32, &'static str> {
