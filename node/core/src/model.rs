@@ -7,11 +7,10 @@ mod forest;
 mod isolation;
 mod node;
 mod opinion;
+mod wire;
 
 use alloc::{string::String, vec::Vec};
 use core::fmt;
-
-use serde::{Deserialize, Serialize};
 
 use crate::{
     Class,
@@ -21,6 +20,7 @@ pub use forest::{Calibration, Curve, Forest, ForestParts};
 pub use isolation::{IsolationForest, IsolationParts};
 pub use node::{Node, Split};
 pub use opinion::Opinion;
+use wire::Encoded;
 
 /// The version of the encoding.
 pub const FORMAT: u16 = 1;
@@ -39,20 +39,11 @@ pub struct Model {
     classes: Vec<Option<Class>>,
 }
 
-/// The encoding of a [`Model`].
-#[derive(Serialize, Deserialize)]
-struct Encoded {
-    format: u16,
-    schema: u32,
-    forest: ForestParts,
-    isolation: IsolationParts,
-}
-
 impl Model {
     /// Puts a model together for windows of this program's schema.
     ///
     /// # Errors
-    /// [`ModelError`] when a part was trained on other features or on classes that are none.
+    /// [`ModelError`] when a part was trained on other features, or on classes that are none or the same.
     pub fn new(forest: Forest, isolation: IsolationForest) -> Result<Self, ModelError> {
         for names in [forest.features(), isolation.features()] {
             if !names.iter().map(String::as_str).eq(NAMES) {
@@ -64,7 +55,8 @@ impl Model {
             name => name.parse().ok().filter(|class| is_attack(*class)).map(Some).ok_or(ModelError::Class),
         };
         let classes = forest.classes().iter().map(class).collect::<Result<Vec<_>, _>>()?;
-        if !classes.contains(&None) {
+        let twice = (0..classes.len()).any(|at| classes[..at].contains(&classes[at]));
+        if twice || !classes.contains(&None) {
             return Err(ModelError::Class);
         }
         Ok(Self { forest, isolation, classes })
@@ -87,8 +79,10 @@ impl Model {
         if schema != SCHEMA {
             return Err(ModelError::Schema(schema));
         }
-        let (encoded, rest) =
-            postcard::take_from_bytes::<Encoded>(bytes).map_err(|_| ModelError::Truncated)?;
+        let (encoded, rest) = postcard::take_from_bytes::<Encoded>(bytes).map_err(|error| match error {
+            postcard::Error::SerdeDeCustom => ModelError::Size,
+            _ => ModelError::Truncated,
+        })?;
         if !rest.is_empty() {
             return Err(ModelError::Surplus);
         }
@@ -142,7 +136,7 @@ pub enum ModelError {
     Schema(u32),
     /// It was trained on other features, or in another order.
     Features,
-    /// It names a class that is no attack, or lacks `benign`.
+    /// It names a class that is no attack, or one twice, or lacks `benign`.
     Class,
     /// It has no tree, or more trees, classes, features or nodes than may be.
     Size,

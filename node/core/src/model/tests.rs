@@ -140,11 +140,12 @@ fn what_does_not_fit_is_refused_with_its_reason() {
         Forest::new(parts).and_then(|forest| Model::new(forest, isolation)).map(|_| ())
     };
     let point = |feature, left| Node::split(Split { feature, threshold: 1.0, missing_right: false, left });
-    let refused: [(&str, Change<'_>, ModelError); 12] = [
+    let refused: [(&str, Change<'_>, ModelError); 13] = [
         ("features in another order", &|p| p.features.swap(0, 1), ModelError::Features),
         ("no benign", &|p| p.classes[0] = "slow_dos".into(), ModelError::Class),
         ("a class that is no attack", &|p| p.classes[1] = "manual".into(), ModelError::Class),
         ("an unknown class", &|p| p.classes[1] = "weather".into(), ModelError::Class),
+        ("a class twice", &|p| p.classes[1] = BENIGN.into(), ModelError::Class),
         ("no tree", &|p| p.roots.clear(), ModelError::Size),
         ("shares are missing", &|p| p.shares.truncate(6), ModelError::Size),
         ("a circle", &|p| p.nodes[0] = point(6, 0), ModelError::Node),
@@ -162,10 +163,32 @@ fn what_does_not_fit_is_refused_with_its_reason() {
     assert_eq!(other(&|p| p.calibration = calibration.clone()), Err(ModelError::Number));
 }
 
+/// What every model begins with.
+fn beginning() -> Vec<u8> {
+    postcard::to_allocvec(&(FORMAT, SCHEMA)).unwrap()
+}
+
+#[test]
+fn millions_of_empty_names_or_curves_are_refused_before_they_take_memory() {
+    const MILLIONS: u32 = 10_000_000;
+    let empty = vec![0; 2 * MILLIONS as usize];
+    let ForestParts { features, classes, roots, nodes, shares, .. } = forest();
+    let many: [&[u8]; 3] = [
+        &postcard::to_allocvec(&MILLIONS).unwrap(),
+        &postcard::to_allocvec(&(&features, MILLIONS)).unwrap(),
+        &postcard::to_allocvec(&(&features, &classes, roots, nodes, shares, MILLIONS)).unwrap(),
+    ];
+    for before in many {
+        let bytes = [beginning().as_slice(), before, &empty].concat();
+        assert_eq!(Model::decode(&bytes), Err(ModelError::Size));
+    }
+}
+
 proptest! {
     #[test]
     fn hostile_bytes_make_no_model_that_panics(mut bytes in proptest::collection::vec(any::<u8>(), 0..2048), at in any::<usize>(), to in any::<u8>()) {
         let _ = Model::decode(&bytes);
+        let _ = Model::decode(&[beginning().as_slice(), &bytes].concat());
         bytes = model().encode();
         let at = at % bytes.len();
         bytes[at] = to;

@@ -121,5 +121,11 @@ proptest! {
     fn hostile_bytes_are_refused(bytes in prop::collection::vec(any::<u8>(), 0..512)) {
         prop_assert!(ModelFile::read(bytes.clone()).is_err());
         prop_assert!(ModelFile::read([MAGIC.as_slice(), &VERSION.to_le_bytes(), &bytes].concat()).is_err());
+        // Whoever has a key can sign anything.
+        let (key, text) = (ModelKey::generate().unwrap(), serde_json::to_vec(&card("lab")).unwrap());
+        let good = model().encode();
+        let begun = [&good[..2], &bytes].concat();
+        prop_assert!(matches!(ModelFile::read(framed(&begun, &text, &key)), Err(FileError::Model(_))));
+        prop_assert!(matches!(ModelFile::read(framed(&good, &bytes, &key)), Err(FileError::Card(_))));
     }
 }
