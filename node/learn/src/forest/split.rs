@@ -5,15 +5,23 @@ use crate::bins::MISSING;
 
 const BINS: usize = 256;
 
-/// A split: bins up to `left` go left, and there are no rows in the bins between it and `right`.
+/// A split of a feature.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Chosen {
     pub(super) feature: usize,
-    pub(super) left: u8,
-    pub(super) right: u8,
+    pub(super) cut: Cut,
     pub(super) missing_right: bool,
     /// The purity that it leaves: the more, the better.
     purity: f64,
+}
+
+/// Where the bins are parted.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Cut {
+    /// Bins up to the first go left, and there are no rows in the bins between it and the second.
+    Between(u8, u8),
+    /// What is known goes right, and what is missing left.
+    Known,
 }
 
 /// The rows of a node by bin and class; empty between two looks.
@@ -51,15 +59,17 @@ impl Histogram {
         self.fill(ground.bins.column(feature), rows);
         let missing = self.rows[usize::from(MISSING)];
         let known = self.filled.len() - usize::from(missing > 0);
+        let differ = self.filled.len() >= 2;
+        let count = rows.iter().map(|drawn| drawn.times).sum();
         if known >= 2 {
-            let count = rows.iter().map(|drawn| drawn.times).sum();
             self.scan(feature, count, ground.min_leaf, totals, false, best);
-            if missing > 0 {
-                self.scan(feature, count, ground.min_leaf, totals, true, best);
-            }
+        }
+        if differ && missing > 0 {
+            self.scan(feature, count, ground.min_leaf, totals, true, best);
+            self.part_known(feature, count, ground.min_leaf, totals, best);
         }
         self.clear();
-        known >= 2
+        differ
     }
 
     fn fill(&mut self, column: &[u8], rows: &[Drawn]) {
@@ -112,8 +122,27 @@ impl Histogram {
             let purity = purity(&self.left) + purity(&self.right);
             if best.is_none_or(|best| purity > best.purity) {
                 let missing_right = if missing > 0 { !missing_left } else { rows_right > rows_left };
-                *best = Some(Chosen { feature, left: bin, right: next, missing_right, purity });
+                *best = Some(Chosen { feature, cut: Cut::Between(bin, next), missing_right, purity });
             }
+        }
+    }
+
+    /// Tries to part what is missing from what is known, whatever that is.
+    fn part_known(
+        &mut self,
+        feature: usize,
+        count: u32,
+        min_leaf: u32,
+        totals: &[f64],
+        best: &mut Option<Chosen>,
+    ) {
+        let missing = self.rows[usize::from(MISSING)];
+        self.left.fill(0.0);
+        self.right.copy_from_slice(totals);
+        self.shift(MISSING);
+        let purity = purity(&self.left) + purity(&self.right);
+        if missing.min(count - missing) >= min_leaf && best.is_none_or(|best| purity > best.purity) {
+            *best = Some(Chosen { feature, cut: Cut::Known, missing_right: false, purity });
         }
     }
 

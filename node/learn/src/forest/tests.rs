@@ -43,6 +43,22 @@ fn what_only_two_features_together_tell_is_learned() {
 }
 
 #[test]
+fn that_a_value_is_missing_is_learned_also_where_it_is_all_there_is_to_learn() {
+    for known in [vec![1.0], vec![f32::MIN, -1.0, 7.0, f32::MAX]] {
+        let row = |n: usize| {
+            let (value, class) =
+                if n.is_multiple_of(2) { (known[n / 2 % known.len()], "benign") } else { (f32::NAN, "odd") };
+            (vec![value], class)
+        };
+        let table = samples::rows(1, (0..200).map(row));
+        let forest = grown(&table, &options(10));
+        assert!((right(&forest, &table) - 1.0).abs() < f64::EPSILON, "{known:?}");
+        let said = said(&forest, &[f32::INFINITY]);
+        assert!(said[0] > said[1], "what is large is known: {said:?}");
+    }
+}
+
+#[test]
 fn tied_whole_numbers_in_any_order_are_told_apart() {
     let rows = |turn: usize| {
         let row = move |n: usize| {

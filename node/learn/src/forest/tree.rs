@@ -6,7 +6,7 @@ use smartfw_core::model::{Node, Split};
 
 use super::{
     ForestOptions,
-    split::{Chosen, Histogram},
+    split::{Chosen, Cut, Histogram},
 };
 use crate::{
     bins::{Bins, MISSING},
@@ -138,9 +138,14 @@ impl Growth<'_> {
         let left = self.nodes.len();
         self.nodes.extend([Node::leaf(0.0); 2]);
         self.shares.resize(self.nodes.len() * self.ground.classes, 0);
+        let threshold = match chosen.cut {
+            Cut::Between(left, right) => self.ground.bins.between(chosen.feature, left, right),
+            // No number is below it.
+            Cut::Known => f32::MIN,
+        };
         self.nodes[node] = Node::split(Split {
             feature: chosen.feature as u8,
-            threshold: self.ground.bins.between(chosen.feature, chosen.left, chosen.right),
+            threshold,
             missing_right: chosen.missing_right,
             left: left as u32,
         });
@@ -189,7 +194,11 @@ impl Growth<'_> {
         for at in rows.clone() {
             let drawn = self.sample[at];
             let bin = column[drawn.row as usize];
-            let right = if bin == MISSING { chosen.missing_right } else { bin > chosen.left };
+            let right = match chosen.cut {
+                _ if bin == MISSING => chosen.missing_right,
+                Cut::Between(left, _) => bin > left,
+                Cut::Known => true,
+            };
             if right {
                 self.aside.push(drawn);
             } else {
