@@ -114,18 +114,25 @@ impl ModelKey {
         Self::from_pkcs8(&new()?).ok_or(KeyError::NoChance)
     }
 
-    /// The key in a file; where there is no file, a new key and its file (mode 0600).
+    /// The key in a file; where there is no file, a new key and its file (mode 0600). Who come at once get the same.
     ///
     /// # Errors
     /// [`KeyError`] says what is wrong with the file; it is left as it is.
     pub fn load_or_make(path: &Path) -> Result<Self, KeyError> {
         let failed = |source| KeyError::Io { path: path.into(), source };
-        match OpenOptions::new().read(true).open(path) {
+        match File::open(path) {
             Ok(file) => Self::load(path, file),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                let made = new()?;
-                write_new(path, &made).map_err(failed)?;
-                Self::from_pkcs8(&made).ok_or_else(|| KeyError::Malformed(path.into()))
+                let bytes = new()?;
+                let made = Self::from_pkcs8(&bytes).ok_or(KeyError::NoChance)?;
+                match write_new(path, &bytes, &made.signer.short()) {
+                    Ok(()) => Ok(made),
+                    // Somebody else was first.
+                    Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                        Self::load(path, File::open(path).map_err(failed)?)
+                    }
+                    Err(error) => Err(failed(error)),
+                }
             }
             Err(error) => Err(failed(error)),
         }
@@ -171,14 +178,19 @@ fn new() -> Result<Zeroizing<Vec<u8>>, KeyError> {
     Ok(Zeroizing::new(made.as_ref().to_vec()))
 }
 
-/// Whole or not at all: half a key would be refused ever after.
-fn write_new(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let passing = path.with_extension("new");
+/// Whole or not at all (half a key would be refused ever after), and never in the place of another. `unique` is what
+/// nobody else calls his file meanwhile.
+fn write_new(path: &Path, bytes: &[u8], unique: &str) -> io::Result<()> {
+    let passing = path.with_extension(format!("{unique}.new"));
+    let written = write(&passing, bytes).and_then(|()| fs::hard_link(&passing, path));
     let _ = fs::remove_file(&passing);
-    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&passing)?;
+    written
+}
+
+fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
     file.write_all(bytes)?;
-    file.sync_all()?;
-    fs::rename(&passing, path)
+    file.sync_all()
 }
 
 #[cfg(test)]
@@ -200,10 +212,30 @@ mod tests {
     }
 
     #[test]
+    fn who_come_at_once_get_the_same_key() {
+        for _ in 0..20 {
+            let folder = tempfile::tempdir().unwrap();
+            let path = folder.path().join("key");
+            let begin = std::sync::Barrier::new(8);
+            let load = || {
+                begin.wait();
+                ModelKey::load_or_make(&path).unwrap().signer()
+            };
+            let signers: Vec<Signer> = std::thread::scope(|scope| {
+                let threads: Vec<_> = (0..8).map(|_| scope.spawn(load)).collect();
+                threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+            });
+            let kept = ModelKey::load_or_make(&path).unwrap().signer();
+            assert!(signers.iter().all(|signer| *signer == kept));
+            assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+        }
+    }
+
+    #[test]
     fn a_damaged_key_is_refused_and_left_as_it_is() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("key");
-        write_new(&path, b"rubbish").unwrap();
+        write_new(&path, b"rubbish", "rubbish").unwrap();
         assert!(matches!(ModelKey::load_or_make(&path), Err(KeyError::Malformed(_))));
         assert_eq!(fs::read(&path).unwrap(), b"rubbish");
     }
