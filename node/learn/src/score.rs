@@ -74,9 +74,9 @@ impl Confusion {
         share(right, self.rows())
     }
 
-    /// The share of benign rows that were called an attack; 0 where there are none. The class may be written in capitals.
+    /// The share of benign rows that were called an attack; 0 where there are none.
     pub fn benign_false_positives(&self) -> f64 {
-        let benign = self.classes.iter().position(|class| class.eq_ignore_ascii_case(BENIGN));
+        let benign = self.classes.iter().position(|class| *class == BENIGN);
         benign.map_or(0.0, |benign| {
             let rows: u64 = self.counts[benign].iter().sum();
             share(rows - self.counts[benign][benign], rows)

@@ -77,7 +77,7 @@ impl Table {
         Ok(Self { features, ..Self::default() })
     }
 
-    /// Adds a row.
+    /// Adds a row. What is no attack is called [`BENIGN`], however that is written.
     ///
     /// # Errors
     /// [`TableError`] when it has another width, an infinite value, a weight that is none, or a name too many; the
@@ -93,6 +93,7 @@ impl Table {
         if !(weight.is_finite() && weight > 0.0) {
             return Err(TableError::Weight(weight));
         }
+        let class = if class.eq_ignore_ascii_case(BENIGN) { BENIGN } else { class };
         // First all that may fail.
         let class_number = self.class.number("class", class, MAX_CLASSES)?;
         let capture_number = self.capture.number("capture", capture, MAX_NAMES)?;

@@ -160,7 +160,7 @@ pub fn judge(table: &Table, left_out: &str, answers: &Answers) -> Judged {
 fn sure(classes: &[String], labels: &[u16], probabilities: &[f32], confidence: f32) -> Sure {
     // How many rows there are of each kind, and how many of them are named.
     let (mut rows, mut hits) = ([0_u64; 2], [0_u64; 2]);
-    let benign = classes.iter().position(|class| class.eq_ignore_ascii_case(BENIGN));
+    let benign = classes.iter().position(|class| *class == BENIGN);
     for (label, said) in labels.iter().zip(probabilities.chunks_exact(classes.len())) {
         let (label, named) = (usize::from(*label), highest(said));
         let attack = usize::from(Some(label) != benign);
