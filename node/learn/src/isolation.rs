@@ -32,7 +32,7 @@ const MAX_SAMPLE: usize = 4096;
 /// same forest on any number of threads.
 ///
 /// # Errors
-/// [`ModelError`] when the table has no rows.
+/// [`ModelError`] when the table has no features. To a forest of no rows everything is strange.
 pub fn grow(table: &Table, options: &IsolationOptions, seed: u64) -> Result<IsolationForest, ModelError> {
     let sample = options.sample.clamp(2, MAX_SAMPLE).min(table.len());
     let trees = (0..options.trees.clamp(1, MAX_TREES)).into_par_iter();

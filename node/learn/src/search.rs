@@ -7,7 +7,7 @@ use crate::{
     folds,
     forest::{ClassWeights, ForestOptions},
     table::Table,
-    train::{TrainError, TrainOptions, ask, judge, with_threads},
+    train::{TrainError, TrainOptions, ask, check, judge, with_threads},
 };
 
 /// Options that were tried, and how they did.
@@ -30,6 +30,7 @@ pub fn search(
     rounds: usize,
     tried: &mut (dyn FnMut(Tried) + Send),
 ) -> Result<Vec<Tried>, TrainError> {
+    check(table)?;
     let (table, _) = table.clone().tidy();
     let count = options.folds.max(2);
     let folds = if table.capture().names().len() >= 2 * count {
@@ -72,6 +73,14 @@ fn drawn(given: &ForestOptions, table: &Table, chance: &mut Chance) -> ForestOpt
 mod tests {
     use super::*;
     use crate::samples;
+
+    #[test]
+    fn a_table_that_teaches_nothing_is_refused_before_anything_is_tried() {
+        let search = |table: &Table| search(table, &TrainOptions::default(), 5, &mut |_| ());
+        assert!(matches!(search(&Table::windows()), Err(TrainError::NoRows)));
+        let one = samples::rows(1, [(vec![1.0], "benign"), (vec![2.0], "benign")]);
+        assert!(matches!(search(&one), Err(TrainError::OneClass(class)) if class == "benign"));
+    }
 
     #[test]
     fn the_best_comes_first_and_the_same_seed_tries_the_same() {

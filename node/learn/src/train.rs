@@ -186,7 +186,8 @@ pub fn fit_isolation(table: &Table, options: &TrainOptions) -> Result<IsolationF
     Ok(isolation::grow(&table.select(&benign), &options.isolation, options.seed)?)
 }
 
-fn check(table: &Table) -> Result<(), TrainError> {
+/// Whether there is anything to learn.
+pub(crate) fn check(table: &Table) -> Result<(), TrainError> {
     if table.is_empty() {
         return Err(TrainError::NoRows);
     }

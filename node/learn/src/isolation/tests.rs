@@ -47,6 +47,9 @@ fn missing_equal_and_extreme_values_are_no_trouble() {
     assert_eq!(forest.parts().typical[1], 1.0);
     let one = samples::rows(1, [(vec![1.0], "benign")]);
     assert!(grow(&one, &IsolationOptions::default(), 1).unwrap().score(&[7.0]).is_finite());
+    let none = grow(&one.select(&[]), &IsolationOptions::default(), 1).unwrap();
+    assert!(none.score(&[1.0]) >= none.threshold());
+    assert!(grow(&Table::default(), &IsolationOptions::default(), 1).is_err());
 }
 
 #[test]
