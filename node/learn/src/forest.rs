@@ -170,19 +170,11 @@ impl Grown {
 
     fn leaf(&self, root: u32, row: &[f32]) -> usize {
         let mut at = root as usize;
-        while let Some(child) = next(&self.parts.nodes[at], row) {
+        while let Some(child) = self.parts.nodes[at].next(row) {
             at = child;
         }
         at
     }
-}
-
-/// The child that a row goes to; none of a leaf.
-fn next(node: &Node, row: &[f32]) -> Option<usize> {
-    let split = node.as_split()?;
-    let value = row[usize::from(split.feature)];
-    let right = if value.is_nan() { split.missing_right } else { value >= split.threshold };
-    Some(split.left as usize + usize::from(right))
 }
 
 /// A class's share of a node, of 65,535.

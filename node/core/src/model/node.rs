@@ -61,7 +61,7 @@ impl Node {
 
     /// The child that a row goes to; the node itself when it is a leaf.
     #[inline]
-    pub(super) fn next(&self, row: &[f32]) -> Option<usize> {
+    pub fn next(&self, row: &[f32]) -> Option<usize> {
         let value = *row.get(usize::from(self.feature))?;
         let right = if value.is_nan() { self.missing_right } else { value >= self.threshold };
         Some(self.left as usize + usize::from(right))

@@ -140,7 +140,7 @@ impl<'a> Ground<'a> {
             let mut at = Some(0);
             while let Some(node) = at {
                 totals[node * classes + class] += self.weights[*row];
-                at = super::next(&tree.nodes[node], self.table.values_of(*row));
+                at = tree.nodes[node].next(self.table.values_of(*row));
             }
         }
         let sum = |node: usize| totals[node * classes..(node + 1) * classes].iter().sum::<f64>();
