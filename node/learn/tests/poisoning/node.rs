@@ -1,6 +1,10 @@
 //! A node that learns: the learner, its models, and the sensor's part as far as it matters here.
 
-use std::{collections::VecDeque, sync::Arc};
+use std::{
+    collections::{BTreeMap, VecDeque},
+    net::IpAddr,
+    sync::Arc,
+};
 
 use smartfw_core::{Class, Evidence, Time, model::Model};
 use smartfw_learn::{
@@ -19,6 +23,8 @@ use crate::{
 
 /// The probability from which the forest's word counts, as in the configuration.
 const CONFIDENCE: f32 = 0.9;
+/// In so many consecutive looks the forest's word has to be the same, as in the configuration.
+const PERSISTENCE: u32 = 3;
 /// Windows that a learner who believes everything would learn from: the last week's.
 const BELIEVED: usize = 20_000;
 
@@ -34,6 +40,8 @@ pub(crate) struct Node {
     shadow: Option<Arc<Model>>,
     made: Option<(Candidate, Arc<Model>)>,
     promoted: u32,
+    /// What was said last of each source, and how often on end.
+    streaks: BTreeMap<IpAddr, (Option<Class>, u32)>,
     /// What somebody who believes everything would have learned from.
     pub(crate) believed: VecDeque<[f32; WIDTH]>,
     pub(crate) lies: Vec<[f32; WIDTH]>,
@@ -66,6 +74,7 @@ impl Node {
             shadow: None,
             made: None,
             promoted: 0,
+            streaks: BTreeMap::new(),
             believed: VecDeque::new(),
             lies: Vec::new(),
         }
@@ -104,15 +113,23 @@ impl Node {
                     other.iter().for_each(|class| comparison.alarms.entry(*class).or_default().shadow += 1);
                 }
             }
-            if word.is_some() {
-                self.learner.handle_verdict(self.now, seen.source, Some(Evidence::Handshake));
+            let accused = word.filter(|_| self.persists(seen.source, word));
+            if let Some(class) = accused {
+                self.learner.handle_verdict(self.now, seen.source, Some(evidence(class)));
             }
-            self.learner.handle_window(self.now, &Seen { suspect: word.is_some(), ..*seen });
+            self.learner.handle_window(self.now, &Seen { suspect: accused.is_some(), ..*seen });
             self.believed.push_back(values);
         }
         let surplus = self.believed.len().saturating_sub(BELIEVED);
         self.believed.drain(..surplus);
         self.learner.handle_comparison(self.now, &comparison);
+    }
+
+    /// Whether the same was said of the source often enough; a look is a window here.
+    fn persists(&mut self, source: IpAddr, word: Option<Class>) -> bool {
+        let streak = self.streaks.entry(source).or_insert((word, 0));
+        *streak = (word, if streak.0 == word { streak.1 + 1 } else { 1 });
+        streak.1 >= PERSISTENCE
     }
 
     fn obey(&mut self) {
@@ -170,6 +187,15 @@ pub(crate) fn figures_of(model: &Model, town: &Town) -> Scores {
     let mut chance = Chance(99);
     rows.extend((0..2000).map(|_| Labelled { values: town.window(&mut chance), class: None }));
     Scores::of([(model, rows.as_slice())])
+}
+
+/// What the forest's word proves at best, as the sensor has it: offences that need completed connections are the source's
+/// own, and the packets of all others may be forged.
+fn evidence(class: Class) -> Evidence {
+    match class {
+        Class::BruteForce | Class::SlowDos | Class::HttpFlood => Evidence::Handshake,
+        _ => Evidence::Spoofable,
+    }
 }
 
 /// The class that a model names.
