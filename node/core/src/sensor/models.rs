@@ -37,12 +37,12 @@ const WINDOW: Duration = Duration::from_secs(BUCKETS as u64);
 const ODD: Duration = Duration::from_secs(3600);
 
 impl Sensor {
-    /// Other models judge from now on. The comparison begins anew with another shadow.
+    /// Other models judge from now on. The comparison begins anew where one of the two is another.
     pub fn set_models(&mut self, models: Models) {
         self.judges.set_models(models);
     }
 
-    /// How the shadow's word compares with that of the model in use, since the shadow was set.
+    /// How the shadow's word compares with that of the model in use, since these two judge.
     pub fn comparison(&self) -> Comparison {
         self.judges.comparison
     }

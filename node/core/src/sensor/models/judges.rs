@@ -35,11 +35,11 @@ impl Judges {
     }
 
     pub(super) fn set_models(&mut self, models: Models) {
-        let same = match (&self.models.shadow, &models.shadow) {
+        let same = |one: &Option<Arc<Model>>, other: &Option<Arc<Model>>| match (one, other) {
             (Some(one), Some(other)) => Arc::ptr_eq(one, other),
             (one, other) => one.is_none() && other.is_none(),
         };
-        if !same {
+        if !same(&self.models.used, &models.used) || !same(&self.models.shadow, &models.shadow) {
             self.comparison = Comparison::default();
         }
         self.models = models;

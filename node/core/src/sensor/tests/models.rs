@@ -265,10 +265,14 @@ fn the_shadow_is_compared_and_accuses_nobody() {
     assert!(comparison.looks > 8 && comparison.agreed < 2, "{comparison:?}");
     assert_eq!(comparison.used_only().count(), 0);
 
-    lab.sensor.set_models(Models { used: model(), shadow: blind() });
+    let shadow = blind();
+    lab.sensor.set_models(Models { used: model(), shadow: shadow.clone() });
     assert_eq!(lab.sensor.comparison().looks, 0, "another shadow, another comparison");
     assert!(!scan(&mut lab, ATTACKER, 4).is_empty());
     assert_eq!(lab.sensor.comparison().used_only().collect::<Vec<_>>(), [(Class::PortScan, 4)]);
+
+    lab.sensor.set_models(Models { used: model(), shadow });
+    assert_eq!(lab.sensor.comparison().looks, 0, "another model in use, another comparison");
 
     lab.sensor.set_models(Models { used: None, shadow: model() });
     assert_eq!(scan(&mut lab, ATTACKER, 4), []);
