@@ -64,8 +64,10 @@ pub enum Matter {
     Learning,
     /// What people corrected cannot be learned.
     Corrections,
-    /// What was learned was lost.
+    /// What was learned was lost, or cannot be kept.
     LearningState,
+    /// A model that was learned cannot be placed.
+    Candidate,
 }
 
 /// The health list: threads write to it, `status` reads it.

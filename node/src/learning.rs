@@ -6,6 +6,8 @@ mod ear;
 mod priority;
 mod shelf;
 mod student;
+#[cfg(test)]
+mod testing;
 mod work;
 
 pub use ear::Ear;

@@ -6,7 +6,9 @@
 mod error;
 mod folder;
 mod keeping;
+mod placing;
 mod state;
+mod trust;
 
 use std::{
     path::Path,
@@ -15,7 +17,7 @@ use std::{
 
 use smartfw_core::{model::Model, sensor};
 use smartfw_learn::{ModelFile, ModelKey, Signer};
-use smartfw_proto::view::{ModelPlaces, Voucher};
+use smartfw_proto::view::Voucher;
 
 use crate::{
     detector::Feed,
@@ -24,10 +26,13 @@ use crate::{
 pub use error::ModelsError;
 use folder::Folder;
 pub use folder::MAX_MODELS;
+pub use state::Places;
 use state::{MAX_KEYS, State};
 
 /// The name of the model that came with the program.
 pub const BUILT_IN: &str = "builtin";
+/// What the name of a model begins with that was learned here.
+const LEARNED: &str = "learned-";
 /// Where a model can be named: the one that judged before.
 const PREVIOUS: &str = "previous";
 
@@ -36,8 +41,6 @@ const PREVIOUS: &str = "previous";
 pub struct Models {
     folder: Folder,
     built_in: Option<ModelFile>,
-    /// Signers that the configuration names.
-    configured: Vec<Signer>,
     feed: Arc<Feed>,
     health: Arc<Health>,
     /// Held while files are read and written.
@@ -49,6 +52,8 @@ pub struct Models {
 #[derive(Debug)]
 struct Kept {
     state: State,
+    /// Signers that the configuration names.
+    configured: Vec<Signer>,
     /// This node's own key, once there is one.
     key: Option<ModelKey>,
 }
@@ -64,6 +69,8 @@ struct Judging {
 struct Named {
     name: String,
     model: Arc<Model>,
+    signer: Signer,
+    voucher: Voucher,
 }
 
 impl Models {
@@ -85,9 +92,9 @@ impl Models {
             health.set(Matter::ModelKey, Level::Warn, why.to_string(), "see to it, then restart the node");
             None
         });
-        let kept = Mutex::new(Kept { state, key });
-        let models = Self { folder, built_in, configured, feed, health, kept, judging: Mutex::default() };
-        models.begin();
+        let kept = Mutex::new(Kept { state, configured, key });
+        let models = Self { folder, built_in, feed, health, kept, judging: Mutex::default() };
+        models.begin(&models.kept());
         models
     }
 
@@ -105,57 +112,19 @@ impl Models {
         (name(&judging.used), name(&judging.shadow))
     }
 
-    /// Judges by this model from now on; by `previous` the one that judged before.
-    ///
-    /// # Errors
-    /// When it cannot be read, is not believed, or the choice cannot be stored; then nothing changes.
-    pub fn use_(&self, name: &str) -> Result<ModelPlaces, ModelsError> {
-        let mut kept = self.kept();
-        let name = match name {
-            PREVIOUS => kept.state.previous.clone().ok_or(ModelsError::NoPrevious)?,
-            name => name.to_owned(),
-        };
-        let named = self.load(&kept, &name)?;
-        let mut judging = self.judging().clone();
-        let before = judging.used.replace(named).map(|before| before.name);
-        let mut state = State { used: name.clone(), ..kept.state.clone() };
-        if before.as_ref() != Some(&name) {
-            state.previous = before;
-        }
-        if state.shadow.as_ref() == Some(&name) {
-            (state.shadow, judging.shadow) = (None, None);
-        }
-        self.settle(&mut kept, state, judging)
-    }
-
-    /// Lets a model judge beside the one in use, without a say.
-    ///
-    /// # Errors
-    /// As [`use_`](Self::use_).
-    pub fn shadow(&self, name: Option<&str>) -> Result<ModelPlaces, ModelsError> {
-        let mut kept = self.kept();
-        let mut judging = self.judging().clone();
-        if judging.used.as_ref().is_some_and(|used| Some(used.name.as_str()) == name) {
-            return Err(ModelsError::Judges(name.unwrap_or_default().to_owned()));
-        }
-        judging.shadow = name.map(|name| self.load(&kept, name)).transpose()?;
-        let state = State { shadow: name.map(str::to_owned), ..kept.state.clone() };
-        self.settle(&mut kept, state, judging)
-    }
-
     /// What stands in the way of the stored choice is told, and what came with the program judges.
-    fn begin(&self) {
-        let kept = self.kept();
-        let used = self.load(&kept, &kept.state.used).or_else(|why| {
+    fn begin(&self, kept: &Kept) {
+        let chosen = &kept.state.places;
+        let used = self.load(kept, &chosen.used).or_else(|why| {
             let there = if self.built_in.is_some() { "the built-in one judges" } else { "only rules judge" };
-            if kept.state.used != BUILT_IN {
+            if chosen.used != BUILT_IN {
                 let what = format!("{why}; {there} instead");
                 let remedy = "bring it back and restart, or choose another: smartfw-cli model use NAME";
                 self.health.set(Matter::Model, Level::Warn, what, remedy);
             }
-            self.load(&kept, BUILT_IN)
+            self.load(kept, BUILT_IN)
         });
-        let shadow = kept.state.shadow.as_ref().map(|name| self.load(&kept, name)).transpose();
+        let shadow = chosen.shadow.as_ref().map(|name| self.load(kept, name)).transpose();
         let shadow = shadow.unwrap_or_else(|why| {
             let what = format!("no model judges in the shadow: {why}");
             self.health.set(Matter::ShadowModel, Level::Warn, what, "smartfw-cli model shadow NAME, or none");
@@ -165,30 +134,15 @@ impl Models {
         self.feed.models(self.judges());
     }
 
-    /// Stores a choice, and tells the sensor.
-    fn settle(&self, kept: &mut Kept, state: State, judging: Judging) -> Result<ModelPlaces, ModelsError> {
-        state.write(&self.folder.state())?;
-        let fulfilled = judging.used.as_ref().is_some_and(|used| used.name == state.used);
-        let shadowed = judging.shadow.is_some() == state.shadow.is_some();
-        kept.state = state;
-        *self.judging() = judging;
-        self.feed.models(self.judges());
-        [(fulfilled, Matter::Model), (shadowed, Matter::ShadowModel)]
-            .into_iter()
-            .filter(|(right, _)| *right)
-            .for_each(|(_, matter)| self.health.clear(matter));
-        Ok(self.places(&kept.state))
-    }
-
-    fn places(&self, state: &State) -> ModelPlaces {
-        let (used, shadow) = self.names();
-        ModelPlaces { used, shadow, previous: state.previous.clone() }
-    }
-
     fn load(&self, kept: &Kept, name: &str) -> Result<Named, ModelsError> {
         let file = self.read(name)?;
         match self.voucher(kept, file.signer()) {
-            Some(_) => Ok(Named { name: name.to_owned(), model: file.model().clone() }),
+            Some(voucher) => Ok(Named {
+                name: name.to_owned(),
+                model: file.model().clone(),
+                signer: file.signer(),
+                voucher,
+            }),
             None => Err(ModelsError::Stranger { name: name.to_owned(), signer: file.signer() }),
         }
     }
@@ -206,7 +160,7 @@ impl Models {
             Some(Voucher::BuiltIn)
         } else if kept.key.as_ref().is_some_and(|key| key.signer() == signer) {
             Some(Voucher::Own)
-        } else if self.configured.contains(&signer) {
+        } else if kept.configured.contains(&signer) {
             Some(Voucher::Configured)
         } else {
             kept.state.trusted.contains(&signer).then_some(Voucher::Imported)

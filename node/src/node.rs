@@ -125,7 +125,7 @@ fn start(
     let sensor = watching.config.clone();
     let watcher = watched::Watcher::new(config, &links, notifier);
     let supervisor = watcher.start(watching)?;
-    student(config, &links).start(ending.clone())?;
+    let learning = student(config, &links).start(ending.clone())?;
 
     let reload = reload::reloader(config, sources, &links, &sensor);
     let drops = Arc::new(Drops::new(parts::enforcer(config.enforcer)?));
@@ -142,6 +142,7 @@ fn start(
         stop_guard: ending,
         server,
         fleet,
+        learning,
         threads,
         reload,
         _lock: lock,

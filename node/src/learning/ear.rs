@@ -51,12 +51,15 @@ impl Ear {
     /// marked as suspect while it lasts.
     pub fn verdict(&self, verdict: &Verdict) {
         let Subject::Source(source) = verdict.subject else { return };
-        if verdict.detector == Detector::Isolation || !self.listens.load(SeqCst) {
-            return;
+        if verdict.detector != Detector::Isolation && self.listens.load(SeqCst) {
+            self.accused(source, verdict.evidence);
         }
+    }
+
+    pub(super) fn accused(&self, source: IpAddr, evidence: Option<Evidence>) {
         let mut heard = self.heard();
         if heard.verdicts.len() < VERDICTS {
-            heard.verdicts.push_back((source, verdict.evidence));
+            heard.verdicts.push_back((source, evidence));
         } else {
             heard.gap = true;
         }

@@ -1,13 +1,15 @@
 //! The thread that learns.
 
 use std::{
+    any::Any,
     fs, io,
+    panic::{self, AssertUnwindSafe},
     path::PathBuf,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering::SeqCst},
     },
-    thread,
+    thread::{self, JoinHandle},
     time::{Duration, Instant},
 };
 
@@ -18,7 +20,7 @@ use smartfw_learn::{
     train::TrainOptions,
 };
 
-use super::{Ear, priority, work::Learning};
+use super::{Ear, priority, shelf, work::Learning};
 use crate::{
     chance, clock,
     detector::Board,
@@ -29,6 +31,8 @@ use crate::{
 
 /// How often it listens.
 const STEP: Duration = Duration::from_secs(1);
+/// How soon it notices that the node ends.
+const NOTICE: Duration = Duration::from_millis(100);
 /// A node that has just started has better to do than to examine models. What comes meanwhile waits.
 const PATIENCE: Duration = Duration::from_secs(300);
 
@@ -51,36 +55,33 @@ pub struct Student {
 }
 
 impl Student {
-    /// Starts the thread. The end of the node does not wait for it: what it kept last is what it goes on with.
+    /// Starts the thread, where there is something to learn.
     ///
     /// # Errors
     /// When the thread cannot be started.
-    pub fn start(self, ending: Arc<AtomicBool>) -> io::Result<()> {
+    pub fn start(self, ending: Arc<AtomicBool>) -> io::Result<Option<JoinHandle<()>>> {
         // Without a model there is nothing to adapt.
         if !self.settings.enabled || self.models.export(BUILT_IN).is_err() {
+            end_trial(&self.models);
+            return Ok(None);
+        }
+        let (models, health) = (self.models.clone(), self.health.clone());
+        let work = move || watched(&models, &health, || self.learn(&ending));
+        thread::Builder::new().name("learning".to_owned()).spawn(work).map(Some)
+    }
+
+    fn learn(self, ending: &AtomicBool) -> Result<(), String> {
+        priority::lower();
+        self.ear.listen();
+        if !sleep(PATIENCE, ending) {
             return Ok(());
         }
-        let work = move || {
-            priority::lower();
-            self.ear.listen();
-            if !sleep(PATIENCE, &ending) {
-                return;
-            }
-            let health = self.health.clone();
-            match self.begin(clock::now()) {
-                Ok(mut learning) => {
-                    while sleep(STEP, &ending) {
-                        learning.step(clock::now());
-                    }
-                    learning.keep();
-                }
-                Err(why) => {
-                    let what = format!("nothing is learned: {why}");
-                    health.set(Matter::Learning, Level::Info, what, "detection goes on without it");
-                }
-            }
-        };
-        thread::Builder::new().name("learning".to_owned()).spawn(work).map(drop)
+        let mut learning = self.begin(clock::now())?;
+        while sleep(STEP, ending) {
+            learning.step(clock::now());
+        }
+        learning.keep();
+        Ok(())
     }
 
     /// Reads what was learned before, and examines the model that shipped.
@@ -93,7 +94,18 @@ impl Student {
         let seed = chance::seed().map_err(|why| why.to_string())?;
         let learner = self.read(Chosen { model, exam }, seed);
         let compared = self.board.comparison();
-        Ok(Learning { student: self, learner, reference, options, compared, made: None, round: now })
+        let mut learning = Learning {
+            student: self,
+            learner,
+            reference,
+            options,
+            compared,
+            made: None,
+            round: now,
+            rested: false,
+        };
+        learning.reconcile(now);
+        Ok(learning)
     }
 
     fn read(&self, chosen: Chosen, seed: u64) -> Learner {
@@ -125,46 +137,49 @@ impl Student {
     }
 }
 
-/// Sleeps; `false` when the node ends meanwhile.
+/// Whatever ends it is told.
+fn watched(models: &Models, health: &Health, work: impl FnOnce() -> Result<(), String>) {
+    let why = match panic::catch_unwind(AssertUnwindSafe(work)) {
+        Ok(Ok(())) => return,
+        Ok(Err(why)) => why,
+        Err(panic) => format!("learning failed: {}", message(&*panic)),
+    };
+    let remedy = "detection goes on without it; a restart begins again";
+    health.set(Matter::Learning, Level::Warn, format!("nothing is learned: {why}"), remedy);
+    end_trial(models);
+}
+
+/// Where nobody watches, no candidate stays on trial.
+fn end_trial(models: &Models) {
+    if let Err(error) = shelf::end_trial(models) {
+        tracing::warn!(%error, "a learned model stays where it was on trial");
+    }
+}
+
+fn message(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
+    text.or_else(|| panic.downcast_ref::<String>().cloned())
+        .unwrap_or_else(|| "for no known reason".to_owned())
+}
+
+/// Sleeps; `false` when the node ends meanwhile, which is noticed soon.
 fn sleep(time: Duration, ending: &AtomicBool) -> bool {
     let until = Instant::now() + time;
     while !ending.load(SeqCst) && Instant::now() < until {
-        thread::sleep(STEP.min(until.saturating_duration_since(Instant::now())));
+        thread::sleep(NOTICE.min(until.saturating_duration_since(Instant::now())));
     }
     !ending.load(SeqCst)
 }
 
 #[cfg(test)]
 mod tests {
-    use smartfw_learn::{
-        ModelFile, ModelKey,
-        fixture::{card, model},
+    use smartfw_learn::fixture::{card, model};
+
+    use super::{
+        super::testing::{student, wrong},
+        *,
     };
-
-    use super::*;
-    use crate::{counters::Counters, detector::Feed, inbox};
-
-    /// A student in a folder, and the driver's end of its inbox, which nobody reads.
-    fn student(dir: &std::path::Path) -> (Student, inbox::Inputs) {
-        let built_in = ModelFile::write(&model(), &card("shipped"), &ModelKey::generate().unwrap()).unwrap();
-        let (counters, health) = (Arc::new(Counters::default()), Arc::<Health>::default());
-        let feed = Arc::new(Feed::new(counters.clone()));
-        let (inbox, inputs) = inbox::inbox(counters);
-        let student = Student {
-            ear: Arc::default(),
-            models: Arc::new(Models::open(dir, Some(built_in), Vec::new(), feed, health.clone())),
-            board: Arc::default(),
-            inbox,
-            health,
-            settings: LearningSettings::default(),
-            path: dir.join("models").join("learner"),
-        };
-        (student, inputs)
-    }
-
-    fn wrong(health: &Health) -> Vec<String> {
-        health.list().into_iter().map(|entry| entry.what).collect()
-    }
+    use crate::models::Places;
 
     #[test]
     fn what_was_learned_outlives_a_restart_and_a_damaged_state_is_told_of() {
@@ -200,5 +215,43 @@ mod tests {
         models.use_(BUILT_IN).unwrap();
         learning.step(now);
         assert_ne!(learning.learner.save(), before);
+    }
+
+    #[test]
+    fn an_end_in_the_middle_of_learning_is_told_of_and_leaves_nobody_on_trial() {
+        let dir = tempfile::tempdir().unwrap();
+        let (student, _inputs) = student(dir.path());
+        let Student { models, health, .. } = student;
+        for (work, why) in [
+            (
+                Box::new(|| -> Result<(), String> { panic!("no tree grows") })
+                    as Box<dyn FnOnce() -> Result<(), String>>,
+                "no tree grows",
+            ),
+            (Box::new(|| Err("nothing to learn by".to_owned())), "nothing to learn by"),
+        ] {
+            let name = models.put(&models.sign(&model(), &card("learned-1")).unwrap()).unwrap();
+            let trial = |chosen: &Places| {
+                Ok(Places { shadow: Some(name.clone()), trial: Some(name.clone()), ..chosen.clone() })
+            };
+            models.arrange(trial).unwrap();
+            watched(&models, &health, work);
+            assert!(wrong(&health)[0].contains(why), "{:?}", wrong(&health));
+            assert_eq!(models.names(), (Some(BUILT_IN.to_owned()), None));
+        }
+        health.clear(Matter::Learning);
+        watched(&models, &health, || Ok(()));
+        assert_eq!(wrong(&health), Vec::<String>::new());
+    }
+
+    #[test]
+    fn the_end_of_the_node_is_noticed_soon() {
+        let ending = AtomicBool::new(false);
+        let begun = Instant::now();
+        thread::scope(|scope| {
+            scope.spawn(|| assert!(!sleep(PATIENCE, &ending)));
+            ending.store(true, SeqCst);
+        });
+        assert!(begun.elapsed() < STEP);
     }
 }

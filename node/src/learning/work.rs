@@ -1,10 +1,10 @@
 //! The thread's work, second by second.
 
-use std::{fs::DirBuilder, os::unix::fs::DirBuilderExt as _, time::Duration};
+use std::{fs::DirBuilder, mem, os::unix::fs::DirBuilderExt as _, time::Duration};
 
 use smartfw_core::{Agent, Health as Entry, Time, record::Lesson, sensor};
 use smartfw_learn::{
-    online::{Candidate, Effect, Learner, Reference, candidate},
+    online::{Effect, Learner, Lot, Reference, candidate},
     train::TrainOptions,
 };
 
@@ -12,7 +12,11 @@ use super::{
     Student, compared,
     shelf::{self, Made},
 };
-use crate::{files, health::Matter};
+use crate::{
+    files,
+    health::{Level, Matter},
+    models::ModelsError,
+};
 
 /// How often people's corrections are asked for, and the state is kept: what a crash may lose.
 const ROUND: Duration = Duration::from_secs(600);
@@ -29,23 +33,31 @@ pub(super) struct Learning {
     pub(super) made: Option<Made>,
     /// When corrections were last asked for.
     pub(super) round: Time,
+    /// Learning rested at the last look, while a model from elsewhere judged.
+    pub(super) rested: bool,
 }
 
 impl Learning {
     /// Learns from what came, and does what the learner wants.
     pub(super) fn step(&mut self, now: Time) {
         let heard = self.student.ear.take();
-        if !self.student.models.names().0.is_some_and(|name| shelf::may_replace(&name)) {
+        if !self.student.models.may_replace() {
+            // What others compare meanwhile is no trial's, and who is accused is not heard.
+            self.rested = true;
+            self.compared = self.student.board.comparison();
             return;
         }
-        heard.windows.iter().for_each(|seen| self.learner.handle_window(now, seen));
+        // Before anything can move the learner on: what it wants then is not done yet.
+        self.reconcile(now);
+        self.compare(now);
+        // Accusations come first: a window that waited as long is not to pass before them.
+        if heard.gap || mem::take(&mut self.rested) {
+            self.learner.handle_gap(now);
+        }
         for (source, evidence) in heard.verdicts {
             self.learner.handle_verdict(now, source, evidence);
         }
-        if heard.gap {
-            self.learner.handle_gap(now);
-        }
-        self.compare(now);
+        heard.windows.iter().for_each(|seen| self.learner.handle_window(now, seen));
         self.learner.handle_timeout(now);
         self.obey(now);
         if now.since(self.round) >= ROUND {
@@ -57,16 +69,21 @@ impl Learning {
         self.tell();
     }
 
-    fn compare(&mut self, now: Time) {
-        let (used, shadow) = self.student.models.names();
-        let (in_shadow, in_use) = self.learner.on_trial();
-        let gone = |on_trial: Option<Candidate>, there: &Option<String>| {
-            on_trial.filter(|candidate| there.as_ref() != Some(&candidate.to_string()))
-        };
-        // A person chose another.
-        if let Some(lost) = gone(in_shadow, &shadow).or_else(|| gone(in_use, &used)) {
+    /// Ends a trial whose candidate is not where it should be: a person chose another, its file is lost, or the process
+    /// ended between two files. Unwatched, no candidate stays in use.
+    pub(super) fn reconcile(&mut self, now: Time) {
+        let on_trial = self.learner.on_trial();
+        if shelf::is_in_place(&self.student.models, on_trial) {
+            return;
+        }
+        if let Some(lost) = on_trial.0.or(on_trial.1) {
             self.learner.handle_lost(now, lost);
         }
+        let ended = shelf::end_trial(&self.student.models);
+        self.placed(ended);
+    }
+
+    fn compare(&mut self, now: Time) {
         let counts = self.student.board.comparison();
         let comparison = compared::since(&self.compared, &counts);
         self.compared = counts;
@@ -85,12 +102,7 @@ impl Learning {
             let models = &self.student.models;
             let (candidate, done) = match effect {
                 Effect::Train(lot) => {
-                    let made = candidate(&lot, self.reference, &self.options);
-                    let result = made.map_err(|why| why.to_string()).map(|(model, exam)| {
-                        self.made = Some(Made::new(now, &lot, model, &exam));
-                        exam
-                    });
-                    self.learner.handle_trained(now, lot.candidate, result);
+                    self.train(now, &lot);
                     continue;
                 }
                 Effect::Shadow(candidate) => {
@@ -98,26 +110,66 @@ impl Learning {
                     (candidate, made.map_or(Ok(()), |made| shelf::shadow(models, &made)))
                 }
                 Effect::Promote(candidate) => (candidate, shelf::promote(models, candidate)),
-                Effect::Withdraw(candidate, _) | Effect::Confirm(candidate) => {
-                    (candidate, shelf::confirm(models))
+                Effect::Confirm(candidate) => (candidate, shelf::confirm(models, candidate)),
+                Effect::Withdraw(candidate, _) | Effect::Rollback(candidate, _) => {
+                    (candidate, shelf::end_trial(models))
                 }
-                Effect::Rollback(candidate, _) => (candidate, shelf::roll_back(models)),
                 Effect::Freeze(_) | Effect::Thaw => continue,
             };
-            if let Err(error) = done {
-                tracing::warn!(%error, %candidate, "a candidate cannot be placed");
+            if !self.placed(done) {
                 self.learner.handle_lost(now, candidate);
             }
+            // Whatever ends the process next, the two files tell of the same trial.
+            self.keep();
         }
+    }
+
+    fn train(&mut self, now: Time, lot: &Lot) {
+        // The end of the node does not wait for it.
+        self.keep();
+        let made = candidate(lot, self.reference, &self.options);
+        let result = made.map_err(|why| why.to_string()).map(|(model, exam)| {
+            self.made = Some(Made::new(now, lot, model, &exam));
+            exam
+        });
+        self.learner.handle_trained(now, lot.candidate, result);
+    }
+
+    /// Tells whether candidates find their places. That a person chose otherwise is no trouble.
+    fn placed(&self, done: Result<(), ModelsError>) -> bool {
+        let health = &self.student.health;
+        match &done {
+            Ok(()) => health.clear(Matter::Candidate),
+            Err(why @ ModelsError::Overtaken) => tracing::info!(%why, "a candidate has no place"),
+            Err(why) => {
+                let what = format!("a learned model cannot be placed: {why}");
+                health.set(
+                    Matter::Candidate,
+                    Level::Warn,
+                    what,
+                    "see to it; the next one comes within a day",
+                );
+            }
+        }
+        done.is_ok()
     }
 
     /// Keeps the state.
     pub(super) fn keep(&self) {
-        let path = &self.student.path;
+        let Student { path, health, .. } = &self.student;
         let folder = path.parent().unwrap_or(path);
         let made = DirBuilder::new().recursive(true).mode(0o700).create(folder);
-        if let Err(error) = made.and_then(|()| files::replace(path, &self.learner.save())) {
-            tracing::warn!(%error, "what was learned cannot be kept");
+        match made.and_then(|()| files::replace(path, &self.learner.save())) {
+            Ok(()) => health.clear(Matter::LearningState),
+            Err(error) => {
+                let what = format!("what was learned cannot be kept in {}: {error}", path.display());
+                health.set(
+                    Matter::LearningState,
+                    Level::Warn,
+                    what,
+                    "see to the disk; a restart would forget it",
+                );
+            }
         }
     }
 
@@ -145,3 +197,6 @@ fn said(effect: &Effect) -> String {
         Effect::Thaw => "it goes on".to_owned(),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -23,7 +23,7 @@ pub enum ModelsError {
     #[error("{MAX_MODELS} models are kept, and no more: smartfw-cli model remove NAME")]
     Full,
     /// As many keys as may be are believed.
-    #[error("{MAX_KEYS} keys are believed, and no more: name them in [models] trusted_keys instead")]
+    #[error("{MAX_KEYS} keys are believed, and no more: smartfw-cli model distrust KEY takes one back")]
     FullOfKeys,
     /// It is in use, the shadow, or what would be gone back to.
     #[error("the model `{0}` has a place (in use, shadow, or previous): give that to another first")]
@@ -31,6 +31,12 @@ pub enum ModelsError {
     /// It is in use already.
     #[error("the model `{0}` is in use: a shadow is another one")]
     Judges(String),
+    /// Another one is in the shadow.
+    #[error("`{0}` judges in the shadow: smartfw-cli model shadow none makes room")]
+    ShadowTaken(String),
+    /// A person chose otherwise meanwhile.
+    #[error("another model was chosen meanwhile: nothing is to be done")]
+    Overtaken,
     /// Nobody vouches for its signer.
     #[error(
         "the model `{name}` is signed by {signer}, whom nobody vouches for: if you know that key, import it with --trust {signer}"
@@ -41,8 +47,19 @@ pub enum ModelsError {
         /// Who signed it.
         signer: Signer,
     },
+    /// Nobody vouched for the key at an import.
+    #[error("{0} is none of the keys that were believed at an import: look with `smartfw-cli model list`")]
+    NotTrusted(Signer),
+    /// The configuration vouches for the key.
+    #[error("{0} is named in [models] trusted_keys: take it out there, then `smartfw-cli reload`")]
+    Configured(Signer),
+    /// A model of the key judges.
+    #[error(
+        "the model `{0}` is signed by that key, and judges: choose another first (smartfw-cli model use, shadow)"
+    )]
+    StillJudges(String),
     /// It is not signed by whom the person named.
-    #[error("it is signed by {signer}, not by {trust}")]
+    #[error("it is signed by {signer}, not by {trust}: ask its maker which key is theirs")]
     OtherKey {
         /// Who signed it.
         signer: Signer,
@@ -70,7 +87,7 @@ pub enum ModelsError {
     #[error("{0}")]
     Key(#[from] KeyError),
     /// The system refused.
-    #[error("cannot use {path}: {source}")]
+    #[error("cannot use {path}: {source}; see to the disk and to the folder's owner, then try again")]
     Io {
         /// What.
         path: PathBuf,

@@ -58,10 +58,10 @@ impl Folder {
         })
     }
 
-    /// Adds a model. The same one again is no mistake, and mends a damaged file.
-    pub(super) fn add(&self, name: &str, bytes: &[u8]) -> Result<(), ModelsError> {
+    /// Adds a model; `false` when it is there already. The same one again is no mistake, and mends a damaged file.
+    pub(super) fn add(&self, name: &str, bytes: &[u8]) -> Result<bool, ModelsError> {
         match self.read(name) {
-            Ok(there) if there.as_bytes() == bytes => return Ok(()),
+            Ok(there) if there.as_bytes() == bytes => return Ok(false),
             Ok(_) => return Err(ModelsError::Exists(name.to_owned())),
             Err(ModelsError::NoSuch(_)) if self.names()?.len() >= MAX_MODELS => {
                 return Err(ModelsError::Full);
@@ -70,7 +70,7 @@ impl Folder {
         }
         self.make()?;
         let path = self.path(name);
-        files::replace(&path, bytes).map_err(ModelsError::io(&path))
+        files::replace(&path, bytes).map_err(ModelsError::io(&path)).map(|()| true)
     }
 
     pub(super) fn remove(&self, name: &str) -> Result<(), ModelsError> {

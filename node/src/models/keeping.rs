@@ -4,7 +4,7 @@ use smartfw_core::model::Model;
 use smartfw_learn::{Card, ModelFile, Signer, card::is_name};
 use smartfw_proto::view::{ModelHead, ModelImported, ModelPlaces, ModelRow, Voucher};
 
-use super::{BUILT_IN, Kept, Models, ModelsError, State};
+use super::{BUILT_IN, Kept, LEARNED, Models, ModelsError};
 use crate::health::Matter;
 
 impl Models {
@@ -36,13 +36,18 @@ impl Models {
         }
         let (known, mut state) = (self.voucher(&kept, signer), kept.state.clone());
         match (known, trust) {
-            (Some(_), _) => {}
-            (None, Some(_)) => state.trust(signer)?,
+            // What the configuration says today it may not say tomorrow.
+            (None | Some(Voucher::Configured), Some(_)) => state.trust(signer)?,
             (None, None) => return Err(ModelsError::Stranger { name, signer }),
+            (Some(_), _) => {}
         }
-        self.folder.add(&name, file.as_bytes())?;
+        let new = self.folder.add(&name, file.as_bytes())?;
         if state != kept.state {
-            state.write(&self.folder.state())?;
+            state.write(&self.folder.state()).inspect_err(|_| {
+                if new {
+                    let _ = self.folder.remove(&name);
+                }
+            })?;
             kept.state = state;
         }
         let voucher = known.or(Some(Voucher::Imported));
@@ -88,12 +93,24 @@ impl Models {
     /// When there is none of this name, or it has a place.
     pub fn remove(&self, name: &str) -> Result<ModelPlaces, ModelsError> {
         let kept = self.kept();
-        let State { used, shadow, previous, .. } = &kept.state;
-        if [Some(used), shadow.as_ref(), previous.as_ref()].contains(&Some(&name.to_owned())) {
+        if kept.state.places.hold(name) {
             return Err(ModelsError::Placed(name.to_owned()));
         }
         self.folder.remove(name)?;
-        Ok(self.places(&kept.state))
+        Ok(self.places(&kept.state.places))
+    }
+
+    /// Forgets what learning made and what has no place. A person's model stays, whatever its name.
+    ///
+    /// # Errors
+    /// When the folder cannot be read, or a file not be removed.
+    pub(crate) fn sweep(&self) -> Result<(), ModelsError> {
+        let kept = self.kept();
+        let mut names = self.folder.names()?;
+        names.retain(|name| name.starts_with(LEARNED) && !kept.state.places.hold(name));
+        let own = |file: ModelFile| self.voucher(&kept, file.signer()) == Some(Voucher::Own);
+        names.retain(|name| self.folder.read(name).is_ok_and(own));
+        names.iter().try_for_each(|name| self.folder.remove(name))
     }
 
     fn row(&self, kept: &Kept, name: String) -> ModelRow {
@@ -102,7 +119,7 @@ impl Models {
         let row = ModelRow {
             used: is(&used),
             shadow: is(&shadow),
-            previous: is(&kept.state.previous),
+            previous: is(&kept.state.places.previous),
             ..ModelRow::default()
         };
         let file = match self.read(&name) {

@@ -19,17 +19,43 @@ pub(super) const MAX_KEYS: usize = 64;
 const MAX_BYTES: u64 = 64 << 10;
 
 /// What outlives the process.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct State {
-    pub(super) used: String,
-    pub(super) shadow: Option<String>,
-    pub(super) previous: Option<String>,
+    pub(super) places: Places,
     pub(super) trusted: Vec<Signer>,
 }
 
-impl Default for State {
+/// Who is to judge, by name: as it was chosen, whether or not the files can be read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Places {
+    /// The model whose word counts.
+    pub used: String,
+    /// The one that judges without a say.
+    pub shadow: Option<String>,
+    /// The one that was in use before.
+    pub previous: Option<String>,
+    /// The one that learning put into the shadow or in use, and that has yet to prove itself.
+    pub trial: Option<String>,
+}
+
+impl Default for Places {
     fn default() -> Self {
-        Self { used: BUILT_IN.to_owned(), shadow: None, previous: None, trusted: Vec::new() }
+        Self { used: BUILT_IN.to_owned(), shadow: None, previous: None, trial: None }
+    }
+}
+
+impl Places {
+    /// The shadow, unless it is there for a trial: the candidate, or the model before it.
+    pub(crate) fn persons_shadow(&self) -> Option<String> {
+        let in_use = self.trial.as_ref() == Some(&self.used);
+        let compared = if in_use { &self.previous } else { &self.trial };
+        self.shadow.clone().filter(|shadow| self.trial.is_none() || Some(shadow) != compared.as_ref())
+    }
+
+    /// Whether a model has a place.
+    pub(super) fn hold(&self, name: &str) -> bool {
+        let Self { used, shadow, previous, trial: _ } = self;
+        [Some(used), shadow.as_ref(), previous.as_ref()].into_iter().flatten().any(|placed| placed == name)
     }
 }
 
@@ -39,6 +65,7 @@ struct Written {
     used: String,
     shadow: Option<String>,
     previous: Option<String>,
+    trial: Option<String>,
     trusted: Vec<String>,
 }
 
@@ -56,17 +83,18 @@ impl State {
         Self::parse(written).ok_or_else(|| format!("{} names what is none", path.display()))
     }
 
-    fn parse(Written { used, shadow, previous, trusted }: Written) -> Option<Self> {
+    fn parse(Written { used, shadow, previous, trial, trusted }: Written) -> Option<Self> {
         let right = |name: &String| is_name(name) || name == BUILT_IN;
-        let named = right(&used) && shadow.iter().chain(&previous).all(right);
+        let named = right(&used) && shadow.iter().chain(&previous).chain(&trial).all(right);
         let trusted: Vec<Signer> = trusted.iter().map(|key| key.parse().ok()).collect::<Option<_>>()?;
-        (named && trusted.len() <= MAX_KEYS).then_some(Self { used, shadow, previous, trusted })
+        let places = Places { used, shadow, previous, trial };
+        (named && trusted.len() <= MAX_KEYS).then_some(Self { places, trusted })
     }
 
     pub(super) fn write(&self, path: &Path) -> Result<(), ModelsError> {
-        let Self { used, shadow, previous, trusted } = self.clone();
+        let Self { places: Places { used, shadow, previous, trial }, trusted } = self.clone();
         let trusted = trusted.iter().map(Signer::to_string).collect();
-        let text = serde_json::to_vec_pretty(&Written { used, shadow, previous, trusted });
+        let text = serde_json::to_vec_pretty(&Written { used, shadow, previous, trial, trusted });
         let written = text.map_err(io::Error::from).and_then(|text| {
             let folder = path.parent().filter(|folder| fs::metadata(folder).is_err());
             folder.map_or(Ok(()), |folder| DirBuilder::new().recursive(true).mode(0o700).create(folder))?;
@@ -77,11 +105,21 @@ impl State {
 
     /// Vouches for one more.
     pub(super) fn trust(&mut self, signer: Signer) -> Result<(), ModelsError> {
+        if self.trusted.contains(&signer) {
+            return Ok(());
+        }
         if self.trusted.len() >= MAX_KEYS {
             return Err(ModelsError::FullOfKeys);
         }
         self.trusted.push(signer);
         Ok(())
+    }
+
+    /// Takes a word back; `false` when it was not given.
+    pub(super) fn distrust(&mut self, signer: Signer) -> bool {
+        let before = self.trusted.len();
+        self.trusted.retain(|trusted| *trusted != signer);
+        self.trusted.len() < before
     }
 }
 
@@ -95,7 +133,8 @@ mod tests {
         let path = folder.path().join("models/state.json");
         assert_eq!(State::read(&path), Ok(State::default()));
         let (shadow, previous) = (Some("b".to_owned()), Some(BUILT_IN.to_owned()));
-        let state = State { used: "a".into(), shadow, previous, trusted: vec![Signer([7; 32])] };
+        let places = Places { used: "a".into(), shadow: shadow.clone(), previous, trial: shadow };
+        let state = State { places, trusted: vec![Signer([7; 32])] };
         state.write(&path).unwrap();
         assert_eq!(State::read(&path), Ok(state));
     }
@@ -121,5 +160,8 @@ mod tests {
         let mut state = State::default();
         (0..MAX_KEYS as u8).for_each(|n| state.trust(Signer([n; 32])).unwrap());
         assert!(matches!(state.trust(Signer([255; 32])), Err(ModelsError::FullOfKeys)));
+        state.trust(Signer([0; 32])).unwrap();
+        assert!(state.distrust(Signer([0; 32])) && !state.distrust(Signer([0; 32])));
+        state.trust(Signer([255; 32])).unwrap();
     }
 }

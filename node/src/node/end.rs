@@ -23,6 +23,9 @@ use crate::{
 /// How long a thread may take to end. None does, unless disk or kernel hang; the service manager has patience for a few.
 const PATIENCE: Duration = Duration::from_secs(10);
 
+/// How long learning may take to keep its state. A training takes minutes, and was kept before it began.
+const LESSON: Duration = Duration::from_secs(2);
+
 /// Everything that has to be ended.
 pub(super) struct Ending {
     pub(super) links: Links,
@@ -36,6 +39,8 @@ pub(super) struct Ending {
     pub(super) server: tokio::task::JoinHandle<()>,
     /// The network of the fleet.
     pub(super) fleet: Arc<Control>,
+    /// Who learns what is usual.
+    pub(super) learning: Option<JoinHandle<()>>,
     /// Those who bring news, then the driver, then those who carry out.
     pub(super) threads: Vec<JoinHandle<()>>,
     pub(super) reload: Reload,
@@ -54,6 +59,7 @@ impl Ending {
             stop_guard,
             server,
             fleet,
+            learning,
             threads,
             reload,
             _lock,
@@ -66,6 +72,7 @@ impl Ending {
         if let Err(error) = save_for_boot(&state_dir, &at_boot) {
             tracing::warn!(%error, "a reboot would bring back older blocks");
         }
+        learning.into_iter().for_each(|thread| join(thread, LESSON));
         links.inbox.send(Input::Stop);
         for thread in threads {
             match thread.thread().name() {
