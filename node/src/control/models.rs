@@ -1,15 +1,14 @@
 //! What a person on this host may ask and order of the node's models.
 
-use std::sync::Arc;
+mod seats;
 
 use smartfw_core::record::Lesson;
-use smartfw_learn::{ModelFile, file::MAX_FILE};
+use smartfw_learn::ModelFile;
 use smartfw_proto::{
     limits,
-    view::{ImportModelPiece, ModelHead, ModelImported, ModelPlaces, ModelRow},
+    view::{ModelImported, ModelPlaces, ModelRow},
     wire::{self, models_server::Models as Wire},
 };
-use tokio::sync::Semaphore;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
 
@@ -19,21 +18,19 @@ use super::{
     service::{Service, ending},
 };
 use crate::models::{Models, ModelsError};
-
-/// Imports at once: each may hold a whole file in memory.
-const IMPORTS: usize = 1;
+use seats::Seats;
 
 /// The service.
 #[derive(Clone)]
 pub struct ModelsService {
     service: Service,
-    imports: Arc<Semaphore>,
+    seats: Seats,
 }
 
 impl ModelsService {
     /// For the models of this node.
     pub fn new(service: Service) -> Self {
-        Self { service, imports: Arc::new(Semaphore::new(IMPORTS)) }
+        Self { service, seats: Seats::default() }
     }
 
     /// Files are read and written without holding up the runtime.
@@ -47,10 +44,8 @@ impl ModelsService {
     }
 
     async fn import(&self, mut pieces: Streaming<wire::ImportModelPiece>) -> Result<ModelImported, Status> {
-        let _seat = self.imports.try_acquire().map_err(|_| {
-            Status::failed_precondition("another model is being imported: try again when that is done")
-        })?;
-        let (head, bytes) = gather(&mut pieces).await?;
+        let _seat = self.seats.import()?;
+        let (head, bytes) = seats::gather(&mut pieces, seats::PATIENCE).await?;
         self.with(move |models| {
             let file = ModelFile::read(bytes).map_err(ModelsError::NoModel)?;
             models.import(&file, head)
@@ -70,6 +65,7 @@ impl Wire for ModelsService {
         &self,
         _: Request<wire::ListModelsRequest>,
     ) -> Result<Response<wire::ModelList>, Status> {
+        let _seat = self.seats.read()?;
         let rows: Vec<ModelRow> = self.with(Models::list).await?;
         Ok(Response::new(rows.into()))
     }
@@ -108,11 +104,10 @@ impl Wire for ModelsService {
         &self,
         request: Request<wire::ExportModelRequest>,
     ) -> Result<Response<Self::ExportModelStream>, Status> {
-        let name = request.into_inner().name;
+        let (name, seat) = (request.into_inner().name, self.seats.read()?);
         let file = self.with(move |models| models.export(&name)).await?;
-        let pieces: Vec<Vec<u8>> = file.as_bytes().chunks(limits::MODEL_PIECE).map(<[u8]>::to_vec).collect();
-        let one = |mut data: Vec<Vec<u8>>| wire::ModelPiece { data: data.pop().unwrap_or_default() };
-        Ok(Response::new(lists::chunks(pieces, 1, one)))
+        let pieces = file.as_bytes().chunks(limits::MODEL_PIECE).map(<[u8]>::to_vec).collect();
+        Ok(Response::new(seats::give(pieces, seat, seats::PATIENCE)))
     }
 
     async fn remove_model(
@@ -132,23 +127,6 @@ impl Wire for ModelsService {
         let lessons = self.service.ask(|agent, _| agent.lessons().cloned().collect::<Vec<Lesson>>()).await?;
         Ok(Response::new(lists::chunks(lessons, limits::CHUNK, |lessons| wire::LessonChunk { lessons })))
     }
-}
-
-/// The head, and the file's bytes: no more of them than a file may have.
-async fn gather(pieces: &mut Streaming<wire::ImportModelPiece>) -> Result<(ModelHead, Vec<u8>), Status> {
-    let wrong = || Status::invalid_argument("a model's import begins with its head, once");
-    let (mut head, mut bytes) = (None, Vec::new());
-    while let Some(piece) = pieces.message().await? {
-        match ImportModelPiece::try_from(piece)? {
-            ImportModelPiece::Head(first) if head.is_none() => head = Some(first),
-            ImportModelPiece::Data(data) if head.is_some() => bytes.extend(data),
-            _ => return Err(wrong()),
-        }
-        if bytes.len() > MAX_FILE {
-            break; // reading it says that it is too long
-        }
-    }
-    Ok((head.ok_or_else(wrong)?, bytes))
 }
 
 fn placed(places: &ModelPlaces) -> String {
