@@ -17,6 +17,7 @@ use thiserror::Error;
 
 pub use answer::{answer_from_wire, reloaded_from_wire};
 pub use join::{Certificates, Redeemed, Redeeming};
+pub use models::distrusted;
 pub use peer::{Hello, Told, decode_order, decode_run, encode_order, encode_run};
 pub use request::{chunk_from_wire, import_chunks};
 

@@ -49,6 +49,11 @@ pub(crate) enum Model {
         /// As `model list` shows it
         name: String,
     },
+    /// Believe the models of a key no more that was named by `import --trust`
+    Distrust {
+        /// The public key, as `model list -o json` shows it
+        key: Signer,
+    },
     /// What people corrected (`reject`, `unblock --reason false-positive`)
     Lessons {
         /// As rows of a window table, so that `train` takes them

@@ -3,8 +3,9 @@
 mod seats;
 
 use smartfw_core::record::Lesson;
-use smartfw_learn::ModelFile;
+use smartfw_learn::{ModelFile, Signer};
 use smartfw_proto::{
+    convert::distrusted,
     limits,
     view::{ModelImported, ModelPlaces, ModelRow},
     wire::{self, models_server::Models as Wire},
@@ -118,6 +119,17 @@ impl Wire for ModelsService {
         let what = name.clone();
         let removed = self.with(move |models| models.remove(&name)).await;
         caller.ended("remove_model", removed, |_| what).map(|places| Response::new(places.into()))
+    }
+
+    async fn distrust_key(
+        &self,
+        request: Request<wire::DistrustKeyRequest>,
+    ) -> Result<Response<wire::ModelPlaces>, Status> {
+        of_root(&request, "say whose models are believed")?;
+        let caller = Caller::of(&request);
+        let signer = Signer(distrusted(request.into_inner())?);
+        let done = self.with(move |models| models.distrust(signer)).await;
+        caller.ended("distrust_key", done, |_| signer.to_string()).map(|places| Response::new(places.into()))
     }
 
     async fn list_lessons(

@@ -223,3 +223,66 @@ fn where_nothing_can_be_written_nothing_changes() {
     assert!(matches!(models.put(&place.file("lab")), Err(ModelsError::Io { .. } | ModelsError::File { .. })));
     assert!(models.shadow(None).is_err() && models.list().is_err());
 }
+
+#[test]
+fn a_word_given_at_an_import_is_taken_back() {
+    let place = Place::new();
+    let (file, signer) = (place.file("lab"), place.key.signer());
+    let head = || ModelHead { name: None, trust: Some(signer.0) };
+    let models = place.open_believing(vec![]);
+    assert!(matches!(models.distrust(signer), Err(ModelsError::NotTrusted(_))));
+    models.import(&file, head()).unwrap();
+    for judge in [|models: &Models| models.use_("lab"), |models: &Models| models.shadow(Some("lab"))] {
+        judge(&models).unwrap();
+        assert!(matches!(models.distrust(signer), Err(ModelsError::StillJudges(_))));
+        models.use_(BUILT_IN).unwrap();
+    }
+    models.shadow(None).unwrap();
+    models.distrust(signer).unwrap();
+    assert!(matches!(models.use_(PREVIOUS), Err(ModelsError::Stranger { .. })));
+    assert!(place.open_believing(vec![]).use_("lab").is_err(), "nor after a restart");
+}
+
+#[test]
+fn a_word_outlives_the_configuration_that_says_the_same() {
+    let place = Place::new();
+    let signer = place.key.signer();
+    let head = || ModelHead { name: None, trust: Some(signer.0) };
+    let models = place.open();
+    models.import(&place.file("lab"), head()).unwrap();
+    models.import(&place.file("lab"), head()).unwrap();
+    assert!(matches!(models.distrust(signer), Err(ModelsError::Configured(_))));
+    models.believe(vec![]);
+    models.use_("lab").unwrap();
+    models.use_(BUILT_IN).unwrap();
+    models.distrust(signer).unwrap();
+    assert!(models.use_("lab").is_err(), "it was stored once");
+}
+
+#[test]
+fn a_configuration_that_changes_decides_at_once_who_judges() {
+    let place = Place::new();
+    let models = place.open();
+    models.put(&place.file("lab")).unwrap();
+    models.use_("lab").unwrap();
+    let before = models.judges().used.unwrap();
+    models.believe(vec![place.key.signer()]);
+    assert!(Arc::ptr_eq(&before, &models.judges().used.unwrap()), "nothing is another");
+    models.believe(vec![]);
+    assert_eq!(used(&models), BUILT_IN);
+    assert!(place.wrong()[0].contains("nobody vouches for"), "{:?}", place.wrong());
+    models.believe(vec![place.key.signer()]);
+    assert_eq!((used(&models), place.wrong().len()), ("lab".into(), 0));
+}
+
+#[test]
+fn an_import_whose_trust_cannot_be_stored_leaves_nothing_behind() {
+    let place = Place::new();
+    let models = place.open_believing(vec![]);
+    models.shadow(None).unwrap();
+    fs::create_dir(place.path("state.json.new")).unwrap();
+    let head = ModelHead { name: None, trust: Some(place.key.signer().0) };
+    assert!(matches!(models.import(&place.file("lab"), head), Err(ModelsError::Io { .. })));
+    assert!(!place.path("lab.sfwm").exists());
+    assert!(matches!(models.put(&place.file("lab")), Err(ModelsError::Stranger { .. })));
+}

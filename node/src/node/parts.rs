@@ -110,9 +110,14 @@ impl Links {
 
 /// The models that are kept, and who of them judges.
 fn models(config: &NodeConfig, feed: &Arc<Feed>, health: &Arc<Health>) -> Arc<Models> {
-    let signers = config.trusted_keys.iter().map(|key| Signer(*key)).collect();
+    let signers = trusted(config);
     let built_in = smartfw_learn::builtin().cloned();
     Arc::new(Models::open(&config.state_dir, built_in, signers, feed.clone(), health.clone()))
+}
+
+/// Whose models the configuration believes.
+pub(super) fn trusted(config: &NodeConfig) -> Vec<Signer> {
+    config.trusted_keys.iter().map(|key| Signer(*key)).collect()
 }
 
 /// Targets that are read at once: half a millisecond.

@@ -6,11 +6,12 @@ use smartfw_config::{NodeConfig, Sources, changed_keys, load};
 use smartfw_core::config::SensorConfig;
 use smartfw_proto::view::Reloaded;
 
-use super::parts::Links;
+use super::parts::{self, Links};
 use crate::{control::Reload, inbox::Input, logs::Limits, store::most_rows};
 
 /// Keys beginning so are taken over while the node runs; all others need a restart.
-const AT_ONCE: [&str; 5] = ["enforcement.", "detection.rules.", "detection.models.", "limits.", "logs."];
+const AT_ONCE: [&str; 6] =
+    ["enforcement.", "detection.rules.", "detection.models.", "models.", "limits.", "logs."];
 
 /// Keys among those that need a restart all the same: threads and tables are made once.
 const AT_RESTART: [&str; 8] = [
@@ -33,7 +34,7 @@ pub(super) fn reloader(
 ) -> Reload {
     let (sources, sensor, started) = (sources.clone(), sensor.clone(), config.clone());
     let running = Mutex::new(config.clone());
-    let backlog = links.backlog.clone();
+    let (backlog, models) = (links.backlog.clone(), links.models.clone());
     let (inbox, feed, logs) = (links.inbox.clone(), links.feed.clone(), links.logs.clone());
     Arc::new(move || {
         let mut running = running.lock().unwrap_or_else(PoisonError::into_inner);
@@ -48,6 +49,7 @@ pub(super) fn reloader(
         inbox.send(Input::Config(new.policy.clone()));
         (*sensor.lock().unwrap_or_else(PoisonError::into_inner)).clone_from(&new.sensor);
         feed.config(new.sensor.clone());
+        models.believe(parts::trusted(&new));
         logs.set_limits(Limits { max_size: new.logs.max_size, keep: new.logs.keep });
         *running = new;
         Ok(reloaded)
@@ -74,10 +76,11 @@ mod tests {
         let (started, mut new) = (NodeConfig::default(), NodeConfig::default());
         new.sensor.limits.sources += 1;
         new.logs.keep += 1;
+        new.trusted_keys.push([1; 32]);
         let first = compared(&started, &started, &new);
         assert_eq!(
             (first.applied, first.restart),
-            (vec!["logs.keep".into()], vec!["limits.sources".to_owned()])
+            (vec!["logs.keep".into(), "models.trusted_keys".into()], vec!["limits.sources".to_owned()])
         );
         let second = compared(&started, &new, &new);
         assert_eq!((second.applied.len(), second.restart), (0, vec!["limits.sources".to_owned()]));

@@ -105,6 +105,14 @@ impl TryFrom<wire::ModelPlaces> for ModelPlaces {
     }
 }
 
+/// The key that is to be believed no more.
+///
+/// # Errors
+/// When it has another length.
+pub fn distrusted(request: wire::DistrustKeyRequest) -> Result<[u8; 32]> {
+    fixed("distrust_key.key", &request.key)
+}
+
 impl From<ImportModelPiece> for wire::ImportModelPiece {
     fn from(piece: ImportModelPiece) -> Self {
         let piece = match piece {

@@ -29,6 +29,7 @@ pub(crate) struct Asked {
     pub(crate) used: Vec<String>,
     pub(crate) shadows: Vec<Option<String>>,
     pub(crate) imports: Vec<(ModelHead, Vec<u8>)>,
+    pub(crate) distrusted: Vec<Vec<u8>>,
 }
 
 pub(crate) struct Service {
@@ -116,6 +117,15 @@ impl Models for Service {
         _: Request<wire::RemoveModelRequest>,
     ) -> Result<Response<wire::ModelPlaces>, Status> {
         self.refused()?;
+        Ok(Response::new(ModelPlaces::default().into()))
+    }
+
+    async fn distrust_key(
+        &self,
+        request: Request<wire::DistrustKeyRequest>,
+    ) -> Result<Response<wire::ModelPlaces>, Status> {
+        self.refused()?;
+        self.asked.lock().unwrap().distrusted.push(request.into_inner().key);
         Ok(Response::new(ModelPlaces::default().into()))
     }
 
