@@ -5,7 +5,7 @@ mod report;
 mod shown;
 mod train;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use indicatif::{ProgressBar, ProgressStyle};
 use smartfw_learn::{
@@ -46,9 +46,4 @@ fn advance(bar: &ProgressBar, progress: Progress) {
         Stage::ByTool => "judged, leaving out tools",
         Stage::Growing => "growing",
     });
-}
-
-fn cannot_write(path: &Path) -> impl Fn(std::io::Error) -> Failure {
-    let path = path.display().to_string();
-    move |error| Failure::failed(format!("cannot write {path}: {error}"))
 }

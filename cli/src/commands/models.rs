@@ -26,6 +26,7 @@ pub(super) fn run(global: &Global, output: &mut Output, command: Model) -> Resul
         Model::Export { name, file } => file::export(global, output, &name, &file),
         Model::Verify { file } => file::verify(output, &file),
         Model::Remove { name } => remove(global, output, name),
+        Model::Distrust { key } => distrust(global, output, key),
         Model::Lessons { csv } => lessons::run(global, output, csv),
     }
 }
@@ -38,11 +39,7 @@ fn list(global: &Global, output: &mut Output) -> Result<(), Failure> {
     let models: Vec<ModelRow> = answer.try_into()?;
     match output.format {
         Format::Json => output.json(&models.iter().map(json::model).collect()),
-        Format::Raw => models.iter().try_for_each(|row| {
-            let mut fields = cells(row, &|key| key.to_string()).map(|(text, _)| text).to_vec();
-            fields.push(row.fault.clone());
-            output.raw(&fields)
-        }),
+        Format::Raw => models.iter().try_for_each(|row| output.raw(&fields(row))),
         Format::Human if models.is_empty() => output.line("There are no models: only rules judge."),
         Format::Human => human(output, &models),
     }
@@ -51,17 +48,35 @@ fn list(global: &Global, output: &mut Output) -> Result<(), Failure> {
 fn human(output: &mut Output, models: &[ModelRow]) -> Result<(), Failure> {
     let headings = ["NAME", "KIND", "TRAINED", "ROWS", "MACRO F1", "SIGNED BY", "STATE"];
     let mut grid = Grid::new(&headings).numbers(&[3, 4]);
-    models.iter().for_each(|row| grid.toned(cells(row, &Signer::short)));
+    models.iter().for_each(|row| grid.toned(cells(row)));
     output.table(grid, 0)?;
     let faulty = models.iter().filter(|row| !row.fault.is_empty());
     faulty.into_iter().try_for_each(|row| output.line(&row.fault))
 }
 
-fn cells(row: &ModelRow, key: &dyn Fn(&Signer) -> String) -> [(String, Tone); 7] {
+/// One value a field, as it is; empty where nothing is known.
+fn fields(row: &ModelRow) -> [String; 11] {
+    let place = |has: bool, name: &str| if has { name.to_owned() } else { String::new() };
+    [
+        row.name.clone(),
+        row.trainer.clone(),
+        row.created.clone(),
+        row.rows.map_or_else(String::new, |rows| rows.to_string()),
+        row.macro_f1.map_or_else(String::new, |score| score.to_string()),
+        row.signer.map_or_else(String::new, |signer| Signer(signer).to_string()),
+        row.voucher.map_or_else(String::new, |voucher| voucher.to_string()),
+        place(row.used, "used"),
+        place(row.shadow, "shadow"),
+        place(row.previous, "previous"),
+        row.fault.clone(),
+    ]
+}
+
+fn cells(row: &ModelRow) -> [(String, Tone); 7] {
     let said = |text: &str| if text.is_empty() { "-".to_owned() } else { text.to_owned() };
     let plain = |text: String| (text, Tone::Plain);
     let voucher = row.voucher.map_or_else(|| "stranger".to_owned(), |voucher| voucher.to_string());
-    let signed = row.signer.map(|signer| format!("{} ({voucher})", key(&Signer(signer))));
+    let signed = row.signer.map(|signer| format!("{} ({voucher})", Signer(signer).short()));
     [
         plain(row.name.clone()),
         plain(said(&row.trainer)),
@@ -116,6 +131,15 @@ fn remove(global: &Global, output: &mut Output, name: String) -> Result<(), Fail
         daemon.ask_models(async |mut client| client.remove_model(request).await).await
     })?;
     changed(output, answer, |_| format!("The model {what} is forgotten"))
+}
+
+fn distrust(global: &Global, output: &mut Output, key: Signer) -> Result<(), Failure> {
+    let answer = client::block_on(async {
+        let mut daemon = Daemon::connect(&global.socket).await?;
+        let request = wire::DistrustKeyRequest { key: key.0.to_vec() };
+        daemon.ask_models(async |mut client| client.distrust_key(request).await).await
+    })?;
+    changed(output, answer, |_| format!("Models signed by {key} are believed no more"))
 }
 
 fn changed(

@@ -85,7 +85,9 @@ fn a_file_that_is_none_is_refused_in_one_line_with_what_to_do() {
     }
     assert!(daemon.models().lock().unwrap().imports.is_empty());
     for missing in ["/nonexistent/lab.sfwm", folder.path().to_str().unwrap()] {
-        alone(folder.path(), &["model", "verify", missing]).failed_with(1);
+        let ran = alone(folder.path(), &["model", "verify", missing]);
+        ran.failed_with(1);
+        assert!(ran.stderr.contains(&format!("cannot read {missing}")), "{}", ran.stderr);
     }
 }
 
@@ -119,6 +121,13 @@ fn models_are_listed_with_their_place_and_their_fault() {
     let json: Value = serde_json::from_str(&daemon.run(&["model", "list", "-o", "json"]).worked()).unwrap();
     assert_eq!((&json[0]["used"], &json[0]["rows"]), (&json!(true), &json!(12_345)));
     assert_eq!((&json[1]["signer"], json[1]["fault"].is_string()), (&Value::Null, true));
+    let raw = daemon.run(&["model", "list", "-o", "raw"]).worked();
+    let key = "ab".repeat(32);
+    let expected = format!(
+        "lab\tforest\t2026-01-31T12:00:00Z\t12345\t0.97\t{key}\tconfigured\tused\t\t\t\n\
+         old\t\t\t\t\t\t\t\t\tprevious\tthe model `old` is refused: it is truncated: copy it again\n"
+    );
+    assert_eq!(raw, expected);
 }
 
 #[test]
@@ -132,10 +141,14 @@ fn a_model_is_chosen_and_a_shadow_taken_away() {
     assert!(said.contains("lab judges in the shadow of builtin"), "{said}");
     assert_eq!(daemon.run(&["model", "shadow", "none"]).worked(), "No model judges in the shadow\n");
     daemon.run(&["model", "remove", "lab"]).worked();
+    let key = "ab".repeat(32);
+    let said = daemon.run(&["model", "distrust", &key]).worked();
+    assert_eq!(said, format!("Models signed by {key} are believed no more\n"));
     let asked = daemon.models();
     let asked = asked.lock().unwrap();
     assert_eq!(asked.used, ["lab", "previous"]);
     assert_eq!(asked.shadows, [Some("lab".to_owned()), None]);
+    assert_eq!(asked.distrusted, [vec![0xab; 32]]);
 }
 
 #[test]
@@ -161,7 +174,12 @@ fn an_export_gives_the_file_and_goes_over_no_other() {
     let to = to.to_str().unwrap();
     daemon.run(&["model", "export", "lab", to]).worked();
     assert_eq!(fs::read(to).unwrap(), file.as_bytes());
-    daemon.run(&["model", "export", "lab", to]).failed_with(1);
+    let ran = daemon.run(&["model", "export", "lab", to]);
+    ran.failed_with(1);
+    assert!(ran.stderr.contains("name another, or remove it first"), "{}", ran.stderr);
+    fs::remove_file(to).unwrap();
+    let raw = daemon.run(&["model", "export", "lab", to, "-o", "raw"]).worked();
+    assert_eq!(raw, format!("lab\t{}\n", file.as_bytes().len()));
     assert_eq!(alone(folder.path(), &["model", "export", "lab", "/nonexistent/x"]).code, Some(3));
 }
 
@@ -171,12 +189,14 @@ fn what_the_daemon_refuses_is_code_1_and_a_key_that_is_none_code_2() {
     let refusal =
         Some(Status::invalid_argument("there is no model `lab`: look with `smartfw-cli model list`"));
     let daemon = keeping(Kept { refusal, ..Kept::default() });
-    let commands: [&[&str]; 5] = [
+    let key = "ab".repeat(32);
+    let commands: [&[&str]; 6] = [
         &["model", "use", "lab"],
         &["model", "shadow", "lab"],
         &["model", "import", &path],
         &["model", "export", "lab", "/tmp/never"],
         &["model", "remove", "lab"],
+        &["model", "distrust", &key],
     ];
     for command in commands {
         let ran = daemon.run(command);
@@ -184,7 +204,12 @@ fn what_the_daemon_refuses_is_code_1_and_a_key_that_is_none_code_2() {
         assert!(ran.stderr.contains("there is no model `lab`"), "{}", ran.stderr);
         assert_eq!(alone(folder.path(), command).code, Some(3), "{command:?}");
     }
-    for wrong in [&["model"][..], &["model", "use"], &["model", "import", &path, "--trust", "zz"]] {
+    for wrong in [
+        &["model"][..],
+        &["model", "use"],
+        &["model", "distrust", "zz"],
+        &["model", "import", &path, "--trust", "zz"],
+    ] {
         assert_eq!(daemon.run(wrong).code, Some(2), "{wrong:?}");
     }
 }

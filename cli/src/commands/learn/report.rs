@@ -10,8 +10,7 @@ use smartfw_learn::{
 };
 use smartfw_proto::json as form;
 
-use super::cannot_write;
-use crate::failure::Failure;
+use crate::{failure::Failure, model::cannot_write};
 
 pub(super) fn write(folder: &Path, table: &Table, judged: &Judged) -> Result<(), Failure> {
     let on = TrainedOn::new(table);

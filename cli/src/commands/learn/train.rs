@@ -1,8 +1,8 @@
 //! `train`: a model out of window tables, signed.
 
 use std::{
-    fs::{self, DirBuilder, OpenOptions},
-    io::{self, Write as _},
+    fs::DirBuilder,
+    io,
     os::unix::fs::DirBuilderExt as _,
     path::{Path, PathBuf},
 };
@@ -18,11 +18,12 @@ use smartfw_learn::{
 };
 use smartfw_proto::json::rfc3339;
 
-use super::{advance, bar, cannot_write, options, read, shown};
+use super::{advance, bar, options, read, shown};
 use crate::{
     args::{self, Format, Global, Train},
     duration::now,
     failure::Failure,
+    model::{self, cannot_write},
     operator::Home,
     output::Output,
 };
@@ -56,7 +57,7 @@ pub(in crate::commands) fn run(_: &Global, output: &mut Output, args: &Train) ->
     let card = Card::of(&args.name, &rfc3339(created()), &trained.account);
     let file = ModelFile::write(&trained.model, &card, &key)
         .map_err(|why| Failure::failed(format!("no model is made: {why}")))?;
-    write(&out, file.as_bytes())?;
+    model::write(&out, file.as_bytes())?;
     report(output, &out, &file, &trained.account)
 }
 
@@ -91,15 +92,6 @@ fn key(named: Option<&Path>) -> Result<ModelKey, Failure> {
         let folder = path.parent().unwrap_or(Path::new("."));
         DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(cannot_write(folder))?;
         load(&path)
-    })
-}
-
-fn write(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
-    let cannot = cannot_write(path);
-    let mut file = OpenOptions::new().write(true).create_new(true).open(path).map_err(&cannot)?;
-    file.write_all(bytes).and_then(|()| file.sync_all()).map_err(|error| {
-        let _ = fs::remove_file(path);
-        cannot(error)
     })
 }
 

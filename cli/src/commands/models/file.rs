@@ -1,10 +1,6 @@
 //! Model files: in, out, and looked at.
 
-use std::{
-    fs::{self, OpenOptions},
-    io::{self, Write as _},
-    path::Path,
-};
+use std::path::Path;
 
 use serde_json::{Value, json};
 use smartfw_core::features::SCHEMA;
@@ -20,7 +16,7 @@ use crate::{
     args::{Format, Global},
     client::{self, Daemon},
     failure::Failure,
-    model::open,
+    model::{self, open},
     output::{Grid, Output},
 };
 
@@ -52,16 +48,11 @@ pub(super) fn import(
 }
 
 pub(super) fn export(global: &Global, output: &mut Output, name: &str, path: &Path) -> Result<(), Failure> {
-    let cannot = |error: io::Error| Failure::failed(format!("cannot write {}: {error}", path.display()));
     let bytes = client::block_on(fetch(global, name))?;
-    let mut file = OpenOptions::new().write(true).create_new(true).open(path).map_err(cannot)?;
-    if let Err(error) = file.write_all(&bytes).and_then(|()| file.sync_all()) {
-        let _ = fs::remove_file(path);
-        return Err(cannot(error));
-    }
+    model::write(path, &bytes)?;
     match output.format {
         Format::Json => output.json(&json!({"kind": "model_exported", "name": name, "bytes": bytes.len()})),
-        Format::Raw => Ok(()),
+        Format::Raw => output.raw(&[name.to_owned(), bytes.len().to_string()]),
         Format::Human => output.line(&format!("The model {name} is in {}", path.display())),
     }
 }
