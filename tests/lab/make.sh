@@ -27,11 +27,28 @@ second() {
   "$lab" capture "$dir/scan" port_scan
   "$lab" capture --plain --unseen "$dir/unseen-plain" $classes
 }
+# Each job is a group of its own, with all the programs that it starts.
+set -m
+jobs=()
+# Whatever ends this ends what it started: a laboratory that goes on alone would disturb the next one.
+end() {
+  local job
+  for job in "${jobs[@]}"; do
+    kill -- "-$job" 2>/dev/null || true
+  done
+}
+trap end EXIT
+trap 'exit 1' INT TERM
 first >"$dir/first.log" 2>&1 &
-one=$!
+jobs+=($!)
 second >"$dir/second.log" 2>&1 &
-wait $one
-wait $!
+jobs+=($!)
+failed=0
+for job in "${jobs[@]}"; do
+  wait "$job" || failed=1
+done
+jobs=()
+[ $failed = 0 ] || { echo "a laboratory failed; see $dir/first.log and $dir/second.log" >&2; exit 1; }
 "$lab" load 1800 "$dir/everyday" >"$dir/everyday.log" 2>&1
 
 table() {

@@ -7,7 +7,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, anyhow};
 
 use crate::{
     attack::{self, Attack},
@@ -75,7 +75,7 @@ impl Scene<'_> {
         let recorder = Capture::start(self.net.server(), &self.file(attack.name), HEADERS_AND_MORE)?;
         let guests: Vec<Guest<'_>> =
             hosts.iter().enumerate().map(|(i, host)| self.guest(host, i % 3 == 2, &stop)).collect();
-        let (span, harm) = thread::scope(|scope| -> Result<_> {
+        let (span, attacked, harm) = thread::scope(|scope| {
             let threads: Vec<_> =
                 beside.iter().zip(&guests).map(|(benign, guest)| scope.spawn(|| benign.run(guest))).collect();
             thread::sleep(LEAD);
@@ -84,12 +84,9 @@ impl Scene<'_> {
             let span = (begin, SystemTime::now());
             thread::sleep(LEAD);
             stop.now();
-            attacked?;
-            Ok((
-                span,
-                threads.into_iter().filter_map(|t| t.join().map_or(None, Result::err)).collect::<Vec<_>>(),
-            ))
-        })?;
+            let harm: Vec<_> = threads.into_iter().filter_map(|thread| harm(thread.join())).collect();
+            (span, attacked, harm)
+        });
         let label = Label {
             variant: self.named(attack.name),
             class: attack.class.to_string(),
@@ -99,7 +96,10 @@ impl Scene<'_> {
             tool: attack.tool().to_owned(),
         };
         self.keep_log(attack)?;
-        self.conclude(recorder, &label, harm)
+        let told = self.conclude(recorder, &label, harm)?;
+        // What was recorded until an attack failed is kept, with its label.
+        attacked.with_context(|| told.clone())?;
+        Ok(told)
     }
 
     /// Some of the benign clients, others beside each attack: all at once would leave the machine no time for the attack.
@@ -154,5 +154,31 @@ impl Scene<'_> {
 
     fn named(&self, variant: &str) -> String {
         format!("{variant}{}", self.suffix)
+    }
+}
+
+/// What became of a client that was not served, or that could not even say so.
+fn harm(served: thread::Result<Result<()>>) -> Option<anyhow::Error> {
+    match served {
+        Ok(served) => served.err(),
+        Err(panic) => {
+            let text = panic.downcast_ref::<&str>().copied().map(str::to_owned);
+            let text = text.or_else(|| panic.downcast_ref::<String>().cloned());
+            Some(anyhow!("a client failed: {}", text.unwrap_or_default()))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_client_that_failed_was_not_served() {
+        assert!(harm(thread::spawn(|| Ok(())).join()).is_none());
+        let refused = harm(thread::spawn(|| Err(anyhow!("refused"))).join());
+        assert_eq!(refused.map(|error| error.to_string()).as_deref(), Some("refused"));
+        let failed = harm(thread::spawn(|| -> Result<()> { panic!("no page") }).join());
+        assert_eq!(failed.map(|error| error.to_string()).as_deref(), Some("a client failed: no page"));
     }
 }

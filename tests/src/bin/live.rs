@@ -4,7 +4,8 @@
 //! `live` runs the variants that must be right, and fails when one is not; `live --all` runs every variant, `live
 //! NAME…` those; what is not in the required list is reported only. `live --unseen` requires as much of every tool that
 //! no training set holds. `--plain` switches segmentation and receive offloads off, and must change no verdict.
-//! `live --load SECONDS` attacks nobody: benign clients come and go, and none may be hurt, blocked or accused.
+//! `live --load SECONDS` attacks nobody: benign clients come and go, and none may be hurt or blocked, or accused by more
+//! than an alert that only reports.
 //! Needs root and the built programs.
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a program for people")]
 
