@@ -362,7 +362,7 @@ pub(crate) struct Replay {
     #[arg(long, value_name = "CIDR", value_parser = net)]
     pub(crate) local: Vec<IpNet>,
     /// A model that judges beside the rules: a file, builtin, the name of one kept under --state-dir, or none
-    #[arg(long, value_name = "FILE|NAME|none", default_value = "builtin")]
+    #[arg(long, value_name = "FILE|NAME|builtin|none", default_value = "builtin")]
     pub(crate) model: PathBuf,
     /// Another configuration than the built-in defaults
     #[arg(long, value_name = "FILE")]

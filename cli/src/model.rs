@@ -1,4 +1,5 @@
-//! Models that a person names: a file that is there or is to be, or what a node on this host keeps.
+//! Models that a person names: a file that is there or is to be, what a node on this host keeps, or what came with the
+//! program.
 
 use std::{
     fs::{self, OpenOptions},

@@ -106,8 +106,9 @@ pub(crate) struct Evaluate {
     /// Window tables: CSV, plain or packed with gzip
     #[arg(required = true, value_name = "TABLE")]
     pub(crate) tables: Vec<PathBuf>,
-    /// A model file, or the name of a model kept under --state-dir; without it models are trained and judged in turn
-    #[arg(long, value_name = "FILE|NAME")]
+    /// A model file, builtin, or the name of a model kept under --state-dir; without it models are trained and judged
+    /// in turn
+    #[arg(long, value_name = "FILE|NAME|builtin")]
     pub(crate) model: Option<PathBuf>,
     /// Into how many folds the tables are parted
     #[arg(long, default_value_t = 5, value_parser = folds)]
