@@ -7,6 +7,7 @@ mod end;
 mod parts;
 mod reload;
 mod restore;
+mod serving;
 mod shown;
 mod signals;
 mod watched;
@@ -22,14 +23,10 @@ use anyhow::{Context as _, anyhow};
 use smartfw_config::{EnforcerKind, LogFormat, NodeConfig, Sources};
 use smartfw_enforce::{DryRun, Enforcer, Surplus, snapshot};
 use smartfw_host::{HostConfig, Watcher};
-use smartfw_proto::{
-    limits,
-    wire::{cluster_server::ClusterServer, control_server::ControlServer, models_server::ModelsServer},
-};
 
 use crate::{
     clock,
-    control::{ClusterService, ControlSocket, Drops, Facts, ModelsService, Reload, Service},
+    control::{ControlSocket, Drops},
     detector::Watching,
     driver::Driver,
     enforcement::{Agreement, BootSnapshot, Cutter, Desired, Repairer, Worker},
@@ -39,10 +36,9 @@ use crate::{
         joining::{self, Vault},
     },
     guard::{Guard, Notes},
-    health::{Level, Matter},
     inbox::{Input, Inputs},
     learning::Student,
-    logins, memory, metrics,
+    logins, memory,
     notify::Notifier,
     store::{Committer, DirLock},
     vital::Vital,
@@ -129,9 +125,9 @@ fn start(
 
     let reload = reload::reloader(config, sources, &links, &sensor);
     let drops = Arc::new(Drops::new(parts::enforcer(config.enforcer)?));
-    serve_metrics(config, shown::Shown { links: links.clone(), drops: drops.clone() });
+    serving::metrics(config, shown::Shown { links: links.clone(), drops: drops.clone() });
     let handle = FleetHandle::new(links.inbox.clone(), fleet.clone());
-    let server = serve(config, &links, drops, (reload.clone(), handle, vault), started, socket);
+    let server = serving::serve(config, &links, drops, (reload.clone(), handle, vault), started, socket);
     let state_dir = config.state_dir.clone();
     Ok(Ending {
         links,
@@ -300,54 +296,6 @@ fn repairer(
     })
 }
 
-/// Serves the control socket.
-fn serve(
-    config: &NodeConfig,
-    links: &Links,
-    drops: Arc<Drops>,
-    (reload, fleet, vault): (Reload, FleetHandle, Vault),
-    started: Instant,
-    mut socket: ControlSocket,
-) -> tokio::task::JoinHandle<()> {
-    let facts = Facts {
-        node: config.policy.node.clone(),
-        enforcer: config.enforcer.as_str().into(),
-        started,
-        interfaces: links.interfaces.clone(),
-    };
-    let service = Service {
-        inbox: links.inbox.clone(),
-        board: links.board.clone(),
-        counters: links.shared.counters.clone(),
-        health: links.shared.health.clone(),
-        alerts: links.alerts.clone(),
-        recent: links.recent.clone(),
-        drops,
-        facts,
-        reload,
-        fleet,
-        models: links.models.clone(),
-    };
-    let models = ModelsService::new(service.clone());
-    let cluster = ClusterService { service: service.clone(), vault };
-    let connections = socket.connections();
-    let server = tonic::transport::Server::builder()
-        .concurrency_limit_per_connection(CALLS)
-        .add_service(ControlServer::new(service).max_decoding_message_size(limits::MESSAGE))
-        .add_service(ClusterServer::new(cluster).max_decoding_message_size(limits::MESSAGE))
-        .add_service(ModelsServer::new(models).max_decoding_message_size(limits::MESSAGE))
-        .serve_with_incoming(connections);
-    let vital = links.shared.vital.clone();
-    tokio::spawn(async move {
-        let _socket = socket; // removed when the server ends
-        let why = server.await.err().map_or_else(String::new, |error| format!(": {error}"));
-        vital.failed(format!("the control service ended{why}"));
-    })
-}
-
-/// Calls at once on one connection: a person has one terminal, a script perhaps a few threads.
-const CALLS: usize = 32;
-
 /// Looks at the host for the first time.
 fn watcher(config: &NodeConfig) -> anyhow::Result<Watcher> {
     let sessions_file = Some(config.state_dir.join("sessions"));
@@ -365,18 +313,6 @@ fn cutter(config: &NodeConfig, shared: &Shared) -> anyhow::Result<Cutter> {
     let (cutter, _) =
         Cutter::start(parts::enforcer(config.enforcer)?, shared.counters.clone(), &shared.vital)?;
     Ok(cutter)
-}
-
-/// A page that cannot be served keeps nobody from guarding.
-fn serve_metrics(config: &NodeConfig, shown: shown::Shown) {
-    let Some(address) = config.metrics else { return };
-    let health = shown.links.shared.health.clone();
-    tokio::spawn(async move {
-        match metrics::serve(address, Arc::new(move || shown.page())).await {
-            Ok(address) => tracing::info!(%address, "metrics"),
-            Err(error) => health.set(Matter::Metrics, Level::Warn, error.to_string(), "smartfw-node --check"),
-        }
-    });
 }
 
 fn hostname() -> anyhow::Result<String> {
