@@ -7,6 +7,7 @@ mod forest;
 mod isolation;
 mod node;
 mod opinion;
+mod trees;
 mod wire;
 
 use alloc::{string::String, vec::Vec};

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     ModelError,
     node::{self, MAX_CLASSES, Node},
+    trees::Trees,
 };
 
 /// A probability of one, in the tables.
@@ -16,7 +17,12 @@ const MAX_POINTS: usize = 256;
 
 /// A forest that gives every row a probability for each class.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Forest(ForestParts);
+pub struct Forest {
+    parts: ForestParts,
+    /// Each leaf's number is its place in `leaves`.
+    trees: Trees,
+    leaves: Leaves,
+}
 
 /// What a forest is made of.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -95,88 +101,71 @@ impl Forest {
             return Err(ModelError::Size);
         }
         calibration.curves.iter().try_for_each(Curve::check)?;
-        Ok(Self(parts))
+        let (trees, leaves) =
+            (Trees::new(numbered(nodes).iter(), roots), Leaves::new(nodes, shares, classes.len()));
+        Ok(Self { parts, trees, leaves })
     }
 
     /// What it is made of.
     pub fn parts(&self) -> &ForestParts {
-        &self.0
+        &self.parts
     }
 
     /// The names of the features, in a row's order.
     pub fn features(&self) -> &[String] {
-        &self.0.features
+        &self.parts.features
     }
 
     /// The names of the classes, in the order of the probabilities.
     pub fn classes(&self) -> &[String] {
-        &self.0.classes
+        &self.parts.classes
     }
 
     /// The probability of each class for one row, which has a value for each feature, into `out`, which has a place
     /// for each class.
     pub fn probabilities(&self, row: &[f32], out: &mut [f32]) {
         out.fill(0.0);
-        for root in &self.0.roots {
-            self.add(self.leaf(*root, row), out);
-        }
+        self.trees.leaves(row, |leaves| self.leaves.add(leaves, out));
         self.finish(out);
     }
 
-    /// The same for many rows, one after the other in `rows`: tree by tree, so that a tree stays in the cache.
+    /// The same for many rows, one after the other in `rows`.
     pub fn batch(&self, rows: &[f32], out: &mut [f32]) {
-        let (width, classes) = (self.0.features.len(), self.0.classes.len());
+        let (width, classes) = (self.parts.features.len(), self.parts.classes.len());
         out.fill(0.0);
-        for root in &self.0.roots {
-            for (row, out) in rows.chunks_exact(width).zip(out.chunks_exact_mut(classes)) {
-                self.add(self.leaf(*root, row), out);
-            }
-        }
-        out.chunks_exact_mut(classes).for_each(|out| self.finish(out));
+        self.trees.leaves_of_many(rows, width, |row, leaves| {
+            let out = &mut out[row * classes..(row + 1) * classes];
+            self.leaves.add(leaves, out);
+            self.finish(out);
+        });
     }
 
     /// How much each feature moved the trees' mean probability of a class from what it is without looking (the roots'
     /// shares) to what it is for this row: the sum is the difference. Path contributions after Saabas (2014).
     pub fn contributions(&self, row: &[f32], class: usize) -> Vec<f32> {
-        let mut moved = vec![0.0; self.0.features.len()];
-        for root in &self.0.roots {
+        let mut moved = vec![0.0; self.parts.features.len()];
+        for root in &self.parts.roots {
             let mut at = *root as usize;
-            while let Some(split) = self.0.nodes[at].as_split() {
-                let Some(next) = self.0.nodes[at].next(row) else { break };
+            while let Some(split) = self.parts.nodes[at].as_split() {
+                let Some(next) = self.parts.nodes[at].next(row) else { break };
                 moved[usize::from(split.feature)] += self.share(next, class) - self.share(at, class);
                 at = next;
             }
         }
-        let trees = self.0.roots.len() as f32;
+        let trees = self.parts.roots.len() as f32;
         moved.iter_mut().for_each(|moved| *moved /= trees);
         moved
     }
 
     fn share(&self, node: usize, class: usize) -> f32 {
-        f32::from(self.0.shares[node * self.0.classes.len() + class]) / ONE
-    }
-
-    #[inline]
-    fn leaf(&self, root: u32, row: &[f32]) -> usize {
-        let mut at = root as usize;
-        while let Some(next) = self.0.nodes[at].next(row) {
-            at = next;
-        }
-        at
-    }
-
-    #[inline]
-    fn add(&self, leaf: usize, out: &mut [f32]) {
-        let classes = self.0.classes.len();
-        let shares = &self.0.shares[leaf * classes..(leaf + 1) * classes];
-        out.iter_mut().zip(shares).for_each(|(out, share)| *out += f32::from(*share));
+        f32::from(self.parts.shares[node * self.parts.classes.len() + class]) / ONE
     }
 
     /// Makes calibrated probabilities of the sums of the trees' shares.
     fn finish(&self, out: &mut [f32]) {
-        let whole = ONE * self.0.roots.len() as f32;
+        let whole = ONE * self.parts.roots.len() as f32;
         out.iter_mut().for_each(|sum| *sum /= whole);
-        for (curve, p) in self.0.calibration.curves.iter().zip(out.iter_mut()) {
+        for (curve, p) in self.parts.calibration.curves.iter().zip(out.iter_mut()) {
             *p = curve.apply(*p);
         }
         let sum: f32 = out.iter().sum();
@@ -184,6 +173,52 @@ impl Forest {
             out.iter_mut().for_each(|p| *p /= sum);
         } else {
             out.fill(1.0 / out.len() as f32);
+        }
+    }
+}
+
+/// The nodes, each leaf with its number among them.
+fn numbered(nodes: &[Node]) -> Vec<Node> {
+    let mut leaves = 0.0;
+    let mut number = |node: &Node| match node.as_split() {
+        Some(_) => *node,
+        None => {
+            leaves += 1.0;
+            Node::leaf(leaves - 1.0)
+        }
+    };
+    nodes.iter().map(&mut number).collect()
+}
+
+/// What the leaves say, so that eight classes are added at once.
+#[derive(Clone, Debug, PartialEq)]
+struct Leaves {
+    shares: Vec<[u16; LANES]>,
+    /// So many of them are one leaf's.
+    width: usize,
+}
+
+const LANES: usize = 8;
+
+impl Leaves {
+    fn new(nodes: &[Node], shares: &[u16], classes: usize) -> Self {
+        let leaves =
+            nodes.iter().zip(shares.chunks_exact(classes)).filter(|(node, _)| node.as_split().is_none());
+        let padded = |part: &[u16]| core::array::from_fn(|lane| part.get(lane).copied().unwrap_or_default());
+        let shares = leaves.flat_map(|(_, shares)| shares.chunks(LANES)).map(padded).collect();
+        Self { shares, width: classes.div_ceil(LANES) }
+    }
+
+    /// Adds the shares of some leaves.
+    #[inline]
+    fn add(&self, leaves: &[f32], out: &mut [f32]) {
+        for (part, out) in out.chunks_mut(LANES).enumerate() {
+            let mut sums = [0_u32; LANES];
+            for leaf in leaves {
+                let shares = &self.shares[*leaf as usize * self.width + part];
+                sums.iter_mut().zip(shares).for_each(|(sum, share)| *sum += u32::from(*share));
+            }
+            out.iter_mut().zip(sums).for_each(|(out, sum)| *out += sum as f32);
         }
     }
 }

@@ -7,11 +7,15 @@ use serde::{Deserialize, Serialize};
 use super::{
     ModelError,
     node::{self, Node},
+    trees::Trees,
 };
 
 /// A forest that says how strange a row is.
 #[derive(Clone, Debug, PartialEq)]
-pub struct IsolationForest(IsolationParts);
+pub struct IsolationForest {
+    parts: IsolationParts,
+    trees: Trees,
+}
 
 /// What an isolation forest is made of.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -48,36 +52,38 @@ impl IsolationForest {
         if !lengths || !numbers || *mean_path <= 0.0 || !(0.0..=1.0).contains(threshold) {
             return Err(ModelError::Number);
         }
-        Ok(Self(parts))
+        let trees = Trees::new(nodes.iter(), roots);
+        Ok(Self { parts, trees })
     }
 
     /// What it is made of.
     pub fn parts(&self) -> &IsolationParts {
-        &self.0
+        &self.parts
     }
 
     /// The names of the features, in a row's order.
     pub fn features(&self) -> &[String] {
-        &self.0.features
+        &self.parts.features
     }
 
     /// From this score on a row is strange.
     pub fn threshold(&self) -> f32 {
-        self.0.threshold
+        self.parts.threshold
     }
 
     /// How strange a row is: 2^(-mean path length / c(ψ)), near 1 for what stands apart, about one half or less for
     /// what is like the rest.
     pub fn score(&self, row: &[f32]) -> f32 {
-        let sum: f32 = self.0.roots.iter().map(|root| self.length(*root, row)).sum();
-        libm::exp2f(-sum / self.0.roots.len() as f32 / self.0.mean_path)
+        let mut sum = 0.0;
+        self.trees.leaves(row, |lengths| sum += lengths.iter().sum::<f32>());
+        libm::exp2f(-sum / self.parts.roots.len() as f32 / self.parts.mean_path)
     }
 
     /// By how much the score would fall if each feature in turn had its typical value.
     pub fn contributions(&self, row: &[f32]) -> Vec<f32> {
         let score = self.score(row);
         let mut changed = row.to_vec();
-        let typical = self.0.typical.iter().enumerate();
+        let typical = self.parts.typical.iter().enumerate();
         let fall = |(feature, typical): (usize, &f32)| {
             let own = core::mem::replace(&mut changed[feature], *typical);
             let fall = score - self.score(&changed);
@@ -85,13 +91,5 @@ impl IsolationForest {
             fall
         };
         typical.map(fall).collect()
-    }
-
-    fn length(&self, root: u32, row: &[f32]) -> f32 {
-        let mut at = root as usize;
-        while let Some(next) = self.0.nodes[at].next(row) {
-            at = next;
-        }
-        self.0.nodes[at].value()
     }
 }

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::ModelError;
+use super::{ModelError, trees::FURTHEST};
 
 /// The feature index that marks a leaf.
 const LEAF: u8 = u8::MAX;
@@ -59,8 +59,7 @@ impl Node {
         self.threshold
     }
 
-    /// The child that a row goes to; the node itself when it is a leaf.
-    #[inline]
+    /// The child that a row goes to; `None` for a leaf.
     pub fn next(&self, row: &[f32]) -> Option<usize> {
         let value = *row.get(usize::from(self.feature))?;
         let right = if value.is_nan() { self.missing_right } else { value >= self.threshold };
@@ -86,6 +85,9 @@ pub(super) fn check(nodes: &[Node], roots: &[u32], features: usize) -> Result<()
         let inside = left > at && left.checked_add(1).is_some_and(|right| right < nodes.len());
         if !inside || usize::from(split.feature) >= features {
             return Err(ModelError::Node);
+        }
+        if left - at > FURTHEST as usize {
+            return Err(ModelError::Size);
         }
         let depth = depths[at] + 1;
         if depth > MAX_DEPTH {

@@ -1,6 +1,6 @@
 //! What a model answers, and what it refuses to be.
 
-use alloc::{borrow::ToOwned, string::String, vec, vec::Vec};
+use alloc::{borrow::ToOwned, format, string::String, vec, vec::Vec};
 
 use proptest::prelude::*;
 
@@ -61,11 +61,38 @@ fn a_forest_answers_with_the_mean_of_its_trees() {
 #[test]
 fn a_batch_answers_as_its_rows_do_alone() {
     let forest = Forest::new(forest()).unwrap();
-    let rows: Vec<f32> = [1.0, 50.0, 10.0].into_iter().flat_map(row).collect();
-    let mut out = [0.0; 6];
-    forest.batch(&rows, &mut out);
-    for (row, out) in rows.chunks_exact(NAMES.len()).zip(out.chunks_exact(2)) {
-        assert!((scan(&forest, row) - out[1]).abs() < f32::EPSILON);
+    // Some groups of rows that go side by side, with and without missing values, and a rest.
+    for missing in [f32::NAN, 5.0] {
+        let rows: Vec<f32> = (0..50).flat_map(|n| row(if n % 7 == 0 { missing } else { n as f32 })).collect();
+        let mut out = [0.0; 100];
+        forest.batch(&rows, &mut out);
+        for (row, out) in rows.chunks_exact(NAMES.len()).zip(out.chunks_exact(2)) {
+            assert!((scan(&forest, row) - out[1]).abs() < f32::EPSILON);
+        }
+    }
+}
+
+#[test]
+fn more_trees_and_classes_than_are_walked_and_added_at_once() {
+    let parts = forest();
+    let classes: Vec<String> = (0..20).map(|n| format!("class {n}")).collect();
+    // Every leaf of the first tree is sure: of the last class where the ports are many, else of the first.
+    let wide = |node: usize| (0..20).map(move |n| if n == [0, 0, 19, 0][node] { u16::MAX } else { 0 });
+    let parts = ForestParts {
+        classes,
+        roots: vec![0; 101],
+        shares: (0..parts.nodes.len()).flat_map(wide).collect(),
+        ..parts
+    };
+    let forest = Forest::new(parts).unwrap();
+    for (ports, class) in [(50.0, 19), (5.0, 0)] {
+        let mut out = [0.0; 20];
+        forest.probabilities(&row(ports), &mut out);
+        let sure: Vec<f32> = (0..20).map(|n| if n == class { 1.0 } else { 0.0 }).collect();
+        assert_eq!(out.to_vec(), sure);
+        let mut batch = [0.0; 20];
+        forest.batch(&row(ports), &mut batch);
+        assert_eq!(batch, out);
     }
 }
 
