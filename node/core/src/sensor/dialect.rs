@@ -255,6 +255,10 @@ impl Sensor {
         if opaque && small && age <= self.rules.brute_force.max_duration {
             self.login_refused(seen, conversation);
         }
+        // Who asks for the password method at once, as libssh2 does, is refused once and not twice.
+        if conversation.refusal > 0 && conversation.failures == 0 && !conversation.state.logged_in() {
+            self.ssh_refused(seen, conversation);
+        }
     }
 
     fn login_refused(&mut self, seen: &Sighting, conversation: &mut Conversation) {

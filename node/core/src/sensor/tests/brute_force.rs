@@ -42,6 +42,20 @@ fn eight_refused_ssh_passwords_are_brute_force_and_seven_are_not() {
 }
 
 #[test]
+fn a_password_a_connection_without_a_question_before_it_is_a_guess() {
+    let mut lab = Lab::new();
+    let guess = |lab: &mut Lab, port| {
+        let mut connection = ssh_greeted(lab, ATTACKER, port);
+        typo(lab, &mut connection);
+        connection.close(lab);
+    };
+    (0..7).for_each(|port| guess(&mut lab, 40_000 + port));
+    lab.silent();
+    guess(&mut lab, 50_000);
+    lab.accuses(ATTACKER, Class::BruteForce, "brute_force.failures", Evidence::Handshake);
+}
+
+#[test]
 fn one_attempt_in_fifteen_seconds_adds_up() {
     let mut lab = Lab::new();
     for port in 0..12 {
