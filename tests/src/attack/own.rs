@@ -2,7 +2,7 @@
 
 use std::{
     io::{BufRead, BufReader, Write},
-    net::{IpAddr, SocketAddr, TcpStream},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream, UdpSocket},
     process::Command,
     sync::atomic::{AtomicU16, Ordering},
     thread,
@@ -63,6 +63,51 @@ pub(super) fn scan_with_netcat(server: IpAddr, stop: &Stop) -> Result<()> {
             break;
         }
     }
+    Ok(())
+}
+
+/// Fifteen UDP ports a second, one datagram each.
+pub(super) fn scan_datagrams(server: IpAddr, stop: &Stop) -> Result<()> {
+    let unspecified: IpAddr =
+        if server.is_ipv6() { Ipv6Addr::UNSPECIFIED.into() } else { Ipv4Addr::UNSPECIFIED.into() };
+    let socket = UdpSocket::bind((unspecified, 0))?;
+    for turn in 0..400_u32 {
+        // An earlier port's refusal is told at the next send.
+        let _ = socket.send_to(b"\0", (server, 1 + (turn * 1009 % 4000) as u16));
+        if !stop.sleep(Duration::from_millis(65)) {
+            break;
+        }
+    }
+    Ok(())
+}
+
+/// Ten IP protocols a second, with hping3 in a loop: by itself it asks one.
+pub(super) fn scan_protocols(server: IpAddr, stop: &Stop) -> Result<()> {
+    let next = AtomicU16::new(3);
+    thread::scope(|scope| {
+        for _ in 0..12 {
+            scope.spawn(|| {
+                while stop.sleep(Duration::from_millis(100)) {
+                    let protocol = next.fetch_add(1, Ordering::Relaxed);
+                    if protocol > 255 {
+                        return;
+                    }
+                    let mut command = Command::new("hping3");
+                    command.args([
+                        "-q",
+                        "--rawip",
+                        "-H",
+                        &protocol.to_string(),
+                        "-c",
+                        "1",
+                        &server.to_string(),
+                    ]);
+                    // No answer is a failure to hping3.
+                    let _ = succeed(command, "/dev/null".as_ref(), stop);
+                }
+            });
+        }
+    });
     Ok(())
 }
 
@@ -176,14 +221,23 @@ pub(super) fn idle_hoard(server: IpAddr, stop: &Stop) -> Result<()> {
     Ok(())
 }
 
+/// Ten such connections a second.
+pub(super) fn idle_hoard_slowly(server: IpAddr, stop: &Stop) -> Result<()> {
+    let mut connections = Vec::new();
+    while connections.len() < 400 && stop.sleep(Duration::from_millis(100)) {
+        connections.push(Connection::open(server)?);
+    }
+    Ok(())
+}
+
 /// Whole requests from forty threads, a connection for each, about eight hundred a second.
 pub(super) fn flood_fast(server: IpAddr, stop: &Stop) -> Result<()> {
     flood(server, stop, 40, Duration::from_millis(50))
 }
 
-/// The same from ten threads, about fifty a second.
+/// The same from thirty threads, about two hundred a second: fewer than eighty a client in a loop asks for as well.
 pub(super) fn flood_slowly(server: IpAddr, stop: &Stop) -> Result<()> {
-    flood(server, stop, 10, Duration::from_millis(200))
+    flood(server, stop, 30, Duration::from_millis(150))
 }
 
 fn flood(server: IpAddr, stop: &Stop, threads: usize, pause: Duration) -> Result<()> {
