@@ -56,9 +56,9 @@ fn a_piece_or_a_list_that_is_too_long_is_refused() {
     let models = vec![wire::ModelRow::from(row()); limits::MODELS + 1];
     assert!(<Vec<ModelRow>>::try_from(wire::ModelList { models }).is_err());
     for length in [0, 31, 33] {
-        assert!(super::super::distrusted(wire::DistrustKeyRequest { key: vec![1; length] }).is_err());
+        assert!(distrusted(wire::DistrustKeyRequest { key: vec![1; length] }).is_err());
     }
-    assert_eq!(super::super::distrusted(wire::DistrustKeyRequest { key: vec![1; 32] }), Ok([1; 32]));
+    assert_eq!(distrusted(wire::DistrustKeyRequest { key: vec![1; 32] }), Ok([1; 32]));
     let short = wire::ImportModelHead { name: None, trust: Some(vec![1; 31]) };
     let piece = Some(wire::import_model_piece::Piece::Head(short));
     assert!(ImportModelPiece::try_from(wire::ImportModelPiece { piece }).is_err());
