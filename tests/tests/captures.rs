@@ -22,14 +22,39 @@ use smartfw_tests::daemon::program;
 #[test]
 fn labelled_attacks_are_found_and_nobody_innocent_is_blocked() {
     let Some(data) = data() else { return };
-    let mut table = BTreeMap::<String, Score>::new();
-    let mut hurt = Vec::new();
-    for label in labels(&data) {
-        let seen = replay(&data.join(&label.path));
-        let wrong =
-            seen.blocked.iter().filter(|target| !label.may_be_blocked(target)).cloned().collect::<Vec<_>>();
+    let (rules, both) = (judged(&data, "none"), judged(&data, "builtin"));
+    println!("label\tcaptures\tfound by rules\tby rules and models\tmissed by both");
+    for (class, score) in &rules.table {
+        let with = &both.table[class];
+        println!("{class}\t{}\t{}\t{}\t{}", score.files, score.found, with.found, with.missed.join(" "));
+    }
+    for Judged { hurt, .. } in [&rules, &both] {
+        assert!(hurt.is_empty(), "blocked, and not the attacker: {hurt:#?}");
+    }
+    let quiet = &rules.table["benign"];
+    assert!(quiet.missed.is_empty(), "alerts in benign captures: {:?}", quiet.missed);
+    for class in ["port_scan", "net_flood", "slow_dos", "brute_force"] {
+        let (score, with) = (&rules.table[class], &both.table[class]);
+        assert!(score.found * 10 >= score.files * 8, "{class}: {} of {} found", score.found, score.files);
+        assert!(with.found >= score.found, "{class}: models hide what rules find: {:?}", with.missed);
+    }
+}
+
+/// What became of all captures.
+struct Judged {
+    table: BTreeMap<String, Score>,
+    /// Captures in which somebody else than the attacker was blocked.
+    hurt: Vec<String>,
+}
+
+fn judged(data: &Path, model: &str) -> Judged {
+    let (mut table, mut hurt) = (BTreeMap::<String, Score>::new(), Vec::new());
+    for label in labels(data) {
+        let seen = replay(&data.join(&label.path), model);
+        let wrong: Vec<_> =
+            seen.blocked.iter().filter(|target| !label.may_be_blocked(target)).cloned().collect();
         if !wrong.is_empty() {
-            hurt.push(format!("{}: {}", label.path, wrong.join(" ")));
+            hurt.push(format!("{} ({model}): {}", label.path, wrong.join(" ")));
         }
         let score = table.entry(label.class.to_owned()).or_default();
         score.files += 1;
@@ -39,16 +64,7 @@ fn labelled_attacks_are_found_and_nobody_innocent_is_blocked() {
             score.missed.push(label.path);
         }
     }
-    println!("label\tcaptures\tfound\tmissed");
-    for (class, score) in &table {
-        println!("{class}\t{}\t{}\t{}", score.files, score.found, score.missed.join(" "));
-    }
-    assert!(hurt.is_empty(), "blocked, and not the attacker: {hurt:#?}");
-    assert!(table["benign"].missed.is_empty(), "alerts in benign captures: {:?}", table["benign"].missed);
-    for class in ["port_scan", "net_flood", "slow_dos", "brute_force"] {
-        let score = &table[class];
-        assert!(score.found * 10 >= score.files * 8, "{class}: {} of {} found", score.found, score.files);
-    }
+    Judged { table, hurt }
 }
 
 #[test]
@@ -150,9 +166,9 @@ fn class(label: &str) -> &'static str {
     }
 }
 
-fn replay(path: &Path) -> Seen {
+fn replay(path: &Path, model: &str) -> Seen {
     let output = Command::new(program("smartfw-cli").unwrap())
-        .args(["-o", "json", "replay"])
+        .args(["-o", "json", "replay", "--model", model])
         .arg(path)
         .output()
         .unwrap();

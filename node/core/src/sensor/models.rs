@@ -82,7 +82,7 @@ impl Sensor {
     }
 
     fn accuse_by_forest(&mut self, seen: &Sighting, features: &Features, class: Class, opinion: &Opinion) {
-        let evidence = Some(self.evidence(seen, class));
+        let evidence = Some(self.evidence(seen, features, class));
         let due = self.source_of(seen).is_some_and(|source| source.due(seen.now, class, evidence));
         let Some(model) = self.judges.models.used.clone().filter(|_| due) else { return };
         let finding = Finding {
@@ -100,9 +100,8 @@ impl Sensor {
 
     /// Proven are offences that need completed connections, and only where nearly all of the window belongs to such:
     /// what is forged in the name of somebody proven does not.
-    fn evidence(&mut self, seen: &Sighting, class: Class) -> Evidence {
-        let connected = matches!(class, Class::BruteForce | Class::SlowDos | Class::HttpFlood);
-        if !connected || !self.is_proven(seen) {
+    fn evidence(&mut self, seen: &Sighting, features: &Features, class: Class) -> Evidence {
+        if !self.is_half_a_rule(features, class) || !self.is_proven(seen) {
             return Evidence::Spoofable;
         }
         let genuine = self.source_of(seen).is_some_and(|source| {
@@ -110,6 +109,18 @@ impl Sensor {
             u64::from(total.proven) * 10 >= u64::from(total.packets) * 9
         });
         if genuine { Evidence::Handshake } else { Evidence::Spoofable }
+    }
+
+    /// Whether there is half of what the rule of the class would want, of a class that needs connections. A model may
+    /// be surer than the rule, but a client of a kind that no training knew is not blocked for what it never did.
+    fn is_half_a_rule(&self, features: &Features, class: Class) -> bool {
+        let (measured, limit) = match class {
+            Class::BruteForce => (features.failed_logins, self.rules.brute_force.failures),
+            Class::SlowDos => (features.unfinished_requests, self.rules.slow_dos.connections),
+            Class::HttpFlood => (features.requests_per_second * 10.0, self.rules.http_flood.requests),
+            _ => return false,
+        };
+        measured * 2.0 >= limit as f32
     }
 
     /// What is strange is told to a person, seldom: of those who did honest work only what is far from everything.

@@ -2,7 +2,10 @@
 
 use alloc::{borrow::ToOwned, sync::Arc, vec, vec::Vec};
 
-use super::lab::*;
+use super::{
+    brute_force::{ssh, typo},
+    lab::*,
+};
 use crate::{
     Class, Detector, Evidence, IpNet, Strength, Subject, Verdict,
     config::SensorConfig,
@@ -143,6 +146,28 @@ fn a_window_of_seven_packets_says_too_little() {
 #[test]
 fn what_needs_connections_is_proven_where_nearly_all_of_the_window_is_of_proven_ones() {
     let mut lab = lab();
+    for turn in 0..7 {
+        let mut connection = ssh(&mut lab, ATTACKER, 30_000 + turn);
+        typo(&mut lab, &mut connection);
+        connection.close(&mut lab);
+        lab.wait(300);
+    }
+    let mut connection = Connection::open(&mut lab, ATTACKER, 40_000, 8080);
+    for _ in 0..5 {
+        connection.exchange(&mut lab, &noise(20), &noise(20));
+        lab.wait(1000);
+    }
+    let verdicts = lab.verdicts();
+    assert!(!verdicts.is_empty());
+    for verdict in verdicts {
+        assert_eq!((verdict.detector, verdict.class), (Detector::Forest, Class::BruteForce));
+        assert_eq!(verdict.evidence, Some(Evidence::Handshake));
+    }
+}
+
+#[test]
+fn nobody_is_proven_to_have_done_what_is_not_half_of_what_its_rule_wants() {
+    let mut lab = lab();
     for second in 0..6 {
         for port in 0..2 {
             let mut connection = Connection::open(&mut lab, ATTACKER, 30_000 + second * 10 + port, 8080);
@@ -154,7 +179,7 @@ fn what_needs_connections_is_proven_where_nearly_all_of_the_window_is_of_proven_
     let verdicts = lab.verdicts();
     assert!(!verdicts.is_empty());
     for verdict in verdicts {
-        assert_eq!((verdict.class, verdict.evidence), (Class::BruteForce, Some(Evidence::Handshake)));
+        assert_eq!((verdict.class, verdict.evidence), (Class::BruteForce, Some(Evidence::Spoofable)));
     }
 }
 
