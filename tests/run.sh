@@ -53,7 +53,7 @@ tools="ip:iproute2 iptables:iptables ipset:ipset nft:nftables conntrack:conntrac
   hping3:hping3 slowhttptest:slowhttptest nginx:nginx vsftpd:vsftpd dnsmasq:dnsmasq-base sshd:openssh-server
   ssh:openssh-client sshpass:sshpass curl:curl ab:apache2-utils wrk:wrk ping:iputils-ping traceroute:traceroute
   rsync:rsync ncrack:ncrack nping:nmap nc:netcat-openbsd hey:hey masscan:masscan medusa:medusa patator:patator
-  siege:siege httperf:httperf mausezahn:netsniff-ng t50:t50 ethtool:ethtool faketime:faketime openssl:openssl setpriv:util-linux python3:python3"
+  siege:siege httperf:httperf mausezahn:netsniff-ng t50:t50 ethtool:ethtool h2load:nghttp2-client faketime:faketime openssl:openssl setpriv:util-linux python3:python3"
 [ "$mode" = long ] && tools+=" debootstrap:debootstrap systemd-nspawn:systemd-container"
 missing_packages() {
   local pair

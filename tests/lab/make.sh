@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Makes the tables of this folder anew, from nothing but this repository and the tools of tests/run.sh.
 #
-#   tests/lab/make.sh DIR    keeps the captures (about 3 GB) and the tools' logs in DIR; needs root and 90 minutes
+#   tests/lab/make.sh DIR    keeps the captures (about 3 GB) and the tools' logs in DIR; needs root and two hours
 #
 # Two laboratories run at once on two cores; more of them would change the rates that are recorded.
 set -eu
