@@ -53,7 +53,7 @@ tools="ip:iproute2 iptables:iptables ipset:ipset nft:nftables conntrack:conntrac
   hping3:hping3 slowhttptest:slowhttptest nginx:nginx vsftpd:vsftpd dnsmasq:dnsmasq-base sshd:openssh-server
   ssh:openssh-client sshpass:sshpass curl:curl ab:apache2-utils wrk:wrk ping:iputils-ping traceroute:traceroute
   rsync:rsync ncrack:ncrack nping:nmap nc:netcat-openbsd hey:hey masscan:masscan medusa:medusa patator:patator
-  siege:siege httperf:httperf mausezahn:netsniff-ng t50:t50 ethtool:ethtool h2load:nghttp2-client faketime:faketime openssl:openssl setpriv:util-linux python3:python3"
+  siege:siege httperf:httperf mausezahn:netsniff-ng t50:t50 ethtool:ethtool h2load:nghttp2-client promtool:prometheus faketime:faketime openssl:openssl setpriv:util-linux python3:python3"
 [ "$mode" = long ] && tools+=" debootstrap:debootstrap systemd-nspawn:systemd-container"
 missing_packages() {
   local pair
@@ -78,6 +78,7 @@ install_tools() {
   for package in $packages; do
     case $package in
       nginx | vsftpd) systemctl disable "$package" >/dev/null 2>&1 ;;
+      prometheus) systemctl disable prometheus >/dev/null 2>&1 ;;
       openssh-server) systemctl disable ssh >/dev/null 2>&1 ;;
     esac
   done
@@ -159,6 +160,7 @@ suite build-tests cargo test -q --workspace --no-run
 [ ${#failed[@]} = 0 ] || [ "${failed[-1]}" != build-tests ] || no_namespaces="build-tests failed"
 suite unit cargo test -q --workspace
 [ "$mode" = long ] && suite mutations tests/mutations/run
+if command -v promtool >/dev/null; then suite monitoring tests/monitoring.sh; else skip monitoring "promtool is not installed"; fi
 if has_bare_target; then
   suite bare cargo build -q -p smartfw-core --target $bare_target
 else

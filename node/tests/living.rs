@@ -5,6 +5,7 @@
 mod common;
 
 use std::{
+    collections::BTreeSet,
     fs,
     process::{Command, Stdio},
     time::Duration,
@@ -134,6 +135,26 @@ async fn the_metrics_page_is_there_and_on_loopback() {
     {
         assert!(page.lines().any(|line| line.starts_with(sample)), "{sample} is not in {page}");
     }
+    for name in watched() {
+        let there = page.lines().any(|line| line.starts_with(&format!("# TYPE {name} ")));
+        assert!(there, "{name} is watched and not in {page}");
+    }
+}
+
+/// The numbers that the alert rules and the board watch, but for those that only a member of a cluster has.
+fn watched() -> BTreeSet<String> {
+    let only_members = ["smartfw_peers_alive", "smartfw_decision_to_member_seconds"];
+    let text = ["alerts.yml", "grafana.json"]
+        .map(|file| format!("{}/../deploy/monitoring/{file}", env!("CARGO_MANIFEST_DIR")))
+        .map(|path| fs::read_to_string(path).unwrap())
+        .concat();
+    let words = text.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
+    let names =
+        words.filter(|word| word.starts_with("smartfw_")).map(|name| name.trim_end_matches("_bucket"));
+    let names: BTreeSet<String> =
+        names.filter(|name| !only_members.contains(name)).map(str::to_owned).collect();
+    assert!(names.len() > 15, "{names:?}");
+    names
 }
 
 #[tokio::test]
