@@ -119,6 +119,7 @@ in_namespaces() {
   done
   if [ "$mode" = long ]; then
     suite live "$target/debug/live" --all
+    suite live-unseen "$target/debug/live" --unseen
     suite live-plain "$target/debug/live" --plain
     suite live-load "$target/debug/live" --load 1800
   else
@@ -174,8 +175,9 @@ if [ -z "$no_namespaces" ]; then
   fi
   in_namespaces
 else
-  for name in $programs live; do skip "$name" "$no_namespaces"; done
+  for name in $programs live live-load; do skip "$name" "$no_namespaces"; done
 fi
+[ "$mode" = long ] && suite scikit-learn tests/learning/compare.py --seeds 3 tests/lab/windows.csv.gz
 if [ "$mode" = long ]; then suite benches cargo bench -q -p smartfw-tests; report; fi
 
 printf '\n%s passed, %s failed, %s skipped in %s s; logs in %s\n' \
