@@ -1,9 +1,4 @@
 //! What a model makes of tools that it never saw, on the laboratory's windows.
-#![expect(
-    clippy::unwrap_used,
-    clippy::print_stdout,
-    reason = "a test that cannot go on has failed; the table is the finding"
-)]
 
 use std::path::Path;
 

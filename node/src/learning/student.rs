@@ -101,7 +101,7 @@ impl Student {
             options,
             compared,
             made: None,
-            round: now,
+            round: Instant::now(),
             rested: false,
         };
         learning.reconcile(now);

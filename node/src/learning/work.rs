@@ -1,6 +1,11 @@
 //! The thread's work, second by second.
 
-use std::{fs::DirBuilder, mem, os::unix::fs::DirBuilderExt as _, time::Duration};
+use std::{
+    fs::DirBuilder,
+    mem,
+    os::unix::fs::DirBuilderExt as _,
+    time::{Duration, Instant},
+};
 
 use smartfw_core::{Agent, Health as Entry, Time, record::Lesson, sensor};
 use smartfw_learn::{
@@ -31,8 +36,8 @@ pub(super) struct Learning {
     pub(super) compared: sensor::Comparison,
     /// The last candidate, until it is in the shadow.
     pub(super) made: Option<Made>,
-    /// When corrections were last asked for.
-    pub(super) round: Time,
+    /// When corrections were last asked for; a clock that is set back does not move it.
+    pub(super) round: Instant,
     /// Learning rested at the last look, while a model from elsewhere judged.
     pub(super) rested: bool,
 }
@@ -60,8 +65,8 @@ impl Learning {
         heard.windows.iter().for_each(|seen| self.learner.handle_window(now, seen));
         self.learner.handle_timeout(now);
         self.obey(now);
-        if now.since(self.round) >= ROUND {
-            self.round = now;
+        if self.round.elapsed() >= ROUND {
+            self.round = Instant::now();
             self.correct(now);
             self.keep();
             tracing::debug!(progress = %self.learner.progress(), "learning");

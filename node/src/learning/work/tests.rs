@@ -29,7 +29,7 @@ impl Lab {
     fn new() -> Self {
         let dir = tempfile::tempdir().unwrap();
         let (learner, candidate, now) = testing::settled(NOW);
-        let (mut learning, inputs) = learning(dir.path(), learner, now);
+        let (mut learning, inputs) = learning(dir.path(), learner);
         learning.made = Some(Made { candidate, model: model(), card: card(&candidate.to_string()) });
         learning.learner.handle_trained(now, candidate, Ok(testing::exam()));
         learning.obey(now);
@@ -60,7 +60,7 @@ impl Lab {
             Some(bytes) => Learner::restore(testing::config(), testing::chosen(), bytes).unwrap(),
             None => Learner::new(testing::config(), testing::chosen(), 8),
         };
-        let (mut learning, inputs) = learning(dir.path(), learner, now);
+        let (mut learning, inputs) = learning(dir.path(), learner);
         learning.reconcile(now);
         Self { dir, learning, now, _inputs: inputs }
     }
@@ -96,7 +96,7 @@ impl Lab {
     }
 }
 
-fn learning(dir: &Path, learner: Learner, now: Time) -> (Learning, Inputs) {
+fn learning(dir: &Path, learner: Learner) -> (Learning, Inputs) {
     let (student, inputs) = testing::student(dir);
     let learning = Learning {
         student,
@@ -105,8 +105,7 @@ fn learning(dir: &Path, learner: Learner, now: Time) -> (Learning, Inputs) {
         options: TrainOptions::default(),
         compared: sensor::Comparison::default(),
         made: None,
-        // Nobody answers what is asked in a round; and what is kept in it would hide what is kept at a change.
-        round: now.after(1000 * ROUND),
+        round: Instant::now(),
         rested: false,
     };
     (learning, inputs)
