@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use smartfw_core::{Class, sensor};
 use smartfw_learn::online::{Alarms, Comparison};
 
-/// The difference of two looks. A count that fell was begun anew, with another model in the shadow.
+/// The difference of two looks. A count that fell was begun anew, with another model in use or in the shadow.
 pub(super) fn since(before: &sensor::Comparison, now: &sensor::Comparison) -> Comparison {
     let anew = sensor::Comparison::default();
     let before = if now.looks < before.looks { &anew } else { before };

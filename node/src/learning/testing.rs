@@ -85,6 +85,7 @@ pub(super) fn settled(mut now: Time) -> (Learner, Candidate, Time) {
     for _ in 0..8 * 24 {
         (1..=10).for_each(|source| learner.handle_window(now, &seen(source)));
         now = now.after(HOUR);
+        learner.handle_timeout(now);
         if let Some(Effect::Train(lot)) = learner.poll_effect() {
             return (learner, lot.candidate, now);
         }

@@ -46,17 +46,17 @@ impl Learning {
     /// Learns from what came, and does what the learner wants.
     pub(super) fn step(&mut self, now: Time) {
         let heard = self.student.ear.take();
+        // Before anything can move the learner on: what it wants then is not done yet.
+        self.reconcile(now);
         if !self.student.models.may_replace() {
             // What others compare meanwhile is no trial's, and who is accused is not heard.
             self.rested = true;
             self.compared = self.student.board.comparison();
             return;
         }
-        // Before anything can move the learner on: what it wants then is not done yet.
-        self.reconcile(now);
         self.compare(now);
         // Accusations come first: a window that waited as long is not to pass before them.
-        if heard.gap || mem::take(&mut self.rested) {
+        if mem::take(&mut self.rested) | heard.gap {
             self.learner.handle_gap(now);
         }
         for (source, evidence) in heard.verdicts {

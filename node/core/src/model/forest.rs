@@ -25,7 +25,7 @@ pub struct Forest {
 }
 
 /// What a forest is made of.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct ForestParts {
     /// The names of the features, in a row's order.
     pub features: Vec<String>,
@@ -43,7 +43,7 @@ pub struct ForestParts {
 }
 
 /// A curve for each class; none means that the trees' mean is taken as it is.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Calibration {
     /// One curve a class, or none at all.
     pub curves: Vec<Curve>,

@@ -2,8 +2,6 @@
 
 use alloc::{string::String, vec::Vec};
 
-use serde::{Deserialize, Serialize};
-
 use super::{
     ModelError,
     node::{self, Node},
@@ -18,7 +16,7 @@ pub struct IsolationForest {
 }
 
 /// What an isolation forest is made of.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct IsolationParts {
     /// The names of the features, in a row's order.
     pub features: Vec<String>,

@@ -9,6 +9,8 @@ const LEAF: u8 = u8::MAX;
 /// More trees, features or classes than this are refused.
 pub(super) const MAX_TREES: usize = 4096;
 pub(super) const MAX_FEATURES: usize = 254;
+/// Leaves are numbered in f32, which holds whole numbers up to this.
+const MAX_NODES: usize = 1 << 24;
 pub(super) const MAX_CLASSES: usize = 64;
 /// No path is longer than this.
 pub(super) const MAX_DEPTH: u32 = 64;
@@ -72,7 +74,7 @@ pub(super) fn check(nodes: &[Node], roots: &[u32], features: usize) -> Result<()
     if roots.is_empty() || roots.len() > MAX_TREES || features == 0 || features > MAX_FEATURES {
         return Err(ModelError::Size);
     }
-    if u32::try_from(nodes.len()).is_err() {
+    if nodes.len() > MAX_NODES {
         return Err(ModelError::Size);
     }
     let mut depths = alloc::vec![0_u32; nodes.len()];

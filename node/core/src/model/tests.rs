@@ -72,27 +72,73 @@ fn a_batch_answers_as_its_rows_do_alone() {
     }
 }
 
-#[test]
-fn more_trees_and_classes_than_are_walked_and_added_at_once() {
-    let parts = forest();
-    let classes: Vec<String> = (0..20).map(|n| format!("class {n}")).collect();
-    // Every leaf of the first tree is sure: of the last class where the ports are many, else of the first.
-    let wide = |node: usize| (0..20).map(move |n| if n == [0, 0, 19, 0][node] { u16::MAX } else { 0 });
-    let parts = ForestParts {
-        classes,
-        roots: vec![0; 101],
-        shares: (0..parts.nodes.len()).flat_map(wide).collect(),
-        ..parts
-    };
-    let forest = Forest::new(parts).unwrap();
-    for (ports, class) in [(50.0, 19), (5.0, 0)] {
-        let mut out = [0.0; 20];
-        forest.probabilities(&row(ports), &mut out);
-        let sure: Vec<f32> = (0..20).map(|n| if n == class { 1.0 } else { 0.0 }).collect();
-        assert_eq!(out.to_vec(), sure);
-        let mut batch = [0.0; 20];
-        forest.batch(&row(ports), &mut batch);
-        assert_eq!(batch, out);
+/// Trees of any shape: each number makes a split of some leaf.
+fn trees() -> impl Strategy<Value = (Vec<u32>, Vec<Node>)> {
+    let split = (any::<prop::sample::Index>(), 0..NAMES.len() as u8, -3..4_i8, any::<bool>());
+    prop::collection::vec(prop::collection::vec(split, 0..12), 1..30).prop_map(|trees| {
+        let (mut roots, mut nodes) = (Vec::new(), Vec::new());
+        for splits in trees {
+            roots.push(nodes.len() as u32);
+            let mut leaves = vec![nodes.len()];
+            nodes.push(Node::leaf(1.0));
+            for (which, feature, threshold, missing_right) in splits {
+                let at = leaves.swap_remove(which.index(leaves.len()));
+                let left = nodes.len();
+                let threshold = threshold.into();
+                nodes[at] = Node::split(Split { feature, threshold, missing_right, left: left as u32 });
+                nodes.extend([Node::leaf(left as f32), Node::leaf(left as f32 + 1.0)]);
+                leaves.extend([left, left + 1]);
+            }
+        }
+        (roots, nodes)
+    })
+}
+
+fn rows() -> impl Strategy<Value = Vec<f32>> {
+    let value = prop_oneof![
+        6 => (-3..4_i8).prop_map(f32::from),
+        1 => Just(f32::NAN),
+        1 => Just(f32::INFINITY),
+        1 => Just(f32::NEG_INFINITY),
+    ];
+    (1..40_usize).prop_flat_map(move |rows| prop::collection::vec(value.clone(), rows * NAMES.len()))
+}
+
+fn leaf(nodes: &[Node], root: u32, row: &[f32]) -> usize {
+    let mut at = root as usize;
+    while let Some(next) = nodes[at].next(row) {
+        at = next;
+    }
+    at
+}
+
+proptest! {
+    #[test]
+    fn whoever_walks_abreast_arrives_where_he_would_alone((roots, nodes) in trees(), rows in rows(), classes in 2..20_usize) {
+        // Each leaf is sure of a class of its own, as far as there are classes.
+        let shares = (0..nodes.len()).flat_map(|node| (0..classes).map(move |class| if node % classes == class { u16::MAX } else { 0 }));
+        let parts = ForestParts {
+            classes: (0..classes).map(|class| format!("class {class}")).collect(),
+            roots: roots.clone(),
+            nodes: nodes.clone(),
+            shares: shares.collect(),
+            ..forest()
+        };
+        let forest = Forest::new(parts).unwrap();
+        let isolation = IsolationForest::new(IsolationParts { roots: roots.clone(), nodes: nodes.clone(), ..isolation() }).unwrap();
+        let mut batch = vec![0.0; rows.len() / NAMES.len() * classes];
+        forest.batch(&rows, &mut batch);
+        for (row, batch) in rows.chunks_exact(NAMES.len()).zip(batch.chunks_exact(classes)) {
+            let leaves: Vec<usize> = roots.iter().map(|root| leaf(&nodes, *root, row)).collect();
+            let (mut alone, mut mean) = (vec![0.0; classes], vec![0.0; classes]);
+            forest.probabilities(row, &mut alone);
+            leaves.iter().for_each(|leaf| mean[leaf % classes] += 1.0 / roots.len() as f32);
+            for (alone, (batch, mean)) in alone.iter().zip(batch.iter().zip(&mean)) {
+                prop_assert!((alone - mean).abs() < 1e-4 && (batch - mean).abs() < 1e-4);
+            }
+            let length = leaves.iter().map(|leaf| nodes[*leaf].value()).sum::<f32>() / roots.len() as f32;
+            prop_assert!((isolation.score(row) - libm::exp2f(-length / 10.0)).abs() < 1e-4);
+        }
     }
 }
 

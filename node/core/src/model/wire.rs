@@ -11,7 +11,7 @@ use serde::{
 
 use super::{
     Calibration, Curve, ForestParts, IsolationParts, Node,
-    node::{MAX_CLASSES, MAX_FEATURES},
+    node::{MAX_CLASSES, MAX_FEATURES, MAX_TREES},
 };
 
 /// What is written and read.
@@ -32,6 +32,7 @@ struct ForestWire {
     features: Vec<String>,
     #[serde(deserialize_with = "few::<_, _, MAX_CLASSES>")]
     classes: Vec<String>,
+    #[serde(deserialize_with = "few::<_, _, MAX_TREES>")]
     roots: Vec<u32>,
     nodes: Vec<Node>,
     shares: Vec<u16>,
@@ -51,10 +52,12 @@ struct CalibrationWire {
 struct IsolationWire {
     #[serde(deserialize_with = "few::<_, _, MAX_FEATURES>")]
     features: Vec<String>,
+    #[serde(deserialize_with = "few::<_, _, MAX_TREES>")]
     roots: Vec<u32>,
     nodes: Vec<Node>,
     mean_path: f32,
     threshold: f32,
+    #[serde(deserialize_with = "few::<_, _, MAX_FEATURES>")]
     typical: Vec<f32>,
 }
 

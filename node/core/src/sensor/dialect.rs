@@ -255,9 +255,16 @@ impl Sensor {
         if opaque && small && age <= self.rules.brute_force.max_duration {
             self.login_refused(seen, conversation);
         }
-        // Who asks for the password method at once, as libssh2 does, is refused once and not twice.
-        if conversation.refusal > 0 && conversation.failures == 0 && !conversation.state.logged_in() {
-            self.ssh_refused(seen, conversation);
+        self.ssh_ended(seen, conversation);
+    }
+
+    /// Who asks for the password method at once, as libssh2 does, is refused once and not twice. But so is whoever only
+    /// asks which methods there are, or declines to use a key that fits: it counts half, and for this host alone.
+    fn ssh_ended(&mut self, seen: &Sighting, conversation: &Conversation) {
+        let refused_once = conversation.refusal > 0 && conversation.failures == 0;
+        let state = conversation.state;
+        if refused_once && !state.logged_in() && state.begin_seen() && !self.sshd_speaks {
+            self.login_failed(seen.remote, 0.5, state.proven());
         }
     }
 

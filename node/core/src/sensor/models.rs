@@ -117,7 +117,10 @@ impl Sensor {
         let (measured, limit) = match class {
             Class::BruteForce => (features.failed_logins, self.rules.brute_force.failures),
             Class::SlowDos => (features.unfinished_requests, self.rules.slow_dos.connections),
-            Class::HttpFlood => (features.requests_per_second * 10.0, self.rules.http_flood.requests),
+            Class::HttpFlood => {
+                let open = features.open_connections * 2.0 >= self.rules.http_flood.connections as f32;
+                (if open { features.requests_per_second * 10.0 } else { 0.0 }, self.rules.http_flood.requests)
+            }
             _ => return false,
         };
         measured * 2.0 >= limit as f32

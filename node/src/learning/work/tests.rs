@@ -129,6 +129,7 @@ fn a_candidate_goes_all_its_way_and_the_state_is_kept_at_every_change() {
     lab.compared(0);
     lab.pass_a_day();
     assert_eq!(on_trial(&lab), (None, Some(Candidate(1))));
+    lab.compared(0);
     lab.pass_a_day();
     assert_eq!(on_trial(&lab), (None, None));
     assert_eq!(lab.places(), places("learned-1", None));

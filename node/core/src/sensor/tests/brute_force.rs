@@ -42,17 +42,30 @@ fn eight_refused_ssh_passwords_are_brute_force_and_seven_are_not() {
 }
 
 #[test]
-fn a_password_a_connection_without_a_question_before_it_is_a_guess() {
+fn a_password_a_connection_without_a_question_before_it_is_half_a_guess() {
     let mut lab = Lab::new();
     let guess = |lab: &mut Lab, port| {
         let mut connection = ssh_greeted(lab, ATTACKER, port);
         typo(lab, &mut connection);
         connection.close(lab);
     };
-    (0..7).for_each(|port| guess(&mut lab, 40_000 + port));
+    (0..14).for_each(|port| guess(&mut lab, 40_000 + port));
     lab.silent();
     guess(&mut lab, 50_000);
     lab.accuses(ATTACKER, Class::BruteForce, "brute_force.failures", Evidence::Handshake);
+}
+
+#[test]
+fn who_asks_for_the_methods_or_declines_to_use_a_key_now_and_then_guesses_nothing() {
+    let mut lab = Lab::new();
+    for port in 0..30 {
+        // The method `none` is refused; of a key it is said that it may be tried.
+        let mut connection = ssh(&mut lab, CLIENT, 40_000 + port);
+        connection.exchange(&mut lab, &noise(300), &noise(100));
+        connection.close(&mut lab);
+        lab.wait(120_000);
+    }
+    lab.silent();
 }
 
 #[test]
