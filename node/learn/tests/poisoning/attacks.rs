@@ -27,7 +27,7 @@ pub(crate) enum Attack {
     Copycats,
     /// All of a /24, all the time, as close to an attack as goes unnoticed.
     Volume,
-    /// An operator, or whoever has his key, says of a hundred attacks that they were none.
+    /// An operator, or whoever has his key, says of two hundred attacks that they were none.
     Lies,
     /// Five hundred sources that come between one and five at night, when hardly anybody else does.
     Night,
@@ -56,8 +56,8 @@ impl Attack {
 
     /// What is said to be a mistake at this step.
     pub(crate) fn lessons(self, node: &Node, step: u64) -> Vec<Lesson> {
-        // A hundred over the week, of attacks all over the reference set.
-        if !matches!(self, Self::Lies) || !step.is_multiple_of(10) {
+        // Two hundred over the week, of attacks all over the reference set.
+        if !matches!(self, Self::Lies) || !step.is_multiple_of(5) {
             return Vec::new();
         }
         let attacks = &node.town.attacks;

@@ -83,7 +83,7 @@ fn volume_from_one_network_teaches_nothing() {
 }
 
 #[test]
-fn a_hundred_lies_of_an_operator_cost_no_recall() {
+fn two_hundred_lies_of_an_operator_cost_no_recall() {
     withstands(Attack::Lies);
 }
 
