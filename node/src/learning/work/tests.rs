@@ -253,6 +253,7 @@ fn an_accusation_is_heard_before_the_windows_that_waited_as_long() {
     lab.now = lab.now.after(2 * HOUR);
     let mut expected = lab.learning.learner.clone();
     expected.handle_verdict(lab.now, accused, Some(Evidence::Spoofable));
+    expected.handle_timeout(lab.now);
     let report = sensor::WindowReport::new(lab.now, testing::seen(2).source, testing::seen(2).features);
     ear.window(&report);
     ear.accused(accused, Some(Evidence::Spoofable));
