@@ -245,23 +245,6 @@ fn what_others_compared_while_learning_rested_is_no_trial_s() {
 }
 
 #[test]
-fn an_accusation_is_heard_before_the_windows_that_waited_as_long() {
-    let mut lab = Lab::new();
-    let (ear, accused) = (lab.learning.student.ear.clone(), testing::seen(1).source);
-    ear.listen();
-    lab.learning.learner.handle_window(lab.now, &testing::seen(1));
-    lab.now = lab.now.after(2 * HOUR);
-    let mut expected = lab.learning.learner.clone();
-    expected.handle_verdict(lab.now, accused, Some(Evidence::Spoofable));
-    expected.handle_timeout(lab.now);
-    let report = sensor::WindowReport::new(lab.now, testing::seen(2).source, testing::seen(2).features);
-    ear.window(&report);
-    ear.accused(accused, Some(Evidence::Spoofable));
-    lab.learning.step(lab.now);
-    assert_eq!(lab.learning.learner.save(), expected.save());
-}
-
-#[test]
 fn a_candidate_without_a_place_is_told_of() {
     let mut lab = Lab::new();
     let health = lab.learning.student.health.clone();
