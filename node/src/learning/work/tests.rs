@@ -2,7 +2,7 @@
 
 use std::{fs, path::Path};
 
-use smartfw_core::{Class, Evidence};
+use smartfw_core::Class;
 use smartfw_learn::{
     Card,
     fixture::{card, model},
