@@ -190,8 +190,8 @@ impl Learner {
 
     /// Accusations were lost on their way: nobody in quarantine is known to be clean.
     pub fn handle_gap(&mut self, now: Time) {
+        self.set_clock(now);
         self.quarantine.clear();
-        self.handle_timeout(now);
     }
 
     /// A person corrected detection.

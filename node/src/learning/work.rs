@@ -1,13 +1,15 @@
 //! The thread's work, second by second.
 
 use std::{
+    collections::VecDeque,
     fs::DirBuilder,
     mem,
+    net::IpAddr,
     os::unix::fs::DirBuilderExt as _,
     time::{Duration, Instant},
 };
 
-use smartfw_core::{Agent, Health as Entry, Time, record::Lesson, sensor};
+use smartfw_core::{Agent, Evidence, Health as Entry, Time, record::Lesson, sensor};
 use smartfw_learn::{
     online::{Effect, Learner, Lot, Reference, candidate},
     train::TrainOptions,
@@ -46,22 +48,20 @@ impl Learning {
     /// Learns from what came, and does what the learner wants.
     pub(super) fn step(&mut self, now: Time) {
         let heard = self.student.ear.take();
+        // Accusations come before whatever lets windows out of quarantine that waited as long.
+        self.hear(now, heard.gap, heard.verdicts);
         // Before anything can move the learner on: what it wants then is not done yet.
         self.reconcile(now);
         if !self.student.models.may_replace() {
-            // What others compare meanwhile is no trial's, and who is accused is not heard.
+            // What others compare meanwhile is no trial's, and nobody counts as clean afterwards.
             self.rested = true;
             self.compared = self.student.board.comparison();
             return;
         }
-        self.compare(now);
-        // Accusations come first: a window that waited as long is not to pass before them.
-        if mem::take(&mut self.rested) | heard.gap {
+        if mem::take(&mut self.rested) {
             self.learner.handle_gap(now);
         }
-        for (source, evidence) in heard.verdicts {
-            self.learner.handle_verdict(now, source, evidence);
-        }
+        self.compare(now);
         heard.windows.iter().for_each(|seen| self.learner.handle_window(now, seen));
         self.learner.handle_timeout(now);
         self.obey(now);
@@ -72,6 +72,15 @@ impl Learning {
             tracing::debug!(progress = %self.learner.progress(), "learning");
         }
         self.tell();
+    }
+
+    fn hear(&mut self, now: Time, gap: bool, verdicts: VecDeque<(IpAddr, Option<Evidence>)>) {
+        if gap {
+            self.learner.handle_gap(now);
+        }
+        for (source, evidence) in verdicts {
+            self.learner.handle_verdict(now, source, evidence);
+        }
     }
 
     /// Ends a trial whose candidate is not where it should be: a person chose another, its file is lost, or the process

@@ -2,7 +2,7 @@
 
 use std::{fs, path::Path};
 
-use smartfw_core::Class;
+use smartfw_core::{Class, Evidence};
 use smartfw_learn::{
     Card,
     fixture::{card, model},
@@ -242,6 +242,23 @@ fn what_others_compared_while_learning_rested_is_no_trial_s() {
     lab.learning.student.board.compare(counts);
     lab.step();
     assert_eq!(lab.learning.compared, counts);
+}
+
+#[test]
+fn an_accusation_is_heard_before_the_windows_that_waited_as_long() {
+    let mut lab = Lab::new();
+    let (ear, accused) = (lab.learning.student.ear.clone(), testing::seen(1).source);
+    ear.listen();
+    lab.learning.learner.handle_window(lab.now, &testing::seen(1));
+    lab.now = lab.now.after(2 * HOUR);
+    let mut expected = lab.learning.learner.clone();
+    expected.handle_verdict(lab.now, accused, Some(Evidence::Spoofable));
+    expected.handle_timeout(lab.now);
+    let report = sensor::WindowReport::new(lab.now, testing::seen(2).source, testing::seen(2).features);
+    ear.window(&report);
+    ear.accused(accused, Some(Evidence::Spoofable));
+    lab.learning.step(lab.now);
+    assert_eq!(lab.learning.learner.save(), expected.save());
 }
 
 #[test]
