@@ -113,7 +113,7 @@ impl Sensor {
 
     /// Whether there is half of what the rule of the class would want, of a class that needs connections. A model may
     /// be surer than the rule, but a client of a kind that no training knew is not blocked for what it never did.
-    fn is_half_a_rule(&self, features: &Features, class: Class) -> bool {
+    pub(super) fn is_half_a_rule(&self, features: &Features, class: Class) -> bool {
         let (measured, limit) = match class {
             Class::BruteForce => (features.failed_logins, self.rules.brute_force.failures),
             Class::SlowDos => (features.unfinished_requests, self.rules.slow_dos.connections),
