@@ -15,6 +15,8 @@ use crate::{Time, packet::Tcp};
 const FTP_CONTROL: u16 = 21;
 /// One connection counts at most so many failures: a person's agent offers half a dozen keys.
 const FAILURES_PER_CONNECTION: u8 = 3;
+/// A login takes back so many failures of the connections before it: the person had typed wrongly there.
+const FAILURES_FORGIVEN: u8 = 3;
 /// Encrypted services without a shape of their own: here a short and small connection counts as a failed login.
 const OPAQUE_SERVICES: [u16; 1] = [3389];
 /// A login of an opaque service takes at least this many bytes: less is a probe.
@@ -283,9 +285,11 @@ impl Sensor {
         }
     }
 
-    /// Who got in had typed wrongly before: what this connection counted is taken back.
+    /// Who got in had typed wrongly before: what this connection counted is taken back, and a little of what others
+    /// did. Not all, as where sshd itself speaks: a packet only looks like a login, and whoever has one account may guess
+    /// at the others.
     fn login_accepted(&mut self, seen: &Sighting, conversation: &mut Conversation) {
-        let refund = -f32::from(conversation.failures);
+        let refund = -f32::from(conversation.failures + FAILURES_FORGIVEN);
         conversation.failures = 0;
         if let Some(source) = self.source_of(seen) {
             source.failures.add(seen.now, FAILURES_HALF_LIFE, refund);

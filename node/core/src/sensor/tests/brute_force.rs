@@ -108,6 +108,38 @@ fn two_typos_and_a_success_are_a_person() {
 }
 
 #[test]
+fn two_typos_in_connections_of_their_own_before_each_success_are_a_person() {
+    let mut lab = Lab::new();
+    for port in 0..120 {
+        let mut connection = ssh(&mut lab, CLIENT, 40_000 + port);
+        if port % 3 == 2 {
+            connection.exchange(&mut lab, &noise(148), &noise(36));
+        } else {
+            typo(&mut lab, &mut connection);
+        }
+        connection.close(&mut lab);
+        lab.wait(15_000);
+    }
+    lab.silent();
+}
+
+#[test]
+fn who_gets_in_once_for_each_dozen_guesses_is_guessing() {
+    let mut lab = Lab::new();
+    for port in 0..39 {
+        let mut connection = ssh(&mut lab, ATTACKER, 40_000 + port);
+        if port % 13 == 0 {
+            connection.exchange(&mut lab, &noise(148), &noise(36));
+        } else {
+            typo(&mut lab, &mut connection);
+        }
+        connection.close(&mut lab);
+        lab.wait(1_000);
+    }
+    lab.accuses(ATTACKER, Class::BruteForce, "brute_force.failures", Evidence::Handshake);
+}
+
+#[test]
 fn parallel_logins_with_a_key_that_say_little_are_no_guessing() {
     let mut lab = Lab::new();
     for round in 0..10 {
