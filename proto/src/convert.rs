@@ -3,6 +3,7 @@
 
 mod answer;
 mod cluster;
+mod coordinator;
 mod join;
 mod models;
 mod peer;
@@ -16,6 +17,7 @@ mod tests;
 use thiserror::Error;
 
 pub use answer::{answer_from_wire, reloaded_from_wire};
+pub use coordinator::{Announced, Answer, FleetMember, Opening, Report, Statistics};
 pub use join::{Certificates, Redeemed, Redeeming};
 pub use models::distrusted;
 pub use peer::{Hello, Told, decode_order, decode_run, encode_order, encode_run};
