@@ -192,7 +192,9 @@ impl From<Event> for wire::NodeEvent {
 
 impl TryFrom<wire::NodeEvent> for Event {
     type Error = ConvertError;
-    fn try_from(wire::NodeEvent { sequence, time, kind, address, class, body }: wire::NodeEvent) -> Result<Self> {
+    fn try_from(
+        wire::NodeEvent { sequence, time, kind, address, class, body }: wire::NodeEvent,
+    ) -> Result<Self> {
         let address = address.map(|net| target("event.address", Some(net))).transpose()?;
         let body = text("event.body", limits::EVENT, body)?;
         Ok(Self {

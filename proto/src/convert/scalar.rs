@@ -3,8 +3,8 @@
 use std::{net::IpAddr, time::Duration};
 
 use smartfw_core::{
-    Action, Class, Detector, EventKind, Evidence, Features, HealthLevel, IpNet, Outcome, Strength, Time, Withheld,
-    features,
+    Action, Class, Detector, EventKind, Evidence, Features, HealthLevel, IpNet, Outcome, Strength, Time,
+    Withheld, features,
     members::MemberState,
     order::{EnforcementState, Mode},
     prefix,

@@ -93,6 +93,7 @@ fn more_than_the_limits_allow_is_refused() {
     let body = |bytes| Report::Events(vec![Event { body: "x".repeat(bytes), ..event(1) }]);
     assert!(!refused(body(limits::EVENT)));
     assert!(refused(body(limits::EVENT + 1)));
-    let many = wire::AnnounceAnswer { revocations: vec![vec![]; limits::REVOCATIONS + 1], ..Default::default() };
+    let many =
+        wire::AnnounceAnswer { revocations: vec![vec![]; limits::REVOCATIONS + 1], ..Default::default() };
     assert!(Announced::try_from(many).is_err());
 }
