@@ -101,8 +101,8 @@ impl Forest {
             return Err(ModelError::Size);
         }
         calibration.curves.iter().try_for_each(Curve::check)?;
-        let (trees, leaves) =
-            (Trees::new(numbered(nodes).iter(), roots), Leaves::new(nodes, shares, classes.len()));
+        let trees = Trees::new(numbered(nodes).iter(), roots, features.len());
+        let leaves = Leaves::new(nodes, shares, classes.len());
         Ok(Self { parts, trees, leaves })
     }
 

@@ -50,7 +50,7 @@ impl IsolationForest {
         if !lengths || !numbers || *mean_path <= 0.0 || !(0.0..=1.0).contains(threshold) {
             return Err(ModelError::Number);
         }
-        let trees = Trees::new(nodes.iter(), roots);
+        let trees = Trees::new(nodes.iter(), roots, features.len());
         Ok(Self { parts, trees })
     }
 

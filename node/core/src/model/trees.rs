@@ -6,8 +6,6 @@ use super::node::{MAX_FEATURES, Node};
 
 /// So many ways are walked side by side: of one row through several trees, or of several rows through one.
 const ABREAST: usize = 12;
-/// The feature of a leaf: nothing is as low as a row's value of it, so that nobody goes on to the right.
-const NONE: u8 = u8::MAX;
 /// The furthest from a node to its left child.
 pub(super) const FURTHEST: u32 = (1 << 23) - 1;
 
@@ -28,8 +26,12 @@ struct Step {
 }
 
 impl Step {
-    fn new(at: usize, node: &Node) -> Self {
-        let Some(split) = node.as_split() else { return Self { threshold: node.value(), way: NONE.into() } };
+    /// A leaf asks for the first value behind those of the features: nothing is as low, so that nobody goes on to the
+    /// right, and it lies beside what was asked for before.
+    fn new(at: usize, node: &Node, features: usize) -> Self {
+        let Some(split) = node.as_split() else {
+            return Self { threshold: node.value(), way: features.min(MAX_FEATURES) as u32 };
+        };
         let distance = split.left - at as u32;
         let way = u32::from(split.feature) | u32::from(split.missing_right) << 8 | distance << 9;
         Self { threshold: split.threshold, way }
@@ -45,8 +47,9 @@ impl Step {
 }
 
 impl Trees {
-    pub(super) fn new<'a>(nodes: impl Iterator<Item = &'a Node>, roots: &[u32]) -> Self {
-        let steps = nodes.enumerate().map(|(at, node)| Step::new(at, node)).collect();
+    /// The trees of these nodes over rows of so many features.
+    pub(super) fn new<'a>(nodes: impl Iterator<Item = &'a Node>, roots: &[u32], features: usize) -> Self {
+        let steps = nodes.enumerate().map(|(at, node)| Step::new(at, node, features)).collect();
         Self { roots: roots.to_vec(), steps }
     }
 
@@ -66,10 +69,11 @@ impl Trees {
     /// few rows go through one tree after the other, which is in the nearest cache then.
     pub(super) fn leaves_of_many(&self, rows: &[f32], width: usize, mut arrived: impl FnMut(usize, &[f32])) {
         let trees = self.roots.len();
-        let mut numbers = vec![0.0; ABREAST * trees];
+        let (mut numbers, mut values) = (vec![0.0; ABREAST * trees], [padded(&[]); ABREAST]);
         for (group, rows) in rows.chunks(width * ABREAST).enumerate() {
-            let mut values = [padded(&[]); ABREAST];
-            rows.chunks(width).zip(&mut values).for_each(|(row, values)| *values = padded(row));
+            rows.chunks(width)
+                .zip(&mut values)
+                .for_each(|(row, values)| values[..width].copy_from_slice(row));
             let missing = rows.iter().any(|value| value.is_nan());
             for (tree, root) in self.roots.iter().enumerate() {
                 let leaves = self.walk([*root; ABREAST], &values, missing);
