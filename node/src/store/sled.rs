@@ -1,7 +1,8 @@
 //! The sled cache.
 
 use std::{
-    fs, io,
+    fs::{self, File},
+    io,
     panic::{AssertUnwindSafe, catch_unwind},
     path::{Path, PathBuf},
     thread,
@@ -46,6 +47,8 @@ const LETTING_GO: Duration = Duration::from_secs(2);
 pub struct SledStore {
     db: Db,
     packs: Tree,
+    /// sled's file, to bring to disk what sled has flushed.
+    file: File,
 }
 
 /// An opened store, and where a damaged predecessor was put.
@@ -83,10 +86,10 @@ impl SledStore {
             .mode(Mode::LowSpace)
             .flush_every_ms(None);
         let until = Instant::now() + LETTING_GO;
-        let mut opened = guarded(|| config.open().and_then(Self::of));
+        let mut opened = guarded(|| config.open().and_then(|db| Self::of(path, db)));
         while opened.as_ref().is_err_and(is_locked) && Instant::now() < until {
             thread::sleep(Duration::from_millis(10));
-            opened = guarded(|| config.open().and_then(Self::of));
+            opened = guarded(|| config.open().and_then(|db| Self::of(path, db)));
         }
         opened.map_err(|error| match error {
             StoreError::Forbidden { why, .. } => StoreError::Forbidden { path: path.to_owned(), why },
@@ -95,9 +98,21 @@ impl SledStore {
         })
     }
 
-    fn of(db: Db) -> ::sled::Result<Self> {
+    fn of(path: &Path, db: Db) -> ::sled::Result<Self> {
         let packs = db.open_tree(PACKS)?;
-        Ok(Self { db, packs })
+        let file = File::open(path.join("db"))?;
+        // The names of a new store's files are to survive as well.
+        for folder in path.ancestors().take(2).filter(|folder| !folder.as_os_str().is_empty()) {
+            File::open(folder)?.sync_all()?;
+        }
+        Ok(Self { db, packs, file })
+    }
+
+    /// Brings everything to disk. On Linux sled's own flush hands it to the disk by `sync_file_range`, which neither
+    /// writes the file's new length nor empties the disk's cache: after a power cut, what was acknowledged could be gone.
+    fn flush(&self) -> ::sled::Result<()> {
+        self.db.flush()?;
+        Ok(self.file.sync_data()?)
     }
 
     /// Shows every row that counts and has a number below `below`.
@@ -151,7 +166,7 @@ impl SledStore {
             }
         }
         self.db.apply_batch(batch)?;
-        self.db.flush().map(drop)
+        self.flush()
     }
 
     fn write_packs(&self, rows: &[(Key, Value)]) -> ::sled::Result<()> {
@@ -163,7 +178,7 @@ impl SledStore {
                 self.db.flush()?;
             }
         }
-        self.db.flush().map(drop)
+        self.flush()
     }
 
     fn write_pack(&self, rows: &[(Key, Value)]) -> ::sled::Result<()> {
@@ -188,7 +203,7 @@ impl SledStore {
             self.packs.remove(number?)?;
         }
         self.db.clear()?;
-        self.db.flush().map(drop)
+        self.flush()
     }
 }
 
