@@ -170,9 +170,8 @@ fn watch(meter: &Meter<'_>, stop: &Stop) -> Result<Option<Duration>> {
         if reading.seen > 0 {
             first_seen.get_or_insert(now);
         }
-        if reading.dropped() > 0 {
-            first_drop.get_or_insert(now);
-        }
+        // The two counters are not read at one moment: a packet between them is not dropped, as the next look shows.
+        first_drop = (reading.dropped() > 0).then(|| first_drop.unwrap_or(now));
         if over || first_drop.is_some_and(|at: Instant| at.elapsed() >= AFTER_DROP) {
             break;
         }
