@@ -88,3 +88,6 @@ fn disk(path: &Path, error: &io::Error) -> HistoryError {
 fn damaged(path: &Path, why: &str) -> HistoryError {
     HistoryError::Damaged { path: path.to_owned(), why: why.to_owned() }
 }
+
+#[cfg(test)]
+mod tests;

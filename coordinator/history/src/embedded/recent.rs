@@ -38,5 +38,4 @@ impl Recent {
     pub(super) fn remove(&mut self, number: u64) {
         self.opened.remove(&number);
     }
-
 }
