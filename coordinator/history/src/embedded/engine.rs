@@ -13,13 +13,13 @@ use smartfw_core::{Time, fleet::NodeId};
 
 use super::{
     disk,
-    journal::{Journal, Last},
+    journal::Journal,
     recent::Recent,
     search::{Library, Search},
     segment::{self, Opened, Segment},
     view::View,
 };
-use crate::{Appended, Count, Event, HistoryError, Page, Placed, Query, Size};
+use crate::{Appended, Count, Event, HistoryError, Page, Placed, Query, Size, place::Last};
 
 /// So long events stay in the journal at most: then also a few become a segment, so that age can delete them.
 const STAY: Duration = Duration::from_secs(24 * 3600);

@@ -10,11 +10,11 @@ use std::{
     time::{Duration, Instant},
 };
 
-use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use serde::{Serialize, de::DeserializeOwned};
 use sled::{Batch, Config, Db, Mode};
 use smartfw_core::{Time, fleet::NodeId};
 
-use crate::{Count, HistoryError, Placed};
+use crate::{HistoryError, Placed, place::Last};
 
 /// Bytes of pages that sled keeps in memory: everything is read once, at the start.
 const CACHE: u64 = 8 << 20;
@@ -35,22 +35,6 @@ const PACKS: u8 = b'p';
 const LASTS: u8 = b'l';
 /// Where the floor is.
 const FLOOR: u8 = b'f';
-
-/// How far a node's events have come.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Last {
-    /// The highest count.
-    pub(super) count: Count,
-    /// Its place.
-    pub(super) place: Time,
-}
-
-impl Last {
-    /// What it is after this event.
-    pub(super) const fn of(row: &Placed) -> Self {
-        Self { count: row.event.count(), place: row.place }
-    }
-}
 
 /// Everything that was in the journal.
 #[derive(Debug, Default)]

@@ -4,8 +4,11 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use smartfw_core::{Time, fleet::NodeId};
 
-use super::{journal::Last, segment::Segment};
-use crate::{Cursor, Event, HistoryError, MOST_NODES, Placed, Query};
+use super::segment::Segment;
+use crate::{
+    Cursor, Event, HistoryError, MOST_NODES, Placed, Query,
+    place::{Last, place},
+};
 
 /// Events in memory from which on they become a segment.
 pub(super) const FULL_EVENTS: usize = 65_536;
@@ -40,16 +43,7 @@ impl View {
         if known.is_none() && self.lasts.len() >= MOST_NODES {
             return Err(HistoryError::TooManyNodes(node));
         }
-        let (mut last, mut first) = (known.copied().unwrap_or_default(), known.is_none());
-        let mut rows = Vec::with_capacity(events.len());
-        for event in events {
-            if event.count() > last.count || std::mem::take(&mut first) {
-                let place = event.time.min(now).max(last.place);
-                last = Last { count: event.count(), place };
-                rows.push(Placed { place, event });
-            }
-        }
-        Ok(rows)
+        Ok(place(known.copied(), now, events))
     }
 
     /// Takes in what is on disk now.

@@ -4,9 +4,12 @@
 
 mod cases;
 mod events;
+mod killed;
 mod on_disk;
+mod on_redis;
 
 use on_disk::OnDisk;
+use on_redis::InRedis;
 use smartfw_history::History;
 
 /// Runs each case on each kind of history.
@@ -17,6 +20,9 @@ macro_rules! cases {
         }
         mod embedded_in_small_segments {
             $(#[tokio::test] async fn $case() { super::on::<super::OnDisk<100>>(super::cases::$case).await; })+
+        }
+        mod redis {
+            $(#[tokio::test] async fn $case() { super::on::<super::InRedis>(super::cases::$case).await; })+
         }
     };
 }
