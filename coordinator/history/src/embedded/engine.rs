@@ -57,9 +57,7 @@ impl Engine {
         if view.lasts.is_empty() {
             view.lasts = lasts_of(&view.segments)?;
         }
-        let lasts = view.lasts.clone();
-        contents.packs.into_values().for_each(|pack| view.add(pack));
-        view.lasts.extend(lasts);
+        view.restore(contents.packs.into_values());
         Ok(Self {
             folder: folder.to_owned(),
             writer: Mutex::new(Writer { journal, since: None }),

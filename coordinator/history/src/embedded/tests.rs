@@ -62,6 +62,19 @@ fn a_journal_cut_off_anywhere_is_repaired_and_goes_on() {
 }
 
 #[test]
+fn an_append_that_failed_and_was_written_all_the_same_is_there_once() {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("journal");
+    let rows_at =
+        |place| (0..20).map(|sequence| Placed { place, event: event(sequence) }).collect::<Vec<_>>();
+    let (mut journal, _) = journal::Journal::open(&path, 0).unwrap();
+    journal.write(&rows_at(Time::from_secs(1))).unwrap();
+    journal.write(&rows_at(Time::from_secs(2))).unwrap();
+    drop(journal);
+    assert_eq!(rows(&open(&folder).unwrap()).len(), 20);
+}
+
+#[test]
 fn without_its_journal_the_history_knows_what_its_segments_know() {
     let folder = filled(FEW as u64 + 10);
     append(&open(&folder).unwrap(), 1_000..1_001);

@@ -55,6 +55,19 @@ impl View {
         }
     }
 
+    /// Takes in what was in the journal. An append that failed can be there beside its repetition: the first counts.
+    pub(super) fn restore(&mut self, packs: impl IntoIterator<Item = Vec<Placed>>) {
+        let lasts = std::mem::take(&mut self.lasts);
+        for pack in packs {
+            for row in pack {
+                if self.lasts.get(&row.event.id).is_none_or(|last| row.event.count() > last.count) {
+                    self.add(vec![row]);
+                }
+            }
+        }
+        self.lasts.extend(lasts);
+    }
+
     /// Whether what is in memory is enough for a segment of so many events.
     pub(super) fn is_full(&self, events: usize) -> bool {
         self.head.len() >= events || self.head_bytes >= FULL_BYTES

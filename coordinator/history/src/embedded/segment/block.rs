@@ -16,6 +16,9 @@ use crate::{HistoryError, embedded};
 /// the reading of its block.
 pub(super) const FULL: usize = 16 << 10;
 
+/// The same of a block of terms: of each segment a question reads one for one of its rows, or none.
+pub(super) const FULL_TERMS: usize = 4 << 10;
+
 /// Bytes of a block at most, compressed or not; a full one may end with a large row, or be the rows of one term.
 const MOST: u32 = 1 << 20;
 

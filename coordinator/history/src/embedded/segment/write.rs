@@ -11,7 +11,7 @@ use serde::Serialize;
 
 use super::{
     Directory, RowBlock, Segment, TermBlock, Trailer,
-    block::{Block, FULL},
+    block::{Block, FULL, FULL_TERMS},
     terms::{self, Posting},
 };
 use crate::{Count, Cursor, Event, HistoryError, Placed, embedded};
@@ -98,7 +98,7 @@ impl Writer {
                 pending.first = term.clone();
             }
             pending.add(&Posting::new(term, &rows))?;
-            if pending.bytes.len() >= FULL {
+            if pending.bytes.len() >= FULL_TERMS {
                 self.term_block(&mut pending)?;
             }
         }
