@@ -193,10 +193,15 @@ pub(crate) async fn bytes_let_the_oldest_go<S: Site>(site: &mut S) {
         history.append(NOW, part.iter().copied().map(large).collect()).await.unwrap();
     }
     let before = history.size().await.unwrap();
-    history.retain(NOW, YEAR, before.bytes - before.bytes / 8).await.unwrap();
-    let after = history.size().await.unwrap();
-    assert!(after.bytes <= before.bytes - before.bytes / 8, "{before:?}, {after:?}");
-    assert!(after.events < before.events && after.events > 0, "{before:?}, {after:?}");
+    let (mut after, mut bytes) = (before, before.bytes);
+    while after.events == before.events {
+        // sled's own file may shrink by itself, and then nothing need go.
+        bytes -= before.bytes / 8;
+        history.retain(NOW, YEAR, bytes).await.unwrap();
+        after = history.size().await.unwrap();
+    }
+    assert!(bytes >= before.bytes / 4, "{bytes} of {before:?}");
+    assert!(after.bytes <= bytes && after.events > 0, "{before:?}, {after:?}");
     let left = history.query(Query { limit: 1, ..Query::default() }).await.unwrap();
     assert_eq!(sequences(&left.events), [70_000]);
 }
