@@ -1,7 +1,9 @@
-//! The history on the coordinator's own disk. What comes is written to sled and kept in memory too; when that is enough
-//! it becomes a segment, a file that is not changed any more.
+//! The history on the coordinator's own disk. What comes is written to a journal and kept in memory too; when that is
+//! enough it becomes a segment, a file that is not changed any more.
 
 mod engine;
+mod files;
+mod group;
 mod journal;
 mod recent;
 mod search;
@@ -16,7 +18,7 @@ use crate::{
     Appended, Count, Event, History, HistoryError, Page, Query, Size,
     history::{checked, sorted},
 };
-use engine::Engine;
+use engine::{Engine, Limits};
 use view::FULL_EVENTS;
 
 /// The history in a folder, which nobody else has open.
@@ -40,8 +42,11 @@ impl Embedded {
     /// # Errors
     /// As [`Embedded::open`].
     pub fn open_in_segments_of(folder: &Path, events: usize) -> Result<Self, HistoryError> {
-        let engine = Engine::open(folder, events.clamp(1, FULL_EVENTS))?;
-        Ok(Self { engine: Arc::new(engine) })
+        Self::open_within(folder, Limits { events: events.clamp(1, FULL_EVENTS), ..Limits::default() })
+    }
+
+    fn open_within(folder: &Path, limits: Limits) -> Result<Self, HistoryError> {
+        Ok(Self { engine: Arc::new(Engine::open(folder, limits)?) })
     }
 
     /// Does what may wait for the disk where waiting is allowed.
@@ -51,9 +56,7 @@ impl Embedded {
     ) -> Result<T, HistoryError> {
         let engine = Arc::clone(&self.engine);
         let done = tokio::task::spawn_blocking(move || work(&engine)).await;
-        done.unwrap_or_else(|error| {
-            Err(HistoryError::Disk { path: self.engine.folder().to_owned(), why: error.to_string() })
-        })
+        done.unwrap_or_else(|error| Err(HistoryError::BrokenOff(error.to_string())))
     }
 }
 
@@ -77,7 +80,7 @@ impl History for Embedded {
     }
 
     async fn size(&self) -> Result<Size, HistoryError> {
-        self.waiting(Engine::size).await
+        self.waiting(|engine| Ok(engine.size())).await
     }
 }
 

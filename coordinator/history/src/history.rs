@@ -32,7 +32,9 @@ pub trait History: Send + Sync {
     /// When the disk or Redis fails, or what it holds is damaged.
     fn query(&self, query: Query) -> impl Future<Output = Result<Page, HistoryError>> + Send;
 
-    /// Lets go what is placed longer than `age` before `now`, and the oldest beyond `bytes`.
+    /// Lets go what is placed longer than `age` before `now`, and the oldest beyond `bytes`. To be called at least once a
+    /// day: each call believes the clock to have gone on by two days at most since the call before, or the newest event
+    /// when there was none, so that one that is years ahead for a while does not let everything go.
     ///
     /// # Errors
     /// When the disk or Redis fails; what counts is still there.
@@ -75,7 +77,7 @@ pub struct Size {
 }
 
 /// Why a history cannot do what it is asked.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, thiserror::Error)]
 pub enum HistoryError {
     /// An event cannot be kept.
     #[error("the event {epoch}-{sequence} of {node} is refused: {why}")]
@@ -109,8 +111,14 @@ pub enum HistoryError {
         /// The folder.
         path: PathBuf,
     },
+    /// The work ended before its end: a mistake in this program, or the program is ending.
+    #[error(
+        "the history's work was broken off: {0}; repeat the call, what was done already is known then, and report it \
+         if it happens again"
+    )]
+    BrokenOff(String),
     /// The disk is full, read-only or gone.
-    #[error("{path}: {why}; make room or repair the disk, what was acknowledged is still there")]
+    #[error("{path}: {why}; make room, give access or repair the disk: what was acknowledged is still there")]
     Disk {
         /// The file or folder.
         path: PathBuf,

@@ -1,6 +1,7 @@
 //! What a fleet's coordinator keeps of the nodes' events, on its own disk ([`Embedded`]) or in Redis ([`Redis`]), behind
 //! one trait, [`History`].
 
+mod age;
 mod embedded;
 mod event;
 mod history;

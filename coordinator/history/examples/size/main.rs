@@ -1,11 +1,10 @@
 //! How a history does at size: takes in events as fast as it can, a thousand at a time, then asks for the first hundred
 //! rows of a range of time and one field, two hundred times.
 //!
-//! `cargo run -p smartfw-history --example size -- plain|embedded MILLIONS [FOLDER]`; the folder is deleted at the end.
+//! `cargo run -p smartfw-history --example size -- MILLIONS [FOLDER]`; the folder is deleted at the end.
 #![expect(clippy::print_stdout, reason = "a program whose answer is what it prints")]
 
 mod events;
-mod plain;
 
 use std::{
     env, fs,
@@ -25,40 +24,16 @@ const QUESTIONS: u64 = 200;
 
 fn main() -> Result<()> {
     let arguments: Vec<String> = env::args().skip(1).collect();
-    let (kind, millions, folder) = match arguments.as_slice() {
-        [kind, millions] => (kind, millions, env::temp_dir().join("smartfw-history-size")),
-        [kind, millions, folder] => (kind, millions, PathBuf::from(folder)),
-        _ => bail!("usage: size plain|embedded MILLIONS [FOLDER]"),
+    let (millions, folder) = match arguments.as_slice() {
+        [millions] => (millions, env::temp_dir().join("smartfw-history-size")),
+        [millions, folder] => (millions, PathBuf::from(folder)),
+        _ => bail!("usage: size MILLIONS [FOLDER]"),
     };
     let events = (millions.parse::<f64>().context("MILLIONS is a number")? * 1e6) as u64;
     fs::create_dir(&folder).with_context(|| format!("{} must not be there yet", folder.display()))?;
-    let result = match kind.as_str() {
-        "plain" => plain(&folder, events),
-        "embedded" => tokio::runtime::Runtime::new()?.block_on(embedded(&folder, events)),
-        _ => bail!("plain or embedded"),
-    };
+    let result = tokio::runtime::Runtime::new()?.block_on(embedded(&folder, events));
     fs::remove_dir_all(&folder)?;
     result
-}
-
-fn plain(folder: &Path, count: u64) -> Result<()> {
-    let plain = plain::Plain::open(folder)?;
-    let mut pace = Pace::default();
-    for from in (0..count).step_by(BATCH as usize) {
-        let events = batch(from);
-        pace.measure(from, || plain.append(&events))?;
-    }
-    pace.report(count);
-    for (name, questions) in questions(count) {
-        let mut times = Times::default();
-        for query in questions {
-            let begin = Instant::now();
-            let rows = plain.query(&query)?;
-            times.add(begin.elapsed(), rows);
-        }
-        times.report(name);
-    }
-    report(plain.bytes()?, count)
 }
 
 async fn embedded(folder: &Path, count: u64) -> Result<()> {
@@ -131,7 +106,7 @@ fn questions(count: u64) -> Vec<(&'static str, Vec<Query>)> {
     ]
 }
 
-/// How fast events were taken in. Gives up when it becomes hopeless.
+/// How fast events were taken in.
 #[derive(Default)]
 struct Pace {
     spent: Duration,
@@ -140,12 +115,6 @@ struct Pace {
 }
 
 impl Pace {
-    fn measure(&mut self, from: u64, work: impl FnOnce() -> Result<()>) -> Result<()> {
-        let begin = Instant::now();
-        work()?;
-        self.add(from, begin.elapsed())
-    }
-
     fn add(&mut self, from: u64, took: Duration) -> Result<()> {
         self.spent += took;
         self.worst = self.worst.max(took);

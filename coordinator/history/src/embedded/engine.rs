@@ -2,74 +2,95 @@
 
 use std::{
     collections::BTreeMap,
-    fs,
+    fs::File,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
     time::Duration,
 };
 
-use nix::fcntl::{Flock, FlockArg};
+use nix::fcntl::Flock;
 use smartfw_core::{Time, fleet::NodeId};
 
 use super::{
-    disk,
-    journal::Journal,
+    files::{self, Found, SEGMENT},
+    group::{Batch, Queue, Waiting},
+    journal::{self, Journal},
     recent::Recent,
-    search::{Library, Search},
+    search::{self, Library, Search},
     segment::{self, Opened, Segment},
-    view::View,
+    view::{self, View},
 };
-use crate::{Appended, Count, Event, HistoryError, Page, Placed, Query, Size, place::Last};
+use crate::{Appended, Count, Event, HistoryError, Page, Query, Size, place::Last};
 
 /// So long events stay in the journal at most: then also a few become a segment, so that age can delete them.
 const STAY: Duration = Duration::from_secs(24 * 3600);
 
-/// The ending of a segment's name.
-const SEGMENT: &str = "segment";
+/// How much of everything there is at most. Tests make it small.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Limits {
+    /// Events in memory from which on they become a segment.
+    pub(super) events: usize,
+    /// Blocks that are read for one page.
+    pub(super) blocks: usize,
+    /// Bytes that are added to one journal.
+    pub(super) journal: u64,
+}
 
-/// An open history. Appending goes one after the other; reading goes beside it.
+impl Default for Limits {
+    fn default() -> Self {
+        Self { events: view::FULL_EVENTS, blocks: search::MOST_BLOCKS, journal: journal::LONG }
+    }
+}
+
+/// An open history. Appending goes one group after the other; reading goes beside it.
 #[derive(Debug)]
 pub(super) struct Engine {
     folder: PathBuf,
+    limits: Limits,
+    pub(super) queue: Queue,
     writer: Mutex<Writer>,
     view: RwLock<View>,
     recent: Mutex<Recent>,
-    /// Events from which on they become a segment.
-    full: usize,
-    _lock: Flock<fs::File>,
+    _lock: Flock<File>,
 }
 
 #[derive(Debug)]
-struct Writer {
-    journal: Journal,
+pub(super) struct Writer {
+    pub(super) journal: Journal,
     /// When the first event came that is in no segment.
     since: Option<Time>,
 }
 
 impl Engine {
-    pub(super) fn open(folder: &Path, full: usize) -> Result<Self, HistoryError> {
-        fs::create_dir_all(folder).map_err(|error| disk(folder, &error))?;
-        let lock = lock(folder)?;
-        let segments = find_segments(folder)?;
-        let next = segments.values().map(|segment| segment.trailer.until).max().unwrap_or_default();
-        let (journal, contents) = Journal::open(&folder.join("journal"), next)?;
-        let mut view = View { segments, lasts: contents.lasts, floor: contents.floor, ..View::default() };
-        if view.lasts.is_empty() {
-            view.lasts = lasts_of(&view.segments)?;
-        }
-        view.restore(contents.packs.into_values());
+    pub(super) fn open(folder: &Path, limits: Limits) -> Result<Self, HistoryError> {
+        files::create(folder)?;
+        let lock = files::lock(folder)?;
+        let Found { segments, journals } = files::find(folder)?;
+        let lasts = lasts_of(&segments)?;
+        let next = segments.last_key_value().map_or(0, |(number, _)| number + 1);
+        let opened = journals.last().map(|number| Journal::open(folder, *number)).transpose()?;
+        let (journal, contents) = opened.unzip();
+        let mut view = View::restore(segments, lasts, contents.unwrap_or_default());
+        let journal = match journal.filter(|journal: &Journal| journal.number() >= next) {
+            Some(journal) => journal,
+            None => {
+                // Its rows became a segment, or there is none.
+                view.forget();
+                Journal::begin(folder, next, &view)?
+            }
+        };
+        files::remove_journals(folder, journals.range(..journal.number()))?;
+        // When they came is not known, but not before that.
+        let since = view.head.keys().next().map(|cursor| cursor.place);
         Ok(Self {
             folder: folder.to_owned(),
-            writer: Mutex::new(Writer { journal, since: None }),
+            limits,
+            queue: Queue::default(),
+            writer: Mutex::new(Writer { journal, since }),
             view: RwLock::new(view),
             recent: Mutex::default(),
-            full,
             _lock: lock,
         })
-    }
-
-    pub(super) fn folder(&self) -> &Path {
-        &self.folder
     }
 
     pub(super) fn append(
@@ -77,44 +98,43 @@ impl Engine {
         now: Time,
         nodes: BTreeMap<NodeId, Vec<Event>>,
     ) -> Result<Appended, HistoryError> {
+        let own = self.queue.join(now, nodes);
         let mut writer = self.writer();
-        self.seal_if_due(&mut writer, now)?;
-        let given: usize = nodes.values().map(Vec::len).sum();
-        let rows = self.place(now, nodes)?;
-        if !rows.is_empty() {
-            writer.journal.write(&rows)?;
-            writer.since.get_or_insert(now);
+        loop {
+            if let Some(result) = own.done.get() {
+                return result.clone();
+            }
+            let group = self.queue.take();
+            if group.is_empty() {
+                return Err(HistoryError::BrokenOff(
+                    "another append, flushed together with it, ended".to_owned(),
+                ));
+            }
+            self.append_group(&mut writer, &group);
         }
-        let kept = rows.len();
-        self.view_mut().add(rows);
-        Ok(Appended { kept, known: given - kept })
     }
 
     pub(super) fn query(&self, query: &Query) -> Result<Page, HistoryError> {
         let view = self.view();
-        let query = &Query { from: query.from.max(view.floor), ..query.clone() };
+        let query = &Query { from: query.from.max(view.ages.floor), ..query.clone() };
         let (found, segments) = (view.find(query), view.segments.clone());
         drop(view);
-        Search::new(query, self, found, &segments).page()
+        Search::new(query, self, self.limits.blocks, found, &segments).page()
     }
 
+    /// Deletes before it writes anything: on a full disk only that makes room.
     pub(super) fn retain(&self, now: Time, age: Duration, bytes: u64) -> Result<(), HistoryError> {
         let mut writer = self.writer();
-        self.seal_if_due(&mut writer, now)?;
-        let age = u64::try_from(age.as_nanos()).unwrap_or(u64::MAX);
-        let floor = Time::from_nanos(now.as_nanos().saturating_sub(age));
-        if floor > self.view().floor {
-            writer.journal.write_floor(floor)?;
-            self.view_mut().floor = floor;
+        let before = self.view().ages;
+        let ages = before.after(now, age, self.view().newest());
+        self.delete_beyond(&writer, ages.floor, bytes)?;
+        if self.seal_if_due(&mut writer, now)? {
+            self.delete_beyond(&writer, ages.floor, bytes)?;
         }
-        let mut size =
-            writer.journal.bytes()? + self.view().segments.values().map(|segment| segment.bytes).sum::<u64>();
-        let segments = self.view().segments.clone();
-        for (number, segment) in segments {
-            if segment.trailer.newest < floor || size > bytes {
-                size -= segment.bytes;
-                self.delete(number, &segment)?;
-            }
+        if ages != before {
+            self.renew_if_over(&mut writer)?;
+            writer.journal.write_ages(ages)?;
+            self.view_mut().ages = ages;
         }
         Ok(())
     }
@@ -123,57 +143,86 @@ impl Engine {
         self.view().lasts.get(node).map(|last| last.count)
     }
 
-    pub(super) fn size(&self) -> Result<Size, HistoryError> {
-        let journal = self.writer().journal.bytes()?;
+    pub(super) fn size(&self) -> Size {
+        let journal = self.writer().journal.bytes();
         let view = self.view();
         let segments = view.segments.values();
-        Ok(Size {
+        Size {
             events: view.head.len() as u64
                 + segments.clone().map(|s| u64::from(s.trailer.events)).sum::<u64>(),
             bytes: journal + segments.map(|segment| segment.bytes).sum::<u64>(),
-        })
-    }
-
-    fn place(&self, now: Time, nodes: BTreeMap<NodeId, Vec<Event>>) -> Result<Vec<Placed>, HistoryError> {
-        let view = self.view();
-        let mut all = Vec::new();
-        for (node, events) in nodes {
-            all.extend(view.place(now, node, events)?);
         }
-        Ok(all)
     }
 
-    /// Makes a segment of the head when it is large or old. The file is whole before the journal forgets: a crash
-    /// between leaves rows in both, and the journal's are removed at the start.
-    fn seal_if_due(&self, writer: &mut Writer, now: Time) -> Result<(), HistoryError> {
-        let old = writer.since.is_some_and(|since| now.since(since) >= STAY);
-        let view = self.view();
-        if view.head.is_empty() || !(old || view.is_full(self.full)) {
+    /// Writes a group and tells each of it what became of it.
+    fn append_group(&self, writer: &mut Writer, group: &[Arc<Waiting>]) {
+        let mut batch = Batch::default();
+        let now = group.iter().map(|waiting| waiting.now).max().unwrap_or_default();
+        let sealed = self.seal_if_due(writer, now).map(drop);
+        let placed: Vec<_> = group.iter().map(|waiting| self.view().place(&mut batch, waiting)).collect();
+        let written = sealed.and_then(|()| self.write(writer, now, batch));
+        for (waiting, placed) in group.iter().zip(placed) {
+            // It is told once: nobody else has taken it from the queue.
+            let _ = waiting.done.set(placed.and_then(|appended| written.clone().map(|()| appended)));
+        }
+    }
+
+    fn write(&self, writer: &mut Writer, now: Time, batch: Batch) -> Result<(), HistoryError> {
+        if batch.rows.is_empty() {
             return Ok(());
         }
-        let number = view.segments.last_key_value().map_or(0, |(number, _)| number + 1);
-        let path = self.folder.join(format!("{number:010}.{SEGMENT}"));
-        let segment = segment::write(&path, &view.head, writer.journal.next())?;
-        drop(view);
-        let mut view = self.view_mut();
-        view.segments.insert(number, Arc::new(segment));
-        view.head = BTreeMap::new();
-        view.head_bytes = 0;
-        drop(view);
-        writer.since = None;
-        writer.journal.forget(writer.journal.next())
-    }
-
-    fn delete(&self, number: u64, segment: &Segment) -> Result<(), HistoryError> {
-        self.view_mut().segments.remove(&number);
-        segment.delete()?;
-        self.recent().remove(number);
+        self.renew_if_over(writer)?;
+        writer.journal.write(&batch.rows)?;
+        writer.since.get_or_insert(now);
+        self.view_mut().add(batch.rows);
         Ok(())
     }
 
-    // A thread that panicked left nothing half done behind these locks: each change is one statement.
+    /// Has a new journal take the place of one that is long, or that a write failed in.
+    fn renew_if_over(&self, writer: &mut Writer) -> Result<(), HistoryError> {
+        if writer.journal.is_over(self.limits.journal) {
+            writer.journal.renew(&self.view())?;
+        }
+        Ok(())
+    }
 
-    fn writer(&self) -> MutexGuard<'_, Writer> {
+    /// Makes a segment of the head when it is large or old, and begins a new journal; tells whether it did. The file is
+    /// whole before the journal goes: after a crash between, its number tells that its rows are in the segment.
+    fn seal_if_due(&self, writer: &mut Writer, now: Time) -> Result<bool, HistoryError> {
+        // A clock that was ahead for a while must not keep them here until it would be right.
+        writer.since = writer.since.map(|since| since.min(now));
+        let old = writer.since.is_some_and(|since| now.since(since) >= STAY);
+        let view = self.view();
+        if view.head.is_empty() || !(old || view.is_full(self.limits.events)) {
+            return Ok(false);
+        }
+        let number = writer.journal.number();
+        let segment = segment::write(&files::path(&self.folder, number, SEGMENT), &view.head)?;
+        drop(view);
+        self.view_mut().seal(number, segment);
+        writer.since = None;
+        writer.journal.renew(&self.view())?;
+        Ok(true)
+    }
+
+    /// Deletes the segments in which everything is placed before the floor, and the oldest of what is beyond `bytes`.
+    fn delete_beyond(&self, writer: &Writer, floor: Time, bytes: u64) -> Result<(), HistoryError> {
+        let segments = self.view().segments.clone();
+        let mut size = writer.journal.bytes() + segments.values().map(|segment| segment.bytes).sum::<u64>();
+        for (number, segment) in segments {
+            if segment.trailer.newest < floor || size > bytes {
+                size -= segment.bytes;
+                segment.delete()?;
+                self.view_mut().segments.remove(&number);
+                self.recent().remove(number);
+            }
+        }
+        Ok(())
+    }
+
+    // A thread that panicked left nothing half done behind these locks.
+
+    pub(super) fn writer(&self) -> MutexGuard<'_, Writer> {
         self.writer.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -199,45 +248,21 @@ impl Library for Engine {
         if let Some(opened) = &opened {
             self.recent().put(number, Arc::clone(opened));
         }
+        // Deleted since: what is kept open keeps its room on the disk.
+        if segment.is_gone() {
+            self.recent().remove(number);
+        }
         Ok(opened)
     }
 }
 
-fn lock(folder: &Path) -> Result<Flock<fs::File>, HistoryError> {
-    let path = folder.join("lock");
-    let file = fs::File::create(&path).map_err(|error| disk(&path, &error))?;
-    Flock::lock(file, FlockArg::LockExclusiveNonblock).map_err(|(_, errno)| match errno {
-        nix::errno::Errno::EWOULDBLOCK => HistoryError::Taken { path: folder.to_owned() },
-        errno => disk(&path, &errno.into()),
-    })
-}
-
-/// The segments by number. What was being written when the machine died is removed: the journal still has its rows.
-fn find_segments(folder: &Path) -> Result<BTreeMap<u64, Arc<Segment>>, HistoryError> {
-    let mut segments = BTreeMap::new();
-    for entry in fs::read_dir(folder).map_err(|error| disk(folder, &error))? {
-        let path = entry.map_err(|error| disk(folder, &error))?.path();
-        let ending = path.extension().and_then(|ending| ending.to_str());
-        let number = path.file_stem().and_then(|stem| stem.to_str()).and_then(|stem| stem.parse().ok());
-        match (ending, number) {
-            (Some(segment::UNFINISHED), _) => fs::remove_file(&path).map_err(|error| disk(&path, &error))?,
-            (Some(SEGMENT), Some(number)) => {
-                segments.insert(number, Arc::new(Segment::find(&path)?));
-            }
-            _ => (),
-        }
-    }
-    Ok(segments)
-}
-
-/// What the segments know of each node's last: after the journal was moved away.
+/// What the segments know of each node's last.
 fn lasts_of(segments: &BTreeMap<u64, Arc<Segment>>) -> Result<BTreeMap<NodeId, Last>, HistoryError> {
-    let mut lasts = BTreeMap::<NodeId, Last>::new();
+    let mut lasts = BTreeMap::new();
     for segment in segments.values() {
-        for (node, count) in segment.open()?.iter().flat_map(|opened| opened.lasts().to_vec()) {
-            let last = lasts.entry(node).or_default();
-            *last = Last { count: count.max(last.count), place: segment.trailer.newest.max(last.place) };
-        }
+        let opened = segment.open()?;
+        let told = opened.iter().flat_map(|opened| opened.lasts());
+        told.for_each(|(node, last)| view::raise(&mut lasts, *node, *last));
     }
     Ok(lasts)
 }

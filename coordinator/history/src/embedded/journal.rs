@@ -1,211 +1,223 @@
-//! What is in no segment yet, and the little that must be known without reading segments: in sled, and nothing of sled
-//! outside this file.
+//! What is in no segment yet: a log of frames, of which each holds what was flushed at once. A journal begins with all
+//! that must be known without the one before it, so when rows have become a segment, a write failed or it is too long,
+//! another takes its place. Its number is that of the segment which its rows become.
+
+mod frame;
 
 use std::{
+    borrow::Cow,
     collections::BTreeMap,
-    io,
-    panic::{AssertUnwindSafe, catch_unwind},
+    fs::{self, File, OpenOptions},
+    io::Write as _,
     path::{Path, PathBuf},
-    thread,
-    time::{Duration, Instant},
 };
 
-use serde::{Serialize, de::DeserializeOwned};
-use sled::{Batch, Config, Db, Mode};
-use smartfw_core::{Time, fleet::NodeId};
+use serde::{Deserialize, Serialize};
+use smartfw_core::fleet::NodeId;
 
-use crate::{HistoryError, Placed, place::Last};
+use super::{
+    damaged, disk,
+    files::{self, JOURNAL},
+    view::View,
+};
+use crate::{HistoryError, Placed, age::Ages, place::Last};
 
-/// Bytes of pages that sled keeps in memory: everything is read once, at the start.
-const CACHE: u64 = 8 << 20;
+/// The first bytes of a journal, and the version of what follows.
+const MAGIC: &[u8; 8] = b"SFWJRNL1";
 
-/// Bytes of a segment of sled's log: with its own choice, half a megabyte, it keeps several times the memory.
-const SEGMENT: usize = 128 << 10;
+/// Bytes that are added to a journal at most before another takes its place: twice what becomes a segment.
+pub(super) const LONG: u64 = 32 << 20;
 
-/// Bytes of one pack, unless a single event has more. What is larger than a fifth of sled's segment goes into a file of
-/// its own, which costs a flush each.
-const PACK: usize = 24 << 10;
+/// Bytes of a journal at most that is read: its beginning, what is added, and one frame more.
+const MOST: u64 = 2 * frame::MOST as u64 + LONG + (1 << 10);
 
-/// So long a database that was closed a moment ago may hold its lock, which it lets go of in a thread of its own.
-const LETTING_GO: Duration = Duration::from_secs(2);
-
-/// Where the packs are: events that were written together, by a number that rises.
-const PACKS: u8 = b'p';
-/// Where each node's last is.
-const LASTS: u8 = b'l';
-/// Where the floor is.
-const FLOOR: u8 = b'f';
-
-/// Everything that was in the journal.
+/// Everything that was in a journal.
 #[derive(Debug, Default)]
 pub(super) struct Contents {
-    /// The packs, by number.
-    pub(super) packs: BTreeMap<u64, Vec<Placed>>,
-    /// Each node's last.
+    /// Each node's last, before what was added to the journal.
     pub(super) lasts: BTreeMap<NodeId, Last>,
-    /// What is placed before this has been let go.
-    pub(super) floor: Time,
+    /// How age is counted, and what was let go.
+    pub(super) ages: Ages,
+    /// What was in no segment when it began.
+    pub(super) begun: Vec<Placed>,
+    /// What was added, those of a node in the order of their counts.
+    pub(super) added: Vec<Placed>,
 }
 
-/// The database.
+/// What a frame holds.
+#[derive(Debug, Serialize, Deserialize)]
+enum Entry<'a> {
+    /// The first.
+    Begin {
+        lasts: Cow<'a, BTreeMap<NodeId, Last>>,
+        ages: Ages,
+        rows: Cow<'a, [Placed]>,
+    },
+    Rows(Cow<'a, [Placed]>),
+    Ages(Ages),
+}
+
+/// The journal that is written.
 #[derive(Debug)]
 pub(super) struct Journal {
+    number: u64,
     path: PathBuf,
-    db: Db,
-    /// The number of the next pack.
-    next: u64,
+    file: File,
+    /// Bytes that are on disk.
+    bytes: u64,
+    /// Bytes that it began with.
+    begun: u64,
+    /// A write failed. What of it is on disk nobody knows, nor whether the system still has what it did not write.
+    failed: bool,
 }
 
 impl Journal {
-    /// Opens it and reads everything; the next pack has at least the number `next`, and those before are removed. What
-    /// was written by halves when the machine died, sled takes back.
+    /// Begins a journal with what is known.
     ///
     /// # Errors
-    /// When the disk refuses or it is damaged.
-    pub(super) fn open(path: &Path, next: u64) -> Result<(Self, Contents), HistoryError> {
-        let config = Config::new()
-            .path(path)
-            .cache_capacity(CACHE)
-            .segment_size(SEGMENT)
-            .mode(Mode::LowSpace)
-            .flush_every_ms(None);
-        let until = Instant::now() + LETTING_GO;
-        let mut opened = guarded(path, || config.open());
-        while opened.is_err()
-            && Instant::now() < until
-            && !matches!(opened, Err(HistoryError::Damaged { .. }))
-        {
-            thread::sleep(Duration::from_millis(10));
-            opened = guarded(path, || config.open());
+    /// When the disk refuses; then there is none with this number.
+    pub(super) fn begin(folder: &Path, number: u64, view: &View) -> Result<Self, HistoryError> {
+        let path = files::path(folder, number, JOURNAL);
+        let entry = Entry::Begin {
+            lasts: Cow::Borrowed(&view.lasts),
+            ages: view.ages,
+            rows: view
+                .head
+                .iter()
+                .map(|(at, event)| Placed { place: at.place, event: event.clone() })
+                .collect(),
+        };
+        let begun = frame::of(&entry).and_then(|frame| {
+            let bytes = [MAGIC.as_slice(), &frame].concat();
+            let file = files::publish(&path, |mut file| file.write_all(&bytes).map(|()| file))?;
+            Ok((file, bytes.len() as u64))
+        });
+        let (file, bytes) = begun.map_err(|error| disk(&path, &error))?;
+        Ok(Self { number, path, file, bytes, begun: bytes, failed: false })
+    }
+
+    /// Opens a journal and reads everything. What was written by halves when the machine died is cut off: it was not
+    /// acknowledged.
+    ///
+    /// # Errors
+    /// When the disk refuses or it is damaged elsewhere than at its end.
+    pub(super) fn open(folder: &Path, number: u64) -> Result<(Self, Contents), HistoryError> {
+        let path = files::path(folder, number, JOURNAL);
+        let disk = |error| disk(&path, &error);
+        let file = OpenOptions::new().read(true).append(true).open(&path).map_err(disk)?;
+        if file.metadata().map_err(disk)?.len() > MOST {
+            return Err(damaged(&path, "it is too long"));
         }
-        let mut journal = Self { path: path.to_owned(), db: opened?, next };
-        journal.forget(next)?;
-        let contents = journal.contents()?;
-        journal.next = contents.packs.last_key_value().map_or(next, |(number, _)| number + 1);
-        Ok((journal, contents))
+        let bytes = fs::read(&path).map_err(disk)?;
+        let Read { contents, begun, whole } = read(&path, &bytes)?;
+        file.set_len(whole).and_then(|()| file.sync_all()).map_err(disk)?;
+        Ok((Self { number, path, file, bytes: whole, begun, failed: false }, contents))
     }
 
-    /// The number that the next pack will have.
-    pub(super) const fn next(&self) -> u64 {
-        self.next
-    }
-
-    /// Writes events, those of a node in the order of their counts, and each node's last: all or none, and on disk when
-    /// this returns.
-    pub(super) fn write(&mut self, rows: &[Placed]) -> Result<(), HistoryError> {
-        let mut batch = Batch::default();
-        for pack in packs(rows) {
-            batch.insert(&pack_key(self.next), encode(&pack));
-            self.next += 1;
-        }
-        let lasts: BTreeMap<NodeId, Last> = rows.iter().map(|row| (row.event.id, Last::of(row))).collect();
-        for (node, last) in lasts {
-            batch.insert([&[LASTS], node.0.as_slice()].concat(), encode(&last));
-        }
-        self.apply(batch)
-    }
-
-    /// Writes the floor; it is on disk when this returns.
-    pub(super) fn write_floor(&mut self, floor: Time) -> Result<(), HistoryError> {
-        let mut batch = Batch::default();
-        batch.insert(&[FLOOR], encode(&floor));
-        self.apply(batch)
-    }
-
-    /// Removes the packs before this number, which are in a segment.
-    pub(super) fn forget(&self, until: u64) -> Result<(), HistoryError> {
-        guarded(&self.path, || {
-            let mut batch = Batch::default();
-            for key in self.db.range(pack_key(0)..pack_key(until)).keys() {
-                batch.remove(key?);
-            }
-            self.db.apply_batch(batch)?;
-            self.db.flush().map(drop)
-        })
+    /// Its number.
+    pub(super) const fn number(&self) -> u64 {
+        self.number
     }
 
     /// Bytes on disk.
-    pub(super) fn bytes(&self) -> Result<u64, HistoryError> {
-        guarded(&self.path, || self.db.size_on_disk())
+    pub(super) const fn bytes(&self) -> u64 {
+        self.bytes
     }
 
-    fn apply(&self, batch: Batch) -> Result<(), HistoryError> {
-        guarded(&self.path, || {
-            self.db.apply_batch(batch)?;
-            self.db.flush().map(drop)
-        })
+    /// Whether another must take its place before anything is written, when `long` bytes may be added to one.
+    pub(super) const fn is_over(&self, long: u64) -> bool {
+        self.failed || self.bytes - self.begun >= long
     }
 
-    fn contents(&self) -> Result<Contents, HistoryError> {
-        let rows: Vec<_> = guarded(&self.path, || self.db.iter().collect())?;
-        let mut contents = Contents::default();
-        for (key, value) in rows {
-            let known = match key.split_first() {
-                Some((&PACKS, number)) => number.try_into().ok().zip(decode(&value)).map(|(number, pack)| {
-                    contents.packs.insert(u64::from_be_bytes(number), pack);
-                }),
-                Some((&LASTS, node)) => node.try_into().ok().zip(decode(&value)).map(|(node, last)| {
-                    contents.lasts.insert(NodeId(node), last);
-                }),
-                Some((&FLOOR, [])) => decode(&value).map(|floor| contents.floor = floor),
-                _ => None,
-            };
-            known.ok_or_else(|| super::damaged(&self.path, "a row makes no sense"))?;
+    /// Has another take its place, with what is known. Until that is on disk this one is over.
+    ///
+    /// # Errors
+    /// When the disk refuses; the old one is still there.
+    pub(super) fn renew(&mut self, view: &View) -> Result<(), HistoryError> {
+        self.failed = true;
+        let folder = self.path.parent().unwrap_or(Path::new("."));
+        let next = Self::begin(folder, self.number + 1, view)?;
+        let old = std::mem::replace(self, next);
+        // If this fails the next start removes it.
+        let _ = fs::remove_file(old.path);
+        Ok(())
+    }
+
+    /// Writes events, those of a node in the order of their counts: on disk when this returns.
+    ///
+    /// # Errors
+    /// When the disk refuses; then it is over.
+    pub(super) fn write(&mut self, rows: &[Placed]) -> Result<(), HistoryError> {
+        self.add(&Entry::Rows(Cow::Borrowed(rows)))
+    }
+
+    /// Writes how age is counted; it is on disk when this returns.
+    ///
+    /// # Errors
+    /// When the disk refuses; then it is over.
+    pub(super) fn write_ages(&mut self, ages: Ages) -> Result<(), HistoryError> {
+        self.add(&Entry::Ages(ages))
+    }
+
+    fn add(&mut self, entry: &Entry<'_>) -> Result<(), HistoryError> {
+        let written = frame::of(entry).and_then(|frame| {
+            self.file.write_all(&frame)?;
+            self.file.sync_data()?;
+            Ok(frame.len() as u64)
+        });
+        self.failed |= written.is_err();
+        self.bytes += written.map_err(|error| disk(&self.path, &error))?;
+        Ok(())
+    }
+
+    /// From now on it writes to another file, such as one that refuses.
+    #[cfg(test)]
+    pub(super) fn write_to(&mut self, path: &str) {
+        self.file = OpenOptions::new().write(true).open(path).expect("it is there");
+    }
+}
+
+/// What was read of a journal.
+struct Read {
+    contents: Contents,
+    /// Bytes that it began with.
+    begun: u64,
+    /// Bytes of its whole frames; what follows was written by halves.
+    whole: u64,
+}
+
+/// Reads the bytes of a journal. Each frame was on disk before the next was written: a whole one behind one that is not
+/// tells of damage.
+fn read(path: &Path, bytes: &[u8]) -> Result<Read, HistoryError> {
+    let mut rest =
+        bytes.strip_prefix(MAGIC).ok_or_else(|| damaged(path, "it does not begin as a journal does"))?;
+    let mut known = None;
+    while let Some((content, behind)) = frame::read(rest) {
+        let entry = postcard::from_bytes(content).map_err(|_| damaged(path, "a frame makes no sense"))?;
+        let end = (bytes.len() - behind.len()) as u64;
+        let (contents, begun) = known.map_or((None, end), |(contents, begun)| (Some(contents), begun));
+        let contents = add(contents, entry).ok_or_else(|| damaged(path, "its frames are in no order"))?;
+        known = Some((contents, begun));
+        rest = behind;
+    }
+    if frame::any(rest) {
+        return Err(damaged(path, "a frame is damaged, and others follow it"));
+    }
+    let (contents, begun) = known.ok_or_else(|| damaged(path, "its first frame is damaged"))?;
+    Ok(Read { contents, begun, whole: (bytes.len() - rest.len()) as u64 })
+}
+
+/// The contents with one more entry: only the first one begins.
+fn add(contents: Option<Contents>, entry: Entry<'_>) -> Option<Contents> {
+    match (contents, entry) {
+        (None, Entry::Begin { lasts, ages, rows }) => {
+            Some(Contents { lasts: lasts.into_owned(), ages, begun: rows.into_owned(), added: Vec::new() })
         }
-        Ok(contents)
-    }
-}
-
-/// The events, cut into what goes into one pack each.
-fn packs(rows: &[Placed]) -> Vec<Vec<&Placed>> {
-    let (mut packs, mut bytes) = (Vec::<Vec<&Placed>>::new(), PACK);
-    for row in rows {
-        let size = super::view::bytes_of(&row.event);
-        bytes += size;
-        match packs.last_mut().filter(|_| bytes <= PACK) {
-            Some(pack) => pack.push(row),
-            None => {
-                packs.push(vec![row]);
-                bytes = size;
-            }
+        (Some(mut contents), Entry::Rows(rows)) => {
+            contents.added.extend(rows.into_owned());
+            Some(contents)
         }
-    }
-    packs
-}
-
-fn pack_key(number: u64) -> [u8; 9] {
-    let mut key = [PACKS; 9];
-    key[1..].copy_from_slice(&number.to_be_bytes());
-    key
-}
-
-/// Postcard refuses only what has no length or does not fit, which these values are not.
-fn encode(value: &impl Serialize) -> Vec<u8> {
-    postcard::to_allocvec(value).unwrap_or_default()
-}
-
-fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Option<T> {
-    postcard::from_bytes(bytes).ok()
-}
-
-/// sled panics on some damage; that is damage too.
-fn guarded<T>(path: &Path, work: impl FnOnce() -> sled::Result<T>) -> Result<T, HistoryError> {
-    match catch_unwind(AssertUnwindSafe(work)) {
-        Ok(result) => result.map_err(|error| sorted(path, error)),
-        Err(_) => Err(super::damaged(path, "the database panicked while reading it")),
-    }
-}
-
-/// Only what speaks of the content itself is damage: whatever else the system says passes.
-fn sorted(path: &Path, error: sled::Error) -> HistoryError {
-    use io::ErrorKind::{AlreadyExists, InvalidData, NotADirectory, UnexpectedEof};
-    match error {
-        sled::Error::Io(error) => match error.kind() {
-            NotADirectory | AlreadyExists | InvalidData | UnexpectedEof => {
-                super::damaged(path, &error.to_string())
-            }
-            _ => super::disk(path, &error),
-        },
-        error => super::damaged(path, &error.to_string()),
+        (Some(contents), Entry::Ages(ages)) => Some(Contents { ages, ..contents }),
+        _ => None,
     }
 }

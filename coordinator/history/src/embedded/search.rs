@@ -6,7 +6,7 @@ use super::segment::{Opened, Scan, Segment};
 use crate::{Cursor, HistoryError, Page, Placed, Query};
 
 /// Blocks that are read for one page at most: what takes more goes on with the next page. Half a second's worth.
-const MOST_BLOCKS: usize = 4_096;
+pub(super) const MOST_BLOCKS: usize = 4_096;
 
 /// Opens a segment; `None` when it was deleted meanwhile.
 pub(super) trait Library {
@@ -18,6 +18,8 @@ pub(super) struct Search<'a, L> {
     query: &'a Query,
     library: &'a L,
     sources: BTreeMap<(Cursor, u64), Source>,
+    /// Blocks that may be read.
+    blocks: usize,
     read: usize,
 }
 
@@ -35,10 +37,11 @@ impl<'a, L: Library> Search<'a, L> {
     pub(super) fn new(
         query: &'a Query,
         library: &'a L,
+        blocks: usize,
         found: Vec<Placed>,
         segments: &BTreeMap<u64, Arc<Segment>>,
     ) -> Self {
-        let mut search = Self { query, library, sources: BTreeMap::new(), read: 0 };
+        let mut search = Self { query, library, sources: BTreeMap::new(), blocks, read: 0 };
         search.add_found(found);
         for (number, segment) in segments {
             let trailer = segment.trailer;
@@ -50,7 +53,8 @@ impl<'a, L: Library> Search<'a, L> {
         search
     }
 
-    /// Reads until the page is full, everything was read, or too much was.
+    /// Reads until the page is full, everything was read, or too much was, but never so little that the next page would
+    /// begin where this one did.
     pub(super) fn page(mut self) -> Result<Page, HistoryError> {
         let mut page = Page::default();
         while let Some(((at, number), source)) = self.sources.pop_last() {
@@ -68,7 +72,7 @@ impl<'a, L: Library> Search<'a, L> {
                     page.events.push(row);
                     self.go_on(number, scan)?;
                 }
-                _ if self.read >= MOST_BLOCKS => return Ok(page),
+                _ if self.read >= self.blocks && at < self.query.before() => return Ok(page),
                 Source::Open(scan, None) => self.go_on(number, scan)?,
                 Source::Closed(segment) => self.begin(number, &segment)?,
             }

@@ -9,6 +9,7 @@ mod write;
 
 use std::{
     fs::File,
+    io::ErrorKind,
     os::unix::fs::FileExt as _,
     path::{Path, PathBuf},
     sync::atomic::{AtomicBool, Ordering},
@@ -18,9 +19,9 @@ use serde::{Deserialize, Serialize};
 use smartfw_core::{Time, fleet::NodeId};
 
 pub(super) use scan::Scan;
-pub(super) use write::{UNFINISHED, write};
+pub(super) use write::write;
 
-use crate::{Count, Cursor, HistoryError};
+use crate::{Count, Cursor, HistoryError, place::Last};
 use block::Block;
 
 /// Bytes of a directory at most. A full segment's has about twenty thousand; this bounds what a damaged trailer may ask
@@ -31,7 +32,10 @@ const MOST_DIRECTORY: u32 = 16 << 20;
 const MAGIC: &[u8; 8] = b"SFWHIST1";
 
 /// Bytes of the trailer: its numbers, their checksum, the magic.
-const TRAILER: usize = 44 + 4 + 8;
+const TRAILER: usize = NUMBERS + 4 + 8;
+
+/// Bytes of its numbers.
+const NUMBERS: usize = 36;
 
 /// A segment, of which only the trailer was read.
 #[derive(Debug)]
@@ -61,8 +65,6 @@ pub(super) struct Trailer {
     pub(super) oldest: Time,
     /// The place of the newest.
     pub(super) newest: Time,
-    /// The packs before this number are in this segment or in earlier ones.
-    pub(super) until: u64,
 }
 
 /// Where everything is in a segment.
@@ -70,16 +72,19 @@ pub(super) struct Trailer {
 struct Directory {
     rows: Vec<RowBlock>,
     terms: Vec<TermBlock>,
-    lasts: Vec<(NodeId, Count)>,
+    lasts: Vec<(NodeId, Last)>,
 }
 
-/// Rows from number `first` on, the oldest of them at `place`.
+/// Rows from number `first` on, the oldest of them at `start`.
 #[derive(Debug, Serialize, Deserialize)]
 struct RowBlock {
     first: u32,
-    place: Time,
+    start: Start,
     block: Block,
 }
+
+/// A cursor, as it is written.
+type Start = (Time, NodeId, Count);
 
 /// Terms from `first` on.
 #[derive(Debug, Serialize, Deserialize)]
@@ -123,7 +128,7 @@ impl Segment {
     /// When the disk refuses or the directory is damaged.
     pub(super) fn open(&self) -> Result<Option<Opened>, HistoryError> {
         let file = match File::open(&self.path) {
-            Err(_) if self.gone.load(Ordering::SeqCst) => return Ok(None),
+            Err(_) if self.is_gone() => return Ok(None),
             file => file.map_err(|error| super::disk(&self.path, &error))?,
         };
         let Trailer { directory, length, checksum, events, .. } = self.trailer;
@@ -133,13 +138,21 @@ impl Segment {
         Ok(Some(Opened { path: self.path.clone(), file, events, directory }))
     }
 
-    /// Deletes it. Whoever has it open may go on reading.
+    /// Deletes it, if it is still there. Whoever has it open may go on reading.
     ///
     /// # Errors
     /// When the disk refuses.
     pub(super) fn delete(&self) -> Result<(), HistoryError> {
         self.gone.store(true, Ordering::SeqCst);
-        std::fs::remove_file(&self.path).map_err(|error| super::disk(&self.path, &error))
+        match std::fs::remove_file(&self.path) {
+            Err(error) if error.kind() != ErrorKind::NotFound => Err(super::disk(&self.path, &error)),
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether it is deleted, or about to be.
+    pub(super) fn is_gone(&self) -> bool {
+        self.gone.load(Ordering::SeqCst)
     }
 
     /// Where its rows begin to be of interest: behind its newest.
@@ -149,15 +162,15 @@ impl Segment {
 }
 
 impl Opened {
-    /// The highest count of each node in it.
-    pub(super) fn lasts(&self) -> &[(NodeId, Count)] {
+    /// The last of each node in it.
+    pub(super) fn lasts(&self) -> &[(NodeId, Last)] {
         &self.directory.lasts
     }
 }
 
 impl Trailer {
     fn encode(&self) -> [u8; TRAILER] {
-        let Self { directory, length, checksum, events, oldest, newest, until } = *self;
+        let Self { directory, length, checksum, events, oldest, newest } = *self;
         let mut bytes = Vec::with_capacity(TRAILER);
         bytes.extend(directory.to_le_bytes());
         bytes.extend(length.to_le_bytes());
@@ -165,7 +178,6 @@ impl Trailer {
         bytes.extend(events.to_le_bytes());
         bytes.extend(oldest.as_nanos().to_le_bytes());
         bytes.extend(newest.as_nanos().to_le_bytes());
-        bytes.extend(until.to_le_bytes());
         bytes.extend(crc32fast::hash(&bytes).to_le_bytes());
         bytes.extend(MAGIC);
         let mut trailer = [0; TRAILER];
@@ -174,7 +186,7 @@ impl Trailer {
     }
 
     fn decode(trailer: &[u8; TRAILER]) -> Option<Self> {
-        let (body, rest) = trailer.split_at(44);
+        let (body, rest) = trailer.split_at(NUMBERS);
         let (checksum, magic) = rest.split_at(4);
         if magic != MAGIC || crc32fast::hash(body).to_le_bytes() != checksum {
             return None;
@@ -188,7 +200,6 @@ impl Trailer {
             events: short(16)?,
             oldest: Time::from_nanos(long(20)?),
             newest: Time::from_nanos(long(28)?),
-            until: long(36)?,
         })
     }
 }

@@ -4,9 +4,14 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use smartfw_core::{Time, fleet::NodeId};
 
-use super::segment::Segment;
+use super::{
+    group::{Batch, Waiting},
+    journal::Contents,
+    segment::Segment,
+};
 use crate::{
-    Cursor, Event, HistoryError, MOST_NODES, Placed, Query,
+    Appended, Cursor, Event, HistoryError, MOST_NODES, Placed, Query,
+    age::Ages,
     place::{Last, place},
 };
 
@@ -27,27 +32,53 @@ pub(super) struct View {
     pub(super) segments: BTreeMap<u64, Arc<Segment>>,
     /// Each node's last.
     pub(super) lasts: BTreeMap<NodeId, Last>,
-    /// What is placed before this has been let go.
-    pub(super) floor: Time,
+    /// How age is counted, and what was let go.
+    pub(super) ages: Ages,
 }
 
 impl View {
-    /// Gives events their places: those that are not known, which come in the order of their counts.
-    pub(super) fn place(
-        &self,
-        now: Time,
-        node: NodeId,
-        events: Vec<Event>,
-    ) -> Result<Vec<Placed>, HistoryError> {
-        let known = self.lasts.get(&node);
-        if known.is_none() && self.lasts.len() >= MOST_NODES {
-            return Err(HistoryError::TooManyNodes(node));
+    /// What is known after a start: of each node the higher last of those that the segments and the journal tell, because
+    /// either may have been moved away, or come back as it was earlier. A row that a segment has passed is in one.
+    pub(super) fn restore(
+        segments: BTreeMap<u64, Arc<Segment>>,
+        mut lasts: BTreeMap<NodeId, Last>,
+        journal: Contents,
+    ) -> Self {
+        let Contents { lasts: before, ages, begun, added } = journal;
+        let mut view = Self { segments, ages, ..Self::default() };
+        view.add(begun.into_iter().filter(|row| is_new(&lasts, row)));
+        before.into_iter().for_each(|(node, last)| raise(&mut lasts, node, last));
+        for row in added {
+            if is_new(&lasts, &row) {
+                lasts.insert(row.event.id, Last::of(&row));
+                view.add([row]);
+            }
         }
-        Ok(place(known.copied(), now, events))
+        view.lasts = lasts;
+        view
+    }
+
+    /// Gives an append's events their places, behind those of the batch: all of them, or none when one is refused.
+    ///
+    /// # Errors
+    /// When there would be too many nodes.
+    pub(super) fn place(&self, batch: &mut Batch, waiting: &Waiting) -> Result<Appended, HistoryError> {
+        let known = |node: &NodeId| batch.lasts.get(node).or_else(|| self.lasts.get(node)).copied();
+        let others = batch.lasts.keys().filter(|node| !self.lasts.contains_key(*node)).count();
+        let room = MOST_NODES.saturating_sub(self.lasts.len() + others);
+        if let Some(node) = waiting.nodes.keys().filter(|node| known(node).is_none()).nth(room) {
+            return Err(HistoryError::TooManyNodes(*node));
+        }
+        let placed =
+            waiting.nodes.iter().map(|(node, events)| place(known(node), waiting.now, events.clone()));
+        let rows: Vec<Placed> = placed.flatten().collect();
+        let kept = rows.len();
+        batch.add(rows);
+        Ok(Appended { kept, known: waiting.events() - kept })
     }
 
     /// Takes in what is on disk now.
-    pub(super) fn add(&mut self, rows: Vec<Placed>) {
+    pub(super) fn add(&mut self, rows: impl IntoIterator<Item = Placed>) {
         for row in rows {
             self.lasts.insert(row.event.id, Last::of(&row));
             self.head_bytes += bytes_of(&row.event);
@@ -55,17 +86,21 @@ impl View {
         }
     }
 
-    /// Takes in what was in the journal. An append that failed can be there beside its repetition: the first counts.
-    pub(super) fn restore(&mut self, packs: impl IntoIterator<Item = Vec<Placed>>) {
-        let lasts = std::mem::take(&mut self.lasts);
-        for pack in packs {
-            for row in pack {
-                if self.lasts.get(&row.event.id).is_none_or(|last| row.event.count() > last.count) {
-                    self.add(vec![row]);
-                }
-            }
-        }
-        self.lasts.extend(lasts);
+    /// What was in memory is in this segment now.
+    pub(super) fn seal(&mut self, number: u64, segment: Segment) {
+        self.segments.insert(number, Arc::new(segment));
+        self.forget();
+    }
+
+    /// Forgets what is in memory.
+    pub(super) fn forget(&mut self) {
+        self.head = BTreeMap::new();
+        self.head_bytes = 0;
+    }
+
+    /// The place of the newest event that ever was.
+    pub(super) fn newest(&self) -> Time {
+        self.lasts.values().map(|last| last.place).max().unwrap_or_default()
     }
 
     /// Whether what is in memory is enough for a segment of so many events.
@@ -85,6 +120,19 @@ impl View {
         found.reverse();
         found
     }
+}
+
+/// Has a node's last be this one, if it is higher.
+pub(super) fn raise(lasts: &mut BTreeMap<NodeId, Last>, node: NodeId, last: Last) {
+    let known = lasts.entry(node).or_insert(last);
+    if last.count > known.count {
+        *known = last;
+    }
+}
+
+/// Whether no event of its node that is as high is known.
+fn is_new(lasts: &BTreeMap<NodeId, Last>, row: &Placed) -> bool {
+    lasts.get(&row.event.id).is_none_or(|last| row.event.count() > last.count)
 }
 
 /// About how many bytes an event takes, on disk and in memory.

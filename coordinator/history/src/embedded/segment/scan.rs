@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Opened, terms};
+use super::{Opened, Start, terms};
 use crate::{Cursor, HistoryError, Placed, Query};
 
 /// Where a search stands.
@@ -79,11 +79,12 @@ impl Scan {
 }
 
 impl Opened {
-    /// The number behind the last row that can lie before what the query asks for the end of.
+    /// The number behind the last block that begins before what the query asks for the end of.
     fn end_of(&self, query: &Query) -> u32 {
-        let end = query.to.min(query.before().place);
+        let before =
+            |(place, node, count): Start| place <= query.to && Cursor { place, node, count } < query.before();
         let blocks = &self.directory.rows;
-        let behind = blocks.partition_point(|block| block.place <= end);
+        let behind = blocks.partition_point(|block| before(block.start));
         blocks.get(behind).map_or(self.events, |block| block.first)
     }
 }

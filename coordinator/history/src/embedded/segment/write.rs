@@ -1,8 +1,8 @@
-//! How a segment is written: to a file beside it, which takes its name when everything is on disk.
+//! How a segment is written.
 
 use std::{
     collections::BTreeMap,
-    fs::{self, File},
+    fs::File,
     io::{self, BufWriter, Write as _},
     path::Path,
 };
@@ -10,14 +10,15 @@ use std::{
 use serde::Serialize;
 
 use super::{
-    Directory, RowBlock, Segment, TermBlock, Trailer,
+    Directory, RowBlock, Segment, Start, TermBlock, Trailer,
     block::{Block, FULL, FULL_TERMS},
     terms::{self, Posting},
 };
-use crate::{Count, Cursor, Event, HistoryError, Placed, embedded};
-
-/// The ending of a segment that is not whole yet.
-pub(in crate::embedded) const UNFINISHED: &str = "unfinished";
+use crate::{
+    Cursor, Event, HistoryError, Placed,
+    embedded::{self, files},
+    place::Last,
+};
 
 /// Writes `rows`, of which there is at least one.
 ///
@@ -26,33 +27,19 @@ pub(in crate::embedded) const UNFINISHED: &str = "unfinished";
 pub(in crate::embedded) fn write(
     path: &Path,
     rows: &BTreeMap<Cursor, Event>,
-    until: u64,
 ) -> Result<Segment, HistoryError> {
-    let passing = path.with_extension(UNFINISHED);
-    let written = write_rows(&passing, rows, until).and_then(|()| fs::rename(&passing, path));
-    let written =
-        written.and_then(|()| path.parent().map_or(Ok(()), |folder| File::open(folder)?.sync_all()));
-    written.map_err(|error| embedded::disk(path, &error))?;
+    files::publish(path, |file| write_rows(file, rows)).map_err(|error| embedded::disk(path, &error))?;
     Segment::find(path)
 }
 
-fn write_rows(path: &Path, rows: &BTreeMap<Cursor, Event>, until: u64) -> io::Result<()> {
-    let mut writer =
-        Writer { file: BufWriter::new(File::create(path)?), at: 0, directory: Directory::default() };
+fn write_rows(file: File, rows: &BTreeMap<Cursor, Event>) -> io::Result<File> {
+    let mut writer = Writer { file: BufWriter::new(file), at: 0, directory: Directory::default() };
     writer.rows(rows)?;
     writer.terms(rows)?;
     let ends = rows.first_key_value().zip(rows.last_key_value());
     let (oldest, newest) =
         ends.map(|((oldest, _), (newest, _))| (oldest.place, newest.place)).unwrap_or_default();
-    writer.finish(Trailer {
-        directory: 0,
-        length: 0,
-        checksum: 0,
-        events: rows.len() as u32,
-        oldest,
-        newest,
-        until,
-    })
+    writer.finish(Trailer { directory: 0, length: 0, checksum: 0, events: rows.len() as u32, oldest, newest })
 }
 
 struct Writer {
@@ -63,15 +50,16 @@ struct Writer {
 
 impl Writer {
     fn rows(&mut self, rows: &BTreeMap<Cursor, Event>) -> io::Result<()> {
-        let mut lasts = BTreeMap::<_, Count>::new();
+        let mut lasts = BTreeMap::<_, Last>::new();
         let mut pending = Pending::default();
         for (number, (cursor, event)) in rows.iter().enumerate() {
-            let last = lasts.entry(event.id).or_default();
-            *last = event.count().max(*last);
+            let Cursor { place, node, count } = *cursor;
+            // A node's events are in the order of their counts.
+            lasts.insert(node, Last { count, place });
             if pending.entries == 0 {
-                pending.first = (number as u32, cursor.place);
+                pending.first = Some((number as u32, (place, node, count)));
             }
-            pending.add(&Placed { place: cursor.place, event: event.clone() })?;
+            pending.add(&Placed { place, event: event.clone() })?;
             if pending.bytes.len() >= FULL {
                 self.row_block(&mut pending)?;
             }
@@ -80,10 +68,10 @@ impl Writer {
         self.row_block(&mut pending)
     }
 
-    fn row_block(&mut self, pending: &mut Pending<(u32, smartfw_core::Time)>) -> io::Result<()> {
-        let ((first, place), Some(bytes)) = (pending.first, pending.take()) else { return Ok(()) };
+    fn row_block(&mut self, pending: &mut Pending<Option<(u32, Start)>>) -> io::Result<()> {
+        let (Some((first, start)), Some(bytes)) = (pending.first, pending.take()) else { return Ok(()) };
         let block = Block::write(&mut self.file, &mut self.at, &bytes)?;
-        self.directory.rows.push(RowBlock { first, place, block });
+        self.directory.rows.push(RowBlock { first, start, block });
         Ok(())
     }
 
@@ -114,13 +102,13 @@ impl Writer {
         Ok(())
     }
 
-    fn finish(mut self, trailer: Trailer) -> io::Result<()> {
+    fn finish(mut self, trailer: Trailer) -> io::Result<File> {
         let directory = postcard::to_allocvec(&self.directory).map_err(io::Error::other)?;
         let (length, checksum) = (directory.len() as u32, crc32fast::hash(&directory));
         let trailer = Trailer { directory: self.at, length, checksum, ..trailer };
         self.file.write_all(&directory)?;
         self.file.write_all(&trailer.encode())?;
-        self.file.into_inner()?.sync_all()
+        Ok(self.file.into_inner()?)
     }
 }
 
