@@ -133,18 +133,34 @@ pub enum HistoryError {
         /// What makes no sense.
         why: String,
     },
-    /// Redis cannot be reached or refuses.
-    #[error("redis: {0}; what was acknowledged is still there, the call can be repeated")]
-    Redis(String),
-    /// What is in Redis makes no sense.
+    /// The address of Redis makes no sense.
     #[error(
-        "{key} in redis is damaged: {why}; delete that key, the rest of the history can be read without it"
+        "the address of redis: {0}; it is written as redis://HOST:PORT or redis://NAME:PASSWORD@HOST:PORT"
     )]
-    DamagedKey {
-        /// The key.
-        key: String,
+    Address(String),
+    /// Redis cannot be reached or refuses.
+    #[error("redis: {0}; when that is mended the call can be repeated, what was done already is known then")]
+    Redis(String),
+    /// What is in Redis of a node's last makes no sense.
+    #[error(
+        "the field {node} of smartfw:1:lasts in redis is damaged: {why}; delete it together with \
+         smartfw:1:events:{node}: that gives up this node's events, the others stay"
+    )]
+    DamagedLast {
+        /// The node, as the field is named.
+        node: String,
         /// What makes no sense.
         why: String,
+    },
+    /// An entry in Redis makes no sense.
+    #[error(
+        "the entry {id} of {key} in redis is damaged; delete it (XDEL {key} {id}), the rest can be read then"
+    )]
+    DamagedEntry {
+        /// The stream.
+        key: String,
+        /// The entry.
+        id: String,
     },
 }
 

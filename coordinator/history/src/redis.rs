@@ -3,6 +3,7 @@
 //! a range of ids, and age trims by the lowest id. Whatever else is asked for is looked for among the entries.
 
 mod connection;
+mod oldest;
 mod search;
 
 use std::{collections::BTreeMap, time::Duration};
@@ -12,20 +13,25 @@ use smartfw_core::{Time, fleet::NodeId};
 
 use crate::{
     Appended, Count, Event, History, HistoryError, MOST_NODES, Page, Placed, Query, Size,
+    age::Ages,
     history::{checked, sorted},
     place::{Last, place},
 };
 use connection::Connection;
+use oldest::Oldest;
 use search::Search;
 
 /// Where each node's last is: a hash.
 const LASTS: &str = "smartfw:1:lasts";
 
+/// The time of the last call of `retain`, as far as its clock was believed: nanoseconds.
+const BELIEVED: &str = "smartfw:1:believed";
+
 /// How often an append is tried while other coordinators append the same node's events.
 const ATTEMPTS: usize = 100;
 
-/// How often what is too large is trimmed: each time by the share that it is too large.
-const TRIMS: usize = 64;
+/// How often what is too large is measured and trimmed; what is too large then still goes with the next call.
+const TRIMS: usize = 256;
 
 /// Adds entries if the node's last is still what they were counted from: 1 when it is, 0 when somebody else was first,
 /// -1 when it would be one node too many. Redis runs it as a whole or not at all.
@@ -75,10 +81,7 @@ impl Redis {
     async fn append_of(&self, now: Time, node: NodeId, events: Vec<Event>) -> Result<usize, HistoryError> {
         for _ in 0..ATTEMPTS {
             let known = self.connection.ask::<Option<String>>(cmd("HGET").arg(LASTS).arg(name(node))).await?;
-            let tail = known
-                .as_deref()
-                .map(|text| Tail::read(text).ok_or_else(|| damaged(LASTS, text)))
-                .transpose()?;
+            let tail = known.as_deref().map(|text| tail(&name(node), text)).transpose()?;
             let rows = place(tail.map(|tail| tail.last), now, events.clone());
             if rows.is_empty() {
                 return Ok(0);
@@ -115,12 +118,26 @@ impl Redis {
         self.connection.call(&call).await
     }
 
+    /// Whether there is room for those of these nodes of which nothing is kept. The script sees to it too, but node by
+    /// node, and whoever is refused must not be kept in part.
+    async fn check_room(&self, nodes: impl ExactSizeIterator<Item = &NodeId>) -> Result<(), HistoryError> {
+        let room = MOST_NODES.saturating_sub(self.connection.ask(cmd("HLEN").arg(LASTS)).await?);
+        if nodes.len() <= room {
+            return Ok(());
+        }
+        let nodes: Vec<NodeId> = nodes.copied().collect();
+        let names: Vec<String> = nodes.iter().map(|node| name(*node)).collect();
+        let known: Vec<Option<String>> = self.connection.ask(cmd("HMGET").arg(LASTS).arg(names)).await?;
+        let mut new = nodes.iter().zip(known).filter(|(_, known)| known.is_none());
+        new.nth(room).map_or(Ok(()), |(node, _)| Err(HistoryError::TooManyNodes(*node)))
+    }
+
     /// Each node's last.
     async fn lasts(&self) -> Result<BTreeMap<NodeId, Last>, HistoryError> {
         let lasts: BTreeMap<String, String> = self.connection.ask(cmd("HGETALL").arg(LASTS)).await?;
         let read = |(name, text): (String, String)| {
-            let known = name.parse::<NodeId>().ok().zip(Tail::read(&text));
-            known.map(|(node, tail)| (node, tail.last)).ok_or_else(|| damaged(LASTS, &text))
+            let node = name.parse().map_err(|_| damaged_last(&name, &text))?;
+            Ok((node, tail(&name, &text)?.last))
         };
         lasts.into_iter().map(read).collect()
     }
@@ -134,19 +151,6 @@ impl Redis {
         }
         Ok(())
     }
-
-    /// The place of the oldest event.
-    async fn oldest(&self, nodes: impl Iterator<Item = NodeId>) -> Result<Option<Time>, HistoryError> {
-        let mut oldest = None;
-        for node in nodes {
-            let mut range = cmd("XRANGE");
-            range.arg(key(node)).arg("-").arg("+").arg("COUNT").arg(1);
-            let entries: Vec<(String, Vec<Vec<u8>>)> = self.connection.ask(&range).await?;
-            let place = entries.first().and_then(|(id, _)| Id::read(id)).map(|id| id.place);
-            oldest = oldest.into_iter().chain(place).min();
-        }
-        Ok(oldest)
-    }
 }
 
 /// Settings that matter, what they should be, and why.
@@ -159,7 +163,9 @@ const SETTINGS: [(&str, &str, &str); 3] = [
 impl History for Redis {
     async fn append(&self, now: Time, events: Vec<Event>) -> Result<Appended, HistoryError> {
         let (mut kept, given) = (0, events.len());
-        for (node, events) in sorted(events)? {
+        let nodes = sorted(events)?;
+        self.check_room(nodes.keys()).await?;
+        for (node, events) in nodes {
             kept += self.append_of(now, node, events).await?;
         }
         Ok(Appended { kept, known: given - kept })
@@ -169,20 +175,24 @@ impl History for Redis {
         let query = checked(query)?;
         let mut lasts = self.lasts().await?;
         lasts.retain(|node, _| query.node.is_none_or(|wanted| wanted == *node));
-        Search::new(&query, &self.connection, &lasts).page().await
+        Search::new(&query, &self.connection, &lasts).await?.page().await
     }
 
     async fn retain(&self, now: Time, age: Duration, bytes: u64) -> Result<(), HistoryError> {
-        let age = u64::try_from(age.as_nanos()).unwrap_or(u64::MAX);
         let lasts = self.lasts().await?;
-        self.trim(lasts.keys().copied(), Time::from_nanos(now.as_nanos().saturating_sub(age))).await?;
+        let newest = lasts.values().map(|last| last.place).max().unwrap_or_default();
+        let believed = self.connection.ask::<Option<String>>(cmd("GET").arg(BELIEVED)).await?;
+        let believed = believed.and_then(|text| text.parse().ok()).map(Time::from_nanos).unwrap_or_default();
+        let ages = Ages { believed, floor: Time::ZERO }.after(now, age, newest);
+        self.trim(lasts.keys().copied(), ages.floor).await?;
+        self.connection.ask::<()>(cmd("SET").arg(BELIEVED).arg(ages.believed.as_nanos())).await?;
         for _ in 0..TRIMS {
             let size = self.size().await?.bytes;
-            let newest = lasts.values().map(|last| last.place).max();
-            let oldest = self.oldest(lasts.keys().copied()).await?;
-            let (Some(oldest), Some(newest), true) = (oldest, newest, size > bytes) else { break };
-            let share = (size - bytes) as f64 / size as f64;
-            let floor = oldest.after(newest.since(oldest).mul_f64(share) + Duration::from_nanos(1));
+            if size <= bytes {
+                break;
+            }
+            let oldest = Oldest::new(&self.connection, lasts.keys().copied()).await?;
+            let Some(floor) = oldest.floor(size - bytes).await? else { break };
             self.trim(lasts.keys().copied(), floor).await?;
         }
         Ok(())
@@ -190,24 +200,17 @@ impl History for Redis {
 
     async fn last(&self, node: NodeId) -> Result<Option<Count>, HistoryError> {
         let text: Option<String> = self.connection.ask(cmd("HGET").arg(LASTS).arg(name(node))).await?;
-        let read = |text: String| Tail::read(&text).ok_or_else(|| damaged(LASTS, &text));
-        Ok(text.map(read).transpose()?.map(|tail| tail.last.count))
+        let last = text.map(|text| tail(&name(node), &text)).transpose()?;
+        Ok(last.map(|tail| tail.last.count))
     }
 
     async fn size(&self) -> Result<Size, HistoryError> {
-        let mut size = Size { events: 0, bytes: self.memory(LASTS).await? };
+        let mut size = Size { events: 0, bytes: self.connection.memory(LASTS).await? };
         for node in self.lasts().await?.into_keys() {
             size.events += self.connection.ask::<u64>(cmd("XLEN").arg(key(node))).await?;
-            size.bytes += self.memory(&key(node)).await?;
+            size.bytes += self.connection.memory(&key(node)).await?;
         }
         Ok(size)
-    }
-}
-
-impl Redis {
-    async fn memory(&self, key: &str) -> Result<u64, HistoryError> {
-        let bytes: Option<u64> = self.connection.ask(cmd("MEMORY").arg("USAGE").arg(key)).await?;
-        Ok(bytes.unwrap_or_default())
     }
 }
 
@@ -215,7 +218,7 @@ impl Redis {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Id {
     place: Time,
-    /// The number among those at this place.
+    /// The number among those at this place, from 1: Redis refuses 0-0.
     among: u64,
 }
 
@@ -229,7 +232,7 @@ struct Tail {
 impl Tail {
     /// The tail after this event.
     fn after(tail: Option<Self>, row: &Placed) -> Self {
-        let among = tail.filter(|tail| tail.last.place == row.place).map_or(0, |tail| tail.among + 1);
+        let among = tail.filter(|tail| tail.last.place == row.place).map_or(1, |tail| tail.among + 1);
         Self { last: Last::of(row), among }
     }
 
@@ -269,6 +272,14 @@ fn key(node: NodeId) -> String {
     format!("smartfw:1:events:{node:#}")
 }
 
-fn damaged(key: &str, what: &str) -> HistoryError {
-    HistoryError::DamagedKey { key: key.to_owned(), why: format!("{what:?} makes no sense") }
+fn tail(name: &str, text: &str) -> Result<Tail, HistoryError> {
+    Tail::read(text).ok_or_else(|| damaged_last(name, text))
+}
+
+fn damaged_last(name: &str, text: &str) -> HistoryError {
+    HistoryError::DamagedLast { node: name.to_owned(), why: format!("{text:?} makes no sense") }
+}
+
+fn damaged_entry(key: &str, id: &str) -> HistoryError {
+    HistoryError::DamagedEntry { key: key.to_owned(), id: id.to_owned() }
 }

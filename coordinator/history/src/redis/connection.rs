@@ -27,8 +27,9 @@ impl Connection {
             .set_number_of_retries(1)
             .set_response_timeout(Some(ANSWER))
             .set_connection_timeout(Some(ANSWER));
-        let client = Client::open(url).map_err(refused)?;
-        Ok(Self { manager: client.get_connection_manager_lazy(config).map_err(refused)? })
+        let address = |error: RedisError| HistoryError::Address(error.to_string());
+        let client = Client::open(url).map_err(address)?;
+        Ok(Self { manager: client.get_connection_manager_lazy(config).map_err(address)? })
     }
 
     /// Sends a command until it is answered. What was carried out and not answered is carried out again.
@@ -42,6 +43,12 @@ impl Connection {
         script: &ScriptInvocation<'_>,
     ) -> Result<T, HistoryError> {
         self.patiently(&Question::Script(script)).await
+    }
+
+    /// Bytes of memory that a key takes.
+    pub(super) async fn memory(&self, key: &str) -> Result<u64, HistoryError> {
+        let bytes: Option<u64> = self.ask(redis::cmd("MEMORY").arg("USAGE").arg(key)).await?;
+        Ok(bytes.unwrap_or_default())
     }
 
     async fn patiently<T: FromRedisValue>(&self, question: &Question<'_>) -> Result<T, HistoryError> {

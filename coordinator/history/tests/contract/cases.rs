@@ -145,14 +145,58 @@ pub(crate) async fn what_is_too_large_is_refused_and_what_is_at_the_limit_is_kep
 pub(crate) async fn one_node_too_many_is_refused<S: Site>(site: &mut S) {
     let history = site.open().await;
     let of = |number: u64| Event { id: node(number), ..event(1) };
-    let numbers: Vec<u64> = (0..MOST_NODES as u64).collect();
+    let most = MOST_NODES as u64;
+    let numbers: Vec<u64> = (0..most - 1).collect();
     for part in numbers.chunks(MOST_APPENDED) {
         history.append(NOW, part.iter().copied().map(of).collect()).await.unwrap();
     }
-    let more = history.append(NOW, vec![of(MOST_NODES as u64)]).await;
+    let two = history.append(NOW, vec![of(7), of(most - 1), of(most)]).await;
+    assert!(matches!(two, Err(HistoryError::TooManyNodes(_))), "{two:?}");
+    for number in [most - 1, most] {
+        assert_eq!(history.last(node(number)).await.unwrap(), None, "none of them was kept");
+    }
+    history.append(NOW, vec![of(most - 1)]).await.unwrap();
+    let more = history.append(NOW, vec![of(most)]).await;
     assert!(matches!(more, Err(HistoryError::TooManyNodes(_))), "{more:?}");
     let known = history.append(NOW, vec![Event { id: node(7), ..event(2) }]).await.unwrap();
     assert_eq!(known.kept, 1);
+}
+
+pub(crate) async fn pages_of_very_many_nodes_follow_one_another<S: Site>(site: &mut S) {
+    let history = site.open().await;
+    // Of every node more than is read of it at first, and all at the same moments.
+    let nodes = 700;
+    let numbers: Vec<u64> = (0..nodes * 34).collect();
+    let of = |number: u64| Event { id: node(number % nodes), ..event(number / nodes + 1) };
+    for part in numbers.chunks(MOST_APPENDED) {
+        history.append(NOW, part.iter().copied().map(of).collect()).await.unwrap();
+    }
+    let rows = all(&history, Query { limit: MOST_ROWS, ..Query::default() }).await;
+    assert_eq!(rows.len(), numbers.len());
+    assert!(rows.windows(2).all(|pair| pair[0].cursor() > pair[1].cursor()));
+}
+
+pub(crate) async fn pages_of_events_at_one_moment_follow_one_another<S: Site>(site: &mut S) {
+    let history = site.open().await;
+    // Three nodes whose clocks stand still.
+    let of = |number: u64| Event { id: node(number % 3), time: ago(9), ..event(number / 3 + 1) };
+    for part in [0..600, 600..1_200] {
+        history.append(NOW, part.map(of).collect()).await.unwrap();
+    }
+    let query = Query { limit: 7, ..Query::default() };
+    let expected: Vec<u64> = (1..=400).rev().cycle().take(1_200).collect();
+    assert_eq!(sequences(&all(&history, query.clone()).await), expected);
+    let rows = all(&history, Query { node: Some(node(1)), ..query }).await;
+    assert_eq!(sequences(&rows), expected[..400]);
+}
+
+pub(crate) async fn events_of_before_all_clocks_are_kept<S: Site>(site: &mut S) {
+    let history = site.open().await;
+    let first = |sequence| Event { time: Time::ZERO, ..event(sequence) };
+    assert_eq!(history.append(NOW, (0..3).map(first).collect()).await.unwrap().kept, 3);
+    history.append(NOW, vec![event(3)]).await.unwrap();
+    let rows = all(&history, Query { limit: 1, ..Query::default() }).await;
+    assert_eq!(sequences(&rows), [3, 2, 1, 0]);
 }
 
 pub(crate) async fn no_page_is_longer_than_the_limit<S: Site>(site: &mut S) {
@@ -183,6 +227,33 @@ pub(crate) async fn age_lets_the_old_go_and_nothing_else<S: Site>(site: &mut S) 
     assert_eq!(all(&history, Query::default()).await, left);
 }
 
+pub(crate) async fn a_clock_that_is_years_ahead_for_a_while_lets_days_go_and_not_everything<S: Site>(
+    site: &mut S,
+) {
+    let history = site.open().await;
+    history.append(NOW, (1..=300).map(event).collect()).await.unwrap();
+    history.retain(NOW, YEAR, u64::MAX).await.unwrap();
+    // A node's clock is wrong too, so that events are placed years ahead.
+    let (ahead, month) = (NOW.after(10 * YEAR), YEAR / 12);
+    history.append(ahead, vec![Event { id: node(2), time: Time::NEVER, ..event(1) }]).await.unwrap();
+    for _ in 0..3 {
+        history.retain(ahead, month, u64::MAX).await.unwrap();
+    }
+    let of_first = || Query { node: Some(node(1)), ..Query::default() };
+    assert_eq!(all(&history, of_first()).await.len(), 300);
+    // By an hour all may go that is there, but nothing that comes when the clock is right again.
+    history.retain(ahead, Duration::from_secs(3_600), u64::MAX).await.unwrap();
+    drop(history);
+    let history = site.open().await;
+    history.retain(NOW, YEAR, u64::MAX).await.unwrap();
+    history.append(NOW, (301..=320).map(event).collect()).await.unwrap();
+    let left = sequences(&all(&history, of_first()).await);
+    assert_eq!(left[..20], (301..=320).rev().collect::<Vec<_>>());
+    history.retain(NOW, Duration::from_secs(99_690), u64::MAX).await.unwrap();
+    let left = sequences(&all(&history, of_first()).await);
+    assert_eq!(left, (310..=320).rev().collect::<Vec<_>>());
+}
+
 pub(crate) async fn bytes_let_the_oldest_go<S: Site>(site: &mut S) {
     let history = site.open().await;
     let body = |number: u64| format!(r#"{{"noise":"{:016x}{:016x}"}}"#, mix(number), mix(!number));
@@ -195,7 +266,6 @@ pub(crate) async fn bytes_let_the_oldest_go<S: Site>(site: &mut S) {
     let before = history.size().await.unwrap();
     let (mut after, mut bytes) = (before, before.bytes);
     while after.events == before.events {
-        // sled's own file may shrink by itself, and then nothing need go.
         bytes -= before.bytes / 8;
         history.retain(NOW, YEAR, bytes).await.unwrap();
         after = history.size().await.unwrap();

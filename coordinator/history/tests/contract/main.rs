@@ -36,8 +36,12 @@ cases! {
     a_node_whose_clock_is_wrong_puts_nothing_out_of_reach,
     what_is_too_large_is_refused_and_what_is_at_the_limit_is_kept,
     one_node_too_many_is_refused,
+    pages_of_very_many_nodes_follow_one_another,
+    pages_of_events_at_one_moment_follow_one_another,
+    events_of_before_all_clocks_are_kept,
     no_page_is_longer_than_the_limit,
     age_lets_the_old_go_and_nothing_else,
+    a_clock_that_is_years_ahead_for_a_while_lets_days_go_and_not_everything,
     bytes_let_the_oldest_go,
     the_last_count_outlives_its_event,
     several_append_and_ask_at_once,
@@ -46,7 +50,7 @@ cases! {
 async fn on<S: Site>(case: impl AsyncFnOnce(&mut S)) {
     match S::begin().await {
         Some(mut site) => case(&mut site).await,
-        None => println!("skipped: there is no redis-server on this machine"),
+        None => on_redis::tell_skipped(),
     }
 }
 

@@ -1,6 +1,8 @@
 //! A history in a real Redis of its own, on loopback.
 
 use std::{
+    env,
+    io::{self, Write as _},
     net::TcpListener,
     process::{Child, Command, Stdio},
     time::Duration,
@@ -12,8 +14,21 @@ use tempfile::TempDir;
 use crate::{
     Site,
     cases::all,
-    events::{NOW, event, node},
+    events::{NOW, ago, event, node},
 };
+
+/// Has the tests fail where there is no redis-server.
+const DEMANDED: &str = "SMARTFW_REDIS";
+
+/// Says that a test was skipped: past the test runner, which keeps what passing tests print to itself.
+pub(crate) fn tell_skipped() {
+    let test = std::thread::current().name().unwrap_or_default().to_owned();
+    writeln!(
+        io::stderr(),
+        "SKIPPED {test}: there is no redis-server on this machine; {DEMANDED}=1 demands it"
+    )
+    .unwrap();
+}
 
 /// A redis-server with its files in a temporary folder.
 pub(crate) struct InRedis {
@@ -38,11 +53,14 @@ impl Site for InRedis {
 }
 
 impl InRedis {
-    /// Starts a server; `None` where there is none.
+    /// Starts a server; `None` where there is none and none is demanded.
     fn with(settings: &'static [&'static str]) -> Option<Self> {
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let mut site = Self { folder: TempDir::new().unwrap(), port, settings, server: None };
-        site.start().then_some(site)
+        let started = site.start();
+        let demanded = env::var_os(DEMANDED).is_some_and(|value| value == "1");
+        assert!(started || !demanded, "{DEMANDED}=1, and there is no redis-server on this machine");
+        started.then_some(site)
     }
 
     fn start(&mut self) -> bool {
@@ -51,6 +69,13 @@ impl InRedis {
         command.args(self.settings).current_dir(self.folder.path()).stdout(Stdio::null());
         self.server = command.spawn().ok();
         self.server.is_some()
+    }
+
+    /// Sends a command of its own.
+    async fn ask(&self, name: &str, words: &[&str]) {
+        let client = redis::Client::open(format!("redis://127.0.0.1:{}", self.port)).unwrap();
+        let mut raw = client.get_multiplexed_async_connection().await.unwrap();
+        redis::cmd(name).arg(words).exec_async(&mut raw).await.unwrap();
     }
 
     /// Kills it, as a crash would.
@@ -73,7 +98,7 @@ macro_rules! server_or_skip {
     ($settings:expr) => {
         match InRedis::with($settings) {
             Some(site) => site,
-            None => return println!("skipped: there is no redis-server on this machine"),
+            None => return tell_skipped(),
         }
     };
 }
@@ -134,19 +159,65 @@ async fn without_redis_the_error_says_that_the_call_can_be_repeated() {
 }
 
 #[tokio::test]
-async fn what_makes_no_sense_in_redis_is_named() {
+async fn an_entry_that_makes_no_sense_is_named_and_without_it_the_rest_is_read() {
     let mut site = server_or_skip!(SAFE);
     let history = site.open().await;
     history.append(NOW, vec![event(1), Event { id: node(2), ..event(1) }]).await.unwrap();
-    let client = redis::Client::open(format!("redis://127.0.0.1:{}", site.port)).unwrap();
-    let mut raw = client.get_multiplexed_async_connection().await.unwrap();
     let key = format!("smartfw:1:events:{:#}", node(1));
-    for (name, words) in [("DEL", [].as_slice()), ("XADD", &["1700000000000000000-0", "event", "nonsense"])] {
-        let mut command = redis::cmd(name);
-        command.arg(&key).arg(words).exec_async(&mut raw).await.unwrap();
-    }
-    let damaged = history.query(Query::default()).await.unwrap_err();
-    assert!(matches!(&damaged, HistoryError::DamagedKey { key: named, .. } if *named == key), "{damaged}");
+    site.ask("XADD", &[&key, "1799900001000000000-9", "event", "nonsense"]).await;
+    let error = history.query(Query::default()).await.unwrap_err();
+    let HistoryError::DamagedEntry { key: named, id } = &error else { panic!("{error}") };
+    assert_eq!((named.as_str(), id.as_str()), (key.as_str(), "1799900001000000000-9"));
     let other = Query { node: Some(node(2)), ..Query::default() };
     assert_eq!(history.query(other).await.unwrap().events.len(), 1);
+    assert!(error.to_string().contains(&format!("XDEL {key} {id}")), "{error}");
+    site.ask("XDEL", &[&key, id]).await;
+    assert_eq!(history.query(Query::default()).await.unwrap().events.len(), 2);
+}
+
+#[tokio::test]
+async fn a_last_that_makes_no_sense_is_named_and_what_is_advised_mends_it() {
+    let mut site = server_or_skip!(SAFE);
+    let history = site.open().await;
+    history.append(NOW, vec![event(1), Event { id: node(2), ..event(1) }]).await.unwrap();
+    let (name, key) = (format!("{:#}", node(1)), format!("smartfw:1:events:{:#}", node(1)));
+    site.ask("HSET", &["smartfw:1:lasts", &name, "nonsense"]).await;
+    let error = history.query(Query::default()).await.unwrap_err();
+    assert!(matches!(&error, HistoryError::DamagedLast { node, .. } if *node == name), "{error}");
+    assert!(error.to_string().contains(&format!("delete it together with {key}")), "{error}");
+    site.ask("HDEL", &["smartfw:1:lasts", &name]).await;
+    site.ask("DEL", &[&key]).await;
+    assert_eq!(all(&history, Query::default()).await.len(), 1);
+    assert_eq!(history.append(NOW, vec![event(1)]).await.unwrap().kept, 1);
+    assert_eq!(all(&history, Query::default()).await.len(), 2);
+}
+
+#[test]
+fn an_address_that_makes_no_sense_is_told_as_such_without_its_password() {
+    let error = Redis::open("redis//name:secret@host").unwrap_err();
+    assert!(matches!(error, HistoryError::Address(_)), "{error}");
+    let text = error.to_string();
+    assert!(text.contains("redis://HOST:PORT") && !text.contains("secret"), "{text}");
+}
+
+#[tokio::test]
+async fn bytes_let_no_more_go_than_they_must_whenever_events_happened() {
+    let mut site = server_or_skip!(SAFE);
+    let history = site.open().await;
+    // Half of the events happened within seconds, long before the others, which took a day.
+    let burst = |sequence| Event { time: ago(2_000_000 - sequence), ..event(sequence) };
+    let spread = |sequence| Event { time: ago(100_000 - (sequence - 4_000) * 20), ..event(sequence) };
+    for part in 0..8 {
+        let sequences = part * 1_000 + 1..=part * 1_000 + 1_000;
+        let events = sequences.map(|sequence| if part < 4 { burst(sequence) } else { spread(sequence) });
+        history.append(NOW, events.collect()).await.unwrap();
+    }
+    let before = history.size().await.unwrap();
+    let bytes = before.bytes / 5 * 4;
+    history.retain(NOW, Duration::from_secs(10_000_000), bytes).await.unwrap();
+    let after = history.size().await.unwrap();
+    assert!(after.bytes <= bytes, "{before:?}, {after:?}");
+    assert!(after.events >= before.events / 4 * 3, "{before:?}, {after:?}");
+    let left = history.query(Query { limit: 1, ..Query::default() }).await.unwrap();
+    assert_eq!(left.events[0].event.sequence, 8_000, "the newest is there");
 }
