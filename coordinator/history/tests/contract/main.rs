@@ -1,6 +1,6 @@
 //! What every history promises, whatever keeps it.
 
-#![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a test that cannot go on has failed")]
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod cases;
 mod events;
