@@ -1,0 +1,9 @@
+//! The fleet's memory and its window: it sees everything and is needed for nothing. What nodes tell is kept in the
+//! history before it is acknowledged; what the fleet is right now is a view in memory that nodes fill anew whenever they
+//! connect.
+#![forbid(unsafe_code)]
+
+pub mod clock;
+pub mod flags;
+pub mod health;
+pub mod settings;

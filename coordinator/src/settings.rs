@@ -1,0 +1,95 @@
+//! The configuration: file, drop-ins, environment, flags, in rising precedence, become settings that cannot be wrong.
+
+mod keys;
+mod layers;
+mod nearest;
+
+use std::{fmt, net::SocketAddr, path::PathBuf, time::Duration};
+
+use smartfw_config::{ConfigError, LogFormat};
+
+pub use keys::example;
+pub use layers::Sources;
+
+/// Everything that can be configured.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// Where the coordinator keeps what it must not forget.
+    pub state_dir: PathBuf,
+    /// Where log files go.
+    pub log_dir: PathBuf,
+    /// Where nodes connect.
+    pub listen: SocketAddr,
+    /// Where dashboard and REST are served; `None`: nowhere.
+    pub http: Option<SocketAddr>,
+    /// Where metrics are served; `None`: nowhere.
+    pub metrics: Option<SocketAddr>,
+    /// Where events are kept.
+    pub history: Place,
+    /// How long, and how much of them.
+    pub retention: Retention,
+    /// How the program's own messages look.
+    pub log_format: LogFormat,
+}
+
+/// Where events are kept.
+#[derive(Clone, PartialEq, Eq)]
+pub enum Place {
+    /// On the coordinator's own disk.
+    Embedded,
+    /// In the Redis at this address, which may hold a password.
+    Redis(String),
+}
+
+/// Never the address: it may hold a password.
+impl fmt::Debug for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Embedded => "sled",
+            Self::Redis(_) => "redis",
+        })
+    }
+}
+
+/// What of the history is let go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Retention {
+    /// What is older.
+    pub age: Duration,
+    /// The oldest beyond so many bytes.
+    pub bytes: u64,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        let loopback = |port| Some(SocketAddr::from(([127, 0, 0, 1], port)));
+        Self {
+            state_dir: "/var/lib/smartfw".into(),
+            log_dir: "/var/log/smartfw".into(),
+            listen: SocketAddr::from(([0, 0, 0, 0], 7471)),
+            http: loopback(7480),
+            metrics: loopback(9471),
+            history: Place::Embedded,
+            retention: Retention { age: Duration::from_secs(90 * 86_400), bytes: 10 << 30 },
+            log_format: LogFormat::Human,
+        }
+    }
+}
+
+impl Settings {
+    /// Reads the configuration from everywhere it may come from.
+    ///
+    /// # Errors
+    /// What is wrong, where, and what would be right.
+    pub fn load(sources: &Sources) -> Result<Self, ConfigError> {
+        keys::read(&sources.gather()?)
+    }
+
+    /// The keys whose values differ in `other`: those that can be applied while running, and those that need a restart.
+    pub fn changes(&self, other: &Self) -> (Vec<String>, Vec<String>) {
+        keys::changes(self, other)
+    }
+}
+
+#[cfg(test)]
+mod tests;
