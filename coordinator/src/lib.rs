@@ -6,4 +6,8 @@
 pub mod clock;
 pub mod flags;
 pub mod health;
+pub mod membership;
+pub mod place;
 pub mod settings;
+#[cfg(test)]
+mod testing;
