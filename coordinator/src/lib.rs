@@ -11,3 +11,4 @@ pub mod place;
 pub mod settings;
 #[cfg(test)]
 mod testing;
+pub mod view;
