@@ -6,6 +6,8 @@
 pub mod clock;
 pub mod flags;
 pub mod health;
+pub mod intake;
+pub mod keeper;
 pub mod membership;
 pub mod place;
 pub mod settings;

@@ -1,5 +1,6 @@
 //! What several tests need.
 
+mod memory;
 
 use std::{sync::Arc, time::Duration};
 
@@ -10,6 +11,7 @@ use smartfw_identity::{
 };
 
 use crate::clock;
+pub(crate) use memory::Memory;
 
 /// A cluster's authority.
 pub(crate) struct Cluster {
