@@ -3,6 +3,7 @@
 //! connect.
 #![forbid(unsafe_code)]
 
+pub mod announcing;
 pub mod clock;
 pub mod flags;
 pub mod health;
