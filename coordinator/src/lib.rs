@@ -6,11 +6,15 @@
 pub mod announcing;
 pub mod clock;
 pub mod flags;
+pub mod fleet;
 pub mod health;
 pub mod intake;
 pub mod keeper;
 pub mod membership;
+pub mod metrics;
 pub mod place;
+pub mod program;
+pub mod retention;
 pub mod settings;
 #[cfg(test)]
 mod testing;
