@@ -102,7 +102,7 @@ const KEYS: [Key; 9] = [
         about: "What is older is let go.",
         expected: "a duration like \"90d\" from 1h to 3650d",
         set: |settings, value| age(value).map(|age| settings.retention.age = age),
-        show: |settings| quoted(format_args!("{}s", settings.retention.age.as_secs())),
+        show: |settings| in_units(settings.retention.age.as_secs(), &[("d", 86_400), ("h", 3600), ("s", 1)]),
         live: true,
         ..KEY
     },
@@ -111,7 +111,7 @@ const KEYS: [Key; 9] = [
         about: "Of more bytes the oldest are let go.",
         expected: "a size like \"10GiB\" from 64MiB to 1048576GiB",
         set: |settings, value| size(value).map(|bytes| settings.retention.bytes = bytes),
-        show: |settings| quoted(format_args!("{}MiB", settings.retention.bytes >> 20)),
+        show: |settings| in_units(settings.retention.bytes, &UNITS),
         live: true,
         ..KEY
     },
@@ -231,6 +231,12 @@ fn format(value: &Written) -> Option<LogFormat> {
 
 fn shown(address: Option<SocketAddr>) -> String {
     address.map_or_else(|| quoted("off"), quoted)
+}
+
+/// In the largest unit of which it is a multiple.
+fn in_units(value: u64, units: &[(&str, u64)]) -> String {
+    let unit = units.iter().find(|(_, unit)| value.is_multiple_of(*unit));
+    unit.map_or_else(|| value.to_string(), |(name, unit)| quoted(format_args!("{}{name}", value / unit)))
 }
 
 fn quoted(value: impl std::fmt::Display) -> String {
