@@ -14,7 +14,7 @@ use crate::{
     health::Health,
     intake::{Carrier, NotCarried},
     keeper::Keeper,
-    view::{BlockPage, BlockQuery, News, NodeRow, Totals, View},
+    view::{BlockPage, BlockQuery, FleetBlock, News, NodeRow, Totals, View},
 };
 
 /// The fleet. Cheap to clone.
@@ -45,6 +45,21 @@ impl Fleet {
     /// Blocks in force now, in order of their targets.
     pub fn blocks(&self, query: &BlockQuery) -> BlockPage {
         self.view.blocks(query, clock::now())
+    }
+
+    /// Every block in force now, in order of their targets, and the list's revision.
+    pub fn every_block(&self) -> (u64, Vec<Arc<FleetBlock>>) {
+        self.view.every_block(clock::now())
+    }
+
+    /// Higher whenever the list of blocks is another than it was.
+    pub fn revision(&self) -> u64 {
+        self.view.revision()
+    }
+
+    /// Whether every member that is known has told all of its blocks since the start.
+    pub fn is_complete(&self) -> bool {
+        self.view.is_complete()
     }
 
     /// What happened, the newest first.

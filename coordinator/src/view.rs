@@ -5,7 +5,7 @@ mod news;
 mod roster;
 mod rows;
 
-use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use smartfw_core::{Block, Time, fleet::NodeId};
 use smartfw_history::{Event, EventKind};
@@ -59,6 +59,24 @@ impl View {
         self.blocks.read().unwrap_or_else(PoisonError::into_inner).page(query, now)
     }
 
+    /// Every block in force at `now`, in order of their targets, and a number that is higher whenever the list is another
+    /// than it was; ask [`revision`](Self::revision) first, a copy of a million takes its time.
+    pub fn every_block(&self, now: Time) -> (u64, Vec<Arc<FleetBlock>>) {
+        let blocks = self.blocks.read().unwrap_or_else(PoisonError::into_inner);
+        (blocks.revision(), blocks.all(now))
+    }
+
+    /// Higher whenever the list of blocks is another than it was.
+    pub fn revision(&self) -> u64 {
+        self.blocks.read().unwrap_or_else(PoisonError::into_inner).revision()
+    }
+
+    /// Whether every member that is known has told all of its blocks since the start. Until then what is not in the list
+    /// may be in force all the same.
+    pub fn is_complete(&self) -> bool {
+        self.read().is_listed()
+    }
+
     /// How many blocks are in force.
     pub fn blocked(&self) -> usize {
         self.blocks.read().unwrap_or_else(PoisonError::into_inner).len()
@@ -89,6 +107,11 @@ impl View {
     pub(crate) fn closed(&self, id: &NodeId, now: Time) {
         let row = self.write().closed(id, now).cloned();
         row.into_iter().for_each(|row| self.tell(News::Node(row.into())));
+    }
+
+    /// A node told something; with `listed` the last of its blocks.
+    pub(crate) fn heard_of(&self, id: &NodeId, now: Time, listed: bool) {
+        self.write().heard_of(id, now, listed);
     }
 
     /// What a node counted.

@@ -61,12 +61,17 @@ impl Known {
             self.seeds.iter().copied().chain(state.members.iter().map(|member| member.address)).collect();
         let mut next: Vec<SocketAddr> = state.good.into_iter().collect();
         let turn = state.turn.checked_rem(all.len()).unwrap_or_default();
+        let mut looked = 0;
         for address in all[turn..].iter().chain(&all[..turn]) {
-            if next.len() < most && !next.contains(address) {
+            if next.len() >= most {
+                break;
+            }
+            looked += 1;
+            if !next.contains(address) {
                 next.push(*address);
             }
         }
-        state.turn = turn + most;
+        state.turn = turn + looked;
         next
     }
 

@@ -75,8 +75,9 @@ impl Member {
     }
 }
 
-fn announcing(cluster: &Cluster, folder: &std::path::Path, seeds: Vec<SocketAddr>) -> Announcing {
-    let identity = cluster.admit("memory", Role::Coordinator);
+fn announcing_with(cluster: &Cluster, folder: &std::path::Path, seeds: Vec<SocketAddr>) -> Announcing {
+    let name = format!("memory-{}", clock::now().as_nanos());
+    let identity = cluster.admit(&name, Role::Coordinator);
     let (current, trust) = (Current::new(identity.clone()), identity.trust().clone());
     let revocations = Arc::new(Revocations::in_memory(trust));
     Announcing {
@@ -101,14 +102,14 @@ async fn a_member_hears_where_we_are_and_we_hear_who_is_there_and_who_is_expelle
     let member = Member::start(cluster.admit("web-1", Role::Node), revocations).await;
     // Nobody is at the first seed: the second is asked.
     let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    let announcing = announcing(&cluster, folder.path(), vec![nobody, member.address]);
+    let announcing = announcing_with(&cluster, folder.path(), vec![nobody, member.address]);
     assert_eq!(announcing.once().await, Some(Duration::from_secs(3600)));
     // The address that leads to the member, with the port that is listened on.
     assert_eq!(*member.heard.lock().unwrap(), ["127.0.0.1:7471"]);
     assert_eq!(announcing.view.nodes().len(), 2);
     assert!(announcing.revocations.check(expelled.member()).is_err());
     // After a restart without seeds the members of the last answer are asked.
-    let again = super::tests::announcing(&cluster, folder.path(), Vec::new());
+    let again = announcing_with(&cluster, folder.path(), Vec::new());
     let again = Announcing { advertise: Some("192.0.2.1:1".parse().unwrap()), ..again };
     assert!(again.once().await.is_some());
     assert_eq!(member.heard.lock().unwrap()[1], "192.0.2.1:1");
@@ -121,7 +122,7 @@ async fn that_nobody_hears_is_shown_and_is_worse_when_the_fleet_has_forgotten() 
     member.refuses.store(true, Ordering::SeqCst);
     // Who is of another cluster is no member.
     let foreign = Member::start(Cluster::found("prod").admit("web-1", Role::Node), Vec::new()).await;
-    let announcing = announcing(&cluster, folder.path(), vec![member.address, foreign.address]);
+    let announcing = announcing_with(&cluster, folder.path(), vec![member.address, foreign.address]);
     assert_eq!(announcing.once().await, None);
     assert!(foreign.heard.lock().unwrap().is_empty());
     for (until, level) in [(clock::now().after(EVERY), Level::Warn), (Time::ZERO, Level::Error)] {

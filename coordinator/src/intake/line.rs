@@ -104,9 +104,10 @@ pub(super) async fn speak(spoken: Spoken, to: Outbound) {
         }
     };
     let why = tokio::select! {
-        () = speaking => return,
-        () = to.closed() => return,
+        biased; // the end is told, although nobody is left who says anything else
         why = ended(&mut end) => why,
+        () = to.closed() => return,
+        () = speaking => return,
     };
     if why.code() != tonic::Code::Ok {
         let _ = timeout(LAST_WORD, to.send(Err(why))).await;

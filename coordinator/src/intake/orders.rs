@@ -46,9 +46,12 @@ pub enum NotCarried {
     Busy,
 }
 
-/// Who waits for which order, and from which node.
+/// Which node was asked to give an order, and the way to who waits for what becomes of it.
+type Asked = (NodeId, oneshot::Sender<Option<String>>);
+
+/// Orders under way, by id.
 #[derive(Debug, Default)]
-pub(super) struct Orders(Mutex<BTreeMap<[u8; 16], (NodeId, oneshot::Sender<Option<String>>)>>);
+pub(super) struct Orders(Mutex<BTreeMap<[u8; 16], Asked>>);
 
 impl Orders {
     /// Has an order given by a node that reports, and tells which.
@@ -92,7 +95,7 @@ impl Orders {
         Ok(outcome)
     }
 
-    fn waiting(&self) -> MutexGuard<'_, BTreeMap<[u8; 16], (NodeId, oneshot::Sender<Option<String>>)>> {
+    fn waiting(&self) -> MutexGuard<'_, BTreeMap<[u8; 16], Asked>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -132,6 +132,7 @@ impl Stream<'_> {
     async fn hear(&self, report: Report, numbers: &mut Numbers) -> Result<(), Status> {
         let Intake { view, health, orders, .. } = &**self.intake;
         let id = self.line.id;
+        view.heard_of(&id, clock::now(), matches!(report, Report::Blocks(_, true)));
         match report {
             Report::Opening(_) => return Err(Status::invalid_argument("a stream has one opening")),
             Report::Events(events) => self.events(events, numbers).await?,

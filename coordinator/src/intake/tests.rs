@@ -25,7 +25,7 @@ async fn what_a_node_tells_is_kept_and_then_acknowledged_and_goes_on_after_a_res
     let folder = tempfile::tempdir().unwrap();
     let node = FakeNode::new(&cluster, "web-1", Role::Node);
     for round in 0..3_u64 {
-        let fleet = Fleet::start(&cluster, Arc::new(Embedded::open(folder.path()).unwrap())).await;
+        let fleet = Fleet::start(&cluster, Arc::new(reopened(folder.path()).await)).await;
         let mut stream = node.open(&fleet, 7).await.unwrap();
         let before = (round > 0).then_some(Version { epoch: 7, sequence: round * 20 });
         assert_eq!(stream.kept, before);
@@ -33,13 +33,24 @@ async fn what_a_node_tells_is_kept_and_then_acknowledged_and_goes_on_after_a_res
         assert_eq!(stream.kept_next().await, Version { epoch: 7, sequence: round * 20 + 20 });
         fleet.end().await;
     }
-    let history = Embedded::open(folder.path()).unwrap();
+    let history = reopened(folder.path()).await;
     let page =
         smartfw_history::History::query(&history, Query { limit: 1_000, ..Query::default() }).await.unwrap();
     let sequences: Vec<u64> = page.events.iter().rev().map(|row| row.event.sequence).collect();
     assert_eq!(sequences, (1..=60).collect::<Vec<u64>>());
     let first = &page.events[0].event;
     assert_eq!((first.node.as_str(), first.id, first.kind), ("web-1", node.id(), EventKind::Alert));
+}
+
+/// The history, as soon as the connections of the coordinator before are gone.
+async fn reopened(folder: &std::path::Path) -> Embedded {
+    for _ in 0..600 {
+        match Embedded::open(folder) {
+            Ok(history) => return history,
+            Err(_) => tokio::time::sleep(Duration::from_millis(50)).await,
+        }
+    }
+    panic!("it is still in use")
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -50,7 +61,7 @@ async fn every_event_is_kept_once_and_in_order_although_streams_break_come_twice
     for n in 0..5_u64 {
         let (node, to) = (FakeNode::new(&cluster, &format!("web-{n}"), Role::Node), fleet.address);
         tasks.push(tokio::spawn(async move {
-            let mut chance = n + 1;
+            let (mut chance, mut overlap) = (n + 1, 0);
             let mut stream = node.dial(to, 3).await.unwrap();
             loop {
                 let kept = stream.kept.map_or(0, |kept| kept.sequence);
@@ -59,17 +70,22 @@ async fn every_event_is_kept_once_and_in_order_although_streams_break_come_twice
                 }
                 chance =
                     chance.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-                // Some that are kept already come again, and some are sent on a stream that breaks.
-                let from = kept.saturating_sub(chance >> 60).max(1);
-                stream.say(batch(from..=(from + 60).min(500))).await;
+                stream.say(batch((kept + 1).saturating_sub(overlap).max(1)..=(kept + 60).min(500))).await;
+                overlap = 0;
                 let older = (chance >> 32) % 3;
-                if older > 0 {
-                    let newer = node.dial(to, 3).await.unwrap();
-                    let before = std::mem::replace(&mut stream, newer);
-                    if older == 1 { drop(before) } else { drop(tokio::spawn(before.listen())) }
-                } else {
+                if older == 0 {
                     stream.kept = Some(stream.kept_next().await);
+                    continue;
                 }
+                // What was said is kept or lost with the stream; on the new one some that are kept come again.
+                let newer = node.dial(to, 3).await.unwrap();
+                let before = std::mem::replace(&mut stream, newer);
+                if older == 1 {
+                    drop(before)
+                } else {
+                    drop(tokio::spawn(before.listen()))
+                }
+                overlap = chance >> 60;
             }
         }));
     }
@@ -100,7 +116,7 @@ async fn a_newer_stream_takes_the_place_of_the_older_and_the_node_stays_connecte
 async fn the_view_shows_what_a_node_tells_and_its_name_is_its_certificates() {
     let (cluster, memory) = (Cluster::found("prod"), Arc::new(Memory::default()));
     let (fleet, node) =
-        (Fleet::start(&cluster, memory).await, FakeNode::new(&cluster, "web-1", Role::Signer));
+        (Fleet::start(&cluster, memory).await, FakeNode::of(cluster.founded.identity.clone()));
     let stream = node.open(&fleet, 1).await.unwrap();
     stream.say(Report::Status(Box::new(fakes::status("somebody-else")))).await;
     stream
@@ -114,7 +130,7 @@ async fn the_view_shows_what_a_node_tells_and_its_name_is_its_certificates() {
     stream.say(Report::Blocks(blocks(&["192.0.2.1", "192.0.2.2"]), true)).await;
     until("the blocks are there", || fleet.view.blocked() == 2).await;
     let row = fleet.view.node(&node.id()).unwrap();
-    assert_eq!((&*row.name, &*row.status.unwrap().node), ("web-1", "web-1"));
+    assert_eq!((&*row.name, &*row.status.unwrap().node), ("signer", "signer"));
     assert_eq!((row.version.as_str(), row.dropped, row.role), ("0.1.0", 9, Some(Role::Signer)));
     assert_eq!(fleet.view.totals().waiting, 2);
 }
@@ -130,7 +146,7 @@ async fn two_hundred_nodes_come_at_once_and_all_are_heard() {
         .into_iter()
         .map(|node| {
             tokio::spawn(async move {
-                let mut stream = node.dial(to, 1).await.unwrap();
+                let mut stream = node.insist(to).await;
                 stream.say(batch(1..=30)).await;
                 assert_eq!(stream.kept_next().await.sequence, 30);
                 stream

@@ -60,6 +60,8 @@ pub struct BlockPage {
     pub blocks: Vec<Arc<FleetBlock>>,
     /// Where to go on; `None` when there is nothing more.
     pub next: Option<BlockKey>,
+    /// Higher whenever the list is another than it was.
+    pub revision: u64,
 }
 
 /// The list.
@@ -71,6 +73,7 @@ pub(super) struct Blocks {
     /// The targets of each node.
     targets: BTreeMap<NodeId, BTreeSet<IpNet>>,
     len: usize,
+    revision: u64,
     /// Nothing runs out before.
     next: Option<Time>,
 }
@@ -90,11 +93,28 @@ impl Default for Blocks {
 
 impl Blocks {
     pub(super) const fn bounded(most: usize, each: usize) -> Self {
-        Self { limits: (most, each), held: BTreeMap::new(), targets: BTreeMap::new(), len: 0, next: None }
+        Self {
+            limits: (most, each),
+            held: BTreeMap::new(),
+            targets: BTreeMap::new(),
+            len: 0,
+            revision: 0,
+            next: None,
+        }
     }
 
     pub(super) const fn len(&self) -> usize {
         self.len
+    }
+
+    pub(super) const fn revision(&self) -> u64 {
+        self.revision
+    }
+
+    /// Every block in force, in order of their targets.
+    pub(super) fn all(&self, now: Time) -> Vec<Arc<FleetBlock>> {
+        let held = self.held.values().flatten().map(|held| &held.block);
+        held.filter(|block| !block.expired(now)).cloned().collect()
     }
 
     /// A block is in force; news where it is another than it was.
@@ -118,6 +138,7 @@ impl Blocks {
             }
             None => self.add(key, block, stream)?,
         };
+        self.revision += 1;
         Ok(Some(News::Blocked(block)))
     }
 
@@ -176,7 +197,7 @@ impl Blocks {
 
     pub(super) fn page(&self, query: &BlockQuery, now: Time) -> BlockPage {
         let limit = query.limit.clamp(1, ROWS);
-        let mut page = BlockPage::default();
+        let mut page = BlockPage { revision: self.revision, ..BlockPage::default() };
         let mut last = None;
         for key in self.candidates(query) {
             let all = self.held.get(&key).into_iter().flatten();
@@ -232,6 +253,7 @@ impl Blocks {
                 self.forget_target(key);
             }
         }
+        self.revision += u64::from(!gone.is_empty());
         gone
     }
 

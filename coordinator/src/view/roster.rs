@@ -81,6 +81,22 @@ impl Roster {
         Some(row)
     }
 
+    /// It told something; with `listed` the last of its blocks.
+    pub(super) fn heard_of(&mut self, id: &NodeId, now: Time, listed: bool) {
+        if let Some(row) = self.0.get_mut(id) {
+            row.heard = Some(now);
+            row.listed |= listed;
+        }
+    }
+
+    /// Whether every member that may block has told all of its blocks.
+    pub(super) fn is_listed(&self) -> bool {
+        let gone = |row: &NodeRow| {
+            matches!(row.link, Link::Expelled(_)) || matches!(row.state.as_str(), "dead" | "left")
+        };
+        self.0.values().all(|row| row.listed || gone(row))
+    }
+
     pub(super) fn counted(&mut self, id: &NodeId, statistics: Statistics) {
         if let Some(row) = self.0.get_mut(id) {
             let before = row.statistics.replace(statistics);

@@ -36,6 +36,10 @@ pub struct NodeRow {
     pub link: Link,
     /// How members see it: `alive`, `suspect`, `dead` or `left`; empty while none has said.
     pub state: String,
+    /// When it last told anything, by the coordinator's clock.
+    pub heard: Option<Time>,
+    /// Whether it has told all of its blocks since the coordinator's start.
+    pub listed: bool,
     /// How it is, by its last word.
     pub status: Option<Arc<NodeStatus>>,
     /// What it counted, by its last word.
@@ -138,6 +142,8 @@ impl NodeRow {
             version: String::new(),
             link: Link::Silent,
             state: String::new(),
+            heard: None,
+            listed: false,
             status: None,
             statistics: None,
             rates: Rates::default(),
@@ -160,6 +166,7 @@ impl NodeRow {
         }
         self.version.clone_from(&opening.version);
         self.link = Link::Connected(now);
+        self.heard = Some(now);
         self.dropped = opening.dropped;
         self.member = Some(member.clone());
     }
@@ -175,6 +182,11 @@ impl NodeRow {
         });
         self.status = Some(status.into());
         changed
+    }
+
+    /// When its certificate ends, by what it showed when it last connected.
+    pub fn certificate_expires(&self) -> Option<Time> {
+        self.member.as_ref().map(|member| member.not_after)
     }
 
     /// How far what is kept is behind `now`: the age of the last event while others wait at the node, else nothing.

@@ -96,6 +96,46 @@ fn what_a_list_does_not_name_is_over_unless_an_event_named_it_since() {
 }
 
 #[test]
+fn the_list_is_complete_when_every_member_that_may_block_has_told_all() {
+    let (view, node) = view();
+    let heard = |state: &str| FleetMember {
+        id: NodeId([1; 32]),
+        name: "web-2".into(),
+        site: "default".into(),
+        address: "192.0.2.9:7470".into(),
+        state: state.into(),
+    };
+    view.heard(&[heard("alive")]);
+    assert!(!view.is_complete());
+    view.heard_of(&node.id(), at(5), true);
+    assert!(!view.is_complete(), "the other has not");
+    view.heard(&[heard("dead")]);
+    assert!(view.is_complete());
+    assert_eq!(view.node(&node.id()).unwrap().heard, Some(at(5)));
+}
+
+#[test]
+fn the_revision_rises_with_each_change_and_with_nothing_else() {
+    let (view, node) = view();
+    let one = block("192.0.2.1", Some(10));
+    let mut before = view.revision();
+    let mut changed = || {
+        let now = view.revision();
+        now > std::mem::replace(&mut before, now)
+    };
+    view.listed(node.id(), 1, (vec![one.clone()], true)).unwrap();
+    assert!(changed());
+    view.listed(node.id(), 2, (vec![one.clone()], true)).unwrap();
+    view.tidy(at(9));
+    assert!(!changed());
+    assert_eq!(view.every_block(at(9)).1.len(), 1);
+    view.tidy(at(10));
+    assert!(changed());
+    view.kept(vec![event(node.id(), EventKind::Lift, "192.0.2.1", body(&one))], (2, 0)).unwrap();
+    assert!(!changed(), "it is gone already");
+}
+
+#[test]
 fn a_lifted_block_is_gone_and_another_origins_stays() {
     let (view, node) = view();
     let own = block("192.0.2.1", None);

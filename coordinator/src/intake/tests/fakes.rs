@@ -58,7 +58,10 @@ pub(super) struct FakeNode {
 
 impl FakeNode {
     pub(super) fn new(cluster: &Cluster, name: &str, role: Role) -> Self {
-        let identity = cluster.admit(name, role);
+        Self::of(cluster.admit(name, role))
+    }
+
+    pub(super) fn of(identity: Identity) -> Self {
         let revocations = Arc::new(Revocations::in_memory(identity.trust().clone()));
         Self { net: Net::new(Current::new(identity.clone()), revocations), identity }
     }
@@ -69,6 +72,16 @@ impl FakeNode {
 
     pub(super) const fn identity(&self) -> &Identity {
         &self.identity
+    }
+
+    /// Dials as often as it takes: all of them have one address here, from which not many may come at once.
+    pub(super) async fn insist(&self, to: SocketAddr) -> FakeStream {
+        loop {
+            match self.dial(to, 1).await {
+                Ok(stream) => return stream,
+                Err(_) => sleep(Duration::from_millis(100)).await,
+            }
+        }
     }
 
     /// Opens a stream of a buffer in this life of it.
