@@ -1,4 +1,5 @@
 //! The program itself: flags, its start, its end, its reload.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 use std::{
     io::{BufRead as _, BufReader},
