@@ -192,6 +192,8 @@ mod tests {
         assert_eq!(Kept::load(state.path()).unwrap().identity.id(), coordinator.id());
         fs::write(folder(state.path()).join(REACH), "{\"seed\":[]}").unwrap();
         assert!(format!("{:#}", Kept::load(state.path()).unwrap_err()).contains("reach.json"));
+        fs::write(folder(state.path()).join(REACH), vec![b' '; LONGEST as usize + 1]).unwrap();
+        assert!(Kept::load(state.path()).unwrap_err().to_string().contains("too long"));
     }
 
     #[test]

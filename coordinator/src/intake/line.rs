@@ -161,3 +161,36 @@ impl Lines {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn order() -> SignedOrder {
+        let bytes = [1].as_slice();
+        SignedOrder { bytes: bytes.into(), signature: [1; 64], certificate: bytes.into(), lasts: None }
+    }
+
+    #[test]
+    fn no_more_orders_wait_for_a_node_than_may() {
+        let (line, _spoken) = Lines::default().begin(NodeId([1; 32]));
+        assert!((0..ORDERS).all(|_| line.order(order())));
+        assert!(!line.order(order()));
+    }
+
+    #[tokio::test]
+    async fn who_reads_slowly_hears_of_the_last_that_is_kept_and_of_the_end_with_its_reason() {
+        let (line, spoken) = Lines::default().begin(NodeId([1; 32]));
+        let (to, mut heard) = mpsc::channel(1);
+        (1..=9).for_each(|sequence| line.kept(Version { epoch: 1, sequence }));
+        let speaking = tokio::spawn(speak(spoken, to));
+        let first = heard.recv().await.unwrap().unwrap();
+        assert_eq!(Answer::try_from(first).unwrap(), Answer::Kept(Version { epoch: 1, sequence: 9 }));
+        line.end(Status::aborted("first"));
+        line.end(Status::unavailable("second"));
+        drop(line); // nobody is left who could say anything else
+        assert_eq!(heard.recv().await.unwrap().unwrap_err().message(), "first");
+        speaking.await.unwrap();
+        assert!(heard.recv().await.is_none());
+    }
+}

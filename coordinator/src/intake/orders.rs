@@ -113,3 +113,21 @@ impl Carrier {
         self.0.orders.carry(&self.0.lines, order).await
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_more_orders_are_under_way_than_may_be_and_only_who_was_asked_tells_what_became_of_one() {
+        let (orders, asked, other) = (Orders::default(), NodeId([1; 32]), NodeId([2; 32]));
+        let id = |n: usize| std::array::from_fn(|i| n.to_be_bytes()[i % 8]);
+        let mut waiting: Vec<_> = (0..AT_ONCE).map(|n| orders.expect(id(n), asked).unwrap()).collect();
+        assert!(matches!(orders.expect(id(AT_ONCE), asked), Err(NotCarried::Busy)));
+        orders.outcome(&other, id(0), None);
+        assert!(waiting[0].try_recv().is_err());
+        orders.outcome(&asked, id(0), Some("why".into()));
+        assert_eq!(waiting[0].try_recv().unwrap().as_deref(), Some("why"));
+        assert!(orders.expect(id(AT_ONCE), asked).is_ok());
+    }
+}
