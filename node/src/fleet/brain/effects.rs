@@ -116,7 +116,10 @@ impl Brain {
                 self.sessions.hear(now.steady, (log.origin, site), addresses, remaining);
             }
             // The logs void what is withdrawn; what a later version says is kept and passed on.
-            Entry::Sessions { .. } | Entry::Withdraw { .. } | Entry::Unknown { .. } => {}
+            Entry::Sessions { .. }
+            | Entry::Withdraw { .. }
+            | Entry::Coordinator { .. }
+            | Entry::Unknown { .. } => {}
         }
     }
 
