@@ -8,6 +8,7 @@ mod models;
 mod service;
 mod socket;
 mod status;
+mod told;
 mod top;
 
 pub use cluster::ClusterService;

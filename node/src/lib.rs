@@ -34,4 +34,5 @@ pub mod notify;
 pub mod store;
 #[cfg(test)]
 mod testing;
+pub mod uplink;
 pub mod vital;

@@ -166,6 +166,7 @@ fn control(config: &NodeConfig, links: &Links, (fleet, vault): (Weak<Control>, V
         inbox: links.inbox.clone(),
         counters: links.shared.counters.clone(),
         health: links.shared.health.clone(),
+        uplink: links.uplink.clone(),
         beside: joining::beside(links.inbox.clone(), fleet, vault),
         state: Mutex::default(),
     }
@@ -235,6 +236,7 @@ fn decide(
         logs: links.logs.clone(),
         boot,
         recent: links.recent.clone(),
+        uplink: links.uplink.clone(),
         may_change_kernel: real,
         counters: shared.counters.clone(),
     };

@@ -27,6 +27,9 @@ impl Running {
             (None, Input::Order(_, reply) | Input::Leave(reply)) => {
                 drop(reply.send(Err(FleetRefused::NoCluster)));
             }
+            (None, Input::Announced(_, _, reply)) => {
+                drop(reply.send(Err(FleetRefused::NoCluster.to_string())));
+            }
             (Some(brain), Input::Leave(reply)) => {
                 brain.handle(&mut driver.agent, Brain::now(), Input::Leave(reply));
                 self.leave(now);
@@ -41,7 +44,7 @@ impl Running {
     pub(super) fn persisted(&mut self, now: Time, number: u64) {
         let upto = self.stored.persisted(number);
         self.driver.agent.handle_persisted(now, upto.records);
-        self.actions.persisted(upto.records, &self.driver.logs);
+        self.actions.persisted(upto.records, &self.driver.logs, &self.driver.uplink);
         self.waiting.persisted(upto.records);
         if let Some(brain) = &mut self.driver.brain {
             brain.handle_persisted(Brain::now(), upto.logs);
@@ -94,7 +97,7 @@ impl Running {
         self.protect_all(now);
     }
 
-    /// The host's own, and who is logged in at other members.
+    /// The host's own, who is logged in at other members, and where coordinators are.
     fn protect_all(&mut self, now: Time) {
         let mut all = self.driver.protected.clone();
         self.elsewhere.iter().cloned().for_each(|entry| all.push(entry));

@@ -45,7 +45,9 @@ pub(super) fn serve(
         reload,
         fleet,
         models: links.models.clone(),
+        uplink: links.uplink.clone(),
     };
+    links.uplink.told_by(Arc::new(service.clone()));
     let models = ModelsService::new(service.clone());
     let cluster = ClusterService { service: service.clone(), vault };
     let connections = socket.connections();

@@ -7,9 +7,10 @@ use smartfw_core::Agent;
 use super::parts::{Links, Shared};
 use crate::{
     control::{Drops, counted},
-    counters::{Counters, Histogram, Mishaps},
+    counters::{Counters, Histogram, Mishaps, UplinkCounters},
     fleet::FleetCounters,
     metrics::Page,
+    uplink::Uplink,
 };
 
 /// Where the page's numbers come from.
@@ -29,6 +30,7 @@ impl Shown {
         queues(&mut page, &self.links.shared.counters);
         latency(&mut page, &self.links.shared.counters);
         fleet(&mut page, &self.links.shared.counters.fleet);
+        uplink(&mut page, &self.links.uplink, &self.links.shared.counters.uplink);
         page.finish()
     }
 
@@ -66,6 +68,7 @@ impl Shown {
         let Some((counters, pending, unhealthy)) = self.links.inbox.ask(ask) else { return };
         let Shared { counters: counts, health, vital: _ } = &self.links.shared;
         let entries = health.list().len() + counted(counts, &self.links.board.seen()).len() + unhealthy;
+        let entries = entries + usize::from(self.links.uplink.troubles().is_some());
         page.gauge("health_entries", "Entries of the health list.", entries);
         page.head("blocks", "Blocks in force by class.", "gauge");
         for (class, count) in &counters.blocks {
@@ -179,6 +182,17 @@ fn fleet(page: &mut Page, counters: &FleetCounters) {
     }
     let help = "From our decision to a member's word that its kernel drops.";
     histogram(page, "decision_to_member_seconds", help, &counters.propagation);
+}
+
+/// Nothing where no coordinator is known.
+fn uplink(page: &mut Page, uplink: &Uplink, counters: &UplinkCounters) {
+    if !uplink.wants() {
+        return;
+    }
+    page.gauge("uplink_coordinators", "Coordinators that are connected.", uplink.connected());
+    page.gauge("uplink_waiting", "Events that not every coordinator has.", uplink.waiting());
+    page.counter("uplink_sent_total", "Events sent to coordinators.", counters.sent.get());
+    page.counter("uplink_dropped_total", "Events that no coordinator hears of.", counters.dropped.get());
 }
 
 fn histogram(page: &mut Page, name: &str, help: &str, histogram: &Histogram) {

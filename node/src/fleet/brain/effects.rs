@@ -116,10 +116,11 @@ impl Brain {
                 self.sessions.hear(now.steady, (log.origin, site), addresses, remaining);
             }
             // The logs void what is withdrawn; what a later version says is kept and passed on.
-            Entry::Sessions { .. }
-            | Entry::Withdraw { .. }
-            | Entry::Coordinator { .. }
-            | Entry::Unknown { .. } => {}
+            Entry::Coordinator { id, address, .. } => {
+                let remaining = remaining.unwrap_or(Duration::MAX);
+                self.coordinators.hear(now.steady, log.origin, (id, address), remaining);
+            }
+            Entry::Sessions { .. } | Entry::Withdraw { .. } | Entry::Unknown { .. } => {}
         }
     }
 
