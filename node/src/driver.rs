@@ -202,7 +202,7 @@ impl Running {
         }
         self.deciding = None;
         let driver = &self.driver;
-        let to = To { counters: &driver.counters, uplink: &driver.uplink, node: driver.agent.node() };
+        let to = To { counters: &driver.counters, uplink: &driver.uplink };
         self.actions.finish(now, to);
         self.driver.counters.changes_waiting.set(self.driver.queue.len() as u64);
         self.driver.counters.records_waiting.set(self.driver.backlog.len() as u64);
@@ -266,9 +266,10 @@ impl Running {
         let value = (!record.removes()).then(|| encode(record));
         batch.rows.push((row_key(record), value));
         batch.upto = sequence;
+        let told = self.tells(record);
         let driver = &self.driver;
-        let to = To { counters: &driver.counters, uplink: &driver.uplink, node: driver.agent.node() };
-        self.actions.record(now, sequence, record, to);
+        let to = To { counters: &driver.counters, uplink: &driver.uplink };
+        self.actions.record(now, (sequence, record), told, to);
         if let Record::Block(stored) = record {
             self.driver.recent.push(stored.block.target);
         }

@@ -29,8 +29,6 @@ const EVENTS_HELD: usize = 8192;
 pub(super) struct To<'a> {
     pub(super) counters: &'a Counters,
     pub(super) uplink: &'a Uplink,
-    /// This node's name: coordinators hear of the others' blocks from them.
-    pub(super) node: &'a str,
 }
 
 /// Logs actions, each once its record is on disk: what a crash would undo was not done.
@@ -66,15 +64,21 @@ impl Actions {
         self.now.anew = true;
     }
 
-    /// A record is on its way to the disk.
-    pub(super) fn record(&mut self, now: Time, sequence: Sequence, record: &Record, to: To<'_>) {
+    /// A record is on its way to the disk; whether coordinators hear of it from this node.
+    pub(super) fn record(
+        &mut self,
+        now: Time,
+        (sequence, record): (Sequence, &Record),
+        told: bool,
+        to: To<'_>,
+    ) {
         if self.now.anew {
             return;
         }
         self.now.last = sequence;
-        let (room, before) = (self.now.logged < LINES, self.now.told);
-        self.now.told += usize::from(to.uplink.wants() && concerns(record, to.node));
-        let tells = self.now.told > before && self.now.told <= EVENTS;
+        let room = self.now.logged < LINES;
+        self.now.told += usize::from(told);
+        let tells = told && self.now.told <= EVENTS;
         let line = if room || tells { line(now, record) } else { None };
         if tells {
             self.tell(now, record, line.as_ref(), to);
@@ -126,15 +130,6 @@ impl Actions {
     }
 }
 
-/// Whether coordinators hear of a record from this node.
-fn concerns(record: &Record, node: &str) -> bool {
-    match record {
-        Record::Block(stored) => stored.block.origin.0 == node,
-        Record::BlockGone { origin, .. } => origin.0 == node,
-        _ => matters(record),
-    }
-}
-
 /// What an event about a record is about.
 const fn event(record: &Record) -> Option<(EventKind, Option<IpNet>, Option<Class>)> {
     Some(match record {
@@ -148,7 +143,7 @@ const fn event(record: &Record) -> Option<(EventKind, Option<IpNet>, Option<Clas
 }
 
 /// Whether a record is something that was done, and not only something that is remembered.
-const fn matters(record: &Record) -> bool {
+pub(super) const fn matters(record: &Record) -> bool {
     matches!(
         record,
         Record::Block(_)
@@ -204,13 +199,13 @@ mod tests {
     fn held_after(records: u64, anew: bool) -> (Actions, Arc<Counters>) {
         let (mut actions, counters) = (Actions::default(), Arc::<Counters>::default());
         let uplink = Uplink::new(std::path::Path::new("/nonexistent"), counters.clone(), Arc::default());
-        let to = To { counters: &counters, uplink: &uplink, node: "web-1" };
+        let to = To { counters: &counters, uplink: &uplink };
         for n in 1..=records {
             if anew {
                 actions.anew();
             }
             let gone = Record::AllowedGone("192.0.2.1/32".parse().unwrap());
-            actions.record(Time::ZERO, Sequence(n), &gone, to);
+            actions.record(Time::ZERO, (Sequence(n), &gone), false, to);
             actions.finish(Time::ZERO, to);
         }
         (actions, counters)
@@ -229,25 +224,22 @@ mod tests {
     }
 
     #[test]
-    fn coordinators_are_told_of_this_node_s_blocks_alone_and_no_more_wait_than_may() {
+    fn coordinators_are_told_of_what_concerns_them_alone_and_no_more_waits_than_may() {
         let (folder, counters) = (tempfile::tempdir().unwrap(), Arc::<Counters>::default());
         let uplink = Uplink::new(folder.path(), counters.clone(), Arc::default());
         uplink.begin();
-        let to = To { counters: &counters, uplink: &uplink, node: "web-1" };
+        let to = To { counters: &counters, uplink: &uplink };
         let mut actions = Actions::default();
-        let gone = |origin: &str| Record::BlockGone {
-            target: "192.0.2.1/32".parse().unwrap(),
-            origin: smartfw_core::Origin(origin.into()),
-        };
-        actions.record(Time::ZERO, Sequence(1), &gone("web-2"), to);
+        let gone = Record::AllowedGone("192.0.2.1/32".parse().unwrap());
+        actions.record(Time::ZERO, (Sequence(1), &gone), false, to);
         assert_eq!(actions.events.len(), 0);
         // One input that lifts many is told of as a list.
         let mut anew = uplink.anew_seen();
-        (0..EVENTS as u64 + 5).for_each(|n| actions.record(Time::ZERO, Sequence(n), &gone("web-1"), to));
+        (0..EVENTS as u64 + 5).for_each(|n| actions.record(Time::ZERO, (Sequence(n), &gone), true, to));
         actions.finish(Time::ZERO, to);
         assert_eq!((actions.events.len(), anew()), (EVENTS, true));
         for n in 0..EVENTS_HELD as u64 {
-            actions.record(Time::ZERO, Sequence(EVENTS as u64 + n), &gone("web-1"), to);
+            actions.record(Time::ZERO, (Sequence(EVENTS as u64 + n), &gone), true, to);
             actions.finish(Time::ZERO, to);
         }
         assert_eq!((actions.events.len(), counters.uplink.dropped.get()), (EVENTS_HELD, EVENTS as u64));

@@ -2,9 +2,11 @@
 
 use std::mem;
 
-use smartfw_core::{IpNet, Time, enforcement::Change, fleet::Entry, gossip::Audience, protect::ProtectedSet};
+use smartfw_core::{
+    IpNet, Origin, Record, Time, enforcement::Change, fleet::Entry, gossip::Audience, protect::ProtectedSet,
+};
 
-use super::{Batch, Running};
+use super::{Batch, Running, actions::matters};
 use crate::{
     chance::seed,
     enforcement::Ticket,
@@ -79,6 +81,17 @@ impl Running {
         }
     }
 
+    /// Whether coordinators hear of a record from this node: of the others' blocks they hear from them.
+    pub(super) fn tells(&self, record: &Record) -> bool {
+        let ours = |origin: &Origin| origin.0 == self.driver.agent.node();
+        self.driver.uplink.wants()
+            && match record {
+                Record::Block(stored) => ours(&stored.block.origin),
+                Record::BlockGone { origin, .. } => ours(origin),
+                _ => matters(record),
+            }
+    }
+
     /// A target is about to be dropped: if that was decided here, the fleet is measured from now on.
     pub(super) fn decided(&mut self, change: &Change) {
         if let (Some(brain), Change::Block(entry)) = (&mut self.driver.brain, change)
@@ -110,6 +123,9 @@ impl Running {
         let Some(brain) = &mut driver.brain else { return false };
         let now = Brain::now();
         let told = brain.settle(&mut driver.agent, now);
+        if brain.take_carried() {
+            driver.uplink.anew();
+        }
         match brain.take_protected(now) {
             None => told,
             Some(elsewhere) => {

@@ -3,6 +3,7 @@
 
 mod announced;
 mod begin;
+mod carried;
 mod effects;
 mod kernel;
 mod listed;
@@ -88,6 +89,7 @@ pub struct Brain {
     /// Who is logged in at other members, and where coordinators are.
     elsewhere: (Vec<Protected>, Vec<Protected>),
     orders: Vec<orders::WaitingOrder>,
+    carried: carried::Carried,
     troubles: troubles::Troubles,
     /// Whether what is applied comes from this node's own store.
     starting: bool,

@@ -5,7 +5,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use smartfw_core::{Agent, Block, IpNet};
+use smartfw_core::{Agent, Block, IpNet, Time};
 use smartfw_proto::{convert::Statistics, limits, view::NodeStatus};
 use tokio::{
     sync::oneshot,
@@ -13,7 +13,10 @@ use tokio::{
 };
 
 use super::Uplink;
-use crate::inbox::{Inbox, Input};
+use crate::{
+    fleet::{self, Brain},
+    inbox::{Inbox, Input},
+};
 
 /// How often coordinators are told how the node is, although nothing changed.
 const STATUS: Duration = Duration::from_secs(60);
@@ -23,6 +26,9 @@ const CALM: Duration = Duration::from_secs(1);
 const STATISTICS: Duration = Duration::from_secs(1);
 /// How long the node may take to say how it is.
 const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Blocks that are looked at at once, of whatever origin, and the rest of the last target's: a message holds twice as many.
+const LOOKED: usize = limits::CHUNK / 2;
 
 /// What was read last.
 #[derive(Clone, Debug, Default)]
@@ -69,26 +75,29 @@ pub(super) struct Piece {
     pub(super) behind: Option<IpNet>,
 }
 
-/// Blocks of which this node is the origin, behind a target; `None` when the driver has ended.
+/// Blocks of which this node is the origin, and those of operators' orders that it carries, behind a target; `None` when
+/// the driver has ended.
 pub(super) async fn blocks(inbox: &Inbox, behind: Option<IpNet>) -> Option<Piece> {
     let (answer, receiver) = oneshot::channel();
-    inbox.send(Input::Ask(Box::new(move |agent, _| drop(answer.send(piece(agent, behind))))));
+    let ask = move |agent: &Agent, brain: Option<&Brain>, _: Time| {
+        let carried = |block: &Block| brain.is_some_and(|brain| brain.carries(agent, block));
+        drop(answer.send(piece(agent, carried, behind)));
+    };
+    inbox.send(Input::Fleet(fleet::Input::Ask(Box::new(ask))));
     receiver.await.ok()
 }
 
-/// All blocks of so many targets are looked at, of whatever origin.
-fn piece(agent: &Agent, behind: Option<IpNet>) -> Piece {
+fn piece(agent: &Agent, carried: impl Fn(&Block) -> bool, behind: Option<IpNet>) -> Piece {
     let (mut piece, mut looked, mut last) = (Piece::default(), 0, None);
     for listed in agent.blocks_after(behind) {
         let target = listed.block.target;
-        if looked >= limits::CHUNK && last != Some(target) {
+        if looked >= LOOKED && last != Some(target) {
             piece.behind = last;
             return piece;
         }
         looked += 1;
         last = Some(target);
-        // A target has one block of each origin.
-        if listed.block.origin.0 == agent.node() {
+        if listed.block.origin.0 == agent.node() || carried(&listed.block) {
             piece.blocks.push(listed.block);
         }
     }
@@ -100,7 +109,7 @@ mod tests {
     use std::time::Duration;
 
     use smartfw_core::{
-        Class, Time,
+        Class,
         config::PolicyConfig,
         order::{BlockOrder, Order},
     };
@@ -119,7 +128,7 @@ mod tests {
         }
         let (mut behind, mut seen, mut pieces) = (None, Vec::new(), 0);
         loop {
-            let piece = piece(&agent, behind);
+            let piece = piece(&agent, |_| false, behind);
             assert!(piece.blocks.len() <= limits::CHUNK);
             seen.extend(piece.blocks.into_iter().map(|block| block.target));
             pieces += 1;
@@ -129,6 +138,6 @@ mod tests {
             }
         }
         let all: Vec<IpNet> = agent.blocks().map(|listed| listed.block.target).collect();
-        assert_eq!((pieces, seen), (3, all));
+        assert_eq!((pieces, seen), (5, all));
     }
 }

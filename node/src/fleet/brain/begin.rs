@@ -121,6 +121,7 @@ impl Brain {
             places,
             elsewhere: Default::default(),
             orders: Vec::new(),
+            carried: Default::default(),
             troubles: Default::default(),
             starting: true,
             checked: Time::ZERO,

@@ -145,6 +145,7 @@ impl Brain {
         let age = self.gossip.age_of(now, known.issued, carried(order.lasts, known.lasts(), remaining));
         let heard = Heard { carrier: log.origin, age, stored: self.starting };
         let ours = log.origin == self.me;
+        self.carried.apply(agent, known, ours);
         if ours {
             self.order_said(known.id);
         }

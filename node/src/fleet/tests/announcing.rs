@@ -56,6 +56,36 @@ fn a_coordinator_is_known_protected_and_told_by_everybody_once_it_has_announced_
 }
 
 #[test]
+fn what_an_operator_blocks_is_told_by_the_node_that_carries_the_order_alone() {
+    let (authority, one, other) = pair();
+    let coordinator = authority.admit("view", Role::Coordinator);
+    let (fake, at) = (Fake::default(), one.address());
+    one.runtime.block_on(async {
+        let address = fake.serve(&coordinator).await;
+        announce(&coordinator, at, &address.to_string()).await.unwrap();
+    });
+    until("both report to it", || fake.heard().lists == 2);
+    let target = net("203.0.113.8/32");
+    let kind = OrderKind::Block {
+        targets: vec![target],
+        duration: Some(Duration::from_secs(600)),
+        class: Class::Manual,
+        reason: "seen elsewhere".into(),
+        force: false,
+    };
+    let (operator, issued) = ("operator".into(), clock::now());
+    let order = OperatorOrder { id: 7, operator, issued, lasts: None, site: None, kind };
+    let signed = sign_order(&authority.founded.operator, &order, &PeerCodec).unwrap();
+    one.runtime.block_on(one.handle.order(signed)).unwrap();
+    until("the other drops it", || other.targets() == [target]);
+    until("it is told", || fake.heard().blocks.len() == 1);
+    fake.hang_up();
+    until("the lists have come again", || fake.heard().lists == 5);
+    let told: Vec<_> = fake.heard().blocks.iter().map(|block| block.target).collect();
+    assert_eq!(told, [target, target], "by the one that carries it, each time");
+}
+
+#[test]
 fn where_a_coordinator_is_nobody_blocks() {
     let (authority, one, other) = pair();
     let coordinator = authority.admit("view", Role::Coordinator);

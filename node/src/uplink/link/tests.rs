@@ -59,6 +59,7 @@ impl Node {
                         agent.handle_order(clock::now(), order).unwrap();
                         reply(Ok(smartfw_core::order::Done::Confirmed));
                     }
+                    Some(Input::Fleet(FleetInput::Ask(question))) => question(&agent, None, clock::now()),
                     Some(Input::Fleet(FleetInput::Order(_, reply))) => drop(reply.send(Ok(()))),
                     Some(Input::Stop) => return,
                     _ => {}
