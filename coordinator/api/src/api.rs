@@ -16,7 +16,7 @@ use crate::{
 /// Where the API keeps its things.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// The folder of the accounts.
+    /// The folder of the accounts, and of what bouncers have heard.
     pub state: PathBuf,
     /// The folder of the audit log.
     pub log: PathBuf,
@@ -85,7 +85,7 @@ impl Api {
             sessions: Sessions::default(),
             limiter: Limiter::default(),
             audit: Audit::new(&log),
-            ledger: Ledger::default(),
+            ledger: Ledger::open(&state.join("decisions.json")),
             seats: Seats::default(),
         };
         Ok((Self(Arc::new(inner)), first.map(FirstPassword)))

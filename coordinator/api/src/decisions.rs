@@ -1,18 +1,22 @@
 //! The fleet's blocks as decisions of CrowdSec's Local API, and what every bouncer's key has heard of them.
 //!
 //! Each change has a number. What ended is remembered for a bounded number of ends; a key that has missed some of them, or
-//! that we do not know since our start, hears of everything again. What it did not hear the end of, it forgets when the
-//! duration that it was told is over.
+//! that we do not know since our start, hears of everything again. What stands is kept on disk, so that a restart neither
+//! loses the end of something nor takes a list that is not complete yet for the end of everything.
+
+mod kept;
 
 use std::{
     collections::{BTreeMap, VecDeque},
-    sync::{Arc, Mutex, PoisonError},
+    path::Path,
+    sync::{Mutex, MutexGuard, PoisonError},
 };
 
 use ipnet::IpNet;
 use serde::Serialize;
 use time::{Duration, OffsetDateTime};
 
+use self::kept::Keeper;
 use crate::{Block, Blocks, moment::go_duration};
 
 /// Ends that are remembered.
@@ -45,8 +49,11 @@ pub(crate) struct News {
 }
 
 /// The decisions, and who has heard what.
-#[derive(Debug, Default)]
-pub(crate) struct Ledger(Mutex<Book>);
+#[derive(Debug)]
+pub(crate) struct Ledger {
+    book: Mutex<Book>,
+    keeper: Keeper,
+}
 
 #[derive(Debug, Default)]
 struct Book {
@@ -63,21 +70,42 @@ struct Book {
     heard: BTreeMap<String, u64>,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 struct Entry {
     /// The change that made or ended it.
     change: u64,
     id: u64,
-    block: Arc<Block>,
-    until: OffsetDateTime,
+    target: IpNet,
+    class: String,
+    /// None: never by itself.
+    expires: Option<OffsetDateTime>,
+    /// None: it stands.
+    ended: Option<OffsetDateTime>,
 }
 
 impl Ledger {
+    /// The decisions as they stood when they were last kept.
+    pub(crate) fn open(path: &Path) -> Self {
+        let keeper = Keeper::new(path);
+        let (change, standing) = keeper.read();
+        Self { book: Mutex::new(Book { change, standing, ..Book::default() }), keeper }
+    }
+
     /// What stands.
     pub(crate) fn standing(&self, now: OffsetDateTime, blocks: &Blocks) -> Vec<Decision> {
         let mut book = self.book();
         book.follow(now, blocks);
         book.standing.values().map(|entry| entry.decision(now)).collect()
+    }
+
+    /// What stands and bans the whole of `net`. Bouncers ask this for every visitor: it looks at no more than each prefix
+    /// that `net` lies in.
+    pub(crate) fn banning(&self, now: OffsetDateTime, blocks: &Blocks, net: IpNet) -> Vec<Decision> {
+        let mut book = self.book();
+        book.follow(now, blocks);
+        let prefixes = (0..=net.prefix_len()).filter_map(|length| IpNet::new(net.addr(), length).ok());
+        let entries = prefixes.filter_map(|prefix| book.standing.get(&prefix.trunc()));
+        entries.map(|entry| entry.decision(now)).collect()
     }
 
     /// What a key has not heard, or everything; from then on it has heard it.
@@ -91,17 +119,26 @@ impl Ledger {
             book.heard.pop_first();
         }
         book.heard.insert(key.to_owned(), change);
-        let new =
-            book.standing.values().filter(|entry| entry.change > since).map(|entry| entry.decision(now));
+        let new = book.standing.values().filter(|entry| heard.is_none() || entry.change > since);
         let ended = book.ends.iter().filter(|end| end.change > since);
         // Ended and begun anew: it stands, and is among the new.
-        let deleted =
-            ended.filter(|end| !book.standing.contains_key(&end.block.target)).map(|end| end.decision(now));
-        News { new: new.collect(), deleted: deleted.collect() }
+        let deleted = ended.filter(|end| !book.standing.contains_key(&end.target));
+        News {
+            new: new.map(|entry| entry.decision(now)).collect(),
+            deleted: deleted.map(|end| end.decision(now)).collect(),
+        }
     }
 
-    fn book(&self) -> std::sync::MutexGuard<'_, Book> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Keeps what stands, where it changed and was not kept a moment ago. Waits for the disk.
+    pub(crate) fn keep(&self, now: OffsetDateTime) {
+        self.keeper.keep(now, || {
+            let book = self.book();
+            (book.change, book.standing.values().cloned().collect())
+        });
+    }
+
+    fn book(&self) -> MutexGuard<'_, Book> {
+        self.book.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -118,23 +155,28 @@ impl Book {
         self.version = Some(blocks.version);
         let mut before = std::mem::take(&mut self.standing);
         for block in blocks.list.iter().filter(|block| block.expires.is_none_or(|expires| now < expires)) {
-            let entry = self.entry(before.remove(&block.target), block, now);
+            let entry = self.entry(before.remove(&block.target), block);
             self.standing.insert(block.target, entry);
         }
-        before.into_values().for_each(|entry| self.end(entry, now));
-        let ends =
-            self.standing.values().filter(|entry| entry.block.expires.is_some()).map(|entry| entry.until);
-        self.next_end = ends.min();
+        for (target, entry) in before {
+            let over = entry.expires.is_some_and(|expires| expires <= now);
+            if over || blocks.complete {
+                self.end(entry, now);
+            } else {
+                self.standing.insert(target, entry);
+            }
+        }
+        self.next_end = self.standing.values().filter_map(|entry| entry.expires).min();
     }
 
-    /// The same decision as before, or one that is new: another end, class or origin makes it another.
-    fn entry(&mut self, before: Option<Entry>, block: &Arc<Block>, now: OffsetDateTime) -> Entry {
+    /// The same decision as before, or one that is new: another end or class makes it another.
+    fn entry(&mut self, before: Option<Entry>, block: &Block) -> Entry {
         match before {
-            Some(entry) if same(&entry.block, block) => Entry { block: block.clone(), ..entry },
+            Some(entry) if entry.expires == block.expires && entry.class == block.class => entry,
             _ => {
                 self.change += 1;
-                let until = block.expires.unwrap_or(now + FOR_EVER);
-                Entry { change: self.change, id: self.change, block: block.clone(), until }
+                let (change, target, class) = (self.change, block.target, block.class.clone());
+                Entry { change, id: change, target, class, expires: block.expires, ended: None }
             }
         }
     }
@@ -144,31 +186,27 @@ impl Book {
         if self.ends.len() >= ENDS {
             self.forgotten = self.ends.pop_front().map_or(self.forgotten, |end| end.change);
         }
-        self.ends.push_back(Entry { change: self.change, until: entry.until.min(now), ..entry });
+        let ended = entry.expires.map_or(now, |expires| expires.min(now));
+        self.ends.push_back(Entry { change: self.change, ended: Some(ended), ..entry });
     }
 }
 
 impl Entry {
     fn decision(&self, now: OffsetDateTime) -> Decision {
-        let target = self.block.target;
+        let target = self.target;
         let single = target.prefix_len() == target.max_prefix_len();
-        let until =
-            if self.block.expires.is_none() && self.until > now { now + FOR_EVER } else { self.until };
+        let left = self.ended.or(self.expires).map_or(FOR_EVER, |end| end - now);
         Decision {
-            duration: go_duration(until - now),
+            duration: go_duration(left),
             id: self.id,
-            origin: origin(&self.block.class),
-            scenario: format!("smartfw/{}", self.block.class),
+            origin: origin(&self.class),
+            scenario: format!("smartfw/{}", self.class),
             scope: if single { "Ip" } else { "Range" },
             kind: "ban",
             value: if single { target.addr().to_string() } else { target.to_string() },
             target,
         }
     }
-}
-
-fn same(one: &Block, other: &Block) -> bool {
-    (one.expires, &one.class, one.target) == (other.expires, &other.class, other.target)
 }
 
 /// The origins that bouncers know, count by and can be told to leave out.

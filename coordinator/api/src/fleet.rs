@@ -127,8 +127,11 @@ pub struct Node {
 /// What the fleet blocks.
 #[derive(Clone, Debug)]
 pub struct Blocks {
-    /// Another number whenever the list is another; it never comes back.
+    /// Another number, and a higher one, whenever the list is another.
     pub version: u64,
+    /// Whether every member that is known has said what it blocks since the coordinator started. Until then nobody is told
+    /// that something ended which is not in the list.
+    pub complete: bool,
     /// The blocks in order of target, each target once.
     pub list: Arc<Vec<Arc<Block>>>,
 }

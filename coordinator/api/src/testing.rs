@@ -141,7 +141,11 @@ impl Fleet for MemoryFleet {
 
     async fn blocks(&self) -> Blocks {
         let state = self.state();
-        Blocks { version: state.version, list: Arc::new(state.blocks.values().cloned().collect()) }
+        Blocks {
+            version: state.version,
+            complete: true,
+            list: Arc::new(state.blocks.values().cloned().collect()),
+        }
     }
 
     async fn allowed(&self) -> Vec<Allowed> {

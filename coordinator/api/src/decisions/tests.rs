@@ -1,3 +1,5 @@
+use std::sync::Arc;
+
 use super::*;
 
 const START: OffsetDateTime = OffsetDateTime::UNIX_EPOCH;
@@ -18,7 +20,7 @@ fn block(target: &str, seconds: Option<i64>) -> Arc<Block> {
 
 fn list(version: u64, blocks: &[(&str, Option<i64>)]) -> Blocks {
     let list = blocks.iter().map(|(target, seconds)| block(target, *seconds)).collect();
-    Blocks { version, list: Arc::new(list) }
+    Blocks { version, complete: true, list: Arc::new(list) }
 }
 
 fn values(decisions: &[Decision]) -> Vec<&str> {
@@ -27,7 +29,7 @@ fn values(decisions: &[Decision]) -> Vec<&str> {
 
 #[test]
 fn a_key_hears_everything_once_and_then_what_changed() {
-    let ledger = Ledger::default();
+    let ledger = Ledger::open(Path::new("/nonexistent/decisions.json"));
     let first = list(1, &[("192.0.2.1/32", Some(60)), ("198.51.100.0/24", None)]);
     let news = ledger.pull(START, &first, "nginx", true);
     assert_eq!(values(&news.new), ["192.0.2.1", "198.51.100.0/24"]);
@@ -49,7 +51,7 @@ fn a_key_hears_everything_once_and_then_what_changed() {
 
 #[test]
 fn what_ends_by_itself_is_told_although_the_list_is_the_same() {
-    let ledger = Ledger::default();
+    let ledger = Ledger::open(Path::new("/nonexistent/decisions.json"));
     let blocks = list(1, &[("192.0.2.1/32", Some(60)), ("192.0.2.2/32", Some(61))]);
     ledger.pull(START, &blocks, "nginx", true);
     assert!(ledger.pull(START + Duration::seconds(59), &blocks, "nginx", false).deleted.is_empty());
@@ -61,7 +63,7 @@ fn what_ends_by_itself_is_told_although_the_list_is_the_same() {
 
 #[test]
 fn what_ends_and_begins_again_is_new_and_not_deleted() {
-    let ledger = Ledger::default();
+    let ledger = Ledger::open(Path::new("/nonexistent/decisions.json"));
     ledger.pull(START, &list(1, &[("192.0.2.1/32", Some(60))]), "nginx", true);
     ledger.pull(START, &list(2, &[]), "other", true);
     let news = ledger.pull(START, &list(3, &[("192.0.2.1/32", Some(90))]), "nginx", false);
@@ -72,14 +74,14 @@ fn what_ends_and_begins_again_is_new_and_not_deleted() {
 
 #[test]
 fn an_older_list_takes_nothing_back() {
-    let ledger = Ledger::default();
+    let ledger = Ledger::open(Path::new("/nonexistent/decisions.json"));
     ledger.pull(START, &list(2, &[("192.0.2.1/32", Some(60))]), "nginx", true);
     assert!(ledger.pull(START, &list(1, &[]), "nginx", false).deleted.is_empty());
 }
 
 #[test]
 fn ends_are_remembered_up_to_a_bound_and_who_missed_some_hears_everything() {
-    let ledger = Ledger::default();
+    let ledger = Ledger::open(Path::new("/nonexistent/decisions.json"));
     let many: Vec<Arc<Block>> = (0..=ENDS as u32)
         .map(|number| block(&format!("{}/32", std::net::Ipv4Addr::from(number)), Some(60)))
         .collect();
@@ -87,7 +89,7 @@ fn ends_are_remembered_up_to_a_bound_and_who_missed_some_hears_everything() {
     let mut all = many.clone();
     all.push(block(stays.0, stays.1));
     all.sort_by_key(|block| block.target);
-    let all = Blocks { version: 1, list: Arc::new(all) };
+    let all = Blocks { version: 1, complete: true, list: Arc::new(all) };
     ledger.pull(START, &all, "slow", true);
     let few = list(2, &[stays]);
     let news = ledger.pull(START, &few, "slow", false);
@@ -99,7 +101,55 @@ fn ends_are_remembered_up_to_a_bound_and_who_missed_some_hears_everything() {
 
 #[test]
 fn the_places_of_keys_are_bounded() {
-    let ledger = Ledger::default();
+    let ledger = Ledger::open(Path::new("/nonexistent/decisions.json"));
     (0..KEYS + 9).for_each(|key| drop(ledger.pull(START, &list(1, &[]), &key.to_string(), true)));
     assert_eq!(ledger.book().heard.len(), KEYS);
+}
+
+#[test]
+fn a_restart_loses_no_end_and_an_incomplete_list_ends_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("decisions.json");
+    let stays = ("203.0.113.9/32", None);
+    let first = Ledger::open(&path);
+    let all = list(1, &[("192.0.2.1/32", Some(60)), ("192.0.2.2/32", Some(900)), stays]);
+    first.pull(START, &all, "nginx", true);
+    first.keep(START);
+
+    let again = Ledger::open(&path);
+    let empty = Blocks { complete: false, ..list(1, &[]) };
+    let news = again.pull(START + Duration::seconds(90), &empty, "nginx", false);
+    assert_eq!(values(&news.new), ["192.0.2.2", "203.0.113.9"], "nobody has reported yet");
+    assert_eq!(values(&news.deleted), ["192.0.2.1"], "that one's time is over");
+    let complete = list(2, &[stays]);
+    let news = again.pull(START + Duration::seconds(90), &complete, "nginx", false);
+    assert_eq!((values(&news.deleted), news.new.len()), (vec!["192.0.2.2"], 0));
+}
+
+#[test]
+fn it_is_kept_where_it_changed_and_not_at_every_pull() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("decisions.json");
+    let ledger = Ledger::open(&path);
+    let pull = |version, target, seconds| {
+        let now = START + Duration::seconds(seconds);
+        ledger.pull(now, &list(version, &[(target, None)]), "nginx", false);
+        ledger.keep(now);
+        Ledger::open(&path).book().standing.keys().map(ToString::to_string).collect::<String>()
+    };
+    assert_eq!(pull(1, "192.0.2.1/32", 0), "192.0.2.1/32");
+    assert_eq!(pull(2, "192.0.2.2/32", 1), "192.0.2.1/32", "too soon");
+    assert_eq!(pull(2, "192.0.2.2/32", 60), "192.0.2.2/32");
+    std::fs::remove_file(&path).unwrap();
+    assert_eq!(pull(2, "192.0.2.2/32", 120), "", "nothing changed");
+}
+
+#[test]
+fn a_file_that_makes_no_sense_is_as_none() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("decisions.json");
+    for bytes in [&b"\xff"[..], b"{}", b"[]", br#"{"format":9,"change":1,"standing":[]}"#] {
+        std::fs::write(&path, bytes).unwrap();
+        assert_eq!(Ledger::open(&path).book().standing.len(), 0);
+    }
 }

@@ -2,6 +2,7 @@
 //! controllers have it: nginx, Traefik, HAProxy and firewalls elsewhere follow the fleet with what they have already.
 
 use axum::http::{Method, StatusCode};
+use ipnet::IpNet;
 use serde::Serialize;
 use serde_json::Value;
 
@@ -21,8 +22,12 @@ struct Stream {
 
 pub(crate) async fn decisions(call: Call) -> Answered {
     let blocks = call.fleet().blocks().await;
-    let standing = call.api.ledger.standing(call.api.clock.now(), &blocks);
-    ok(&wanted(&call.query, standing))
+    let (now, ledger) = (call.api.clock.now(), &call.api.ledger);
+    let decisions = match asked(&call.query) {
+        Some(net) if contains_it(&call.query) => ledger.banning(now, &blocks, net),
+        _ => ledger.standing(now, &blocks),
+    };
+    ok(&wanted(&call.query, decisions))
 }
 
 pub(crate) async fn stream(call: Call) -> Answered {
@@ -38,7 +43,10 @@ pub(crate) async fn stream(call: Call) -> Answered {
             return Err(Problem::forbidden("access forbidden", "use a bouncer's key"));
         }
     };
-    let news = call.api.ledger.pull(call.api.clock.now(), &blocks, &key, startup);
+    let now = call.api.clock.now();
+    let news = call.api.ledger.pull(now, &blocks, &key, startup);
+    let api = call.api.clone();
+    tokio::task::spawn_blocking(move || api.ledger.keep(now)); // the bouncer need not wait for the disk
     ok(&Stream { deleted: wanted(&call.query, news.deleted), new: wanted(&call.query, news.new) })
 }
 
@@ -75,13 +83,19 @@ fn of_scope(query: &Query, decision: &Decision) -> bool {
     scopes.is_none_or(|scopes| any(&scopes, decision.scope, str::eq_ignore_ascii_case))
 }
 
-/// What bans an address or a range: what contains it, or, with `contains=false`, what lies in it.
+/// What bans an address or a range, or, with `contains=false`, what lies in it.
 fn of_target(query: &Query, decision: &Decision) -> bool {
-    let asked = query.net("ip").or_else(|| query.net("range"));
-    asked.is_none_or(|asked| {
-        let within = !query.flag("contains").unwrap_or(true);
-        if within { asked.contains(&decision.target) } else { decision.target.contains(&asked) }
+    asked(query).is_none_or(|net| {
+        if contains_it(query) { decision.target.contains(&net) } else { net.contains(&decision.target) }
     })
+}
+
+fn asked(query: &Query) -> Option<IpNet> {
+    query.net("ip").or_else(|| query.net("range"))
+}
+
+fn contains_it(query: &Query) -> bool {
+    query.flag("contains").unwrap_or(true)
 }
 
 fn any(words: &[&str], text: &str, matches: impl Fn(&str, &str) -> bool) -> bool {

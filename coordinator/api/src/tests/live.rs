@@ -147,6 +147,23 @@ async fn whoever_is_revoked_sees_no_more() {
 }
 
 #[tokio::test]
+async fn a_client_that_does_not_answer_a_ping_is_gone() {
+    let bench = Bench::new();
+    let line = Line::new(&bench).await;
+    let bearer = bearer(&bench.token("viewer").await);
+    let mut dead = open(&line, "", &[("authorization", &bearer)]).await.unwrap();
+    tokio::time::pause();
+    tokio::time::sleep(Duration::from_secs(60)).await; // it hears nothing meanwhile, and so answers nothing
+    tokio::time::resume();
+    let mut heard = 0;
+    while let Some(Ok(message)) = dead.next().await {
+        assert!(matches!(message, Message::Ping(_)), "{message:?}");
+        heard += 1;
+    }
+    assert_eq!(heard, 1);
+}
+
+#[tokio::test]
 async fn there_are_only_so_many_clients() {
     let bench = Bench::new();
     let line = Line::new(&bench).await;

@@ -1,5 +1,7 @@
 //! Logins, sessions and forged requests.
 
+use std::time::{Duration, Instant};
+
 use serde_json::json;
 
 use super::bench::{Bench, nobody, session};
@@ -35,6 +37,22 @@ async fn a_wrong_name_and_a_wrong_password_are_answered_alike() {
     for answer in &answers {
         assert_eq!((answer.status, &answer.text), (401, &answers[0].text));
     }
+}
+
+#[tokio::test]
+async fn a_name_that_there_is_not_takes_as_long_as_one_that_there_is() {
+    let bench = Bench::new();
+    let mut quickest = [Duration::MAX; 2];
+    for attempt in 0..5 {
+        for (quickest, name) in quickest.iter_mut().zip(["admin", "nobody"]) {
+            let address = format!("198.51.100.{attempt}");
+            let begun = Instant::now();
+            assert_eq!(bench.login(name, "wrong", &nobody().at(&address)).await.status, 401);
+            *quickest = begun.elapsed().min(*quickest);
+        }
+    }
+    let [known, unknown] = quickest;
+    assert!(unknown * 2 > known && known * 2 > unknown, "{known:?} and {unknown:?}");
 }
 
 #[tokio::test]
