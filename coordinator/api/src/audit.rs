@@ -20,8 +20,8 @@ use time::OffsetDateTime;
 use self::trail::Trail;
 use crate::moment::rfc3339;
 
-/// The most of a target that is written down.
-const MOST_TARGET: usize = 512;
+/// The most characters of a text that are written down.
+const MOST_TEXT: usize = 512;
 
 /// One line.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -35,9 +35,11 @@ pub(crate) struct Entry {
     from: IpAddr,
     action: String,
     target: String,
+    /// For how long, why, as what.
+    terms: Option<String>,
     outcome: String,
     /// Why it was refused.
-    detail: Option<String>,
+    why: Option<String>,
 }
 
 /// What is to be written down.
@@ -48,6 +50,7 @@ pub(crate) struct Deed {
     pub(crate) from: IpAddr,
     pub(crate) action: &'static str,
     pub(crate) target: String,
+    pub(crate) terms: Option<String>,
     /// None: it was done.
     pub(crate) refused: Option<String>,
 }
@@ -142,10 +145,15 @@ fn entry(id: u64, now: OffsetDateTime, deed: Deed) -> Entry {
         role: deed.role.map(str::to_owned),
         from: deed.from,
         action: deed.action.to_owned(),
-        target: deed.target.chars().take(MOST_TARGET).collect(),
+        target: short(&deed.target),
+        terms: deed.terms.as_deref().map(short),
         outcome: if deed.refused.is_none() { "done" } else { "refused" }.to_owned(),
-        detail: deed.refused.map(|why| why.chars().take(MOST_TARGET).collect()),
+        why: deed.refused.as_deref().map(short),
     }
+}
+
+fn short(text: &str) -> String {
+    text.chars().take(MOST_TEXT).collect()
 }
 
 #[cfg(test)]
@@ -161,6 +169,7 @@ mod tests {
             from: IpAddr::from([192, 0, 2, 1]),
             action: "block",
             target: "203.0.113.7/32".into(),
+            terms: None,
             refused: refused.map(str::to_owned),
         }
     }
@@ -180,7 +189,7 @@ mod tests {
         assert_eq!(who(&first), "432");
         let second = audit.read(first.cursor.unwrap().parse().unwrap(), 3, |_| true);
         assert_eq!((who(&second), second.cursor), ("10".to_owned(), None));
-        assert_eq!(who(&audit.read(u64::MAX, 9, |entry| entry.detail.is_some())), "31");
+        assert_eq!(who(&audit.read(u64::MAX, 9, |entry| entry.why.is_some())), "31");
     }
 
     #[test]
@@ -188,7 +197,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let audit = Audit::new(folder.path());
         audit.note(START, deed("ada", None));
-        let long = "x".repeat(MOST_TARGET);
+        let long = "x".repeat(MOST_TEXT);
         let times = trail::MOST_BYTES * (trail::KEPT as u64 + 2) / 600;
         (0..times).for_each(|_| audit.note(START, deed("bob", Some(&long))));
         let size: u64 = std::fs::read_dir(folder.path())

@@ -24,6 +24,14 @@ use crate::{
 /// What a handler answers.
 pub(crate) type Answered = Result<Response<Body>, Problem>;
 
+/// What a change is about.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Subject {
+    pub(crate) target: String,
+    /// For how long, why, as what.
+    pub(crate) terms: Option<String>,
+}
+
 pub(crate) struct Call {
     pub(crate) api: Arc<Inner>,
     pub(crate) parts: Parts,
@@ -35,7 +43,7 @@ pub(crate) struct Call {
     /// What stands at the end of the path, where the route leaves it open.
     pub(crate) tail: Option<String>,
     /// What a change is about, for the audit log.
-    pub(crate) subject: Arc<OnceLock<String>>,
+    pub(crate) subject: Arc<OnceLock<Subject>>,
 }
 
 impl Call {
@@ -54,8 +62,8 @@ impl Call {
     }
 
     /// Says what a change is about. No secrets.
-    pub(crate) fn about(&self, subject: impl Into<String>) {
-        let _ = self.subject.set(subject.into());
+    pub(crate) fn about(&self, target: impl Into<String>, terms: impl Into<Option<String>>) {
+        let _ = self.subject.set(Subject { target: target.into(), terms: terms.into() });
     }
 
     pub(crate) fn principal(&self) -> Result<&Principal, Problem> {

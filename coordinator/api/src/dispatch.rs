@@ -27,7 +27,7 @@ use crate::{
     api::Inner,
     audit::Deed,
     auth::Principal,
-    call::{Answered, Call},
+    call::{Answered, Call, Subject},
     problem::Problem,
     query::Query,
     routes::{Route, routes},
@@ -113,7 +113,7 @@ async fn understood(
     from: IpAddr,
     principal: Option<Principal>,
     tail: Option<String>,
-    subject: Arc<OnceLock<String>>,
+    subject: Arc<OnceLock<Subject>>,
 ) -> Result<Call, Problem> {
     let raw = parts.uri.query().unwrap_or_default();
     let query = Query::parse(raw, route.query, !route.for_bouncers())?;
@@ -152,11 +152,11 @@ fn too_large() -> Problem {
     Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "the request is refused", why, "send less at once")
 }
 
-fn noted(api: &Inner, action: &'static str, by: Principal, subject: Option<&String>, answered: &Answered) {
+fn noted(api: &Inner, action: &'static str, by: Principal, subject: Option<&Subject>, answered: &Answered) {
     let refused =
         answered.as_ref().err().map(|problem| format!("{} {}", problem.status.as_u16(), problem.why()));
     let Principal { name, role, from, .. } = by;
-    let target = subject.cloned().unwrap_or_default();
-    let deed = Deed { who: Some(name), role: Some(role.text()), from, action, target, refused };
+    let Subject { target, terms } = subject.cloned().unwrap_or_default();
+    let deed = Deed { who: Some(name), role: Some(role.text()), from, action, target, terms, refused };
     api.audit.note(api.clock.now(), deed);
 }

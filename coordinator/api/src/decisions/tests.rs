@@ -50,6 +50,22 @@ fn a_key_hears_everything_once_and_then_what_changed() {
 }
 
 #[test]
+fn what_bans_an_address_is_every_prefix_that_it_lies_in() {
+    let ledger = Ledger::open(Path::new("/nonexistent/decisions.json"));
+    let targets =
+        ["0.0.0.0/0", "192.0.2.0/24", "192.0.2.1/32", "192.0.2.2/32", "2001:db8::/32", "2001:db8::1/128"];
+    let blocks = list(1, &targets.map(|target| (target, None)));
+    let banning = |text: &str| {
+        let found = ledger.banning(START, &blocks, crate::query::net(text).unwrap());
+        values(&found).iter().map(|value| (*value).to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(banning("192.0.2.1"), ["0.0.0.0/0", "192.0.2.0/24", "192.0.2.1"]);
+    assert_eq!(banning("192.0.2.0/24"), ["0.0.0.0/0", "192.0.2.0/24"]);
+    assert_eq!(banning("2001:db8::1"), ["2001:db8::/32", "2001:db8::1"]);
+    assert_eq!(banning("2001:db9::1"), Vec::<String>::new());
+}
+
+#[test]
 fn what_ends_by_itself_is_told_although_the_list_is_the_same() {
     let ledger = Ledger::open(Path::new("/nonexistent/decisions.json"));
     let blocks = list(1, &[("192.0.2.1/32", Some(60)), ("192.0.2.2/32", Some(61))]);

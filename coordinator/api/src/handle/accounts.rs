@@ -18,7 +18,7 @@ pub(crate) async fn users(call: Call) -> Answered {
 
 pub(crate) async fn add_user(call: Call) -> Answered {
     let UserForm { name, role, password } = call.form()?;
-    call.about(format!("{name:?} as {}", role.text()));
+    call.about(name.escape_debug().to_string(), format!("as {}", role.text()));
     let name = Name::try_from(name).map_err(misnamed)?;
     person(role)?;
     form::password(&password)?;
@@ -34,11 +34,11 @@ pub(crate) async fn change_user(call: Call) -> Answered {
         (None, None) => {
             return Err(Problem::invalid("there is nothing to change", "give a role or a password"));
         }
-        (Some(role), None) => format!("{} to {}", name.as_str(), role.text()),
-        (Some(role), Some(_)) => format!("{} to {} with a new password", name.as_str(), role.text()),
-        (None, Some(_)) => format!("{}'s password", name.as_str()),
+        (Some(role), None) => format!("as {}", role.text()),
+        (Some(role), Some(_)) => format!("as {}, with a new password", role.text()),
+        (None, Some(_)) => "with a new password".to_owned(),
     };
-    call.about(what);
+    call.about(name.as_str(), what);
     role.map_or(Ok(()), person)?;
     password.as_deref().map_or(Ok(()), form::password)?;
     let afresh = password.is_some();
@@ -51,7 +51,7 @@ pub(crate) async fn change_user(call: Call) -> Answered {
 
 pub(crate) async fn remove_user(call: Call) -> Answered {
     let name = named(&call)?;
-    call.about(name.as_str());
+    call.about(name.as_str(), None);
     let removed = name.clone();
     changed(&call, move |api| api.accounts.remove_user(&removed)).await?;
     call.api.sessions.end_all_of(&name, None);
@@ -64,7 +64,7 @@ pub(crate) async fn tokens(call: Call) -> Answered {
 
 pub(crate) async fn add_token(call: Call) -> Answered {
     let form: TokenForm = call.form()?;
-    call.about(format!("{:?} as {}", form.name, form.role.text()));
+    call.about(form.name.escape_debug().to_string(), format!("as {}", form.role.text()));
     let (lasts, role, by) = (form.duration()?, form.role, call.who()?.name);
     let name = Name::try_from(form.name).map_err(misnamed)?;
     let made =
@@ -76,7 +76,7 @@ pub(crate) async fn add_token(call: Call) -> Answered {
 
 pub(crate) async fn revoke(call: Call) -> Answered {
     let id = call.tail()?;
-    call.about(id.as_str());
+    call.about(id.as_str(), None);
     changed(&call, move |api| api.accounts.revoke(&id)).await?;
     done()
 }

@@ -1,5 +1,7 @@
 //! Changes of what the fleet does.
 
+use std::time::Duration;
+
 use axum::http::StatusCode;
 
 use crate::{
@@ -12,8 +14,9 @@ use crate::{
 
 pub(crate) async fn block(call: Call) -> Answered {
     let form: BlockForm = call.form()?;
-    call.about(form.target.to_string());
     let (duration, reason) = (form.duration()?, form.reason()?);
+    let forced = if form.force { ", forced" } else { "" };
+    call.about(form.target.to_string(), format!("{}{forced}: {reason}", lasting(duration)));
     given(&call, Order::Block { target: form.target, duration, reason, force: form.force }).await
 }
 
@@ -31,8 +34,8 @@ pub(crate) async fn unblock(call: Call) -> Answered {
 
 pub(crate) async fn allow(call: Call) -> Answered {
     let form: AllowForm = call.form()?;
-    call.about(form.target.to_string());
     let (duration, comment) = (form.duration()?, form.comment()?);
+    call.about(form.target.to_string(), format!("{}: {comment}", lasting(duration)));
     given(&call, Order::Allow { target: form.target, duration, comment }).await
 }
 
@@ -46,9 +49,13 @@ async fn given(call: &Call, order: Order) -> Answered {
     json(StatusCode::ACCEPTED, &call.fleet().order(order, &call.who()?).await?)
 }
 
+fn lasting(duration: Option<Duration>) -> String {
+    duration.map_or_else(|| "for ever".to_owned(), |duration| format!("for {} s", duration.as_secs()))
+}
+
 fn target(call: &Call) -> Result<ipnet::IpNet, Problem> {
     let text = call.tail()?;
-    call.about(text.as_str());
+    call.about(text.as_str(), call.query.owned("reason"));
     net(&text)
         .ok_or_else(|| Problem::invalid(format!("{text:?} is neither an address nor a CIDR"), "write one"))
 }

@@ -70,7 +70,7 @@ pub(crate) async fn password(call: Call) -> Answered {
         return Err(Problem::conflict("a token has no password", "log in, and change it then"));
     };
     let name = Name::try_from(call.principal()?.name.clone()).map_err(|_| wrong())?;
-    call.about(name.as_str());
+    call.about(name.as_str(), None);
     form::password(&new)?;
     // Whoever finds a session open guesses no faster than whoever finds none.
     let often = call.api.limiter.attempt(call.api.clock.now(), name.as_str(), call.from);
@@ -107,9 +107,8 @@ pub(super) fn unhashed(error: PasswordError) -> Problem {
 fn noted(call: &Call, name: &Name, role: Option<Role>, refused: Option<String>) {
     let who = role.map(|_| name.as_str().to_owned());
     let (role, target) = (role.map(Role::text), name.as_str().to_owned());
-    call.api
-        .audit
-        .note(call.api.clock.now(), Deed { who, role, from: call.from, action: "login", target, refused });
+    let deed = Deed { who, role, from: call.from, action: "login", target, terms: None, refused };
+    call.api.audit.note(call.api.clock.now(), deed);
 }
 
 fn set_cookie(response: &mut Response<Body>, text: &str) -> Result<(), Problem> {

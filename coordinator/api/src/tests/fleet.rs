@@ -25,6 +25,12 @@ async fn an_order_reaches_the_fleet_with_who_gave_it() {
         (who.name.as_str(), who.role, who.from.to_string().as_str()),
         ("operator", Role::Operator, "192.0.2.1")
     );
+    let entry = serde_json::to_value(&bench.api.0.audit.read(u64::MAX, 1, |_| true).entries[0]).unwrap();
+    assert_eq!((&entry["action"], &entry["who"]), (&json!("block"), &json!("operator")));
+    assert_eq!(
+        (&entry["terms"], &entry["outcome"]),
+        (&json!("for 3600 s: seen in the logs"), &json!("done"))
+    );
     let blocks = bench.get("/api/v1/blocks", &operator).await;
     assert_eq!(blocks.body["blocks"][0]["target"], "203.0.113.7/32");
     assert_eq!(blocks.body["blocks"][0]["expires"], "2026-01-01T01:00:00Z");
@@ -61,7 +67,7 @@ async fn what_the_fleet_refuses_is_told_with_the_reason_and_written_down() {
     let log = bench.get("/api/v1/audit?action=block", &admin).await;
     let entry = &log.body["entries"][0];
     assert_eq!((&entry["target"], &entry["outcome"]), (&json!("203.0.113.7/32"), &json!("refused")));
-    assert_eq!(entry["detail"], "409 the coordinator has no operator's certificate");
+    assert_eq!(entry["why"], "409 the coordinator has no operator's certificate");
 }
 
 #[tokio::test]
