@@ -15,7 +15,7 @@ use axum::{
     Router,
     body::Body,
     extract::{FromRequestParts as _, RawPathParams, Request},
-    http::{Method, Response, StatusCode, header::CONTENT_LENGTH, request::Parts},
+    http::{Response, StatusCode, header::CONTENT_LENGTH, request::Parts},
     middleware::{from_fn, map_response},
     routing::{MethodFilter, on},
 };
@@ -30,7 +30,7 @@ use crate::{
     call::{Answered, Call, Subject},
     problem::Problem,
     query::Query,
-    routes::{Route, routes},
+    routes::{Route, Verb, routes},
 };
 
 /// The largest body.
@@ -47,7 +47,7 @@ pub(crate) fn router(api: &Api, rest: Router) -> Router {
     for route in routes() {
         let inner = api.0.clone();
         let answer = move |request: Request| answer(inner.clone(), route, request);
-        router = router.route(route.path, on(filter(&route.method()), answer));
+        router = router.route(route.path, on(filter(route.method), answer));
     }
     router
         .method_not_allowed_fallback(wrong_method)
@@ -55,8 +55,13 @@ pub(crate) fn router(api: &Api, rest: Router) -> Router {
         .layer(map_response(headers::secured))
 }
 
-fn filter(method: &Method) -> MethodFilter {
-    MethodFilter::try_from(method.clone()).unwrap_or(MethodFilter::TRACE)
+fn filter(verb: Verb) -> MethodFilter {
+    match verb {
+        Verb::Get => MethodFilter::GET,
+        Verb::Post => MethodFilter::POST,
+        Verb::Patch => MethodFilter::PATCH,
+        Verb::Delete => MethodFilter::DELETE,
+    }
 }
 
 async fn wrong_method(request: Request) -> Response<Body> {

@@ -22,7 +22,8 @@ pub trait Fleet: Send + Sync + 'static {
     /// The members, in order of their names.
     async fn nodes(&self) -> Vec<Node>;
 
-    /// What the fleet blocks.
+    /// What the fleet blocks. A web server's bouncer asks for every visitor: the list is made when it changes, not when it
+    /// is asked for.
     async fn blocks(&self) -> Blocks;
 
     /// The operators' allow list, in order of the targets.

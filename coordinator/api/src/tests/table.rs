@@ -200,3 +200,85 @@ async fn hostile_paths_and_queries_are_refused_and_nothing_panics() {
     }
     assert!(bench.fleet.orders().is_empty());
 }
+
+#[test]
+fn whatever_is_asked_is_answered_and_never_a_failure_of_ours() {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let bench = Bench::new();
+    let (admin, bouncer) =
+        runtime.block_on(async { (bench.token("admin").await, bench.token("bouncer").await) });
+    let strange = proptest::collection::vec(proptest::sample::select(STRANGE.to_vec()), 0..6);
+    let asked = (0..routes().len(), strange.clone(), strange.clone(), strange);
+    let config =
+        proptest::test_runner::Config { cases: 500, failure_persistence: None, ..Default::default() };
+    proptest::test_runner::TestRunner::new(config)
+        .run(&asked, |(number, tail, query, body)| {
+            let route = &routes()[number];
+            let from = if route.for_bouncers() { key(&bouncer) } else { token(&admin) };
+            let prefix = route.path().split('{').next().unwrap().to_owned();
+            // What no request's line can hold comes encoded.
+            let encoded = |pieces: Vec<&str>| {
+                let forbidden = |letter: char| "\"\\{}[".contains(letter);
+                pieces.concat().split_inclusive(forbidden).map(escaped).collect::<String>()
+            };
+            let path = format!("{prefix}{}?{}", encoded(tail), encoded(query));
+            let from =
+                from.with("content-type", "application/json").with("cookie", "__Host-smartfw=%00; =;;");
+            let answer = runtime.block_on(bench.send(route.method().as_str(), &path, &from, body.concat()));
+            proptest::prop_assert!(answer.status < 500, "{} {}: {}", route.method(), path, answer.text);
+            Ok(())
+        })
+        .unwrap();
+}
+
+/// A text whose last letter is encoded, where it may not stand in a request's line.
+fn escaped(text: &str) -> String {
+    match text.strip_suffix(['"', '\\', '{', '}', '[']) {
+        Some(rest) => format!("{rest}%{:02x}", text.as_bytes()[text.len() - 1]),
+        None => text.to_owned(),
+    }
+}
+
+/// Pieces of paths, queries and bodies that some parser somewhere stumbled over.
+const STRANGE: [&str; 40] = [
+    "/",
+    "..",
+    "%2e%2e%2f",
+    "%00",
+    "%ff",
+    "%",
+    "%zz",
+    "+",
+    "&",
+    "=",
+    ",",
+    "limit=1",
+    "limit=",
+    "cursor=",
+    "from=",
+    "to=",
+    "source=",
+    "target",
+    "::",
+    "::ffff:",
+    "10.0.0.0",
+    "/33",
+    "/-1",
+    "0",
+    "18446744073709551616",
+    "1e999",
+    "{",
+    "}",
+    "[",
+    "\"",
+    ":",
+    "null",
+    "\\u0000",
+    "%f0%9f%98%80",
+    "9999-12-31T23:59:59Z",
+    "-0001-01-01T00:00:00Z",
+    "ip=",
+    "startup=true",
+    "reason=",
+    "contains=false",
+];
