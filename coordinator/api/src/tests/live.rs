@@ -156,10 +156,13 @@ async fn a_client_that_does_not_answer_a_ping_is_gone() {
     tokio::time::sleep(Duration::from_secs(60)).await; // it hears nothing meanwhile, and so answers nothing
     tokio::time::resume();
     let mut heard = 0;
-    while let Some(Ok(message)) = dead.next().await {
-        assert!(matches!(message, Message::Ping(_)), "{message:?}");
-        heard += 1;
-    }
+    let end = async {
+        while let Some(Ok(message)) = dead.next().await {
+            assert!(matches!(message, Message::Ping(_)), "{message:?}");
+            heard += 1;
+        }
+    };
+    timeout(Duration::from_secs(10), end).await.unwrap();
     assert_eq!(heard, 1);
 }
 
