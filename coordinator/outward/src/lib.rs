@@ -1,0 +1,1 @@
+//! What leaves to the outside world: events for a SIEM, messages for people.
