@@ -11,7 +11,7 @@ use tokio::time::timeout;
 
 use crate::{
     backoff::Waits,
-    format::{Facility, Format},
+    format::Format,
     settings::{Export, Place, SetupError},
     tls,
     trouble::Trouble,
@@ -107,11 +107,6 @@ impl Link {
 
 const fn framing(format: Format) -> stream::Framing {
     if format.is_syslog() { stream::Framing::Counted } else { stream::Framing::Lines }
-}
-
-/// A record of a format, as large as the link allows.
-fn record(link: &Link, format: Format, facility: Facility, told: &crate::NodeEvent) -> Vec<u8> {
-    format.record(told, facility, link.most())
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ use std::{fmt::Write as _, net::IpAddr};
 use super::{Facts, Room};
 use crate::{event::Destination, text};
 
-/// The dictionary's lengths of `msg`, `dvchost`, `externalId`, `act` and `cs1`.
+/// The dictionary's lengths of `msg`, `dvchost`, `externalId` and `act`; names and `cs1` could be longer than anybody's.
 const MESSAGE: usize = 1023;
 const HOST: usize = 100;
 const ID: usize = 40;

@@ -8,8 +8,8 @@ use smartfw_proto::json::rfc3339;
 use super::{Facts, Room};
 use crate::text;
 
-/// Names with a number are for private use (section 7.2.2). 32473 is the number for documentation (RFC 5612): SmartFW has
-/// none of its own.
+/// Names with an enterprise's number are for anybody's use (section 6.3.2). 32473 is the one for documentation
+/// (RFC 5612): SmartFW has none of its own.
 const ELEMENT: &str = "smartfw@32473";
 
 /// The longest HOSTNAME (section 6).

@@ -1,7 +1,7 @@
 //! What of many events a person is told: a pure machine; time comes as an argument.
 //!
-//! The same source and class is told once in a while. New ones are told at once as long as they are few. Beyond that they
-//! are summed up, and the sum is told once an interval: ten thousand alerts a minute make one message.
+//! The same source and class is told once in a while. New ones are told at once as long as they are few. Beyond that
+//! they are summed up, and the sum is told once an interval: ten thousand alerts a minute make one message.
 
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},

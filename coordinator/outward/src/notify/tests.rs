@@ -267,6 +267,23 @@ async fn a_storm_ends_in_a_digest() {
 }
 
 #[tokio::test]
+async fn what_waits_for_people_is_bounded_in_events_and_in_messages() {
+    let server = Server::start(&["hang"]).await;
+    let notifier = webhook(&format!("url = \"{}\"\nlimits = {{ messages = 1000 }}", server.url)).unwrap();
+    // Nobody else runs before the first wait: the queue of events takes all of it.
+    for number in 0..10_500 {
+        let mut told = with("source", format!("10.1.{}.{}", number / 250, number % 250));
+        told.event.address = None;
+        notifier.tell(&Arc::new(told));
+    }
+    assert_eq!((notifier.state().waiting, notifier.state().dropped), (10_000, 500));
+    // Of the thousand messages one is in the server's hands, a hundred wait.
+    until("the events are judged", || notifier.state().waiting <= 101).await;
+    let state = notifier.state();
+    assert!((899..=900).contains(&(state.dropped - 500)) && state.sent == 0, "{state:?}");
+}
+
+#[tokio::test]
 async fn slack_gets_a_text_in_which_nobody_is_called() {
     let server = Server::start(&[&answer("200 OK", "", "ok")]).await;
     let settings: Slack = toml::from_str(&format!("name = \"ops\"\nurl = \"{}\"", server.url)).unwrap();

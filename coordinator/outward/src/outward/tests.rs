@@ -74,7 +74,8 @@ async fn at_the_end_what_waits_goes_out_first_and_who_hangs_is_not_waited_for() 
 
 #[tokio::test]
 async fn names_tell_the_ways_out_apart() {
-    let two = "[[export]]\nname = \"a\"\nto = \"udp://127.0.0.1:9\"\n[[slack]]\nname = \"a\"\nurl = \"https://localhost/\"";
+    let two = "[[export]]\nname = \"a\"\nto = \"udp://127.0.0.1:9\"\n\
+               [[slack]]\nname = \"a\"\nurl = \"https://localhost/\"";
     let error = start(two).err().unwrap().to_string();
     assert!(error.starts_with("a: ") && error.contains("`name` of its own"), "{error}");
     let nameless = "[[export]]\nname = \"\"\nto = \"udp://127.0.0.1:9\"";

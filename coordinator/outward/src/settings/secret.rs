@@ -66,7 +66,7 @@ fn read_file(path: &Path) -> Result<Zeroizing<Vec<u8>>, BadSecret> {
 
 /// A text that may be a secret: as it is, or where it is. It is not shown.
 #[derive(Clone, PartialEq, Eq, Deserialize)]
-#[serde(untagged)]
+#[serde(untagged, expecting = "a text, { file = \"PATH\" } or { env = \"NAME\" }")]
 pub enum Discreet {
     /// As it is.
     Plain(String),

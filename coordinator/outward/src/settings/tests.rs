@@ -82,6 +82,7 @@ fn what_is_misspelt_or_out_of_bounds_is_refused_by_name() {
         ("[[slack]]\nname = \"a\"\nurl = \"x\"\nlimits = { per = \"0s\" }", "no duration"),
         ("[[slack]]\nname = \"a\"\nurl = \"x\"\nrules = { classes = [\"scan\"] }", "port_scan"),
         ("[[webhook]]\nname = \"a\"\nurl = \"x\"\nsecret = \"hush\"", "secret"),
+        ("[[webhook]]\nname = \"a\"\nurl = { fiel = \"x\" }", "{ file = \"PATH\" }"),
         ("[[webhook]]\nname = \"a\"\nurl = \"x\"\nsecret = { file = \"a\", env = \"b\" }", "secret"),
     ] {
         let error = toml::from_str::<Settings>(text).unwrap_err().to_string();

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use smartfw_core::EventKind;
 use tokio::{task::JoinHandle, time::sleep};
 
-use super::{Link, Patience, record};
+use super::{Link, Patience};
 use crate::{
     NodeEvent,
     backoff::{Backoff, chance},
@@ -80,9 +80,8 @@ impl Worker {
     async fn run(mut self) {
         loop {
             let events = self.queue.take(BATCH).await;
-            let Export { format, facility, .. } = self.settings;
-            let records: Vec<_> =
-                events.iter().map(|told| record(&self.link, format, facility, told)).collect();
+            let (Export { format, facility, .. }, most) = (&self.settings, self.link.most());
+            let records: Vec<_> = events.iter().map(|told| format.record(told, *facility, most)).collect();
             self.deliver(&records).await;
         }
     }

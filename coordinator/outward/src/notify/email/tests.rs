@@ -210,6 +210,11 @@ async fn what_an_attacker_says_adds_no_header_and_no_letter() {
     assert!(heard.iter().all(|line| !line.starts_with("Bcc") && line.len() <= 998), "{heard:#?}");
     assert_eq!(heard.iter().filter(|line| line.starts_with("MAIL FROM")).count(), 2);
     assert_eq!(heard.iter().filter(|line| *line == ".").count(), 2);
+    // 150 bytes of a subject, encoded and folded.
+    let subject = heard.iter().rposition(|line| line.starts_with("Subject: ")).unwrap();
+    let folded = heard[subject + 1..].iter().take_while(|line| line.starts_with(' '));
+    let length = heard[subject].len() + folded.map(String::len).sum::<usize>();
+    assert!((150..400).contains(&length), "{length}");
 }
 
 #[test]

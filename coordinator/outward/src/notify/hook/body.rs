@@ -9,7 +9,7 @@ use crate::{
     text,
 };
 
-/// Slack shows 4,000 characters of a text well (docs.slack.dev, `chat.postMessage`); their entities may take five bytes.
+/// Bytes, entities included. Slack advises 4,000 characters at most (docs.slack.dev, `chat.postMessage`).
 const SLACK: usize = 3000;
 
 const USUAL_SLACK: (&str, &str) = (
@@ -73,7 +73,7 @@ fn in_json(value: &str) -> String {
     quoted[1..quoted.len() - 1].to_owned()
 }
 
-/// Slack's three (docs.slack.dev, "Formatting message text"): without `<` nobody mentions a channel or hides an address.
+/// Slack's three (docs.slack.dev, "Formatting message text"): without `<` nobody calls a channel or hides an address.
 fn in_slack(value: &str) -> String {
     value.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
 }
