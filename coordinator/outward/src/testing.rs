@@ -50,6 +50,11 @@ impl Authority {
     }
 }
 
+/// What must come, comes within 20 s: a test that fails ends.
+pub(crate) async fn soon<T>(work: impl Future<Output = T>) -> T {
+    tokio::time::timeout(Duration::from_secs(20), work).await.expect("it comes within 20 s")
+}
+
 /// Waits until something is so; 20 s are more than any of it takes.
 pub(crate) async fn until(what: &str, mut is_so: impl FnMut() -> bool) {
     for _ in 0..2000 {

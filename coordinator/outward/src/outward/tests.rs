@@ -9,7 +9,7 @@ use super::*;
 use crate::{
     Facility, Format,
     event::tests::{alert, with},
-    testing::{WAITS, until},
+    testing::{WAITS, soon, until},
 };
 
 fn start(text: &str) -> Result<Outward, BadSettings> {
@@ -37,10 +37,10 @@ async fn who_hangs_harms_nobody_else_and_nobody_waits() {
         outward.tell(&Arc::new(with("reason", format!("number {number}"))));
     }
     assert!(before.elapsed() < Duration::from_secs(5), "{:?}", before.elapsed());
-    let (stream, _) = good.accept().await.unwrap();
+    let (stream, _) = soon(good.accept()).await.unwrap();
     let mut lines = BufReader::new(stream).lines();
     for number in 0..1000 {
-        let line = lines.next_line().await.unwrap().unwrap();
+        let line = soon(lines.next_line()).await.unwrap().unwrap();
         assert!(line.ends_with(&format!("msg=number {number}")), "{line}");
     }
     until("all are sent", || outward.states()[0].sent == 1000).await;
@@ -58,10 +58,10 @@ async fn at_the_end_what_waits_goes_out_first_and_who_hangs_is_not_waited_for() 
         start(&format!("[[export]]\nname = \"good\"\nto = \"tcp://{to}\"\nformat = \"cef\"")).unwrap();
     (0..100).for_each(|number| outward.tell(&Arc::new(with("reason", format!("number {number}")))));
     outward.finish(Duration::from_secs(20)).await;
-    let (stream, _) = good.accept().await.unwrap();
+    let (stream, _) = soon(good.accept()).await.unwrap();
     let mut lines = BufReader::new(stream).lines();
     let mut count = 0;
-    while lines.next_line().await.unwrap().is_some() {
+    while soon(lines.next_line()).await.unwrap().is_some() {
         count += 1;
     }
     assert_eq!(count, 100);

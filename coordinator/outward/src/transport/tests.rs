@@ -11,7 +11,7 @@ use super::*;
 use crate::{
     event::{NodeEvent, tests::with},
     settings::Bounded,
-    testing::{Authority, WAITS, until},
+    testing::{Authority, WAITS, soon, until},
 };
 
 const PATIENCE: Patience =
@@ -34,7 +34,7 @@ fn event(reason: &str) -> Arc<NodeEvent> {
 async fn counted(stream: &mut (impl AsyncRead + Unpin)) -> String {
     let mut length = 0;
     loop {
-        match stream.read_u8().await.unwrap() {
+        match soon(stream.read_u8()).await.unwrap() {
             b' ' => break,
             digit => length = length * 10 + usize::from(digit - b'0'),
         }
@@ -48,7 +48,7 @@ async fn counted(stream: &mut (impl AsyncRead + Unpin)) -> String {
 async fn line(stream: &mut (impl AsyncRead + Unpin)) -> String {
     let mut bytes = Vec::new();
     loop {
-        match stream.read_u8().await.unwrap() {
+        match soon(stream.read_u8()).await.unwrap() {
             b'\n' => return String::from_utf8(bytes).unwrap(),
             byte => bytes.push(byte),
         }
@@ -63,10 +63,10 @@ async fn a_datagram_is_one_whole_record_however_long_the_reason() {
     exporter.tell(&event(&"ä".repeat(5000)));
     exporter.tell(&event("short"));
     let mut buffer = [0; 65_536];
-    let length = receiver.recv(&mut buffer).await.unwrap();
+    let length = soon(receiver.recv(&mut buffer)).await.unwrap();
     let first = std::str::from_utf8(&buffer[..length]).unwrap();
     assert!(length <= 2048 && first.starts_with("<133>1 ") && first.ends_with("ää"), "{first}");
-    let length = receiver.recv(&mut buffer).await.unwrap();
+    let length = soon(receiver.recv(&mut buffer)).await.unwrap();
     assert!(buffer[..length].ends_with(b": short"));
     until("both count as sent", || exporter.state().sent == 2).await;
 }
@@ -98,12 +98,12 @@ async fn syslog_over_tcp_is_counted_and_json_is_lines() {
     let syslog = exporter(&format!("to = \"tcp://{to}\"\nformat = \"syslog\""));
     syslog.tell(&event("one\ntwo"));
     syslog.tell(&event("three"));
-    let (mut stream, _) = listener.accept().await.unwrap();
+    let (mut stream, _) = soon(listener.accept()).await.unwrap();
     assert!(counted(&mut stream).await.ends_with(": one two"));
     assert!(counted(&mut stream).await.ends_with(": three"));
     let eve = exporter(&format!("to = \"tcp://{to}\"\nformat = \"eve\""));
     eve.tell(&event("one\ntwo"));
-    let (mut stream, _) = listener.accept().await.unwrap();
+    let (mut stream, _) = soon(listener.accept()).await.unwrap();
     let read: Value = serde_json::from_str(&line(&mut stream).await).unwrap();
     assert_eq!(read["smartfw"]["reason"], "one\ntwo");
 }
@@ -117,8 +117,8 @@ async fn tls_is_for_whom_the_authority_vouches() {
     let exporter =
         exporter(&format!("to = \"tls://localhost:{port}\"\nformat = \"cef-syslog\"\nca_file = {file:?}"));
     exporter.tell(&event("secret"));
-    let (stream, _) = listener.accept().await.unwrap();
-    let mut stream = acceptor.accept(stream).await.unwrap();
+    let (stream, _) = soon(listener.accept()).await.unwrap();
+    let mut stream = soon(acceptor.accept(stream)).await.unwrap();
     let record = counted(&mut stream).await;
     assert!(record.contains(" CEF:0|SmartFW|") && record.ends_with("msg=secret"), "{record}");
 }
@@ -136,7 +136,7 @@ async fn another_name_or_another_authority_gets_nothing() {
         let name = name.map_or(String::new(), |name| format!("server_name = \"{name}\""));
         let exporter = exporter(&format!("to = \"tls://localhost:{port}\"\nca_file = {file:?}\n{name}"));
         exporter.tell(&event("secret"));
-        let (stream, _) = listener.accept().await.unwrap();
+        let (stream, _) = soon(listener.accept()).await.unwrap();
         let read = async { acceptor.accept(stream).await?.read_u8().await };
         assert!(timeout(Duration::from_secs(5), read).await.unwrap().is_err());
         until("TLS is the trouble", || matches!(exporter.state().trouble, Some(Trouble::Tls(_)))).await;
@@ -154,7 +154,7 @@ async fn what_waited_out_an_outage_arrives_in_order_when_it_is_over() {
     until("the outage is told", || exporter.state().trouble.is_some()).await;
     assert!(exporter.state().health()[0].what.ends_with("; 5 waiting"));
     let listener = TcpListener::bind(to).await.unwrap();
-    let (mut stream, _) = listener.accept().await.unwrap();
+    let (mut stream, _) = soon(listener.accept()).await.unwrap();
     for number in 0..5 {
         assert!(line(&mut stream).await.contains(&format!("number {number}")));
     }
@@ -163,7 +163,7 @@ async fn what_waited_out_an_outage_arrives_in_order_when_it_is_over() {
     drop(stream);
     tokio::time::sleep(Duration::from_millis(50)).await;
     exporter.tell(&event("after the restart"));
-    let (mut stream, _) = listener.accept().await.unwrap();
+    let (mut stream, _) = soon(listener.accept()).await.unwrap();
     assert!(line(&mut stream).await.contains("after the restart"));
 }
 
@@ -203,7 +203,7 @@ async fn only_the_kinds_that_are_wanted_go_out() {
     block.event.kind = smartfw_core::EventKind::Block;
     exporter.tell(&Arc::new(block));
     let mut buffer = [0; 4096];
-    let length = receiver.recv(&mut buffer).await.unwrap();
+    let length = soon(receiver.recv(&mut buffer)).await.unwrap();
     let read: Value = serde_json::from_slice(&buffer[..length]).unwrap();
     assert_eq!(read["event_type"], "block");
     until("nothing else waits", || exporter.state().waiting == 0).await;
