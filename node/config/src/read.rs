@@ -59,4 +59,38 @@ impl Visitor for Reader<'_> {
         }
         self.known.insert(full);
     }
+
+    fn rows<T: Default>(
+        &mut self,
+        name: &'static str,
+        _about: &'static str,
+        most: usize,
+        rows: &mut Vec<T>,
+        walk: impl Fn(&mut Self, &mut T),
+    ) {
+        self.known.insert(name.to_owned());
+        // Its keys are known even where it has no table: who misspells its name is told.
+        self.prefix = format!("{name}.N.");
+        walk(self, &mut T::default());
+        let count = match self.layers.get(name) {
+            None => 0,
+            Some((Raw::Rows(count), _)) if *count <= most => *count,
+            Some((Raw::List(none), _)) if none.is_empty() => 0,
+            Some((raw, place)) => {
+                let expected = format!("at most {most} tables [[{name}]]");
+                let (place, found) = (place.clone(), raw.to_string());
+                let wrong = ConfigError::WrongValue { place, key: name.to_owned(), expected, found };
+                self.error.get_or_insert(wrong);
+                return;
+            }
+        };
+        *rows = (1..=count)
+            .map(|number| {
+                self.prefix = format!("{name}.{number}.");
+                let mut row = T::default();
+                walk(self, &mut row);
+                row
+            })
+            .collect();
+    }
 }
