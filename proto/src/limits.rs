@@ -97,6 +97,12 @@ pub const COVERS: usize = 10_000;
 /// Models in a list: the daemon keeps 32, and the built-in one.
 pub const MODELS: usize = 64;
 
+/// Threat feeds in a list: the daemon follows that many.
+pub const FEEDS: usize = 128;
+
+/// An address of a feed, bytes.
+pub const URL: usize = 2048;
+
 /// A piece of a model file, bytes: a file has up to 64 MiB.
 pub const MODEL_PIECE: usize = 1 << 20;
 
