@@ -2,6 +2,7 @@
 
 mod cluster;
 mod drops;
+mod feeds;
 mod import;
 mod lists;
 mod models;
@@ -12,6 +13,7 @@ mod top;
 
 pub use cluster::ClusterService;
 pub use drops::Drops;
+pub use feeds::FeedsService;
 pub use models::ModelsService;
 pub use service::{Facts, Reload, Service};
 pub use socket::{ControlSocket, SocketError};

@@ -170,6 +170,14 @@ impl Running {
                 self.driver.queue.push_all(changes.into_iter().map(|change| Task::Change(change, None)));
                 self.wait(Sequence(0), before, Done::Confirmed, reply);
             }
+            Input::Listed(change, reply) => {
+                self.actions.feed();
+                let before = self.driver.queue.last();
+                let (made, sequence) = agent.handle_feed(now, change);
+                self.drain(now);
+                let reply = Box::new(move |result: Result<Done, _>| reply(made, result.map(drop)));
+                self.wait(sequence, before, Done::Confirmed, reply);
+            }
             Input::Fleet(input) => self.fleet(now, input),
             Input::Stop => return ControlFlow::Break(()),
         }

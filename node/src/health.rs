@@ -68,6 +68,12 @@ pub enum Matter {
     LearningState,
     /// A model that was learned cannot be placed.
     Candidate,
+    /// Other detectors' files.
+    External,
+    /// Threat feeds.
+    Feeds,
+    /// What is kept of them.
+    FeedShelf,
 }
 
 /// The health list: threads write to it, `status` reads it.

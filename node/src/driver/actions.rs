@@ -41,6 +41,12 @@ impl Actions {
         self.now.order = Some(name(order));
     }
 
+    /// A piece of a feed is about to be carried out: one line for all of it.
+    pub(super) fn feed(&mut self) {
+        self.now.order = Some("feed");
+        self.now.logged = LINES;
+    }
+
     /// What was done before is about to be stored anew.
     pub(super) fn anew(&mut self) {
         self.now.anew = true;
@@ -155,6 +161,20 @@ mod tests {
     fn no_more_lines_wait_for_the_disk_than_may() {
         let (actions, counters) = held_after(HELD as u64 + 3, false);
         assert_eq!((actions.held.len(), counters.lines_dropped.get()), (HELD, 3));
+    }
+
+    #[test]
+    fn a_piece_of_a_feed_is_one_line() {
+        let (mut actions, counters) = (Actions::default(), Counters::default());
+        actions.feed();
+        for n in 1..=3 {
+            let gone = Record::AllowedGone("192.0.2.1/32".parse().unwrap());
+            actions.record(Time::ZERO, Sequence(n), &gone, &counters);
+        }
+        actions.finish(Time::ZERO, &counters);
+        let lines: Vec<&str> = actions.held.iter().map(|(_, line)| line.as_str()).collect();
+        assert_eq!(lines.len(), 1);
+        assert!(lines[0].contains("\"by\":\"feed\",\"actions\":3"), "{lines:?}");
     }
 
     #[test]

@@ -1,13 +1,16 @@
 //! What the metrics page shows.
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 
 use smartfw_core::Agent;
+use smartfw_proto::view::FeedRow;
 
 use super::parts::{Links, Shared};
 use crate::{
     control::{Drops, counted},
     counters::{Counters, Histogram, Mishaps},
+    external::{FileHeard, Ledger},
+    feeds::Feeds,
     fleet::FleetCounters,
     metrics::Page,
 };
@@ -16,6 +19,8 @@ use crate::{
 pub(super) struct Shown {
     pub(super) links: Links,
     pub(super) drops: Arc<Drops>,
+    pub(super) feeds: Feeds,
+    pub(super) ledger: Ledger,
 }
 
 impl Shown {
@@ -28,6 +33,8 @@ impl Shown {
         self.models(&mut page);
         queues(&mut page, &self.links.shared.counters);
         latency(&mut page, &self.links.shared.counters);
+        feeds(&mut page, &self.feeds.list());
+        external(&mut page, &self.ledger.lock().unwrap_or_else(PoisonError::into_inner));
         fleet(&mut page, &self.links.shared.counters.fleet);
         page.finish()
     }
@@ -191,4 +198,44 @@ fn histogram(page: &mut Page, name: &str, help: &str, histogram: &Histogram) {
     page.sample(&bucket, &[("le", "+Inf")], count);
     page.sample(&format!("{name}_sum"), &[], sum as f64 / 1e6);
     page.sample(&format!("{name}_count"), &[], count);
+}
+
+fn feeds(page: &mut Page, feeds: &[FeedRow]) {
+    page.head("feed_entries", "Entries of a feed's last good list.", "gauge");
+    feeds.iter().for_each(|feed| page.sample("feed_entries", &[("feed", &feed.name)], &feed.entries));
+    page.head("feed_held", "Entries of a feed that are held as blocks.", "gauge");
+    feeds.iter().for_each(|feed| page.sample("feed_held", &[("feed", &feed.name)], &feed.held));
+    page.head(
+        "feed_updated_seconds",
+        "When a feed's source last gave it, or said that it is the same.",
+        "gauge",
+    );
+    for feed in feeds {
+        if let Some(updated) = feed.updated {
+            page.sample("feed_updated_seconds", &[("feed", &feed.name)], &updated.as_secs());
+        }
+    }
+}
+
+/// Nothing where nobody is heard.
+fn external(page: &mut Page, files: &[FileHeard]) {
+    if files.is_empty() {
+        return;
+    }
+    page.head("external_lines_total", "Lines of other detectors' files, and what became of them.", "counter");
+    for FileHeard { path, heard, met } in files {
+        let counts = [
+            ("verdicts", heard.verdicts),
+            ("others", heard.others),
+            ("unreadable", heard.unreadable),
+            ("stale", heard.stale),
+            ("over", heard.over),
+            ("too_long", met.too_long),
+            ("cut", met.cut),
+        ];
+        let path = path.display().to_string();
+        for (what, count) in counts {
+            page.sample("external_lines_total", &[("file", &path), ("what", what)], count);
+        }
+    }
 }
