@@ -145,10 +145,8 @@ impl Layers {
         }
     }
 
-    /// A list of tables takes the place of the one before as a whole.
     fn set_rows(&mut self, name: &str, rows: &[Spanned<DeValue<'_>>], place: &impl Fn(usize) -> Place) {
         let prefix = format!("{name}.");
-        self.values.retain(|key, _| !key.starts_with(&prefix));
         let first = rows.first().map_or(0, |row| row.span().start);
         self.set(name.to_owned(), Raw::Rows(rows.len()), place(first));
         for (row, number) in rows.iter().zip(1..) {
@@ -168,6 +166,11 @@ impl Layers {
     }
 
     fn set(&mut self, key: String, value: Raw, place: Place) {
+        if matches!(value, Raw::List(_) | Raw::Rows(_)) {
+            // A list takes the place of the one before as a whole, with what was in its tables.
+            let prefix = format!("{key}.");
+            self.values.retain(|other, _| !other.starts_with(&prefix));
+        }
         self.values.insert(key, (value, place));
     }
 }

@@ -8,7 +8,12 @@ use super::*;
 type Record = Vec<u8>;
 
 fn text(text: &str) -> Record {
-    [&[2 << 5 | text.len() as u8], text.as_bytes()].concat()
+    // From 29 bytes on the length follows in a byte of its own.
+    let head = match text.len() {
+        length @ 0..29 => vec![2 << 5 | length as u8],
+        length => vec![2 << 5 | 29, (length - 29) as u8],
+    };
+    [head.as_slice(), text.as_bytes()].concat()
 }
 
 fn short(number: u16) -> Record {
