@@ -55,7 +55,7 @@ pub(super) fn hold(inbox: &Inbox, now: Time, feed: &str, wanted: &BTreeSet<IpNet
     };
     // What is gone makes room for what is new.
     let gone = held.keys().filter(|target| !wanted.contains(target)).copied().collect();
-    let new = wanted.iter().filter(|target| lasting(*target).is_none()).copied().collect();
+    let new = wanted.iter().filter(|target| lasting(target).is_none()).copied().collect();
     let change = |listed: Vec<IpNet>, delisted: Vec<IpNet>| FeedChange {
         feed: feed.to_owned(),
         listed,

@@ -202,9 +202,9 @@ fn histogram(page: &mut Page, name: &str, help: &str, histogram: &Histogram) {
 
 fn feeds(page: &mut Page, feeds: &[FeedRow]) {
     page.head("feed_entries", "Entries of a feed's last good list.", "gauge");
-    feeds.iter().for_each(|feed| page.sample("feed_entries", &[("feed", &feed.name)], &feed.entries));
+    feeds.iter().for_each(|feed| page.sample("feed_entries", &[("feed", &feed.name)], feed.entries));
     page.head("feed_held", "Entries of a feed that are held as blocks.", "gauge");
-    feeds.iter().for_each(|feed| page.sample("feed_held", &[("feed", &feed.name)], &feed.held));
+    feeds.iter().for_each(|feed| page.sample("feed_held", &[("feed", &feed.name)], feed.held));
     page.head(
         "feed_updated_seconds",
         "When a feed's source last gave it, or said that it is the same.",
@@ -212,7 +212,7 @@ fn feeds(page: &mut Page, feeds: &[FeedRow]) {
     );
     for feed in feeds {
         if let Some(updated) = feed.updated {
-            page.sample("feed_updated_seconds", &[("feed", &feed.name)], &updated.as_secs());
+            page.sample("feed_updated_seconds", &[("feed", &feed.name)], updated.as_secs());
         }
     }
 }
