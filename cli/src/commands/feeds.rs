@@ -29,7 +29,7 @@ pub(super) fn run(global: &Global, output: &mut Output, command: Feed) -> Result
 }
 
 fn add(global: &Global, output: &mut Output, feed: AddFeed) -> Result<(), Failure> {
-    let AddFeed { url, name, format, every, max_change } = feed;
+    let AddFeed { url, name, written: format, every, max_change } = feed;
     let new = NewFeed { url, name: name.unwrap_or_default(), format, every, max_change };
     let answer = client::block_on(async {
         let mut daemon = Daemon::connect(&global.socket).await?.within(PATIENCE);
