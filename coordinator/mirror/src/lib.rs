@@ -1,0 +1,11 @@
+//! The mirror of a cluster in a Firebase Realtime Database, over REST.
+//!
+//! What happens in a cluster goes out: [`Item`]s wait in an [`Outbox`] on disk until a [`Sender`] has brought them to the
+//! database. What other clusters say comes back: a [`Receiver`] listens to one list of one of them and yields what it
+//! [`Heard`]. It is used by the coordinator, and by a node that has none; it knows neither, nor what a run or a row means.
+//!
+//! Nothing that comes from the database is believed here. A run is bytes whose signature the caller checks; a row that
+//! nobody signed is another type, so that it cannot be taken for one.
+//!
+//! Senders and receivers are machines that take time and chance as arguments and do one thing a step; `run` drives them
+//! in earnest.
