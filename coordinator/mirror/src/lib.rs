@@ -9,3 +9,11 @@
 //!
 //! Senders and receivers are machines that take time and chance as arguments and do one thing a step; `run` drives them
 //! in earnest.
+
+mod item;
+mod key;
+mod outbox;
+
+pub use item::{BadItem, Cluster, ITEM_BYTES, Item, ItemId, List, ROW_LEVELS, RUN_BYTES};
+pub use key::{BadKey, KEY_BYTES, decode, encode};
+pub use outbox::{ASIDE_BYTES, ASIDE_ITEMS, Counts, Limits, Opened, Outbox, OutboxError};
