@@ -10,10 +10,19 @@
 //! Senders and receivers are machines that take time and chance as arguments and do one thing a step; `run` drives them
 //! in earnest.
 
+mod account;
+mod auth;
+mod body;
+mod database;
 mod item;
 mod key;
 mod outbox;
+mod trouble;
 
+pub use account::{ACCOUNT_BYTES, BadAccount};
+pub use auth::{Auth, BadSecret};
+pub use database::{BadDatabase, Database, Patience};
 pub use item::{BadItem, Cluster, ITEM_BYTES, Item, ItemId, List, ROW_LEVELS, RUN_BYTES};
 pub use key::{BadKey, KEY_BYTES, decode, encode};
 pub use outbox::{ASIDE_BYTES, ASIDE_ITEMS, Counts, Limits, Opened, Outbox, OutboxError};
+pub use trouble::Trouble;
