@@ -11,18 +11,29 @@
 //! in earnest.
 
 mod account;
+mod audit;
 mod auth;
+mod backoff;
 mod body;
+mod change;
 mod database;
+mod health;
 mod item;
 mod key;
 mod outbox;
+mod sender;
+mod tidy;
 mod trouble;
 
 pub use account::{ACCOUNT_BYTES, BadAccount};
+pub use audit::AUDITED;
 pub use auth::{Auth, BadSecret};
+pub use backoff::LONGEST;
 pub use database::{BadDatabase, Database, Patience};
+pub use health::State;
 pub use item::{BadItem, Cluster, ITEM_BYTES, Item, ItemId, List, ROW_LEVELS, RUN_BYTES};
 pub use key::{BadKey, KEY_BYTES, decode, encode};
 pub use outbox::{ASIDE_BYTES, ASIDE_ITEMS, Counts, Limits, Opened, Outbox, OutboxError};
+pub use sender::{ASIDE_IN_A_ROW, BATCH_BYTES, BATCH_ITEMS, Sender, Step, Watch};
+pub use tidy::TIDIED;
 pub use trouble::Trouble;
