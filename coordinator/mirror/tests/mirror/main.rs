@@ -2,5 +2,9 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+mod access;
 mod contract;
 mod fake;
+mod receiving;
+mod sending;
+mod support;
