@@ -138,6 +138,11 @@ impl Receiver {
 
     fn failed(&mut self, trouble: Trouble, now: Duration, chance: u64) -> Got {
         self.stream = None;
+        self.window = match trouble {
+            // What is in the window is too large: fewer of the newest are better than none.
+            Trouble::TooLong { .. } => (self.window / 2).max(1),
+            _ => (self.window * 2).min(WINDOW),
+        };
         let wait = self.backoff.failed(chance, trouble.asked_wait());
         self.health.failed(trouble, now);
         Got::Wait(wait)
@@ -163,10 +168,6 @@ impl Receiver {
     async fn listen(&mut self) -> (Vec<Heard>, Option<Trouble>) {
         let (mut events, mut told) = (Vec::new(), Vec::new());
         let mut ended = self.read(&mut events).await.err();
-        if matches!(ended, Some(Trouble::TooLong { .. })) {
-            // What is in the window is too large: fewer of the newest are better than none.
-            self.window = (self.window / 2).max(1);
-        }
         for event in events {
             match self.handle(event).await {
                 Ok(heard) => told.extend(heard),

@@ -144,7 +144,14 @@ async fn a_window_that_is_too_large_is_made_smaller_until_the_newest_fit() {
     let mut receiver = receiver(&fake, List::Runs);
     let heard = hear(&mut receiver, 1).await;
     let last = sequences(&heard);
-    assert!(last.len() >= 5 && last.len() < 30 && last.last() == Some(&29), "{last:?}");
+    assert_eq!(last, (15..30).collect::<Vec<_>>(), "1000 / 2 / 2 / 2 / 2 / 2 / 2");
+    fake.put(RUNS, json!({ key(31): run_json(31, b"small") }));
+    fake.lock().listeners.cut();
+    while receiver.step(BEGIN, CHANCE).await != Got::Connected {}
+    assert!(
+        fake.lock().seen.last().unwrap().target.ends_with("limitToLast=30"),
+        "it grows again after each cut"
+    );
 }
 
 #[tokio::test]
