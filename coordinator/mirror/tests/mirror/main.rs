@@ -8,3 +8,4 @@ mod fake;
 mod receiving;
 mod sending;
 mod support;
+mod tls;

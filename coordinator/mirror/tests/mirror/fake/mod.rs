@@ -6,6 +6,7 @@ mod listeners;
 mod push;
 mod query;
 mod server;
+mod tls;
 mod token;
 mod tree;
 mod verbs;
@@ -16,6 +17,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard},
 };
 
+use axum::serve::Listener;
 use serde_json::Value;
 use tokio::{net::TcpListener, task::JoinHandle};
 
@@ -87,22 +89,9 @@ pub(crate) struct Shared {
     pub(crate) at_once: (usize, usize),
 }
 
-/// A running fake; it ends when dropped.
-pub(crate) struct Fake {
-    address: SocketAddr,
-    shared: Arc<Mutex<Shared>>,
-    task: JoinHandle<()>,
-}
-
-impl Fake {
-    pub(crate) async fn start() -> Self {
-        Self::start_at("127.0.0.1:0").await
-    }
-
-    pub(crate) async fn start_at(address: &str) -> Self {
-        let socket = TcpListener::bind(address).await.unwrap();
-        let address = socket.local_addr().unwrap();
-        let shared = Arc::new(Mutex::new(Shared {
+impl Shared {
+    fn new() -> Self {
+        Self {
             root: Value::Null,
             listeners: listeners::Listeners::default(),
             push: push::PushIds::default(),
@@ -117,14 +106,45 @@ impl Fake {
             seen: Vec::new(),
             written: Vec::new(),
             at_once: (0, 0),
-        }));
+        }
+    }
+}
+
+/// A running fake; it ends when dropped.
+pub(crate) struct Fake {
+    url: String,
+    shared: Arc<Mutex<Shared>>,
+    task: JoinHandle<()>,
+}
+
+impl Fake {
+    pub(crate) async fn start() -> Self {
+        Self::start_at("127.0.0.1:0").await
+    }
+
+    pub(crate) async fn start_at(address: &str) -> Self {
+        let socket = TcpListener::bind(address).await.unwrap();
+        let url = format!("http://{}", socket.local_addr().unwrap());
+        Self::serve(url, socket)
+    }
+
+    /// Over TLS, and the certificate of the authority that vouches for it, in PEM.
+    pub(crate) async fn start_tls() -> (Self, String) {
+        let socket = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("https://localhost:{}", socket.local_addr().unwrap().port());
+        let (socket, authority) = tls::Tls::new(socket);
+        (Self::serve(url, socket), authority)
+    }
+
+    fn serve<L: Listener<Addr = SocketAddr>>(url: String, socket: L) -> Self {
+        let shared = Arc::new(Mutex::new(Shared::new()));
         let app = server::app(Arc::clone(&shared));
         let task = tokio::spawn(async move { axum::serve(socket, app).await.unwrap() });
-        Self { address, shared, task }
+        Self { url, shared, task }
     }
 
     pub(crate) fn url(&self) -> String {
-        format!("http://{}", self.address)
+        self.url.clone()
     }
 
     pub(crate) fn lock(&self) -> MutexGuard<'_, Shared> {
