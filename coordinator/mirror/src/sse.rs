@@ -133,6 +133,12 @@ mod tests {
     }
 
     #[test]
+    fn a_line_feed_in_a_piece_of_its_own_ends_its_line() {
+        let pieces = ["data: 1\r", "data: 2", "\n\n"].map(str::as_bytes);
+        assert_eq!(parsed(pieces).unwrap(), [event("", "1\n2")]);
+    }
+
+    #[test]
     fn an_event_without_data_and_one_that_is_not_ended_are_none() {
         assert_eq!(parsed([&b"event: put\n\nevent: put\ndata: 1\n"[..]]).unwrap(), []);
     }

@@ -187,7 +187,11 @@ async fn nonsense_and_outages_are_waited_out() {
         hear(&mut receiver, 0).await;
         fake.lock().listeners.say(nonsense);
         let got = receiver.step(BEGIN, CHANCE).await;
-        assert!(matches!(got, Got::Wait(_)), "{nonsense:?} {got:?}");
+        assert_eq!(
+            got,
+            Got::Wait(Duration::from_secs(1)),
+            "what went well lets the wait begin anew: {nonsense:?}"
+        );
         assert!(matches!(receiver.watch().state().trouble, Some((Trouble::Nonsense(_), _))), "{nonsense:?}");
     }
 }

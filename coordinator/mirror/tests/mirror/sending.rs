@@ -134,6 +134,20 @@ async fn a_poisonous_item_is_set_aside_and_the_rest_goes_on() {
 }
 
 #[tokio::test]
+async fn many_poisonous_items_among_good_ones_are_all_set_aside() {
+    let (fake, folder) = (Fake::start().await, tempfile::tempdir().unwrap());
+    let outbox = outbox(folder.path(), Limits::default());
+    fake.lock().poison = Some("poison".into());
+    let count = 2 * u64::from(ASIDE_IN_A_ROW);
+    for n in 0..count {
+        let poison = Item::event(&id(2 * n), json!("poison")).unwrap();
+        outbox.push(&[poison, event(2 * n + 1)]).unwrap();
+    }
+    assert_eq!(drain(&mut sender(&fake, &outbox)).await, 0);
+    assert_eq!(outbox.counts().aside, count);
+}
+
+#[tokio::test]
 async fn an_item_that_is_too_large_for_the_database_is_set_aside() {
     let (fake, folder) = (Fake::start().await, tempfile::tempdir().unwrap());
     let outbox = outbox(folder.path(), Limits::default());
