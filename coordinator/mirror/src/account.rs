@@ -42,9 +42,9 @@ pub enum BadAccount {
     /// It is no JSON, or something is missing. What it says is left out: it could be a part of the key.
     #[error("it is not the JSON key file of a service account: make a new key in the Google Cloud console")]
     Malformed,
-    /// Its private key cannot be used.
-    #[error("its private key is no RSA key in PKCS#8: {0}")]
-    Key(String),
+    /// Its private key cannot be used. Why is left out: a parser quotes the line that it does not understand.
+    #[error("its private key is no RSA key in PKCS#8: use the key file as the Google Cloud console gives it")]
+    Key,
     /// The token endpoint is not safe to speak to.
     #[error("its token_uri is no https address")]
     Endpoint,
@@ -75,10 +75,8 @@ impl Account {
         let file: File = serde_json::from_slice(file).map_err(|_| BadAccount::Malformed)?;
         let File { client_email, private_key, private_key_id, token_uri } = file;
         let private_key = Zeroizing::new(private_key);
-        let der = PrivatePkcs8KeyDer::from_pem_slice(private_key.as_bytes())
-            .map_err(|error| BadAccount::Key(error.to_string()))?;
-        let key = RsaKeyPair::from_pkcs8(der.secret_pkcs8_der())
-            .map_err(|error| BadAccount::Key(error.to_string()))?;
+        let der = PrivatePkcs8KeyDer::from_pem_slice(private_key.as_bytes()).map_err(|_| BadAccount::Key)?;
+        let key = RsaKeyPair::from_pkcs8(der.secret_pkcs8_der()).map_err(|_| BadAccount::Key)?;
         let endpoint = Url::parse(&token_uri).ok().filter(is_safe).ok_or(BadAccount::Endpoint)?;
         Ok(Self { email: client_email, key_id: private_key_id, endpoint, key })
     }
