@@ -23,7 +23,8 @@ impl Backoff {
         let half = whole / 2;
         let jitter = half.mul_f64(chance as f64 / u64::MAX as f64);
         // Who asks for a wait gets it, and the jitter on top: all who asked were told the same.
-        asked.map_or(half + jitter, |asked| (asked + jitter).max(half + jitter)).min(LONGEST)
+        let asked = asked.map_or(half, |asked| asked.min(LONGEST).max(half));
+        (asked + jitter).min(LONGEST)
     }
 
     /// It went well.
@@ -56,5 +57,7 @@ mod tests {
     fn who_asks_for_a_wait_gets_it_within_the_limit() {
         let asked = |secs| Backoff::default().failed(0, Some(Duration::from_secs(secs)));
         assert_eq!((asked(60).as_secs(), asked(86_400)), (60, LONGEST));
+        let absurd = Duration::from_secs(u64::MAX);
+        assert_eq!(Backoff { failures: 3 }.failed(u64::MAX, Some(absurd)), LONGEST);
     }
 }
