@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use reqwest::{
-    Method,
+    Method, StatusCode,
     header::{CONTENT_TYPE, HeaderValue},
 };
 use tokio::time::sleep;
@@ -29,9 +29,6 @@ pub const BATCH_BYTES: u64 = 1 << 20;
 /// Items that may be set aside one after the other without one that is taken between. More refusals than that are the
 /// database's fault, or its rules', and no item's: then everything waits.
 pub const ASIDE_IN_A_ROW: u32 = 8;
-
-/// So much of an answer to a write is read; it should be empty.
-pub(crate) const ANSWER_BYTES: usize = 64 << 10;
 
 /// What one step of the sender did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -146,8 +143,7 @@ impl Sender {
     }
 
     async fn send(&self, batch: &[Numbered], now: Duration) -> Result<(), Trouble> {
-        let request = silent_patch(self.cluster.path(), patch(batch));
-        self.database.ask(&request, ANSWER_BYTES, now).await.map(drop)
+        write(&self.database, self.cluster.path(), patch(batch), now).await
     }
 
     fn taken(&mut self, batch: &[Numbered], now: Duration, chance: u64) -> Step {
@@ -189,13 +185,22 @@ fn unusable(error: &OutboxError) -> Trouble {
     Trouble::Outbox(error.to_string())
 }
 
-/// A write of many paths that wants no answer but its status.
-pub(crate) fn silent_patch(path: Vec<&str>, body: Bytes) -> Request<'_> {
+/// Writes many paths at once. Only the silence that was asked for says that they are taken: a gateway's page is a success,
+/// too.
+pub(crate) async fn write(
+    database: &Database,
+    path: Vec<&str>,
+    body: Bytes,
+    now: Duration,
+) -> Result<(), Trouble> {
     let mut request = Request::new(Method::PATCH, path);
     request.query.push(("print", "silent".to_owned()));
     request.headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     request.body = body;
-    request
+    match database.send(&request, now).await?.status() {
+        StatusCode::NO_CONTENT => Ok(()),
+        other => Err(Trouble::Nonsense(format!("{} to a silent write", other.as_u16()))),
+    }
 }
 
 /// One object: paths, quoted, and bodies, which are JSON already.

@@ -9,7 +9,7 @@ use crate::{
     change::children,
     database::{Database, Request},
     item::{Cluster, List, first_key_of},
-    sender::{ANSWER_BYTES, silent_patch},
+    sender::write,
     trouble::Trouble,
 };
 
@@ -40,7 +40,7 @@ pub(crate) async fn tidy(
         let mut path = cluster.path();
         path.push(list.key());
         let body = Value::Object(removed.clone()).to_string().into();
-        database.ask(&silent_patch(path, body), ANSWER_BYTES, now).await?;
+        write(database, path, body, now).await?;
     }
     Ok(removed.len())
 }

@@ -199,6 +199,21 @@ async fn whatever_passes_is_waited_for_longer_and_longer() {
 }
 
 #[tokio::test]
+async fn any_other_success_than_the_silence_asked_for_is_no_acceptance() {
+    let (fake, folder) = (Fake::start().await, tempfile::tempdir().unwrap());
+    let outbox = outbox(folder.path(), Limits::default());
+    outbox.push(&events(0..3)).unwrap();
+    let mut sender = sender(&fake, &outbox);
+    fake.lock().faults.extend([200, 201, 202].map(Fault::status));
+    for _ in 0..3 {
+        assert!(matches!(sender.step(BEGIN, CHANCE).await, Step::Wait(_)));
+        assert!(matches!(sender.watch().state().trouble, Some((Trouble::Nonsense(_), _))));
+        assert_eq!(outbox.counts().waiting, 3);
+    }
+    assert_eq!(sender.step(BEGIN, CHANCE).await, Step::Sent(3));
+}
+
+#[tokio::test]
 async fn who_asks_for_patience_gets_it() {
     let (fake, folder) = (Fake::start().await, tempfile::tempdir().unwrap());
     let outbox = outbox(folder.path(), Limits::default());
