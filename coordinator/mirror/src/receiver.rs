@@ -51,7 +51,9 @@ pub struct Receiver {
     list: List,
     health: Arc<Health>,
     backoff: Backoff,
+    /// Rows that are asked for: halved when they are too large, and doubled again after a stream that was not.
     window: usize,
+    fitted: bool,
     copy: Copy,
     stream: Option<Stream>,
     /// What ended the stream, when something was heard before it did.
@@ -85,6 +87,7 @@ impl Receiver {
             health: Arc::default(),
             backoff: Backoff::default(),
             window: WINDOW,
+            fitted: false,
             copy: Copy::new(list, 2 * WINDOW),
             stream: None,
             ended: None,
@@ -138,17 +141,15 @@ impl Receiver {
 
     fn failed(&mut self, trouble: Trouble, now: Duration, chance: u64) -> Got {
         self.stream = None;
-        self.window = match trouble {
-            // What is in the window is too large: fewer of the newest are better than none.
-            Trouble::TooLong { .. } => (self.window / 2).max(1),
-            _ => (self.window * 2).min(WINDOW),
-        };
         let wait = self.backoff.failed(chance, trouble.asked_wait());
         self.health.failed(trouble, now);
         Got::Wait(wait)
     }
 
     async fn connect(&mut self, now: Duration) -> Result<(), Trouble> {
+        if std::mem::take(&mut self.fitted) {
+            self.window = (2 * self.window).min(WINDOW);
+        }
         let mut path = self.cluster.path();
         path.push(self.list.key());
         let mut request = Request::new(Method::GET, path);
@@ -177,6 +178,11 @@ impl Receiver {
                 }
             }
         }
+        if matches!(ended, Some(Trouble::TooLong { .. })) {
+            // What is in the window is too large: fewer of the newest are better than none.
+            self.window = (self.window / 2).max(1);
+            self.fitted = false;
+        }
         (told, ended)
     }
 
@@ -201,6 +207,7 @@ impl Receiver {
             _ => return Ok(Vec::new()),
         };
         self.backoff.succeeded();
+        self.fitted = true;
         self.health.sent(0);
         for _ in told.iter().filter(|told| matches!(told, Heard::Rewritten { .. } | Heard::Removed { .. })) {
             self.health.rewritten();

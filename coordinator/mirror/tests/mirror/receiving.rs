@@ -145,13 +145,27 @@ async fn a_window_that_is_too_large_is_made_smaller_until_the_newest_fit() {
     let heard = hear(&mut receiver, 1).await;
     let last = sequences(&heard);
     assert_eq!(last, (15..30).collect::<Vec<_>>(), "1000 / 2 / 2 / 2 / 2 / 2 / 2");
-    fake.put(RUNS, json!({ key(31): run_json(31, b"small") }));
-    fake.lock().listeners.cut();
-    while receiver.step(BEGIN, CHANCE).await != Got::Connected {}
-    assert!(
-        fake.lock().seen.last().unwrap().target.ends_with("limitToLast=30"),
-        "it grows again after each cut"
+    let small = (0..WINDOW as u64).map(|n| (key(n), run_json(n, b"run"))).collect();
+    fake.put(RUNS, Value::Null);
+    fake.put(RUNS, small);
+    let mut asked = Vec::new();
+    for _ in 0..7 {
+        fake.lock().listeners.cut();
+        fake.lock().faults.extend([Fault::status(503), Fault::status(503)]);
+        while !matches!(receiver.step(BEGIN, CHANCE).await, Got::Connected) {}
+        while matches!(receiver.step(BEGIN, CHANCE).await, Got::Heard(heard) if heard.is_empty()) {}
+        asked.push(limit_of(&fake.lock().seen.last().unwrap().target));
+    }
+    assert_eq!(
+        asked,
+        [30, 60, 120, 240, 480, 960, WINDOW],
+        "each stream that fits doubles it, and no outage does"
     );
+}
+
+/// The rows that a request asked for.
+fn limit_of(target: &str) -> usize {
+    target.rsplit_once("limitToLast=").unwrap().1.parse().unwrap()
 }
 
 #[tokio::test]
