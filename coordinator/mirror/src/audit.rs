@@ -9,7 +9,7 @@ use reqwest::{
 
 use crate::{
     database::{Database, Request},
-    item::{Cluster, ITEM_BYTES},
+    item::{Cluster, ITEM_BYTES, List, first_key_of},
     outbox::Numbered,
     trouble::Trouble,
 };
@@ -49,6 +49,15 @@ impl Audit {
         self.0.drain(..self.0.len().saturating_sub(AUDITED));
     }
 
+    /// These are removed by ourselves: what is gone then says nothing.
+    pub(crate) fn forget(&mut self, list: List, before: u64) {
+        let bound = first_key_of(before);
+        let goes = |path: &str| {
+            path.split_once('/').is_some_and(|(of, key)| of == list.key() && key < bound.as_str())
+        };
+        self.0.retain(|sample| !goes(&sample.path));
+    }
+
     /// Asks for one of them. What was rewritten is told once and not asked for again.
     pub(crate) async fn next(
         &mut self,
@@ -60,6 +69,8 @@ impl Audit {
         let asked = Self::ask(&path, database, cluster, now).await;
         let etag = match asked {
             Ok(etag) => etag,
+            // We write nothing of that size.
+            Err(Trouble::TooLong { .. }) => return Ok(Found::Rewritten(path)),
             Err(trouble) => {
                 self.0.push_front(Sample { path, etag: before });
                 return Err(trouble);

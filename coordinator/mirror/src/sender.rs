@@ -139,6 +139,7 @@ impl Sender {
     /// # Errors
     /// When the database does not do it; what is left is there the next time.
     pub async fn tidy(&mut self, list: List, before: u64, now: Duration) -> Result<usize, Trouble> {
+        self.audit.forget(list, before);
         tidy(&self.database, &self.cluster, list, before, now).await
     }
 

@@ -264,6 +264,41 @@ async fn what_somebody_changes_or_removes_behind_our_back_is_noticed() {
 }
 
 #[tokio::test]
+async fn what_was_replaced_by_something_too_large_is_noticed_once_and_blocks_nothing() {
+    let (fake, folder) = (Fake::start().await, tempfile::tempdir().unwrap());
+    let outbox = outbox(folder.path(), Limits::default());
+    outbox.push(&events(0..2)).unwrap();
+    let mut sender = sender(&fake, &outbox);
+    drain(&mut sender).await;
+    fake.put(&place(0), json!("x".repeat(2 << 20)));
+    fake.put(&place(1), Value::Null);
+    for _ in 0..4 {
+        assert_eq!(sender.look_back(BEGIN).await, Ok(()));
+    }
+    assert_eq!(sender.watch().state().rewritten, 2);
+}
+
+#[tokio::test]
+async fn what_we_tidied_away_ourselves_is_no_meddling() {
+    let (fake, folder) = (Fake::start().await, tempfile::tempdir().unwrap());
+    let outbox = outbox(folder.path(), Limits::default());
+    outbox.push(&events(0..4)).unwrap();
+    let mut sender = sender(&fake, &outbox);
+    drain(&mut sender).await;
+    sender.look_back(BEGIN).await.unwrap();
+    assert_eq!(sender.tidy(List::Events, id(2).millis, BEGIN).await, Ok(2));
+    for _ in 0..8 {
+        sender.look_back(BEGIN).await.unwrap();
+    }
+    assert_eq!(sender.watch().state().rewritten, 0, "the rows that are gone are those that we removed");
+    fake.put(&place(3), Value::Null);
+    for _ in 0..2 {
+        sender.look_back(BEGIN).await.unwrap();
+    }
+    assert_eq!(sender.watch().state().rewritten, 1, "what stayed is still looked at");
+}
+
+#[tokio::test]
 async fn old_rows_are_tidied_away_and_younger_ones_stay() {
     let (fake, folder) = (Fake::start().await, tempfile::tempdir().unwrap());
     let outbox = outbox(folder.path(), Limits::default());
