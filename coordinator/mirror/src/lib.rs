@@ -40,7 +40,7 @@ pub use item::{BadItem, Cluster, ITEM_BYTES, Item, ItemId, List, ROW_LEVELS, RUN
 pub use key::{BadKey, KEY_BYTES, decode, encode};
 pub use outbox::{ASIDE_BYTES, ASIDE_ITEMS, Counts, Limits, Opened, Outbox, OutboxError};
 pub use receiver::{Got, Listening, Receiver, WINDOW};
-pub use sender::{ASIDE_IN_A_ROW, BATCH_BYTES, BATCH_ITEMS, Sender, Step, Watch};
+pub use sender::{ASIDE_IN_A_ROW, BATCH_BYTES, BATCH_ITEMS, LOOK_BACK, Sender, Step, Watch};
 pub use sse::{EVENT_BYTES, LINE_BYTES};
 pub use tidy::TIDIED;
 pub use trouble::Trouble;

@@ -7,7 +7,7 @@ use reqwest::{
     Method, StatusCode,
     header::{CONTENT_TYPE, HeaderValue},
 };
-use tokio::time::sleep;
+use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep};
 
 use crate::{
     audit::{Audit, Found},
@@ -29,6 +29,12 @@ pub const BATCH_BYTES: u64 = 1 << 20;
 /// Items that may be set aside one after the other without one that is taken between. More refusals than that are the
 /// database's fault, or its rules', and no item's: then everything waits.
 pub const ASIDE_IN_A_ROW: u32 = 8;
+
+/// How often a running sender looks back, unless it is told otherwise.
+pub const LOOK_BACK: Duration = Duration::from_secs(300);
+
+/// Of what is given as an interval: a timer takes neither nothing nor for ever.
+const INTERVALS: [Duration; 2] = [Duration::from_millis(1), Duration::from_secs(86_400)];
 
 /// What one step of the sender did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,6 +62,7 @@ pub struct Sender {
     most: usize,
     aside_in_a_row: u32,
     audit: Audit,
+    look_back: Duration,
 }
 
 /// Tells how the mirror is, from any thread.
@@ -84,7 +91,15 @@ impl Sender {
             most: BATCH_ITEMS,
             aside_in_a_row: 0,
             audit: Audit::default(),
+            look_back: LOOK_BACK,
         }
+    }
+
+    /// Looks back so often while it runs and has nothing to send: a day at most, a millisecond at least.
+    #[must_use]
+    pub fn looking_back_every(self, interval: Duration) -> Self {
+        let [least, most] = INTERVALS;
+        Self { look_back: interval.clamp(least, most), ..self }
     }
 
     /// Tells how the mirror is.
@@ -95,12 +110,25 @@ impl Sender {
     /// Sends for ever. May be dropped at any time: what was on its way is sent again by the next sender. `clock` tells the
     /// time since 1970, `chance` draws.
     pub async fn run(mut self, clock: impl Fn() -> Duration, mut chance: impl FnMut() -> u64) {
+        let mut looks = interval_at(Instant::now() + self.look_back, self.look_back);
+        looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             match self.step(clock(), chance()).await {
                 Step::Sent(_) | Step::Narrowed => {}
-                Step::Idle => self.outbox.filled().await,
+                Step::Idle => tokio::select! {
+                    () = self.outbox.filled() => {}
+                    _ = looks.tick() => self.look_and_tell(clock()).await,
+                },
                 Step::Wait(wait) => sleep(wait).await,
             }
+        }
+    }
+
+    /// While there is nothing to send, nobody else finds out that the database is away, or back.
+    async fn look_and_tell(&mut self, now: Duration) {
+        match self.look_back(now).await {
+            Ok(()) => self.health.sent(0),
+            Err(trouble) => self.health.failed(trouble, now),
         }
     }
 
@@ -121,7 +149,7 @@ impl Sender {
     }
 
     /// Looks whether one of the items that were sent lately is still in the database as it was. Not at every step: it costs
-    /// a request.
+    /// a request. [`Sender::run`] does it by itself.
     ///
     /// # Errors
     /// When the database does not answer; the sender's own next step will find that out, too.

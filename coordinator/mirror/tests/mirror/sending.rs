@@ -264,6 +264,35 @@ async fn what_somebody_changes_or_removes_behind_our_back_is_noticed() {
 }
 
 #[tokio::test]
+async fn a_running_sender_looks_back_while_there_is_nothing_to_send() {
+    let (fake, folder) = (Fake::start().await, tempfile::tempdir().unwrap());
+    let outbox = outbox(folder.path(), Limits::default());
+    outbox.push(&events(0..2)).unwrap();
+    let sender = sender(&fake, &outbox).looking_back_every(Duration::from_millis(10));
+    let watch = sender.watch();
+    let running = tokio::spawn(sender.run(|| BEGIN, || 0));
+    let until = async |reached: &dyn Fn() -> bool| {
+        for _ in 0..1000 {
+            if reached() {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        panic!("{}", watch.state());
+    };
+    // Both were looked at, and are known.
+    until(&|| fake.lock().seen.len() >= 3).await;
+    assert!(watch.state().is_ok());
+    fake.put(&place(0), Value::Null);
+    until(&|| watch.state().rewritten == 1).await;
+    fake.lock().outage = Some(Fault::status(503));
+    until(&|| watch.state().trouble.is_some()).await;
+    fake.lock().outage = None;
+    until(&|| watch.state().trouble.is_none()).await;
+    running.abort();
+}
+
+#[tokio::test]
 async fn what_was_replaced_by_something_too_large_is_noticed_once_and_blocks_nothing() {
     let (fake, folder) = (Fake::start().await, tempfile::tempdir().unwrap());
     let outbox = outbox(folder.path(), Limits::default());
