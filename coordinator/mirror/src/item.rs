@@ -141,7 +141,7 @@ pub enum BadItem {
     #[error("it has more than {ROW_LEVELS} levels")]
     TooDeep,
     /// To the database that would be nothing at all.
-    #[error("it is null: the database would remove the row instead of writing it")]
+    #[error("nothing is in it: the database would remove the row instead of writing it")]
     Nothing,
 }
 
@@ -174,10 +174,8 @@ impl Item {
     }
 
     fn row(list: List, id: &ItemId, row: Value) -> Result<Self, BadItem> {
-        if row.is_null() {
-            return Err(BadItem::Nothing);
-        }
-        Self::new(list, id, &encode_names(row, ROW_LEVELS)?)
+        let row = encode_names(row, ROW_LEVELS)?;
+        if is_nothing(&row) { Err(BadItem::Nothing) } else { Self::new(list, id, &row) }
     }
 
     fn new(list: List, id: &ItemId, value: &Value) -> Result<Self, BadItem> {
@@ -202,6 +200,16 @@ impl Item {
     /// Its size, in bytes.
     pub fn size(&self) -> u64 {
         (self.path.len() + self.body.len()) as u64
+    }
+}
+
+/// The database keeps no null, and nothing that holds nothing else.
+fn is_nothing(value: &Value) -> bool {
+    match value {
+        Value::Null => true,
+        Value::Object(map) => map.values().all(is_nothing),
+        Value::Array(all) => all.iter().all(is_nothing),
+        Value::Bool(_) | Value::Number(_) | Value::String(_) => false,
     }
 }
 
@@ -265,7 +273,14 @@ mod tests {
     #[test]
     fn what_the_database_would_not_take_is_refused_at_once() {
         let id = id(1, "n");
-        assert_eq!(Item::event(&id, json!(null)), Err(BadItem::Nothing));
+        for nothing in
+            [json!(null), json!({}), json!([]), json!({"a": null}), json!({"a": [{"b": {}}, null]})]
+        {
+            assert_eq!(Item::event(&id, nothing.clone()), Err(BadItem::Nothing), "{nothing}");
+        }
+        for something in [json!(false), json!(0), json!(""), json!({"a": null, "b": [0]})] {
+            assert!(Item::event(&id, something.clone()).is_ok(), "{something}");
+        }
         assert_eq!(Item::event(&id, json!({"": 1})), Err(BadItem::Key(BadKey::Empty)));
         assert_eq!(Item::event(&id, json!("x".repeat(ITEM_BYTES))), Err(BadItem::TooLarge));
         assert_eq!(Item::run(&id, &vec![0; RUN_BYTES + 1]), Err(BadItem::TooLarge));
