@@ -52,6 +52,24 @@ pub(crate) enum Credential {
     Bearer(Zeroizing<String>),
 }
 
+impl Credential {
+    /// A text without it, and without it as it stands in an address.
+    pub(crate) fn hidden_in(&self, text: &str) -> String {
+        let (Self::Parameter(secret) | Self::Bearer(secret)) = self;
+        let encoded: Vec<String> = secret.bytes().map(in_address).collect();
+        text.replace(secret.as_str(), "…").replace(&encoded.concat(), "…")
+    }
+}
+
+/// As `application/x-www-form-urlencoded` has it (url.spec.whatwg.org).
+fn in_address(byte: u8) -> String {
+    if byte.is_ascii_alphanumeric() || b"*-._".contains(&byte) {
+        char::from(byte).to_string()
+    } else {
+        format!("%{byte:02X}")
+    }
+}
+
 /// The text cannot be a database secret.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 #[error("a database secret is one word of printable letters")]

@@ -49,9 +49,9 @@ impl Default for Patience {
 /// The database cannot be used.
 #[derive(Debug, Error)]
 pub enum BadDatabase {
-    /// It is no address of a database.
-    #[error("`{0}` is no address of a database; the Firebase console shows it: https://NAME.firebaseio.com")]
-    Address(String),
+    /// It is no address of a database. It is not repeated: who put a secret in it should not see it in a log.
+    #[error("that is no address of a database; the Firebase console shows it: https://NAME.firebaseio.com")]
+    Address,
     /// Secrets would go over the network in the open.
     #[error("only an emulator on this machine is spoken to over http: begin the address with https://")]
     Open,
@@ -91,11 +91,10 @@ impl Database {
     /// # Errors
     /// When the address is none, or would carry secrets in the open.
     pub fn new(address: &str, auth: Auth, patience: Patience) -> Result<Self, BadDatabase> {
-        let base = Url::parse(address).map_err(|_| BadDatabase::Address(body::shown(address)))?;
+        let base = Url::parse(address).map_err(|_| BadDatabase::Address)?;
         let odd = base.query_pairs().any(|(name, _)| name != "ns");
         if odd || base.host_str().is_none() || !base.username().is_empty() || base.password().is_some() {
-            // It is not repeated: who put a secret in it should not see it in a log.
-            return Err(BadDatabase::Address("…".to_owned()));
+            return Err(BadDatabase::Address);
         }
         if !is_safe(&base) {
             return Err(BadDatabase::Open);
@@ -147,7 +146,7 @@ impl Database {
             let sent = self.once(request, url.clone(), &credential);
             let answer = timeout(self.patience.answer, sent).await.unwrap_or(Err(Trouble::Silent))?;
             if !matches!(answer.status(), StatusCode::TEMPORARY_REDIRECT | StatusCode::PERMANENT_REDIRECT) {
-                let judged = timeout(self.patience.answer, judge(answer)).await;
+                let judged = timeout(self.patience.answer, judge(answer, &credential)).await;
                 return judged.unwrap_or(Err(Trouble::Silent));
             }
             url = self.redirected(&url, &answer)?;
@@ -221,21 +220,22 @@ fn is_loopback(url: &Url) -> bool {
     host == "localhost" || address.is_ok_and(|address| address.is_loopback())
 }
 
-async fn judge(answer: Response) -> Result<Response, Trouble> {
+async fn judge(answer: Response, who: &Credential) -> Result<Response, Trouble> {
     let status = answer.status();
     match status.as_u16() {
         200..=299 => Ok(answer),
-        401 | 403 => Err(Trouble::Unauthorised(format!("{} {}", status.as_u16(), said(answer).await))),
+        401 | 403 => Err(Trouble::Unauthorised(format!("{} {}", status.as_u16(), said(answer, who).await))),
         408 | 412 | 429 | 500..=599 => {
             Err(Trouble::Busy { status: status.as_u16(), after: retry_after(answer.headers()) })
         }
-        _ => Err(Trouble::Refused { status: status.as_u16(), said: said(answer).await }),
+        _ => Err(Trouble::Refused { status: status.as_u16(), said: said(answer, who).await }),
     }
 }
 
-async fn said(answer: Response) -> String {
+/// Without our credentials: some servers repeat the address that they refuse.
+async fn said(answer: Response, who: &Credential) -> String {
     let said = body::read(answer, REFUSAL_BYTES, "a refusal").await.unwrap_or_default();
-    body::shown(&String::from_utf8_lossy(&said))
+    body::shown(&who.hidden_in(&String::from_utf8_lossy(&said)))
 }
 
 /// Seconds; the other form of the header, a date, is not understood and the back-off decides.
@@ -306,9 +306,10 @@ mod tests {
             "x.firebaseio.com",
             "https://user:secret@x.firebaseio.com",
             "https://x.firebaseio.com?auth=secret",
+            "https://x.firebaseio.com:port?auth=secret",
         ] {
             let refused = of(none).unwrap_err();
-            assert!(matches!(refused, BadDatabase::Address(_)) && !refused.to_string().contains("secret"));
+            assert!(matches!(refused, BadDatabase::Address) && !refused.to_string().contains("secret"));
         }
     }
 

@@ -147,6 +147,24 @@ async fn no_secret_is_ever_shown() {
     );
 }
 
+#[tokio::test]
+async fn what_the_server_repeats_of_a_secret_is_neither_shown_nor_stored() {
+    let (fake, folder) = (Fake::start().await, tempfile::tempdir().unwrap());
+    let (mut sender, outbox) = with(&fake, Auth::secret("s3cr/t+").unwrap(), folder.path());
+    outbox.push(&events(0..1)).unwrap();
+    fake.lock().faults.extend([401, 404, 400].map(Fault::Echo));
+    let mut said = Vec::new();
+    for _ in 0..2 {
+        assert!(matches!(sender.step(BEGIN, CHANCE).await, Step::Wait(_)));
+        said.push(sender.watch().state().trouble.unwrap().0.to_string());
+    }
+    assert_eq!(sender.step(BEGIN, CHANCE).await, Step::Narrowed);
+    said.push(outbox.set_aside().unwrap()[0].1.clone());
+    for said in said {
+        assert!(said.contains("auth=…") && !said.contains("s3cr"), "{said}");
+    }
+}
+
 #[test]
 fn what_is_no_key_file_is_refused_without_showing_it() {
     let malformed = Auth::account(b"{\"private_key\": \"hidden\"}").unwrap_err();

@@ -26,6 +26,8 @@ use tokio::{net::TcpListener, task::JoinHandle};
 pub(crate) enum Fault {
     /// It is answered with this status and these headers.
     Status(u16, Vec<(&'static str, String)>),
+    /// It is refused with this status, and repeated.
+    Echo(u16),
     /// It is never answered.
     Hang,
     /// The connection breaks before anything is done.

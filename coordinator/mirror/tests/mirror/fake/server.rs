@@ -51,6 +51,10 @@ async fn serve(State(shared): State<Behind>, request: Request) -> Response {
     let target = parts.uri.path_and_query().map(ToString::to_string).unwrap_or_default();
     match fault {
         Some(Fault::Hang) => pending().await,
+        Some(Fault::Echo(status)) => {
+            let status = StatusCode::from_u16(status).unwrap();
+            return refuse(status, &format!("{target} {}", percent_decoded(&target)));
+        }
         Some(Fault::Cut) => return cut(),
         Some(Fault::Status(status, headers)) => return answer(status, headers),
         Some(Fault::Redirect(to)) => return answer(307, vec![("location", format!("{to}{target}"))]),
