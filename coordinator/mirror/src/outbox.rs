@@ -220,15 +220,18 @@ impl Outbox {
             let mut inner = self.lock();
             let why = why.replace(char::is_control, " ");
             let row = disk::encode(&[why.as_bytes(), item.path().as_bytes(), item.body()]);
-            inner.counts.aside += 1;
-            inner.aside_bytes += row.len() as u64;
-            self.aside.insert(number.to_be_bytes(), row)?;
+            let size = disk::size(&row);
+            // After a failure it may be there already.
+            let before = self.aside.insert(number.to_be_bytes(), row)?;
+            inner.counts.aside += u64::from(before.is_none());
+            inner.aside_bytes += size;
+            inner.aside_bytes -= before.map_or(0, |row| disk::size(&row));
             self.aside.flush()?;
             self.take_out(*number, item, &mut inner)?;
             while inner.counts.aside > ASIDE_ITEMS || inner.aside_bytes > ASIDE_BYTES {
                 let Some((_, row)) = self.aside.pop_min()? else { break };
                 inner.counts.aside -= 1;
-                inner.aside_bytes -= row.len() as u64;
+                inner.aside_bytes -= disk::size(&row);
             }
             Ok(())
         })

@@ -87,6 +87,20 @@ fn what_was_set_aside_is_kept_with_its_reason_and_bounded() {
 }
 
 #[test]
+fn what_is_set_aside_twice_counts_once_and_bytes_are_those_on_disk() {
+    let folder = tempfile::tempdir().unwrap();
+    let outbox = open(folder.path(), Limits::default());
+    outbox.push(&items(0..3)).unwrap();
+    let all = outbox.oldest(3, u64::MAX).unwrap();
+    for (number, why) in [(&all[0], "short"), (&all[0], "somewhat longer"), (&all[1], "x"), (&all[0], "")] {
+        outbox.put_aside(number, why).unwrap();
+        let there = (outbox.counts().aside, outbox.lock().aside_bytes);
+        assert_eq!(there, count(&outbox.aside).unwrap(), "{why}");
+    }
+    assert_eq!((outbox.counts().aside, outbox.counts().waiting), (2, 1));
+}
+
+#[test]
 fn a_damaged_outbox_is_set_aside_and_an_empty_one_begun() {
     let dir = tempfile::tempdir().unwrap();
     let folder = dir.path().join("outbox");
