@@ -144,7 +144,13 @@ impl Sender {
             Err(Trouble::Refused { status: status @ (400 | 413), said }) => {
                 self.refused(&batch, status, said, now, chance)
             }
-            Err(trouble) => self.failed(trouble, now, chance),
+            Err(trouble) => {
+                if trouble == Trouble::Silent {
+                    // On a slow line a smaller batch may arrive in time.
+                    self.most = (batch.len() / 2).max(1);
+                }
+                self.failed(trouble, now, chance)
+            }
         }
     }
 

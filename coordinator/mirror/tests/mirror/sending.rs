@@ -193,9 +193,25 @@ async fn whatever_passes_is_waited_for_longer_and_longer() {
         fake.lock().faults.extend([fault.clone(), fault.clone()]);
         let steps = [sender.step(BEGIN, CHANCE).await, sender.step(BEGIN, CHANCE).await];
         assert_eq!(steps, [1, 2].map(Duration::from_secs).map(Step::Wait), "{fault:?}");
-        assert_eq!(sender.step(BEGIN, CHANCE).await, Step::Sent(3), "{fault:?}");
+        assert_eq!(drain(&mut sender).await, 0, "{fault:?}");
         assert!(sender.watch().state().is_ok() && fake.lock().written == places(0..3));
     }
+}
+
+#[tokio::test]
+async fn a_batch_that_is_not_answered_in_time_is_halved_and_grows_again() {
+    let (fake, folder) = (Fake::start().await, tempfile::tempdir().unwrap());
+    let outbox = outbox(folder.path(), Limits::default());
+    outbox.push(&events(0..15)).unwrap();
+    let mut sender = sender(&fake, &outbox);
+    fake.lock().faults.extend([Fault::Hang, Fault::Hang]);
+    for _ in 0..2 {
+        assert!(matches!(sender.step(BEGIN, CHANCE).await, Step::Wait(_)));
+    }
+    for sent in [3, 6, 6] {
+        assert_eq!(sender.step(BEGIN, CHANCE).await, Step::Sent(sent));
+    }
+    assert_eq!(fake.lock().written, places(0..15));
 }
 
 #[tokio::test]
