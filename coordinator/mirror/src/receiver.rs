@@ -31,6 +31,9 @@ const _: () = assert!(2 * WINDOW <= CHILDREN);
 
 const STREAM: &str = "text/event-stream";
 
+/// A stream that lived so long was good: one that ends earlier, again and again, must not be opened once a second.
+const STEADY: Duration = Duration::from_secs(60);
+
 /// What one step of the receiver did.
 #[derive(Debug, PartialEq)]
 pub enum Got {
@@ -62,6 +65,7 @@ pub struct Receiver {
 
 #[derive(Debug)]
 struct Stream {
+    since: Duration,
     answer: Response,
     parser: Parser,
 }
@@ -104,8 +108,21 @@ impl Receiver {
     pub async fn run(
         mut self,
         clock: impl Fn() -> Duration,
-        mut chance: impl FnMut() -> u64,
+        chance: impl FnMut() -> u64,
         heard: mpsc::Sender<Heard>,
+    ) {
+        // On a quiet list nothing is handed over that could fail.
+        tokio::select! {
+            () = heard.closed() => {}
+            () = self.hand_over(clock, chance, &heard) => {}
+        }
+    }
+
+    async fn hand_over(
+        &mut self,
+        clock: impl Fn() -> Duration,
+        mut chance: impl FnMut() -> u64,
+        heard: &mpsc::Sender<Heard>,
     ) {
         loop {
             match self.step(clock(), chance()).await {
@@ -131,7 +148,7 @@ impl Receiver {
             let connected = self.connect(now).await;
             return connected.map_or_else(|trouble| self.failed(trouble, now, chance), |()| Got::Connected);
         }
-        let (told, ended) = self.listen().await;
+        let (told, ended) = self.listen(now).await;
         self.ended = ended;
         match self.ended.take_if(|_| told.is_empty()) {
             Some(trouble) => self.failed(trouble, now, chance),
@@ -161,17 +178,20 @@ impl Receiver {
         if !kind.is_some_and(|kind| kind.starts_with(STREAM)) {
             return Err(Trouble::Nonsense("no stream where one was asked for".to_owned()));
         }
-        self.stream = Some(Stream { answer, parser: Parser::default() });
+        self.stream = Some(Stream { since: now, answer, parser: Parser::default() });
         Ok(())
     }
 
     /// What came, and what ended the stream.
-    async fn listen(&mut self) -> (Vec<Heard>, Option<Trouble>) {
+    async fn listen(&mut self, now: Duration) -> (Vec<Heard>, Option<Trouble>) {
         let (mut events, mut told) = (Vec::new(), Vec::new());
         let mut ended = self.read(&mut events).await.err();
         for event in events {
             match self.handle(event).await {
-                Ok(heard) => told.extend(heard),
+                Ok(heard) => {
+                    self.lived(now);
+                    told.extend(heard);
+                }
                 Err(trouble) => {
                     ended = Some(trouble);
                     break;
@@ -186,9 +206,15 @@ impl Receiver {
         (told, ended)
     }
 
+    fn lived(&mut self, now: Duration) {
+        if self.stream.as_ref().is_some_and(|stream| now.saturating_sub(stream.since) >= STEADY) {
+            self.backoff.succeeded();
+        }
+    }
+
     async fn read(&mut self, events: &mut Vec<Event>) -> Result<(), Trouble> {
         let ended = || Trouble::Unreachable("the stream ended".to_owned());
-        let Stream { answer, parser } = self.stream.as_mut().ok_or_else(ended)?;
+        let Stream { since: _, answer, parser } = self.stream.as_mut().ok_or_else(ended)?;
         let came = timeout(self.database.patience.silence, answer.chunk()).await;
         let bytes = came.map_err(|_| Trouble::Silent)??.ok_or_else(ended)?;
         parser.feed(&bytes, events)
@@ -206,7 +232,6 @@ impl Receiver {
             // Keep-alive, and whatever Firebase may add.
             _ => return Ok(Vec::new()),
         };
-        self.backoff.succeeded();
         self.fitted = true;
         self.health.sent(0);
         for _ in told.iter().filter(|told| matches!(told, Heard::Rewritten { .. } | Heard::Removed { .. })) {

@@ -199,6 +199,9 @@ async fn nonsense_and_outages_are_waited_out() {
         ["event: put\ndata: {\n\n", "event: patch\ndata: 7\n\n", "data: \u{1}\n\nevent: put\ndata: \n\n"]
     {
         hear(&mut receiver, 0).await;
+        fake.lock().listeners.say("event: keep-alive\ndata: null\n\n");
+        let later = BEGIN + Duration::from_secs(60);
+        assert_eq!(receiver.step(later, CHANCE).await, Got::Heard(vec![]));
         fake.lock().listeners.say(nonsense);
         let got = receiver.step(BEGIN, CHANCE).await;
         assert_eq!(
@@ -208,6 +211,33 @@ async fn nonsense_and_outages_are_waited_out() {
         );
         assert!(matches!(receiver.watch().state().trouble, Some((Trouble::Nonsense(_), _))), "{nonsense:?}");
     }
+}
+
+#[tokio::test]
+async fn streams_that_end_early_are_opened_less_and_less_often_until_one_lives_a_minute() {
+    let fake = Fake::start().await;
+    let mut receiver = receiver(&fake, List::Runs);
+    let mut now = BEGIN;
+    for (lived, wait) in [(0, 1), (59, 2), (59, 4), (60, 1), (0, 2)] {
+        assert_eq!(receiver.step(now, CHANCE).await, Got::Connected);
+        assert_eq!(receiver.step(now, CHANCE).await, Got::Heard(vec![]));
+        now += Duration::from_secs(lived);
+        fake.lock().listeners.say("event: keep-alive\ndata: null\n\n");
+        assert_eq!(receiver.step(now, CHANCE).await, Got::Heard(vec![]));
+        fake.lock().listeners.cut();
+        assert_eq!(receiver.step(now, CHANCE).await, Got::Wait(Duration::from_secs(wait)), "after {lived} s");
+    }
+}
+
+#[tokio::test]
+async fn a_running_receiver_of_a_quiet_list_ends_with_its_listener() {
+    let fake = Fake::start().await;
+    let (to, from) = mpsc::channel(2);
+    let mut quiet = receiver(&fake, List::Runs);
+    hear(&mut quiet, 0).await;
+    let running = tokio::spawn(quiet.run(|| BEGIN, || 0, to));
+    drop(from);
+    timeout(PATIENCE.silence / 2, running).await.unwrap().unwrap();
 }
 
 #[tokio::test]
