@@ -19,7 +19,7 @@ use crate::{
     trouble::Trouble,
 };
 
-/// Redirects that are followed for one request. Firebase needs one.
+/// Requests that are made for one: the first, and one for each redirect. Firebase needs one redirect.
 const HOPS: usize = 5;
 
 /// So much is read of a refusal.

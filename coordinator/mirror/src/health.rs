@@ -37,7 +37,7 @@ impl State {
                 Some("look who else may write under the cluster's path in the database")
             }
             None if counts.aside > 0 => {
-                Some("look at what was set aside: the database's rules or a limit of it may be in the way")
+                Some("look at what was set aside: a limit of the database may be in the way")
             }
             None if counts.dropped > 0 => {
                 Some("let the outbox be larger if outages as long as the last one are usual")

@@ -27,7 +27,7 @@ pub const BATCH_ITEMS: usize = 500;
 pub const BATCH_BYTES: u64 = 1 << 20;
 
 /// Items that may be set aside one after the other without one that is taken between. More refusals than that are the
-/// database's fault, or its rules', and no item's: then everything waits.
+/// database's fault, and no item's: then everything waits.
 pub const ASIDE_IN_A_ROW: u32 = 8;
 
 /// How often a running sender looks back, unless it is told otherwise.

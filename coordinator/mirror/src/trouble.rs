@@ -52,8 +52,8 @@ pub enum Trouble {
     /// It answers, but not as the documentation says.
     #[error("the database answers what makes no sense: {0}")]
     Nonsense(String),
-    /// The rules of the database no longer let us read.
-    #[error("the database cancelled the stream: its rules do not let us read")]
+    /// The database no longer lets us read.
+    #[error("the database cancelled the stream: it no longer lets us read there")]
     Cancelled,
     /// Our own outbox.
     #[error("{0}")]
@@ -72,14 +72,16 @@ impl Trouble {
                 "check the service account's key or the secret, its rights on the database, and this machine's clock"
             }
             Self::Token(_) => "check the service account's key file, and this machine's clock and network",
-            Self::Refused { .. } => "check the database's address and its rules",
+            Self::Refused { .. } => "check the database's address, and its limits in the Firebase console",
             Self::ForeignRedirect(_) | Self::Redirects => {
                 "check the database's address in the Firebase console; it may have moved to another region"
             }
             Self::TooLong { .. } | Self::Nonsense(_) => {
                 "check who else writes to the database, and that the address is that of a Firebase Realtime Database"
             }
-            Self::Cancelled => "let the database's rules grant these credentials the right to read",
+            Self::Cancelled => {
+                "check that the secret or the service account is still good: the database's rules do not bind them, and granting a right in the rules changes nothing"
+            }
             Self::Outbox(_) => "free space in the state folder",
         }
     }
