@@ -87,8 +87,6 @@ pub(crate) struct Shared {
     pub(crate) seen: Vec<Seen>,
     /// Paths that a PATCH wrote, in order, as often as it did.
     pub(crate) written: Vec<String>,
-    /// Requests being dealt with now, and the most that ever were at once.
-    pub(crate) at_once: (usize, usize),
 }
 
 impl Shared {
@@ -107,7 +105,6 @@ impl Shared {
             most_bytes: 16 << 20,
             seen: Vec::new(),
             written: Vec::new(),
-            at_once: (0, 0),
         }
     }
 }

@@ -38,7 +38,6 @@ pub(crate) struct Asked {
 }
 
 async fn serve(State(shared): State<Behind>, request: Request) -> Response {
-    let counted = Counted::new(&shared);
     let (parts, body) = request.into_parts();
     let parameters = Parameters::try_from_uri(&parts.uri).map(|Parameters(all)| all).unwrap_or_default();
     let Ok(body) = to_bytes(body, BODY_BYTES).await else {
@@ -66,7 +65,6 @@ async fn serve(State(shared): State<Behind>, request: Request) -> Response {
     };
     let asked = Asked { method: parts.method, path, parameters, headers: parts.headers, body };
     let answer = dealt_with(&shared, &asked);
-    drop(counted);
     if fault == Some(Fault::Lost) { cut() } else { answer }
 }
 
@@ -132,24 +130,6 @@ fn answer(status: u16, headers: Vec<(&'static str, String)>) -> Response {
 fn cut() -> Response {
     let broken = tokio_stream::once(Err::<Bytes, _>(std::io::Error::other("cut")));
     Body::from_stream(broken).into_response()
-}
-
-/// Counts requests that are dealt with at the same time.
-struct Counted(Behind);
-
-impl Counted {
-    fn new(shared: &Behind) -> Self {
-        let mut counts = shared.lock().unwrap();
-        counts.at_once.0 += 1;
-        counts.at_once.1 = counts.at_once.1.max(counts.at_once.0);
-        Self(Arc::clone(shared))
-    }
-}
-
-impl Drop for Counted {
-    fn drop(&mut self) {
-        self.0.lock().unwrap().at_once.0 -= 1;
-    }
 }
 
 fn percent_decoded(text: &str) -> String {
