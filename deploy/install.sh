@@ -32,10 +32,11 @@ install_all() {
     install -d -m 0750 "$state"
     : >"$group_is_ours"
   fi
-  install -m 0755 "$programs/smartfw-node" "$programs/smartfw-cli" "$bin/"
+  install -m 0755 "$programs/smartfw-node" "$programs/smartfw-cli" "$programs/smartfw-coordinator" "$bin/"
   install -d -m 0750 -g smartfw /etc/smartfw /etc/smartfw/node.toml.d
   [ -e /etc/smartfw/node.toml ] || install -m 0640 -g smartfw "$root/deploy/node.toml" /etc/smartfw/node.toml
   chgrp smartfw /etc/smartfw/node.toml
+  [ -e /etc/smartfw/coordinator.toml ] || install -m 0640 "$root/deploy/coordinator.toml" /etc/smartfw/coordinator.toml
   install -d -m 0750 -g smartfw "$state" /var/log/smartfw
   install -d -m 0755 /usr/local/share/man/man1
   "$bin/smartfw-cli" man >/usr/local/share/man/man1/smartfw-cli.1
@@ -47,7 +48,8 @@ install_all() {
   done
   "$bin/smartfw-node" --check
   if has_systemd; then
-    install -m 0644 "$root/deploy/smartfw-node.service" "$root/deploy/smartfw-restore.service" "$units/"
+    install -m 0644 "$root/deploy/smartfw-node.service" "$root/deploy/smartfw-restore.service" \
+      "$root/deploy/smartfw-coordinator.service" "$units/"
     systemctl daemon-reload
     systemctl enable smartfw-restore.service smartfw-node.service
     [ "${1:-}" = --no-start ] || systemctl restart smartfw-node.service
@@ -61,7 +63,7 @@ install_all() {
 stop_node() {
   local process
   if has_systemd; then
-    systemctl disable --now smartfw-node.service smartfw-restore.service 2>/dev/null || true
+    systemctl disable --now smartfw-coordinator.service smartfw-node.service smartfw-restore.service 2>/dev/null || true
   fi
   process=$(head -n 1 "$state/lock" 2>/dev/null) || return 0
   case $(readlink "/proc/${process:-none}/exe") in
@@ -76,13 +78,14 @@ remove_all() {
   if [ -x "$bin/smartfw-cli" ]; then
     "$bin/smartfw-cli" disable || die "the rules remain in the kernel: nothing was removed, but the node is stopped"
   fi
-  rm -f "$units/smartfw-node.service" "$units/smartfw-restore.service"
+  rm -f "$units/smartfw-node.service" "$units/smartfw-restore.service" "$units/smartfw-coordinator.service"
   if has_systemd; then systemctl daemon-reload; fi
-  rm -f "$bin/smartfw-node" "$bin/smartfw-cli" /usr/local/share/man/man1/smartfw-cli.1
+  rm -f "$bin/smartfw-node" "$bin/smartfw-cli" "$bin/smartfw-coordinator" /usr/local/share/man/man1/smartfw-cli.1
   for entry in "${completions[@]}"; do rm -f "${entry#* }"; done
   rm -rf /run/smartfw
   if [ "${1:-}" = --purge ]; then
-    rm -rf /etc/smartfw "$state" /var/log/smartfw
+    rm -rf /etc/smartfw "$state" /var/log/smartfw /var/lib/smartfw-coordinator /var/lib/private/smartfw-coordinator \
+      /var/log/smartfw-coordinator /var/log/private/smartfw-coordinator
   else
     keep_data
   fi
@@ -91,9 +94,12 @@ remove_all() {
 
 # What the node remembers and what a person wrote stays; what only stood for this installation goes.
 keep_data() {
+  local file
   # What `disable` noted down must not switch off a later installation.
   rm -f "$state/rescue.jsonl" "$state/rescue.taken.jsonl" "$state/boot/suspended.json" "$group_is_ours"
-  if cmp -s "$root/deploy/node.toml" /etc/smartfw/node.toml; then rm -f /etc/smartfw/node.toml; fi
+  for file in node coordinator; do
+    if cmp -s "$root/deploy/$file.toml" "/etc/smartfw/$file.toml"; then rm -f "/etc/smartfw/$file.toml"; fi
+  done
   rmdir /etc/smartfw/node.toml.d /etc/smartfw 2>/dev/null || true
   local kept=() folder
   for folder in /etc/smartfw "$state" /var/log/smartfw; do

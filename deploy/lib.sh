@@ -54,7 +54,7 @@ new_enough() {
 # build_programs ROOT: the release programs; their folder is left in $programs.
 build_programs() {
   say "building SmartFW (the first time takes some minutes)"
-  "${cargo[@]}" build --quiet --release --locked --manifest-path "$1/Cargo.toml" -p smartfw-node -p smartfw-cli
+  "${cargo[@]}" build --quiet --release --locked --manifest-path "$1/Cargo.toml" -p smartfw-node -p smartfw-cli -p smartfw-coordinator
   programs=$(cd "${CARGO_TARGET_DIR:-$1/target}/release" && pwd)
 }
 

@@ -1,11 +1,13 @@
 //! Compiles the protobuf files without `protoc`.
 
-const FILES: [&str; 5] = [
+const FILES: [&str; 7] = [
     "smartfw/v1/control.proto",
     "smartfw/v1/peer.proto",
     "smartfw/v1/cluster.proto",
     "smartfw/v1/join.proto",
     "smartfw/v1/models.proto",
+    "smartfw/v1/inward.proto",
+    "smartfw/v1/coordinator.proto",
 ];
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {

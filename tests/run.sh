@@ -53,7 +53,8 @@ tools="ip:iproute2 iptables:iptables ipset:ipset nft:nftables conntrack:conntrac
   hping3:hping3 slowhttptest:slowhttptest nginx:nginx vsftpd:vsftpd dnsmasq:dnsmasq-base sshd:openssh-server
   ssh:openssh-client sshpass:sshpass curl:curl ab:apache2-utils wrk:wrk ping:iputils-ping traceroute:traceroute
   rsync:rsync ncrack:ncrack nping:nmap nc:netcat-openbsd hey:hey masscan:masscan medusa:medusa patator:patator
-  siege:siege httperf:httperf mausezahn:netsniff-ng t50:t50 ethtool:ethtool h2load:nghttp2-client promtool:prometheus faketime:faketime openssl:openssl setpriv:util-linux python3:python3"
+  siege:siege httperf:httperf mausezahn:netsniff-ng t50:t50 ethtool:ethtool h2load:nghttp2-client promtool:prometheus redis-server:redis-server
+  crowdsec-firewall-bouncer:crowdsec-firewall-bouncer faketime:faketime openssl:openssl setpriv:util-linux python3:python3"
 [ "$mode" = long ] && tools+=" debootstrap:debootstrap systemd-nspawn:systemd-container"
 missing_packages() {
   local pair
@@ -78,7 +79,7 @@ install_tools() {
   for package in $packages; do
     case $package in
       nginx | vsftpd) systemctl disable "$package" >/dev/null 2>&1 ;;
-      prometheus) systemctl disable prometheus >/dev/null 2>&1 ;;
+      prometheus | redis-server | crowdsec-firewall-bouncer) systemctl disable "$package" >/dev/null 2>&1 ;;
       openssh-server) systemctl disable ssh >/dev/null 2>&1 ;;
     esac
   done
@@ -108,7 +109,7 @@ has_bare_target() {
 
 # The test programs that need namespaces: one node, then fleets, whose tests mostly wait.
 programs="laboratory refusals scenarios lasting
-  cluster fleet fleet_orders fleet_together fleet_trouble fleet_spread hostile"
+  cluster coordinator fleet fleet_orders fleet_together fleet_trouble fleet_spread hostile"
 # They run what `build-tests` has built, of the whole workspace: to name one package would choose other features of the
 # dependencies and build these again.
 in_namespaces() {

@@ -1,6 +1,7 @@
 //! What may be typed.
 
 mod cluster;
+mod feeds;
 mod models;
 mod target;
 
@@ -13,6 +14,7 @@ use smartfw_core::{BlockId, Class, IpNet, order::Mode};
 use crate::duration::{Span, parse, parse_span};
 
 pub(crate) use cluster::{Canary, Cluster, Init, Join, Revoke, Token, Trust};
+pub(crate) use feeds::{AddFeed, Feed};
 pub(crate) use models::{By, Evaluate, Model, Train, Trainer};
 pub(crate) use target::Target;
 
@@ -134,6 +136,9 @@ pub(crate) enum Command {
     /// Whose blocks are believed
     #[command(subcommand)]
     Trust(Trust),
+    /// Threat feeds: lists of addresses that are fetched now and then, and blocked on this node
+    #[command(subcommand)]
+    Feed(Feed),
     /// The models that judge traffic beside the rules
     #[command(subcommand)]
     Model(Model),

@@ -12,7 +12,10 @@ use smartfw_proto::{
     convert::answer_from_wire,
     limits,
     view::Answer,
-    wire::{self, cluster_client::ClusterClient, control_client::ControlClient, models_client::ModelsClient},
+    wire::{
+        self, cluster_client::ClusterClient, control_client::ControlClient, feeds_client::FeedsClient,
+        models_client::ModelsClient,
+    },
 };
 use tokio::net::UnixStream;
 use tokio_stream::StreamExt as _;
@@ -34,6 +37,7 @@ const CONNECT: Duration = Duration::from_secs(5);
 pub(crate) struct Daemon {
     client: ControlClient<Channel>,
     cluster: ClusterClient<Channel>,
+    feeds: FeedsClient<Channel>,
     models: ModelsClient<Channel>,
     socket: PathBuf,
     patience: Duration,
@@ -67,13 +71,14 @@ impl Daemon {
         let cluster = ClusterClient::new(channel.clone())
             .max_decoding_message_size(limits::MESSAGE)
             .max_encoding_message_size(limits::MESSAGE);
+        let feeds = FeedsClient::new(channel.clone()).max_decoding_message_size(limits::MESSAGE);
         let models = ModelsClient::new(channel.clone())
             .max_decoding_message_size(limits::MESSAGE)
             .max_encoding_message_size(limits::MESSAGE);
         let client = ControlClient::new(channel)
             .max_decoding_message_size(limits::MESSAGE)
             .max_encoding_message_size(limits::MESSAGE);
-        Ok(Self { client, cluster, models, socket: socket.to_path_buf(), patience: PATIENCE })
+        Ok(Self { client, cluster, feeds, models, socket: socket.to_path_buf(), patience: PATIENCE })
     }
 
     /// The same daemon, for a caller who waits no longer than this.
@@ -102,6 +107,18 @@ impl Daemon {
         F: Future<Output = Result<tonic::Response<T>, Status>>,
     {
         let answer = self.patiently(call(self.cluster.clone())).await?;
+        Ok(answer.map_err(|status| self.said(&status))?.into_inner())
+    }
+
+    /// One question about threat feeds, one answer.
+    pub(crate) async fn ask_feeds<T, F>(
+        &mut self,
+        call: impl FnOnce(FeedsClient<Channel>) -> F,
+    ) -> Result<T, Failure>
+    where
+        F: Future<Output = Result<tonic::Response<T>, Status>>,
+    {
+        let answer = self.patiently(call(self.feeds.clone())).await?;
         Ok(answer.map_err(|status| self.said(&status))?.into_inner())
     }
 

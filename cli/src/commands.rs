@@ -7,6 +7,7 @@ mod blocks;
 mod cluster;
 mod doctor;
 mod explain;
+mod feeds;
 mod fleet;
 mod import;
 mod learn;
@@ -64,6 +65,7 @@ fn dispatch(global: &Global, output: &mut Output, command: Command) -> Result<()
         Command::Allow(args) => allow::run(global, output, args),
         Command::Cluster(command) => cluster::run(global, output, command),
         Command::Trust(command) => trust::run(global, output, command),
+        Command::Feed(command) => feeds::run(global, output, command),
         Command::Model(command) => models::run(global, output, command),
         Command::Train(args) => learn::train(global, output, &args),
         Command::Evaluate(args) => learn::evaluate(global, output, &args),

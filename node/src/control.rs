@@ -2,16 +2,19 @@
 
 mod cluster;
 mod drops;
+mod feeds;
 mod import;
 mod lists;
 mod models;
 mod service;
 mod socket;
 mod status;
+mod told;
 mod top;
 
 pub use cluster::ClusterService;
 pub use drops::Drops;
+pub use feeds::FeedsService;
 pub use models::ModelsService;
 pub use service::{Facts, Reload, Service};
 pub use socket::{ControlSocket, SocketError};

@@ -117,6 +117,17 @@ pub struct Counters {
     pub latency: Histogram,
     /// The fleet's streams and datagrams.
     pub fleet: FleetCounters,
+    /// What coordinators are told.
+    pub uplink: UplinkCounters,
+}
+
+/// Counters of what coordinators are told.
+#[derive(Debug, Default)]
+pub struct UplinkCounters {
+    /// Events sent, to each coordinator.
+    pub sent: Counter,
+    /// Events that had to go untold.
+    pub dropped: Mishaps,
 }
 
 /// A counter for each class.

@@ -10,9 +10,10 @@ mod waiting;
 use std::{mem, ops::ControlFlow, sync::Arc, thread::JoinHandle};
 
 use smartfw_core::{
-    Agent, Alert, Effect, IpNet, Record, Sequence, Service, Strength, Time,
+    Agent, Alert, Effect, EventKind, IpNet, Record, Sequence, Service, Strength, Subject, Time,
     enforcement::Change,
     order::{Done, EnforcementState},
+    prefix,
     protect::{Protected, ProtectedSet},
 };
 use smartfw_proto::json;
@@ -27,9 +28,10 @@ use crate::{
     inbox::{Input, Inputs, Reply},
     logs::{Line, Logs},
     store::{Backlog, Key, Value, encode, row_key},
+    uplink::{Happened, Uplink},
     vital::Vital,
 };
-use actions::Actions;
+use actions::{Actions, To};
 pub use recent::Recent;
 use stored::Stored;
 use waiting::{Order, Waiting};
@@ -54,6 +56,8 @@ pub struct Driver {
     pub followers: broadcast::Sender<Arc<Alert>>,
     /// The way to the log files.
     pub logs: Logs,
+    /// The way to coordinators.
+    pub uplink: Uplink,
     /// The way to the next boot.
     pub boot: BootSnapshot,
     /// The blocks made last, for the live view.
@@ -92,7 +96,7 @@ struct Running {
     stored: Stored,
     /// The kernel has carried out everything up to here.
     enforced: Ticket,
-    /// Who is logged in at other members of the fleet.
+    /// Who is logged in at other members of the fleet, and its coordinators.
     elsewhere: Vec<Protected>,
     /// When the packet was seen whose verdict is being handled.
     deciding: Option<Time>,
@@ -170,6 +174,14 @@ impl Running {
                 self.driver.queue.push_all(changes.into_iter().map(|change| Task::Change(change, None)));
                 self.wait(Sequence(0), before, Done::Confirmed, reply);
             }
+            Input::Listed(change, reply) => {
+                self.actions.feed();
+                let before = self.driver.queue.last();
+                let (made, sequence) = agent.handle_feed(now, change);
+                self.drain(now);
+                let reply = Box::new(move |result: Result<Done, _>| reply(made, result.map(drop)));
+                self.wait(sequence, before, Done::Confirmed, reply);
+            }
             Input::Fleet(input) => self.fleet(now, input),
             Input::Stop => return ControlFlow::Break(()),
         }
@@ -197,7 +209,9 @@ impl Running {
             }
         }
         self.deciding = None;
-        self.actions.finish(now, &self.driver.counters);
+        let driver = &self.driver;
+        let to = To { counters: &driver.counters, uplink: &driver.uplink };
+        self.actions.finish(now, to);
         self.driver.counters.changes_waiting.set(self.driver.queue.len() as u64);
         self.driver.counters.records_waiting.set(self.driver.backlog.len() as u64);
     }
@@ -260,7 +274,10 @@ impl Running {
         let value = (!record.removes()).then(|| encode(record));
         batch.rows.push((row_key(record), value));
         batch.upto = sequence;
-        self.actions.record(now, sequence, record, &self.driver.counters);
+        let told = self.tells(record);
+        let driver = &self.driver;
+        let to = To { counters: &driver.counters, uplink: &driver.uplink };
+        self.actions.record(now, (sequence, record), told, to);
         if let Record::Block(stored) = record {
             self.driver.recent.push(stored.block.target);
         }
@@ -269,6 +286,14 @@ impl Running {
     fn report(&self, alert: Alert) {
         self.driver.counters.alerts.of(alert.class).add(1);
         let line = json::alert(&alert).to_string();
+        if self.driver.uplink.wants() {
+            let address = match alert.subject {
+                Subject::Source(source) => Some(prefix::host(source)),
+                Subject::Destination { .. } => None,
+            };
+            let (time, class, body) = (alert.time, Some(alert.class), line.clone());
+            self.driver.uplink.tell(Happened { time, kind: EventKind::Alert, address, class, body });
+        }
         self.driver.logs.write(Line::Event(line.clone()));
         self.driver.logs.write(Line::Alert(line));
         // Nobody may be following.

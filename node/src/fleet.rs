@@ -7,10 +7,12 @@
 //! ```
 //! A node without `<state>/identity` has none of this: no thread, no socket, no cost.
 
+mod announcing;
 pub mod beside;
 mod brain;
 mod codec;
 mod control;
+pub(crate) mod coordinators;
 mod datagrams;
 mod dial;
 mod handle;
@@ -40,7 +42,7 @@ use smartfw_core::{
     sums::SumsMessage,
 };
 use smartfw_identity::{Current, Judge, Revocations, tls::Peer};
-use tokio::sync::{OwnedSemaphorePermit, oneshot};
+use tokio::sync::{OwnedSemaphorePermit, oneshot, watch};
 
 use crate::{
     counters::Counters,
@@ -49,12 +51,16 @@ use crate::{
 pub use brain::{Brain, Named};
 pub use codec::PeerCodec;
 pub use control::{Control, State};
+pub(crate) use handle::give;
 pub use handle::{FleetBlockView, FleetBlocks, FleetHandle, FleetRefused, FleetStatus, MemberView};
 pub use place::{FOLDER, Reach, ReachError, is_identity};
 pub use stats::FleetCounters;
 
 /// Who waits for something to be done.
 pub type Reply = oneshot::Sender<Result<(), FleetRefused>>;
+
+/// Who is in the fleet, or why an announcement is not taken.
+pub type Announced = Result<Vec<smartfw_proto::convert::FleetMember>, String>;
 
 /// A question to the driver about the fleet.
 pub type Question = Box<dyn FnOnce(&Agent, Option<&Brain>, Time) + Send>;
@@ -85,6 +91,8 @@ pub enum Input {
     Revoked,
     /// An operator's order, to be said to the fleet.
     Order(Box<SignedOrder>, Reply),
+    /// A coordinator says where it is; it is answered with who is in the fleet.
+    Announced(NodeId, SocketAddr, oneshot::Sender<Announced>),
     /// Take part from now on.
     Enter(Box<Opening>, Reply),
     /// Say good-bye, and take part no more.
@@ -104,6 +112,7 @@ pub struct Opening {
     address: SocketAddr,
     seeds: Vec<SocketAddr>,
     epoch: Arc<AtomicU64>,
+    places: watch::Sender<coordinators::Places>,
     counters: Arc<Counters>,
     health: Arc<Health>,
 }

@@ -2,10 +2,12 @@
 
 use std::{
     collections::BTreeMap,
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{Mutex, MutexGuard, OnceLock, PoisonError},
 };
 
 pub use smartfw_core::{Health as Entry, HealthLevel as Level};
+
+use crate::uplink::WeakUplink;
 
 /// What can be wrong; each matter has at most one entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -68,11 +70,22 @@ pub enum Matter {
     LearningState,
     /// A model that was learned cannot be placed.
     Candidate,
+    /// What coordinators are to be told.
+    Uplink,
+    /// Other detectors' files.
+    External,
+    /// Threat feeds.
+    Feeds,
+    /// What is kept of them.
+    FeedShelf,
 }
 
-/// The health list: threads write to it, `status` reads it.
+/// The health list: threads write to it, `status` reads it, coordinators are told.
 #[derive(Debug, Default)]
-pub struct Health(Mutex<BTreeMap<Matter, Entry>>);
+pub struct Health {
+    entries: Mutex<BTreeMap<Matter, Entry>>,
+    uplink: OnceLock<WeakUplink>,
+}
 
 impl Health {
     /// Notes what is wrong; it stays until cleared or replaced.
@@ -81,13 +94,16 @@ impl Health {
         let before = self.entries().insert(matter, entry.clone());
         if before.as_ref() != Some(&entry) {
             tracing::warn!(what = entry.what, "do" = entry.remedy, "health");
+            self.tell(&entry, false);
         }
     }
 
     /// It is right again.
     pub fn clear(&self, matter: Matter) {
-        if let Some(entry) = self.entries().remove(&matter) {
+        let right = self.entries().remove(&matter);
+        if let Some(entry) = right {
             tracing::info!(what = entry.what, "health: right again");
+            self.tell(&entry, true);
         }
     }
 
@@ -98,8 +114,21 @@ impl Health {
         entries
     }
 
+    /// From now on coordinators are told of every change.
+    pub(crate) fn told_to(&self, uplink: WeakUplink) {
+        let _ = self.uplink.set(uplink);
+    }
+
+    fn tell(&self, entry: &Entry, right: bool) {
+        self.uplink
+            .get()
+            .and_then(WeakUplink::get)
+            .into_iter()
+            .for_each(|uplink| uplink.health(entry, right));
+    }
+
     fn entries(&self) -> MutexGuard<'_, BTreeMap<Matter, Entry>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.entries.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

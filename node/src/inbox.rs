@@ -14,6 +14,7 @@ use std::{
 
 use smartfw_core::{
     Agent, IpNet, Time, Verdict,
+    agent::{FeedChange, FeedDone},
     config::PolicyConfig,
     enforcement::Change,
     order::{Done, Order, Refusal},
@@ -47,6 +48,9 @@ impl From<Refusal> for Refused {
         Self::Order(refusal)
     }
 }
+
+/// Called with what was made of a feed's change, once that is in the kernel and on disk, or why it is not.
+pub type Listed = Box<dyn FnOnce(FeedDone, Result<(), Refused>) + Send>;
 
 /// A question; it is answered between two inputs.
 pub type Question = Box<dyn FnOnce(&Agent, Time) + Send>;
@@ -84,6 +88,8 @@ pub enum Input {
     Begin(Reply),
     /// The kernel seems not to hold what it shall of these targets: see to it, and say when it does.
     Recheck(Vec<Change>, Reply),
+    /// What changed in a threat feed.
+    Listed(FeedChange, Listed),
     /// The fleet.
     Fleet(fleet::Input),
     /// End.

@@ -16,6 +16,8 @@ pub mod counters;
 pub mod detector;
 pub mod driver;
 pub mod enforcement;
+pub mod external;
+pub mod feeds;
 pub mod files;
 pub mod flags;
 pub mod fleet;
@@ -34,4 +36,5 @@ pub mod notify;
 pub mod store;
 #[cfg(test)]
 mod testing;
+pub mod uplink;
 pub mod vital;

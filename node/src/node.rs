@@ -4,6 +4,7 @@
 //! adopted, who must not be locked out is known, and only then anything is changed.
 
 mod end;
+mod inward;
 mod parts;
 mod reload;
 mod restore;
@@ -92,6 +93,7 @@ fn start(
         .with_context(|| format!("cannot use the log folder {}", config.log_dir.display()))?;
     let mut enforcer = parts::enforcer(config.enforcer)?;
     let live = watched::open(config)?;
+    let configured = inward::check(config)?;
     let socket = ControlSocket::bind(&config.socket, &config.socket_group)?;
     let watcher = watcher(config)?;
 
@@ -107,7 +109,9 @@ fn start(
     let deciding = decide(config, &links, restored, inputs, enforcer)?;
 
     let ending = Arc::new(AtomicBool::new(false));
-    let mut threads = watch_host(config, &links, watcher, deciding.notes, &ending)?;
+    let inward = inward::start(config, configured, &links, &ending)?;
+    let mut threads = inward.threads;
+    threads.extend(watch_host(config, &links, watcher, deciding.notes, &ending)?);
     threads.push(
         repairer(config, &links, deciding.agreement, deciding.surplus)?
             .start(ending.clone(), &links.shared.vital)?,
@@ -123,11 +127,13 @@ fn start(
     let supervisor = watcher.start(watching)?;
     let learning = student(config, &links).start(ending.clone())?;
 
-    let reload = reload::reloader(config, sources, &links, &sensor);
+    let reload = reload::reloader(config, sources, &links, (&sensor, &inward.feeds));
     let drops = Arc::new(Drops::new(parts::enforcer(config.enforcer)?));
-    serving::metrics(config, shown::Shown { links: links.clone(), drops: drops.clone() });
+    let (feeds, ledger) = (inward.feeds.clone(), inward.ledger);
+    serving::metrics(config, shown::Shown { links: links.clone(), drops: drops.clone(), feeds, ledger });
     let handle = FleetHandle::new(links.inbox.clone(), fleet.clone());
-    let server = serving::serve(config, &links, drops, (reload.clone(), handle, vault), started, socket);
+    let server =
+        serving::serve(config, &links, drops, (reload.clone(), handle, vault, inward.feeds), started, socket);
     let state_dir = config.state_dir.clone();
     Ok(Ending {
         links,
@@ -166,6 +172,7 @@ fn control(config: &NodeConfig, links: &Links, (fleet, vault): (Weak<Control>, V
         inbox: links.inbox.clone(),
         counters: links.shared.counters.clone(),
         health: links.shared.health.clone(),
+        uplink: links.uplink.clone(),
         beside: joining::beside(links.inbox.clone(), fleet, vault),
         state: Mutex::default(),
     }
@@ -235,6 +242,7 @@ fn decide(
         logs: links.logs.clone(),
         boot,
         recent: links.recent.clone(),
+        uplink: links.uplink.clone(),
         may_change_kernel: real,
         counters: shared.counters.clone(),
     };

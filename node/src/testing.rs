@@ -1,6 +1,6 @@
-//! A kernel that fails as often as a test says.
+//! A kernel that fails as often as a test says, and a cluster's authority.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use smartfw_core::{
     IpNet, Time,
@@ -9,6 +9,11 @@ use smartfw_core::{
 use smartfw_enforce::{
     Applied, Counters, Destroyed, DryRun, EnforceError, Enforcer, Finding, Installed, Removed, Tally,
 };
+use smartfw_identity::{
+    Founded, Founding, Identity, Invitation, Joined, Joining, Key, Known, Label, Revocations, Role, request,
+};
+
+use crate::clock;
 
 /// A kernel in memory that fails so many times at each.
 #[derive(Debug, Default)]
@@ -71,5 +76,49 @@ impl Enforcer for Fragile {
 
     fn destroy(&mut self, target: IpNet) -> Result<Destroyed, EnforceError> {
         self.kernel.destroy(target)
+    }
+}
+
+pub(crate) fn label(text: &str) -> Label {
+    Label::new(text).unwrap()
+}
+
+/// A cluster's authority.
+pub(crate) struct Authority {
+    pub(crate) founded: Founded,
+    _ledger: tempfile::TempDir,
+}
+
+impl Authority {
+    pub(crate) fn found() -> Self {
+        let ledger = tempfile::tempdir().unwrap();
+        let (cluster, site) = (&label("prod"), &Label::default_site());
+        let founding = Founding { cluster, site, signer: &label("signer"), operator: &label("operator") };
+        Self { founded: founding.found(ledger.path(), clock::now()).unwrap(), _ledger: ledger }
+    }
+
+    pub(crate) fn member(&self, name: &str) -> Identity {
+        self.admit(name, Role::Node)
+    }
+
+    pub(crate) fn operator(&self, name: &str) -> Identity {
+        self.admit(name, Role::Operator)
+    }
+
+    pub(crate) fn admit(&self, name: &str, role: Role) -> Identity {
+        let (now, key) = (clock::now(), Arc::new(Key::generate().unwrap()));
+        let trust = self.founded.identity.trust().clone();
+        let expires = now.after(Duration::from_secs(600));
+        let site = Label::default_site();
+        let invitation = Invitation { role, site, replace: None, expires };
+        let token = self.founded.signer.invite(invitation, now).unwrap();
+        let wanted = request(&key).unwrap();
+        let joining = Joining { name: &label(name), request: &wanted, roles: &[role] };
+        let revocations = Revocations::in_memory(trust.clone());
+        let known = Known { holder: &|_| None, revocations: &revocations, root: None };
+        let Joined::Member(chain) = self.founded.signer.redeem(&token, &joining, known, now).unwrap() else {
+            panic!("a node is no signer")
+        };
+        Identity::new(key, chain, trust).unwrap()
     }
 }

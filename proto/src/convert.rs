@@ -3,6 +3,8 @@
 
 mod answer;
 mod cluster;
+mod coordinator;
+mod inward;
 mod join;
 mod models;
 mod peer;
@@ -16,6 +18,8 @@ mod tests;
 use thiserror::Error;
 
 pub use answer::{answer_from_wire, reloaded_from_wire};
+pub use coordinator::{Announced, Answer, FleetMember, Opening, Report, Statistics};
+pub use inward::located;
 pub use join::{Certificates, Redeemed, Redeeming};
 pub use models::distrusted;
 pub use peer::{Hello, Told, decode_order, decode_run, encode_order, encode_run};

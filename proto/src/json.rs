@@ -2,6 +2,7 @@
 //! seconds. Change them only by adding.
 
 mod cluster;
+mod inward;
 mod models;
 
 use std::{
@@ -25,6 +26,7 @@ use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 use crate::view::{BlockRow, Explanation, NodeStatus, Pending};
 
 pub use cluster::{canary, cluster_node, fleet_block};
+pub use inward::{feed, place};
 pub use models::{lesson, model, model_imported, model_places};
 
 /// Writes `value` as one line.

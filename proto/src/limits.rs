@@ -97,5 +97,23 @@ pub const COVERS: usize = 10_000;
 /// Models in a list: the daemon keeps 32, and the built-in one.
 pub const MODELS: usize = 64;
 
+/// Threat feeds in a list: the daemon follows that many.
+pub const FEEDS: usize = 128;
+
+/// An address of a feed, bytes.
+pub const URL: usize = 2048;
+
 /// A piece of a model file, bytes: a file has up to 64 MiB.
 pub const MODEL_PIECE: usize = 1 << 20;
+
+/// An event's body, bytes: an alert with all its features and two full texts is below 4,000.
+pub const EVENT: usize = 16 << 10;
+
+/// Events in one message to a coordinator; a sender closes a batch before it comes near [`MESSAGE`].
+pub const EVENTS: usize = 500;
+
+/// Bodies of one batch of events together, bytes: leaves room for what is around each.
+pub const EVENT_BYTES: usize = 2 << 20;
+
+/// Members in the answer to an announcement.
+pub const ANNOUNCED: usize = 4_096;

@@ -1,6 +1,7 @@
 //! What the daemon answers, where the core has no type for it.
 
 mod cluster;
+mod inward;
 mod models;
 
 use std::{net::IpAddr, time::Duration};
@@ -17,6 +18,7 @@ pub use cluster::{
     ClusterNode, Covers, Entered, Entering, FleetBlockFilter, FleetBlockRow, Founded, Founding, Given,
     Invite, Invited, OperatorKey, StandingOrder,
 };
+pub use inward::{FeedRow, NewFeed, Place};
 pub use models::{ImportModelPiece, ModelHead, ModelImported, ModelPlaces, ModelRow, Voucher};
 
 /// A block, and what the kernel makes of it.

@@ -11,7 +11,7 @@ use smartfw_core::{
 };
 use smartfw_proto::{
     json, limits,
-    view::{Explanation, FleetBlockFilter, FleetBlockRow},
+    view::{Explanation, FleetBlockFilter, FleetBlockRow, Place},
     wire,
 };
 
@@ -33,16 +33,39 @@ pub(super) fn run(global: &Global, output: &mut Output, address: &str) -> Result
         daemon.ask(async |mut client| client.explain(request).await).await
     })?;
     let explanation = Explanation::try_from(explanation)?;
-    let fleet = fleet_blocks(global, address)?;
+    let (fleet, place) = (fleet_blocks(global, address)?, place(global, address));
     match output.format {
         Format::Json => {
             let mut value = json::explanation(&explanation);
             value["fleet"] = fleet.iter().map(json::fleet_block).collect();
+            value["place"] = json::place(&place);
             output.json(&value)
         }
         Format::Raw => raw(output, &explanation),
-        Format::Human => human_form(output, &explanation, &fleet),
+        Format::Human => {
+            human_form(output, &explanation, &fleet)?;
+            let Some(text) = where_it_is(&place) else { return Ok(()) };
+            output.line("")?;
+            output.line(&text)
+        }
     }
+}
+
+/// Where it is, as far as the daemon knows: nothing else depends on it.
+fn place(global: &Global, address: IpAddr) -> Place {
+    let asked = client::block_on(async {
+        let mut daemon = Daemon::connect(&global.socket).await?;
+        let request = wire::LocateRequest::from(address);
+        daemon.ask_feeds(async |mut client| client.locate(request).await).await
+    });
+    asked.ok().and_then(|place| Place::try_from(place).ok()).unwrap_or_default()
+}
+
+fn where_it_is(place: &Place) -> Option<String> {
+    let organisation = place.organisation.as_ref().map_or_else(String::new, |name| format!(" ({name})"));
+    let system = place.system.map(|system| format!("AS{system}{organisation}"));
+    let parts: Vec<String> = place.country.clone().into_iter().chain(system).collect();
+    (!parts.is_empty()).then(|| format!("By your GeoIP files it is in {}.", parts.join(", ")))
 }
 
 /// What the members say of it, and which of them drop it.

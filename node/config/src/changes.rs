@@ -30,6 +30,21 @@ impl Visitor for Shower {
     fn item<K: Kind>(&mut self, key: &'static str, _about: &'static str, kind: K, value: &mut K::Value) {
         self.values.insert(format!("{}{key}", self.prefix), kind.show(value));
     }
+
+    fn rows<T: Default>(
+        &mut self,
+        name: &'static str,
+        _about: &'static str,
+        _most: usize,
+        rows: &mut Vec<T>,
+        walk: impl Fn(&mut Self, &mut T),
+    ) {
+        self.values.insert(name.to_owned(), rows.len().to_string());
+        for (row, number) in rows.iter_mut().zip(1..) {
+            self.prefix = format!("{name}.{number}.");
+            walk(self, row);
+        }
+    }
 }
 
 #[cfg(test)]

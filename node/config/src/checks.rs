@@ -23,6 +23,20 @@ pub(crate) fn consistent(config: &NodeConfig, layers: &Layers) -> Result<(), Con
         ),
         (config.state_dir != config.log_dir, "log_dir", "must not be the same folder as `state_dir`"),
     ];
+    for (feed, number) in config.feeds.iter().zip(1..) {
+        let twice = config.feeds.iter().filter(|other| other.name == feed.name).count() > 1;
+        let checks = [
+            (!feed.name.is_empty(), "name", "must be given"),
+            (!feed.url.is_empty(), "url", "must be given"),
+            (!twice, "name", "is the name of two feeds"),
+        ];
+        if let Some((_, key, what)) = checks.into_iter().find(|(holds, _, _)| !holds) {
+            let key = format!("feed.{number}.{key}");
+            let place = layers.get(&key).or_else(|| layers.get("feed"));
+            let place = place.map_or(Place::Default, |(_, place)| place.clone());
+            return Err(ConfigError::Conflict { place, key, what: what.to_owned() });
+        }
+    }
     match checks.into_iter().find(|(holds, _, _)| !holds) {
         None => Ok(()),
         Some((_, key, what)) => {

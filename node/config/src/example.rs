@@ -5,7 +5,7 @@ use crate::{NodeConfig, kinds::Kind, schema, schema::Visitor};
 /// The commented example configuration. Every value in it is the default, commented out, so that it can be installed
 /// as it is.
 pub fn example() -> String {
-    let mut writer = Writer { text: HEAD.to_owned() };
+    let mut writer = Writer { text: HEAD.to_owned(), mark: "#" };
     schema::walk(&mut writer, &mut NodeConfig::default());
     writer.text
 }
@@ -19,6 +19,8 @@ const HEAD: &str = "\
 
 struct Writer {
     text: String,
+    /// What keys begin with: within a table that may be there many times they are no default of anything.
+    mark: &'static str,
 }
 
 impl Visitor for Writer {
@@ -27,7 +29,25 @@ impl Visitor for Writer {
     }
 
     fn item<K: Kind>(&mut self, key: &'static str, about: &'static str, kind: K, value: &mut K::Value) {
-        self.text +=
-            &format!("\n## {about}\n## Must be {}.\n#{key} = {}\n", kind.expected(), kind.show(value));
+        self.text += &format!(
+            "\n## {about}\n## Must be {}.\n{}{key} = {}\n",
+            kind.expected(),
+            self.mark,
+            kind.show(value)
+        );
+    }
+
+    fn rows<T: Default>(
+        &mut self,
+        name: &'static str,
+        about: &'static str,
+        _most: usize,
+        _rows: &mut Vec<T>,
+        walk: impl Fn(&mut Self, &mut T),
+    ) {
+        self.text += &format!("\n# {about}\n# [[{name}]]\n");
+        self.mark = "# ";
+        walk(self, &mut T::default());
+        self.mark = "#";
     }
 }

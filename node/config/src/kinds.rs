@@ -261,12 +261,50 @@ impl Kind for File {
     }
 }
 
+/// A path, or `off`.
+pub(crate) struct MaybeFile;
+
+impl Kind for MaybeFile {
+    type Value = Option<PathBuf>;
+    fn expected(&self) -> String {
+        "a path, or \"off\"".to_owned()
+    }
+    fn parse(&self, raw: &Raw) -> Result<Self::Value, String> {
+        if raw.text() == Some("off") { Ok(None) } else { File.parse(raw).map(Some) }
+    }
+    fn show(&self, value: &Self::Value) -> String {
+        value.as_ref().map_or_else(|| "\"off\"".to_owned(), |path| File.show(path))
+    }
+}
+
 /// Longer paths the kernel refuses.
 const LONGEST_PATH: usize = 4096;
 
 fn path_of(raw: &Raw) -> Option<PathBuf> {
     let fits = |text: &&str| !text.is_empty() && text.len() < LONGEST_PATH && !text.contains('\0');
     raw.text().filter(fits).map(PathBuf::from)
+}
+
+/// Where a list can be fetched.
+pub(crate) struct Address;
+
+impl Kind for Address {
+    type Value = String;
+    fn expected(&self) -> String {
+        "an address like \"https://example.org/list.txt\", \"file:///var/lib/list.txt\", \"geoip:country:XX\" or \"geoip:as:64500\"".to_owned()
+    }
+    fn parse(&self, raw: &Raw) -> Result<String, String> {
+        let fits = |text: &&str| {
+            let rest = ["https://", "file://", "geoip:"].iter().find_map(|form| text.strip_prefix(form));
+            let plain = |c: char| c.is_ascii_graphic() && c != '"';
+            text.len() <= 2048 && rest.is_some_and(|rest| !rest.is_empty()) && text.chars().all(plain)
+        };
+        // What is wrong with it may be a secret.
+        raw.text().filter(fits).map(str::to_owned).ok_or_else(|| "what is written there".to_owned())
+    }
+    fn show(&self, value: &String) -> String {
+        format!("\"{value}\"")
+    }
 }
 
 /// An address and port, or `off`.

@@ -8,7 +8,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use toml::de::{DeTable, DeValue};
+use toml::{
+    Spanned,
+    de::{DeTable, DeValue},
+};
 
 use crate::{ConfigError, Place, raw::Raw};
 
@@ -132,7 +135,23 @@ impl Layers {
                 DeValue::Table(inner) if !inner.is_empty() => {
                     self.add_table(&format!("{full}."), inner, place)
                 }
+                DeValue::Array(rows)
+                    if !rows.is_empty() && rows.iter().all(|row| row.get_ref().is_table()) =>
+                {
+                    self.set_rows(&full, rows, place);
+                }
                 leaf => self.set(full, Raw::from_toml(leaf), place(key.span().start)),
+            }
+        }
+    }
+
+    fn set_rows(&mut self, name: &str, rows: &[Spanned<DeValue<'_>>], place: &impl Fn(usize) -> Place) {
+        let prefix = format!("{name}.");
+        let first = rows.first().map_or(0, |row| row.span().start);
+        self.set(name.to_owned(), Raw::Rows(rows.len()), place(first));
+        for (row, number) in rows.iter().zip(1..) {
+            if let DeValue::Table(keys) = row.get_ref() {
+                self.add_table(&format!("{prefix}{number}."), keys, place);
             }
         }
     }
@@ -147,6 +166,11 @@ impl Layers {
     }
 
     fn set(&mut self, key: String, value: Raw, place: Place) {
+        if matches!(value, Raw::List(_) | Raw::Rows(_)) {
+            // A list takes the place of the one before as a whole, with what was in its tables.
+            let prefix = format!("{key}.");
+            self.values.retain(|other, _| !other.starts_with(&prefix));
+        }
         self.values.insert(key, (value, place));
     }
 }

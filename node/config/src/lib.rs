@@ -30,7 +30,10 @@ pub use error::ConfigError;
 pub use example::example;
 pub use layers::{DEFAULT_FILE, ENVIRONMENT_PREFIX, Sources, environment};
 pub use place::Place;
-pub use settings::{EnforcerKind, LearningSettings, LogFormat, LogSettings, LoginSource, NodeConfig};
+pub use settings::{
+    EnforcerKind, ExternalSettings, FeedConfig, LearningSettings, LogFormat, LogSettings, LoginSource,
+    NodeConfig,
+};
 
 /// Reads the configuration from everywhere it may come from.
 ///

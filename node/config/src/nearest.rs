@@ -8,7 +8,8 @@ pub(crate) fn nearest<'a>(word: &str, candidates: impl Iterator<Item = &'a str>)
         let same = last(candidate) == last(word);
         // Without a section any will do.
         let compared = if word.contains('.') { candidate } else { last(candidate) };
-        (!same, distance(&letters, compared))
+        // Of those that look alike the plainest.
+        (!same, distance(&letters, compared), candidate.matches('.').count())
     };
     candidates.min_by_key(score).unwrap_or_default()
 }

@@ -17,6 +17,8 @@ pub(crate) enum Raw {
     Bool(bool),
     /// A list in a file.
     List(Vec<Self>),
+    /// So many tables `[[name]]` in a file; their keys are `name.1.key`, `name.2.key`.
+    Rows(usize),
     /// A table in a file where it holds no key; tables with keys are their keys.
     Table,
     /// A date or a number beyond 64 bits: nothing here wants one.
@@ -83,6 +85,7 @@ impl fmt::Display for Raw {
             Self::Float(number) => write!(f, "{number}"),
             Self::Bool(value) => write!(f, "{value}"),
             Self::List(values) => write!(f, "a list of {}", values.len()),
+            Self::Rows(count) => write!(f, "a list of {count} tables"),
             Self::Table => f.write_str("a table"),
             Self::Strange(text) => f.write_str(&shortened(text)),
         }

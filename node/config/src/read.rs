@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::{ConfigError, kinds::Kind, layers::Layers, nearest::nearest, raw::Raw, schema::Visitor};
+use crate::{ConfigError, Place, kinds::Kind, layers::Layers, nearest::nearest, raw::Raw, schema::Visitor};
 
 /// Puts what the layers say where the schema points.
 pub(crate) struct Reader<'a> {
@@ -40,6 +40,14 @@ impl<'a> Reader<'a> {
     }
 }
 
+impl Reader<'_> {
+    fn no_tables(&mut self, name: &str, most: usize, found: String, place: Place) {
+        let expected = format!("at most {most} tables [[{name}]]");
+        let wrong = ConfigError::WrongValue { place, key: name.to_owned(), expected, found };
+        self.error.get_or_insert(wrong);
+    }
+}
+
 impl Visitor for Reader<'_> {
     fn section(&mut self, name: &'static str, _about: &'static str) {
         self.prefix = format!("{name}.");
@@ -58,5 +66,42 @@ impl Visitor for Reader<'_> {
             }
         }
         self.known.insert(full);
+    }
+
+    fn rows<T: Default>(
+        &mut self,
+        name: &'static str,
+        _about: &'static str,
+        most: usize,
+        rows: &mut Vec<T>,
+        walk: impl Fn(&mut Self, &mut T),
+    ) {
+        self.known.insert(name.to_owned());
+        // Its keys are known even where it has no table: who misspells its name is told.
+        self.prefix = format!("{name}.N.");
+        walk(self, &mut T::default());
+        let count = match self.layers.get(name) {
+            None => 0,
+            Some((Raw::Rows(count), place)) => {
+                let (count, place) = (*count, place.clone());
+                if count > most {
+                    self.no_tables(name, most, Raw::Rows(count).to_string(), place);
+                }
+                count
+            }
+            Some((Raw::List(none), _)) if none.is_empty() => 0,
+            Some((raw, place)) => {
+                let (place, found) = (place.clone(), raw.to_string());
+                return self.no_tables(name, most, found, place);
+            }
+        };
+        *rows = (1..=count)
+            .map(|number| {
+                self.prefix = format!("{name}.{number}.");
+                let mut row = T::default();
+                walk(self, &mut row);
+                row
+            })
+            .collect();
     }
 }

@@ -1,5 +1,6 @@
 //! Every key, once: its section, its meaning, what it accepts, where its value goes.
 
+mod inward;
 mod learning;
 mod models;
 mod rules;
@@ -22,6 +23,15 @@ pub(crate) trait Visitor {
     fn section(&mut self, name: &'static str, about: &'static str);
     /// A key.
     fn item<K: Kind>(&mut self, key: &'static str, about: &'static str, kind: K, value: &mut K::Value);
+    /// A list of at most `most` tables `[[name]]`, each with the keys that `walk` shows.
+    fn rows<T: Default>(
+        &mut self,
+        name: &'static str,
+        about: &'static str,
+        most: usize,
+        rows: &mut Vec<T>,
+        walk: impl Fn(&mut Self, &mut T),
+    );
 }
 
 /// Shows a visitor every key, in the order of the example.
@@ -41,6 +51,9 @@ pub(crate) fn walk(v: &mut impl Visitor, config: &mut NodeConfig) {
     signers(v, config);
     limits(v, &mut config.sensor.limits, &mut config.policy.limits);
     learning::learning(v, &mut config.learning);
+    inward::feeds(v, config);
+    inward::external(v, &mut config.external);
+    inward::geoip(v, config);
     logs(v, config);
 }
 
@@ -290,9 +303,15 @@ fn limits(v: &mut impl Visitor, sensor: &mut SensorLimits, policy: &mut PolicyLi
     v.item("services", "Local services with a window of their own.", Number(16..=65_536), services);
     v.item("verdicts", "Verdicts that wait to be decided upon.", Number(16..=65_536), verdicts);
 
-    let PolicyLimits { blocks, automatic_blocks, pending, allowed, alerts, offenders } = policy;
+    let PolicyLimits { blocks, automatic_blocks, feed_blocks, pending, allowed, alerts, offenders } = policy;
     v.item("blocks", "Blocks, whoever made them.", Number(16..=TABLE), blocks);
     v.item("automatic_blocks", "Blocks that detection alone may make.", Number(16..=TABLE), automatic_blocks);
+    v.item(
+        "feed_blocks",
+        "Blocks that threat feeds may make, all together.",
+        Number(16..=TABLE),
+        feed_blocks,
+    );
     v.item("pending", "Decisions that wait for approval.", Number(16..=TABLE), pending);
     v.item("allowed", "Entries of the allow list.", Number(16..=TABLE), allowed);
     v.item("alerts", "Alerts kept for questions.", Number(16..=TABLE), alerts);

@@ -39,6 +39,14 @@ pub struct NodeConfig {
     pub metrics: Option<SocketAddr>,
     /// What the node learns.
     pub learning: LearningSettings,
+    /// The threat feeds that it follows.
+    pub feeds: Vec<FeedConfig>,
+    /// The other detectors that it hears.
+    pub external: ExternalSettings,
+    /// The file of countries, in MaxMind's format.
+    pub geoip_country: Option<PathBuf>,
+    /// The file of autonomous systems.
+    pub geoip_asn: Option<PathBuf>,
     /// The log files.
     pub logs: LogSettings,
 }
@@ -61,6 +69,10 @@ impl Default for NodeConfig {
             listen: Some(SocketAddr::from(([0, 0, 0, 0], 7470))),
             metrics: Some(SocketAddr::from(([127, 0, 0, 1], 9470))),
             learning: LearningSettings::default(),
+            feeds: Vec::new(),
+            external: ExternalSettings::default(),
+            geoip_country: None,
+            geoip_asn: None,
             logs: LogSettings::default(),
         }
     }
@@ -116,6 +128,50 @@ pub struct LearningSettings {
 impl Default for LearningSettings {
     fn default() -> Self {
         Self { enabled: true, shadow: Duration::from_secs(86_400) }
+    }
+}
+
+/// A threat feed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FeedConfig {
+    /// What it goes by.
+    pub name: String,
+    /// Where it is.
+    pub url: String,
+    /// How it is written.
+    pub format: String,
+    /// How often it is fetched.
+    pub every: Duration,
+    /// An update that changes more of it than this, per cent, waits for a person.
+    pub max_change: u8,
+}
+
+impl Default for FeedConfig {
+    fn default() -> Self {
+        Self {
+            name: String::new(),
+            url: String::new(),
+            format: "plain".to_owned(),
+            every: Duration::from_secs(3600),
+            max_change: 50,
+        }
+    }
+}
+
+/// Other detectors, whose files are followed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ExternalSettings {
+    /// Suricata's `eve.json`.
+    pub suricata: Vec<PathBuf>,
+    /// Files of alerts as `events.jsonl` has them.
+    pub events: Vec<PathBuf>,
+    /// So many alerts a minute are heard of each file.
+    pub per_minute: u32,
+}
+
+impl Default for ExternalSettings {
+    fn default() -> Self {
+        Self { suricata: Vec::new(), events: Vec::new(), per_minute: 600 }
     }
 }
 

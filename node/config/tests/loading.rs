@@ -263,3 +263,35 @@ impl Case {
         assert_eq!(error.replace(&self.file().display().to_string(), "F"), expected);
     }
 }
+
+#[test]
+fn feeds_are_tables_and_a_later_place_takes_the_list_as_a_whole() {
+    let text = "[[feed]]\nname = \"a\"\nurl = \"https://example.org/a\"\n[[feed]]\nname = \"b\"\nurl = \"file:///b\"\nformat = \"csv:ip\"\nevery = \"2h\"\n";
+    let feeds = Case::new(text).load().unwrap().feeds;
+    assert_eq!((feeds.len(), feeds[0].max_change, feeds[1].format.as_str()), (2, 50, "csv:ip"));
+    assert_eq!(feeds[1].every, Duration::from_secs(7200));
+    let mut case = Case::new(text);
+    case.drop_in("a.toml", "[[feed]]\nname = \"c\"\nurl = \"https://example.org/c\"");
+    let feeds = case.load().unwrap().feeds;
+    assert_eq!(feeds.iter().map(|feed| feed.name.as_str()).collect::<Vec<_>>(), ["c"]);
+    case.drop_in("b.toml", "feed = []");
+    assert!(case.load().unwrap().feeds.is_empty());
+}
+
+#[test]
+fn a_feed_that_is_wrong_names_its_place() {
+    Case::new("[[feed]]\nname = \"a\"\nur = \"https://example.org/a\"")
+        .refused("F:3: unknown key `feed.1.ur`; did you mean `feed.1.url`?");
+    Case::new("[[feed]]\nname = \"a\"").refused("F:1: `feed.1.url` must be given");
+    let twice = "[[feed]]\nname = \"a\"\nurl = \"file:///a\"\n";
+    Case::new(&twice.repeat(2)).refused("F:2: `feed.1.name` is the name of two feeds");
+    Case::new("feed = 3").refused("F:1: `feed` must be at most 64 tables [[feed]], not 3");
+    let error = Case::new("[[feed]]\nname = \"a\"\nurl = \"http://example.org/?secret\"").load().unwrap_err();
+    let error = error.to_string();
+    assert!(error.contains("`feed.1.url` must be an address like \"https://"), "{error}");
+    assert!(!error.contains("secret"), "{error}");
+    let row = |n: usize| format!("[[feed]]\nname = \"f{n}\"\nurl = \"file:///{n}\"\n");
+    let rows = |count: usize| (0..count).map(row).collect::<String>();
+    assert_eq!(Case::new(&rows(64)).load().unwrap().feeds.len(), 64);
+    assert!(Case::new(&rows(65)).load().unwrap_err().to_string().contains("not a list of 65 tables"));
+}

@@ -8,6 +8,7 @@
 mod blast;
 mod effects;
 mod episodes;
+mod feeds;
 mod fleet;
 mod heldback;
 mod history;
@@ -45,6 +46,7 @@ use crate::{
 
 pub use effects::Effect;
 use effects::{Key, Outbox};
+pub use feeds::{FeedChange, FeedDone, FeedEntry};
 pub use fleet::{
     FleetMember, FleetStamp, FleetWord, Heard, OrderListed, OriginListed, REGULARS, is_all_private,
     is_private,

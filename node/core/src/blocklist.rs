@@ -129,6 +129,8 @@ pub(crate) struct BlockList {
     texts: Texts,
     count: usize,
     automatic: usize,
+    /// How many entries threat feeds have.
+    feeds: usize,
     /// How many entries members of the fleet have, and how many of all are withheld.
     members: usize,
     withheld: usize,
@@ -145,6 +147,7 @@ impl BlockList {
             texts: Texts::new(),
             count: 0,
             automatic: 0,
+            feeds: 0,
             members: 0,
             withheld: 0,
             classes: BTreeMap::new(),
@@ -292,6 +295,11 @@ impl BlockList {
         self.automatic
     }
 
+    /// How many of them threat feeds list.
+    pub(crate) const fn feeds(&self) -> usize {
+        self.feeds
+    }
+
     /// How many of them members of the fleet made.
     pub(crate) const fn members(&self) -> usize {
         self.members
@@ -350,6 +358,7 @@ impl BlockList {
             *counter = if added { *counter + 1 } else { counter.saturating_sub(1) };
         };
         match held.words.speaker() {
+            None if held.detector == Detector::Feed => count(&mut self.feeds),
             None if held.automatic() => count(&mut self.automatic),
             Some(Speaker::Member { .. }) => count(&mut self.members),
             None | Some(Speaker::Order(_)) => {}

@@ -294,6 +294,8 @@ pub struct PolicyLimits {
     pub blocks: usize,
     /// Blocks that detection alone may make.
     pub automatic_blocks: usize,
+    /// Blocks that threat feeds may make, all together.
+    pub feed_blocks: usize,
     /// Decisions that wait for approval.
     pub pending: usize,
     /// Entries of the allow list.
@@ -309,6 +311,7 @@ impl Default for PolicyLimits {
         Self {
             blocks: 1_100_000,
             automatic_blocks: 100_000,
+            feed_blocks: 500_000,
             pending: 10_000,
             allowed: 10_000,
             alerts: 10_000,

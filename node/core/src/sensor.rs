@@ -184,6 +184,22 @@ impl Sensor {
         }
     }
 
+    /// Another program's verdict about a source: what is known of the source here is put beside it, so that it is bound as
+    /// verdicts of this program are.
+    pub fn handle_external(&mut self, now: Time, mut verdict: Verdict) {
+        self.now = self.now.max(now);
+        let Subject::Source(address) = verdict.subject else { return };
+        let source = crate::prefix::canonical(address);
+        if self.blocked.contains(source) {
+            return;
+        }
+        verdict.standing = self.standing(source, verdict.class);
+        if let Some(features) = self.source(source).map(|known| known.features(now)) {
+            verdict.features = features;
+        }
+        self.report(verdict);
+    }
+
     /// The block list changed. Packets of a hard-blocked target are only counted; when the block ends, its windows
     /// begin anew.
     pub fn handle_block(&mut self, target: IpNet, strength: Option<Strength>) {
@@ -283,7 +299,7 @@ impl Sensor {
     fn verdict(&mut self, remote: IpAddr, finding: Finding) -> Verdict {
         let now = self.now;
         let features = self.source(remote).map(|source| source.features(now)).unwrap_or_default();
-        let standing = self.standing(remote, &finding);
+        let standing = self.standing(remote, finding.class);
         if finding.evidence == Some(Evidence::Handshake) {
             self.acquaintances.forget(&self.keyed, remote);
         }

@@ -16,7 +16,7 @@ use tonic::{Request, Response, Status};
 
 use super::service::Service;
 use crate::fleet::{FleetRefused, Named, joining::Vault};
-use audit::Caller;
+use audit::{Caller, uid};
 
 /// The service.
 #[derive(Clone)]
@@ -40,7 +40,7 @@ impl Cluster for ClusterService {
         request: Request<wire::FoundRequest>,
     ) -> Result<Response<wire::FoundAnswer>, Status> {
         of_root(&request, "make a cluster")?;
-        let caller = Caller::of(&request);
+        let caller = Caller::of(&request, &self.service.uplink);
         let founding = Founding::try_from(request.into_inner())?;
         let founded = membership::found(&self.service.fleet, &self.service.facts.node, founding).await;
         let founded =
@@ -53,7 +53,7 @@ impl Cluster for ClusterService {
         request: Request<wire::InviteRequest>,
     ) -> Result<Response<wire::InviteAnswer>, Status> {
         of_root(&request, "give out tokens")?;
-        let caller = Caller::of(&request);
+        let caller = Caller::of(&request, &self.service.uplink);
         let invite = Invite::try_from(request.into_inner())?;
         let what = format!("a token for one {}", invite.role);
         let invited = membership::invite(&self.service.fleet, &self.vault, invite).await;
@@ -66,7 +66,7 @@ impl Cluster for ClusterService {
         request: Request<wire::EnterRequest>,
     ) -> Result<Response<wire::EnterAnswer>, Status> {
         of_root(&request, "join a cluster")?;
-        let caller = Caller::of(&request);
+        let caller = Caller::of(&request, &self.service.uplink);
         let entering = Entering::try_from(request.into_inner())?;
         let entered = membership::enter(&self.service.fleet, &self.service.facts.node, entering).await;
         let entered =
@@ -79,7 +79,7 @@ impl Cluster for ClusterService {
         request: Request<wire::LeaveRequest>,
     ) -> Result<Response<wire::LeaveAnswer>, Status> {
         of_root(&request, "leave the cluster")?;
-        let caller = Caller::of(&request);
+        let caller = Caller::of(&request, &self.service.uplink);
         let left = membership::leave(&self.service.fleet, request.into_inner().force).await;
         let cluster = caller.ended("leave", left, |cluster| format!("cluster {cluster}"))?;
         self.vault.clear();
@@ -131,7 +131,7 @@ impl Cluster for ClusterService {
     }
 
     async fn give(&self, request: Request<wire::GiveRequest>) -> Result<Response<wire::GiveAnswer>, Status> {
-        let caller = Caller::of(&request);
+        let caller = Caller::of(&request, &self.service.uplink);
         let given = Given::try_from(request.into_inner())?;
         orders::give(&self.service.fleet, caller, given.orders).await?;
         let members = self.service.fleet.named().await.map_or(1, |members| hearing(&members));
@@ -142,7 +142,7 @@ impl Cluster for ClusterService {
         &self,
         request: Request<wire::RevokeRequest>,
     ) -> Result<Response<wire::RevokeAnswer>, Status> {
-        let caller = Caller::of(&request);
+        let caller = Caller::of(&request, &self.service.uplink);
         let Given { orders, revocations } = Given::try_from(request.into_inner())?;
         // Who is expelled is kept out at once; that its word is void may follow.
         let expelled = self.service.fleet.revoke(revocations).await.map_err(|why| refusal(&why));
@@ -156,7 +156,7 @@ impl Cluster for ClusterService {
 
 /// Identity is root's: the socket's group may look and order, and not make members.
 pub(super) fn of_root<T>(request: &Request<T>, what: &str) -> Result<(), Status> {
-    if Caller::of(request).0.is_some_and(|uid| uid == 0 || uid == nix::unistd::geteuid().as_raw()) {
+    if uid(request).is_some_and(|uid| uid == 0 || uid == nix::unistd::geteuid().as_raw()) {
         return Ok(());
     }
     Err(Status::invalid_argument(format!("only root may {what}: try it with sudo")))

@@ -75,7 +75,7 @@ impl Wire for ModelsService {
         &self,
         request: Request<wire::UseModelRequest>,
     ) -> Result<Response<wire::ModelPlaces>, Status> {
-        let (caller, name) = (Caller::of(&request), request.into_inner().name);
+        let (caller, name) = (Caller::of(&request, &self.service.uplink), request.into_inner().name);
         let used = self.with(move |models| models.use_(&name)).await;
         caller.ended("use_model", used, placed).map(|places| Response::new(places.into()))
     }
@@ -84,7 +84,7 @@ impl Wire for ModelsService {
         &self,
         request: Request<wire::ShadowModelRequest>,
     ) -> Result<Response<wire::ModelPlaces>, Status> {
-        let (caller, name) = (Caller::of(&request), request.into_inner().name);
+        let (caller, name) = (Caller::of(&request, &self.service.uplink), request.into_inner().name);
         let shadowed = self.with(move |models| models.shadow(name.as_deref())).await;
         caller.ended("shadow_model", shadowed, placed).map(|places| Response::new(places.into()))
     }
@@ -95,7 +95,7 @@ impl Wire for ModelsService {
     ) -> Result<Response<wire::ModelImported>, Status> {
         // Whoever it comes from decides what is dropped.
         of_root(&request, "import models")?;
-        let caller = Caller::of(&request);
+        let caller = Caller::of(&request, &self.service.uplink);
         let taken = self.import(request.into_inner()).await;
         let taken = caller.ended("import_model", taken, |taken| taken.name.clone())?;
         Ok(Response::new(taken.into()))
@@ -115,7 +115,7 @@ impl Wire for ModelsService {
         &self,
         request: Request<wire::RemoveModelRequest>,
     ) -> Result<Response<wire::ModelPlaces>, Status> {
-        let (caller, name) = (Caller::of(&request), request.into_inner().name);
+        let (caller, name) = (Caller::of(&request, &self.service.uplink), request.into_inner().name);
         let what = name.clone();
         let removed = self.with(move |models| models.remove(&name)).await;
         caller.ended("remove_model", removed, |_| what).map(|places| Response::new(places.into()))
@@ -126,7 +126,7 @@ impl Wire for ModelsService {
         request: Request<wire::DistrustKeyRequest>,
     ) -> Result<Response<wire::ModelPlaces>, Status> {
         of_root(&request, "say whose models are believed")?;
-        let caller = Caller::of(&request);
+        let caller = Caller::of(&request, &self.service.uplink);
         let signer = Signer(distrusted(request.into_inner())?);
         let done = self.with(move |models| models.distrust(signer)).await;
         caller.ended("distrust_key", done, |_| signer.to_string()).map(|places| Response::new(places.into()))

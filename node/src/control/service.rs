@@ -33,6 +33,7 @@ use crate::{
     health::Health,
     inbox::{Inbox, Input, Refused},
     models::Models,
+    uplink::Uplink,
 };
 
 /// How long an order may wait for kernel and disk before the caller is told that it is carried out but not stored.
@@ -79,6 +80,8 @@ pub struct Service {
     pub fleet: FleetHandle,
     /// The models.
     pub models: Arc<Models>,
+    /// The way to coordinators.
+    pub uplink: Uplink,
 }
 
 impl Service {

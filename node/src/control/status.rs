@@ -2,7 +2,7 @@
 
 use smartfw_core::{Health, HealthLevel, Time, members::MemberState};
 use smartfw_identity::{Renewal, Role};
-use smartfw_proto::view::{Coordinator, NodeStatus};
+use smartfw_proto::view::NodeStatus;
 use tonic::Status;
 
 use super::service::Service;
@@ -18,6 +18,8 @@ pub(super) async fn of(service: &Service) -> Result<NodeStatus, Status> {
     let (seen, facts) = (service.board.seen(), service.facts.clone());
     let mut health = service.health.list();
     health.extend(counted(&service.counters, &seen));
+    health.extend(service.uplink.troubles());
+    let coordinator = service.uplink.state();
     let lost = service.counters.lost.get();
     let interfaces = facts.interfaces.lock().map_or_else(|_| Vec::new(), |names| names.clone());
     // A driver that has no time for the question does not make this a node without a cluster.
@@ -49,7 +51,7 @@ pub(super) async fn of(service: &Service) -> Result<NodeStatus, Status> {
             cluster: cluster.or_else(|| fleet.map(|fleet| fleet.cluster)),
             peers_alive: alive as u32,
             peers_known: known as u32,
-            coordinator: Coordinator::None,
+            coordinator,
             models,
             health,
             reverts: agent.enforcement_detail().rollback.map(|(_, at)| at),
@@ -154,6 +156,11 @@ pub(crate) fn counted(counters: &Counters, seen: &Seen) -> Vec<Health> {
             "nothing: they are judged by packets alone",
         ),
         tell(
+            counters.uplink.dropped.lately(),
+            " events for the coordinator were dropped, and it never hears of them",
+            "see that smartfw-coordinator is reached, and the disk of the state folder not full",
+        ),
+        tell(
             counters.cuts_dropped.lately(),
             " blocked sources keep connections open until they time out; their packets are dropped",
             "nothing, if it was one import; else report it",
@@ -189,9 +196,10 @@ mod tests {
         let Counters { verdicts_dropped, lines_dropped, logins_dropped, cuts_dropped, .. } = &counters;
         let mishaps = [verdicts_dropped, lines_dropped, logins_dropped, cuts_dropped];
         mishaps.iter().for_each(|mishaps| mishaps.add(3));
-        [&counters.lost, &counters.enforcement_overflows].iter().for_each(|mishaps| mishaps.add(3));
+        let others = [&counters.lost, &counters.enforcement_overflows, &counters.uplink.dropped];
+        others.iter().for_each(|mishaps| mishaps.add(3));
         let told = counted(&counters, &Seen { forgotten_lately: Some(3), ..Seen::default() });
-        assert_eq!(told.iter().filter(|entry| entry.what.starts_with("3 ")).count(), 7);
+        assert_eq!(told.iter().filter(|entry| entry.what.starts_with("3 ")).count(), 8);
     }
 
     const NOW: Time = Time::from_secs(1_800_000_000);

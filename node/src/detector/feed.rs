@@ -10,7 +10,7 @@ use std::{
 };
 
 use smartfw_core::{
-    IpNet, Strength,
+    IpNet, Strength, Verdict,
     config::SensorConfig,
     sensor::{Login, Models, View},
 };
@@ -21,6 +21,9 @@ use crate::counters::Counters;
 /// Logins that may wait for the sensor, which looks at least twenty times a second. sshd itself admits a hundred
 /// unauthenticated connections at once.
 const LOGINS: usize = 4096;
+
+/// Other detectors' verdicts that may wait for it: as many as the driver lets wait.
+const EXTERNAL: usize = 4096;
 
 /// News for the sensor. Blocks are kept by target, so there are never more than the block list holds.
 #[derive(Debug)]
@@ -35,6 +38,7 @@ pub struct Feed {
 pub(super) struct News {
     pub(super) blocks: BTreeMap<IpNet, Option<Strength>>,
     pub(super) logins: VecDeque<Login>,
+    pub(super) external: VecDeque<Verdict>,
     pub(super) view: Option<View>,
     pub(super) config: Option<SensorConfig>,
     pub(super) models: Option<Models>,
@@ -65,6 +69,16 @@ impl Feed {
             return self.counters.logins_dropped.add(1);
         }
         news.logins.push_back(login);
+        self.news.store(true, SeqCst);
+    }
+
+    /// Another detector's verdict; beyond the limit it is counted and lost.
+    pub fn external(&self, verdict: Verdict) {
+        let mut news = self.lock();
+        if news.external.len() >= EXTERNAL {
+            return self.counters.verdicts_dropped.add(1);
+        }
+        news.external.push_back(verdict);
         self.news.store(true, SeqCst);
     }
 

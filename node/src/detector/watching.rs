@@ -207,7 +207,7 @@ impl Life<'_> {
     }
 
     fn hear(&mut self, now: Time, news: News) {
-        let News { blocks, logins, view, config, models } = news;
+        let News { blocks, logins, external, view, config, models } = news;
         if let Some(config) = config {
             self.sensor.set_config(config);
         }
@@ -219,6 +219,7 @@ impl Life<'_> {
         }
         blocks.into_iter().for_each(|(target, strength)| self.sensor.handle_block(target, strength));
         logins.into_iter().for_each(|login| self.sensor.handle_login(now, login));
+        external.into_iter().for_each(|verdict| self.sensor.handle_external(now, verdict));
     }
 
     fn show(&mut self) {

@@ -2,9 +2,11 @@
 
 use std::mem;
 
-use smartfw_core::{IpNet, Time, enforcement::Change, fleet::Entry, gossip::Audience, protect::ProtectedSet};
+use smartfw_core::{
+    IpNet, Origin, Record, Time, enforcement::Change, fleet::Entry, gossip::Audience, protect::ProtectedSet,
+};
 
-use super::{Batch, Running};
+use super::{Batch, Running, actions::matters};
 use crate::{
     chance::seed,
     enforcement::Ticket,
@@ -27,6 +29,9 @@ impl Running {
             (None, Input::Order(_, reply) | Input::Leave(reply)) => {
                 drop(reply.send(Err(FleetRefused::NoCluster)));
             }
+            (None, Input::Announced(_, _, reply)) => {
+                drop(reply.send(Err(FleetRefused::NoCluster.to_string())));
+            }
             (Some(brain), Input::Leave(reply)) => {
                 brain.handle(&mut driver.agent, Brain::now(), Input::Leave(reply));
                 self.leave(now);
@@ -41,7 +46,7 @@ impl Running {
     pub(super) fn persisted(&mut self, now: Time, number: u64) {
         let upto = self.stored.persisted(number);
         self.driver.agent.handle_persisted(now, upto.records);
-        self.actions.persisted(upto.records, &self.driver.logs);
+        self.actions.persisted(upto.records, &self.driver.logs, &self.driver.uplink);
         self.waiting.persisted(upto.records);
         if let Some(brain) = &mut self.driver.brain {
             brain.handle_persisted(Brain::now(), upto.logs);
@@ -76,6 +81,17 @@ impl Running {
         }
     }
 
+    /// Whether coordinators hear of a record from this node: of the others' blocks they hear from them.
+    pub(super) fn tells(&self, record: &Record) -> bool {
+        let ours = |origin: &Origin| origin.0 == self.driver.agent.node();
+        self.driver.uplink.wants()
+            && match record {
+                Record::Block(stored) => ours(&stored.block.origin),
+                Record::BlockGone { origin, .. } => ours(origin),
+                _ => matters(record),
+            }
+    }
+
     /// A target is about to be dropped: if that was decided here, the fleet is measured from now on.
     pub(super) fn decided(&mut self, change: &Change) {
         if let (Some(brain), Change::Block(entry)) = (&mut self.driver.brain, change)
@@ -94,7 +110,7 @@ impl Running {
         self.protect_all(now);
     }
 
-    /// The host's own, and who is logged in at other members.
+    /// The host's own, who is logged in at other members, and where coordinators are.
     fn protect_all(&mut self, now: Time) {
         let mut all = self.driver.protected.clone();
         self.elsewhere.iter().cloned().for_each(|entry| all.push(entry));
@@ -107,6 +123,9 @@ impl Running {
         let Some(brain) = &mut driver.brain else { return false };
         let now = Brain::now();
         let told = brain.settle(&mut driver.agent, now);
+        if brain.take_carried() {
+            driver.uplink.anew();
+        }
         match brain.take_protected(now) {
             None => told,
             Some(elsewhere) => {

@@ -29,7 +29,9 @@ impl Case {
         let limits = Limits { max_size: 1 << 20, keep: 1 };
         let (logs, logs_thread) =
             Logs::start(&paths, limits, counters.clone(), health.clone(), &vital).unwrap();
-        let (boot, _) = BootSnapshot::start(folder.path(), Arc::new(|| None), health, &vital).unwrap();
+        let (boot, _) =
+            BootSnapshot::start(folder.path(), Arc::new(|| None), health.clone(), &vital).unwrap();
+        let uplink = Uplink::new(folder.path(), counters.clone(), health);
         let driver = Driver {
             agent: Agent::new(PolicyConfig::default(), 1, clock::now()),
             brain: None,
@@ -43,6 +45,7 @@ impl Case {
             boot,
             recent: Arc::default(),
             may_change_kernel: false,
+            uplink,
             counters,
         };
         let thread = driver.start(&vital).unwrap();

@@ -1,7 +1,9 @@
 //! The fleet's part of the driver: logs, membership and sums, beside the agent and in its thread. It holds no handle to
 //! the disk or the kernel: rows to keep are given back, and the agent is told.
 
+mod announced;
 mod begin;
+mod carried;
 mod effects;
 mod kernel;
 mod listed;
@@ -25,10 +27,12 @@ use smartfw_core::{
     sums::Sums,
 };
 use smartfw_identity::{Current, Judge, Revocations, Role};
+use tokio::sync::watch;
 
 use super::{
     FleetRefused, Input,
     codec::PeerCodec,
+    coordinators::{Coordinators, News, Places},
     keys::MemberKeys,
     links::Links,
     network::Udp,
@@ -79,7 +83,13 @@ pub struct Brain {
     kernel: kernel::Kernel,
     spread: Spread,
     sessions: Sessions,
+    coordinators: Coordinators,
+    /// Whom to report to.
+    places: watch::Sender<Places>,
+    /// Who is logged in at other members, and where coordinators are.
+    elsewhere: (Vec<Protected>, Vec<Protected>),
     orders: Vec<orders::WaitingOrder>,
+    carried: carried::Carried,
     troubles: troubles::Troubles,
     /// Whether what is applied comes from this node's own store.
     starting: bool,
@@ -118,6 +128,7 @@ impl Brain {
             Input::Renewed => self.renewed(now),
             Input::Revoked => self.revoked(agent, now),
             Input::Order(order, reply) => self.order(agent, now, *order, reply),
+            Input::Announced(id, address, reply) => self.announced(now, id, address, reply),
             Input::Enter(_, reply) => {
                 drop(reply.send(Err(FleetRefused::InCluster(self.cluster.clone()))));
             }
@@ -175,12 +186,23 @@ impl Brain {
         told
     }
 
-    /// Who is logged in at other members, where that has changed.
+    /// Who is logged in at other members, and where coordinators are, where that has changed.
     pub fn take_protected(&mut self, now: Now) -> Option<Vec<Protected>> {
-        let (members, short) = (&self.members, |node: &NodeId| node.to_string());
-        let name =
-            |node: &NodeId| members.member(node).map_or_else(|| short(node), |member| member.card.name);
-        self.sessions.protected(now.steady, name)
+        let (members, me) = (&self.members, self.me);
+        let member = |node: &NodeId| if *node == me { Some(members.me()) } else { members.member(node) };
+        let name = |node: &NodeId| member(node).map_or_else(|| node.to_string(), |member| member.card.name);
+        let sessions = self.sessions.protected(now.steady, name);
+        let coordinators = self.coordinators.news(now.steady, name);
+        if sessions.is_none() && coordinators.is_none() {
+            return None;
+        }
+        sessions.into_iter().for_each(|all| self.elsewhere.0 = all);
+        if let Some(News { places, protected }) = coordinators {
+            self.places.send_replace(places);
+            self.elsewhere.1 = protected;
+        }
+        let (sessions, coordinators) = &self.elsewhere;
+        Some(sessions.iter().chain(coordinators).cloned().collect())
     }
 
     /// The rows to keep, and the last of the tickets among them and before.
@@ -208,7 +230,7 @@ impl Brain {
 
     /// When [`settle`](Self::settle) is due, by the wall clock.
     pub fn poll_timeout(&self, now: Now) -> Time {
-        let steady = self.gossip.poll_timeout().min(self.sessions.due());
+        let steady = self.gossip.poll_timeout().min(self.sessions.due()).min(self.coordinators.due());
         let steady = now.wall.after(steady.since(now.steady));
         steady.min(self.members.poll_timeout()).min(self.sums.poll_timeout())
     }
@@ -265,6 +287,7 @@ impl Brain {
             self.members.handle_expelled(now.wall, &node);
             self.members.keys().forget(&node);
             self.sessions.forget(&node);
+            self.coordinators.forget(&node);
             self.links.cut(&node);
             self.changed = true;
         }

@@ -10,7 +10,7 @@ use std::{
 use smartfw_core::fleet::NodeId;
 use smartfw_identity::{Current, Identity, Judge, Revocations};
 use smartfw_proto::convert::Told;
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::{Semaphore, mpsc, watch};
 
 use super::{
     FleetRefused, Opening,
@@ -26,6 +26,7 @@ use crate::{
     counters::Counters,
     health::{Health, Level, Matter},
     inbox::Inbox,
+    uplink::Uplink,
 };
 
 /// Members to dial because something waits for them.
@@ -47,6 +48,8 @@ pub struct Control {
     pub counters: Arc<Counters>,
     /// Where trouble shows.
     pub health: Arc<Health>,
+    /// The way to coordinators.
+    pub uplink: Uplink,
     /// What is served beside the streams.
     pub beside: BesideOf,
     /// The network, and its parts until it begins.
@@ -146,6 +149,7 @@ impl Control {
         by.map_err(|error| FleetRefused::System(error.to_string()))?;
         let current = Current::new(identity);
         let epoch = Arc::<AtomicU64>::default();
+        let places = watch::Sender::default();
         let opened =
             Opened { current: current.clone(), revocations: revocations.clone(), folder: self.folder() };
         let shared = Arc::new(Shared {
@@ -162,7 +166,9 @@ impl Control {
             judging: Semaphore::new(1),
         });
         let (beside, seeds) = ((self.beside)(&opened), reach.seeds.clone());
-        let parts = Parts { shared, sockets, listen, udp: udp.clone(), wanted: wants, seeds, beside };
+        let reported = (self.uplink.clone(), places.subscribe());
+        let parts =
+            Parts { shared, sockets, listen, udp: udp.clone(), wanted: wants, seeds, beside, reported };
         *self.state() = State::Opened(Box::new(Waiting(parts)));
         let (counters, health) = (self.counters.clone(), self.health.clone());
         Ok(Opening {
@@ -175,6 +181,7 @@ impl Control {
             address,
             seeds: reach.seeds,
             epoch,
+            places,
             counters,
             health,
         })
@@ -203,6 +210,7 @@ impl Control {
         if !leave {
             return Ok(());
         }
+        self.uplink.forget();
         let folder = self.folder();
         let aside = self.state_dir.join(format!("{LEFT}{}", clock::now().as_secs()));
         std::fs::rename(&folder, &aside).map_err(|error| {

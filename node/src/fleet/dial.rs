@@ -10,7 +10,10 @@ use std::{
 };
 
 use smartfw_core::fleet::NodeId;
-use smartfw_identity::tls::{DialError, Expected, Net, channel};
+use smartfw_identity::{
+    Roles,
+    tls::{DialError, Expected, Net, channel},
+};
 use smartfw_proto::{limits, wire::peer_client::PeerClient};
 use tokio::{
     sync::{mpsc, watch},
@@ -158,6 +161,8 @@ impl Dialler {
         if peer.id() == self.shared.me {
             return Ok(()); // a seed may be our own address
         }
+        // A coordinator may have been given a member's address.
+        Roles::ORIGINS.admit(&peer.peer.member).map_err(|why| why.to_string())?;
         let broken = |why: String| format!("{address} broke the connection off: {why}");
         let channel = channel(stream, endpoint()).await.map_err(|error| broken(error.to_string()))?;
         let mut client = PeerClient::new(channel).max_decoding_message_size(limits::PEER_MESSAGE);

@@ -216,9 +216,7 @@ impl FleetHandle {
     /// # Errors
     /// When there is no cluster, the order does not hold, or the disk takes too long: then it may still be said.
     pub async fn order(&self, order: SignedOrder) -> Result<(), FleetRefused> {
-        let (reply, answer) = oneshot::channel();
-        self.inbox.send(Input::Fleet(super::Input::Order(Box::new(order), reply)));
-        waited(LONG, answer).await?
+        give(&self.inbox, order).await
     }
 
     /// What an `unblock` of the target has to name: versions, and operators' orders by id.
@@ -307,6 +305,13 @@ impl FleetHandle {
         self.inbox.send(Input::Fleet(super::Input::Ask(Box::new(ask))));
         waited(PATIENCE, receiver).await
     }
+}
+
+/// Says an operator's order to the fleet: see [`FleetHandle::order`].
+pub(crate) async fn give(inbox: &Inbox, order: SignedOrder) -> Result<(), FleetRefused> {
+    let (reply, answer) = oneshot::channel();
+    inbox.send(Input::Fleet(super::Input::Order(Box::new(order), reply)));
+    waited(LONG, answer).await?
 }
 
 async fn waited<T>(patience: Duration, answer: oneshot::Receiver<T>) -> Result<T, FleetRefused> {

@@ -12,24 +12,33 @@ use smartfw_identity::{
     Current, Revocations, Roles,
     tls::{Accepted, Listening, Net, Refusal, Why},
 };
-use smartfw_proto::{limits, wire::peer_server::PeerServer};
+use smartfw_proto::{
+    limits,
+    wire::{announcement_server::AnnouncementServer, peer_server::PeerServer},
+};
 use tokio::{
     net::{TcpListener, UdpSocket},
     runtime::Runtime,
-    sync::mpsc,
+    sync::{mpsc, watch},
     time::{interval, sleep},
 };
 
 use super::{
     Input as FleetInput,
+    announcing::AnnouncementService,
     beside::Beside,
+    coordinators::Places,
     datagrams::receive,
     dial::{Busy, Dialler},
     links::Dial,
     service::PeerService,
     stream::Shared,
 };
-use crate::{health::Matter, inbox::Input};
+use crate::{
+    health::Matter,
+    inbox::Input,
+    uplink::{self, Uplink, Way},
+};
 
 /// A connection on which nothing came for so long is asked whether it lives; where digests pass, it never is.
 pub(super) const PING: Duration = Duration::from_secs(4);
@@ -45,6 +54,9 @@ const TIDY: Duration = Duration::from_secs(10);
 const LINES: u32 = 20;
 /// Calls at once on one member's connection: its stream, a renewal, and room.
 const CALLS: u32 = 8;
+
+/// An announcement names an address.
+const ANNOUNCEMENT: usize = 4 << 10;
 
 /// Sockets that are bound and nobody serves yet.
 pub(super) struct Sockets {
@@ -91,6 +103,8 @@ pub(super) struct Parts {
     pub(super) wanted: mpsc::Receiver<Dial>,
     pub(super) seeds: Vec<SocketAddr>,
     pub(super) beside: Arc<dyn Beside>,
+    /// The way to coordinators, and where they are.
+    pub(super) reported: (Uplink, watch::Receiver<Places>),
 }
 
 /// A network at work; ends when dropped.
@@ -128,9 +142,11 @@ impl Drop for Network {
 }
 
 fn serve(parts: Parts) {
-    let Parts { shared, sockets, listen, udp, wanted, seeds, beside } = parts;
+    let Parts { shared, sockets, listen, udp, wanted, seeds, beside, reported: (uplink, places) } = parts;
     let net = Arc::new(Net::new(shared.current.clone(), shared.revocations.clone()));
     tokio::spawn(open(shared.clone(), net.clone(), (sockets, listen, udp), beside));
+    let (revocations, inbox) = (shared.revocations.clone(), shared.inbox.clone());
+    tokio::spawn(uplink::follow(Way { uplink, net: net.clone(), revocations, inbox }, places));
     let dialler = Dialler { shared: shared.clone(), net, busy: Busy::default() };
     tokio::spawn(dialler.clone().follow(shared.links.targets.subscribe()));
     tokio::spawn(dialler.clone().serve(wanted));
@@ -185,6 +201,7 @@ fn accept(shared: &Arc<Shared>, net: &Arc<Net>, tcp: TcpListener, beside: &Arc<d
     let who = Listening { roles: Roles::SERVING, joiners: beside.welcomes() };
     let Accepted { members, joiners, refusals, stats: _, listener } = net.listen(tcp, who);
     let peer = PeerServer::new(PeerService { shared: shared.clone() });
+    let announcing = AnnouncementService { shared: shared.clone() };
     let server = tonic::transport::Server::builder()
         .http2_keepalive_interval(Some(PING))
         .http2_keepalive_timeout(Some(PATIENCE))
@@ -192,6 +209,7 @@ fn accept(shared: &Arc<Shared>, net: &Arc<Net>, tcp: TcpListener, beside: &Arc<d
         .max_concurrent_streams(CALLS)
         .add_routes(beside.members())
         .add_service(peer.max_decoding_message_size(limits::PEER_MESSAGE))
+        .add_service(AnnouncementServer::new(announcing).max_decoding_message_size(ANNOUNCEMENT))
         .serve_with_incoming(members);
     let health = shared.health.clone();
     tokio::spawn(async move {

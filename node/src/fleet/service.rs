@@ -2,7 +2,7 @@
 
 use std::{pin::Pin, sync::Arc};
 
-use smartfw_identity::tls::PeerInfo;
+use smartfw_identity::{Roles, tls::PeerInfo};
 use smartfw_proto::wire::{PeerMessage, peer_server::Peer};
 use tokio::sync::mpsc;
 use tokio_stream::{Stream, wrappers::ReceiverStream};
@@ -31,6 +31,11 @@ impl Peer for PeerService {
     ) -> Result<Response<Self::ExchangeStream>, Status> {
         let peer = request.extensions().get::<PeerInfo>().cloned();
         let peer = peer.ok_or_else(|| Status::unauthenticated("only members may exchange"))?;
+        if Roles::ORIGINS.admit(&peer.peer.member).is_err() {
+            return Err(Status::permission_denied(
+                "a coordinator takes no part in what nodes tell each other",
+            ));
+        }
         if !peer.exchange() {
             return Err(Status::resource_exhausted("a connection carries one exchange: open another"));
         }

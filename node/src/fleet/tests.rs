@@ -1,5 +1,6 @@
 //! Members with everything but kernel and disk, over the loopback interface.
 
+mod announcing;
 mod entering;
 mod hostile;
 mod large;
@@ -21,10 +22,7 @@ use smartfw_core::{
     protect::{Protected, Why},
     verdict::Standing,
 };
-use smartfw_identity::{
-    Founded, Founding, Identity, Invitation, Joined, Joining, Key, Known, Label, Revocation, Revocations,
-    Role, request, sign_order,
-};
+use smartfw_identity::{Identity, Revocation, Revocations, Role, sign_order};
 use tokio::{runtime::Runtime, sync::broadcast};
 
 use super::{beside::Nothing, *};
@@ -37,6 +35,8 @@ use crate::{
     inbox::{Inbox, Input, inbox},
     logs::{Limits, LogPaths, Logs},
     store::Backlog,
+    testing::Authority,
+    uplink::Uplink,
     vital::Vital,
 };
 
@@ -44,56 +44,13 @@ mod kernel;
 
 const LOOPBACK: SocketAddr = SocketAddr::new(IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 0);
 
-fn label(text: &str) -> Label {
-    Label::new(text).unwrap()
-}
-
-/// A cluster's authority.
-struct Authority {
-    founded: Founded,
-    _ledger: tempfile::TempDir,
-}
-
-impl Authority {
-    fn found() -> Self {
-        let ledger = tempfile::tempdir().unwrap();
-        let (cluster, site) = (&label("prod"), &Label::default_site());
-        let founding = Founding { cluster, site, signer: &label("signer"), operator: &label("operator") };
-        Self { founded: founding.found(ledger.path(), clock::now()).unwrap(), _ledger: ledger }
-    }
-
-    fn member(&self, name: &str) -> Identity {
-        self.admit(name, Role::Node)
-    }
-
-    fn operator(&self, name: &str) -> Identity {
-        self.admit(name, Role::Operator)
-    }
-
-    fn admit(&self, name: &str, role: Role) -> Identity {
-        let (now, key) = (clock::now(), Arc::new(Key::generate().unwrap()));
-        let trust = self.founded.identity.trust().clone();
-        let expires = now.after(Duration::from_secs(600));
-        let site = Label::default_site();
-        let invitation = Invitation { role, site, replace: None, expires };
-        let token = self.founded.signer.invite(invitation, now).unwrap();
-        let wanted = request(&key).unwrap();
-        let joining = Joining { name: &label(name), request: &wanted, roles: &[role] };
-        let revocations = Revocations::in_memory(trust.clone());
-        let known = Known { holder: &|_| None, revocations: &revocations, root: None };
-        let Joined::Member(chain) = self.founded.signer.redeem(&token, &joining, known, now).unwrap() else {
-            panic!("a node is no signer")
-        };
-        Identity::new(key, chain, trust).unwrap()
-    }
-}
-
 /// A member at work. Whatever it wants to keep is on its disk at once, and whatever it wants to drop dropped.
 struct Node {
     inbox: Inbox,
     handle: FleetHandle,
     control: Arc<Control>,
     counters: Arc<Counters>,
+    uplink: Uplink,
     runtime: Runtime,
     driver: Option<JoinHandle<()>>,
     _failures: Receiver<String>,
@@ -125,6 +82,7 @@ impl Node {
         let (boot, _) =
             BootSnapshot::start(folder.path(), Arc::new(|| None), health.clone(), &vital).unwrap();
         let (queue, backlog) = (Arc::<Queue>::default(), Arc::new(Backlog::new(100_000)));
+        let uplink = Uplink::new(folder.path(), counters.clone(), health.clone());
         let config = PolicyConfig { node: "self".into(), ..PolicyConfig::default() };
         let driver = Driver {
             agent: Agent::new(config, 1, clock::now()),
@@ -139,6 +97,7 @@ impl Node {
             boot,
             recent: Arc::default(),
             may_change_kernel,
+            uplink: uplink.clone(),
             counters: counters.clone(),
         };
         obey(&inbox, queue, backlog, refused);
@@ -148,6 +107,7 @@ impl Node {
             inbox: inbox.clone(),
             counters: counters.clone(),
             health,
+            uplink: uplink.clone(),
             beside: Box::new(|_| Arc::new(Nothing)),
             state: Mutex::default(),
         });
@@ -159,6 +119,7 @@ impl Node {
             inbox,
             control,
             counters,
+            uplink,
             folder,
         }
     }
@@ -214,6 +175,7 @@ impl Drop for Node {
         let _ = self.control.close(false);
         self.inbox.send(Input::Stop);
         self.driver.take().unwrap().join().unwrap();
+        self.uplink.end();
     }
 }
 

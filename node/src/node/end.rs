@@ -83,6 +83,7 @@ impl Ending {
             }
             join(thread, PATIENCE);
         }
+        links.uplink.end();
         let logs_thread = links.logs_thread.lock().unwrap_or_else(PoisonError::into_inner).take();
         drop((links, reload, fleet));
         logs_thread.into_iter().for_each(|thread| join(thread, Duration::from_secs(2)));

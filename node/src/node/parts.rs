@@ -22,6 +22,7 @@ use crate::{
     logs::{Limits, LogPaths, Logs},
     models::Models,
     store::{Backlog, most_rows},
+    uplink::Uplink,
     vital::Vital,
 };
 
@@ -51,6 +52,8 @@ pub(super) struct Links {
     pub(super) recent: Arc<Recent>,
     pub(super) alerts: broadcast::Sender<Arc<Alert>>,
     pub(super) logs: Logs,
+    /// The way to coordinators.
+    pub(super) uplink: Uplink,
     /// Ends when nobody is left who logs.
     pub(super) logs_thread: Arc<Mutex<Option<JoinHandle<()>>>>,
     /// The interfaces watched now.
@@ -69,6 +72,7 @@ impl Links {
             Logs::start(&paths, limits, shared.counters.clone(), shared.health.clone(), vital)?;
         let feed = Arc::new(Feed::new(shared.counters.clone()));
         let models = models(config, &feed, &shared.health);
+        let uplink = Uplink::new(&config.state_dir, shared.counters.clone(), shared.health.clone());
         let links = Self {
             feed,
             models,
@@ -81,6 +85,7 @@ impl Links {
             recent: Arc::default(),
             alerts: broadcast::Sender::new(FOLLOWED),
             logs,
+            uplink,
             logs_thread: Arc::new(Mutex::new(Some(thread))),
             interfaces: Arc::default(),
         };

@@ -7,11 +7,17 @@ use smartfw_core::config::SensorConfig;
 use smartfw_proto::view::Reloaded;
 
 use super::parts::{self, Links};
-use crate::{control::Reload, inbox::Input, logs::Limits, store::most_rows};
+use crate::{
+    control::Reload,
+    feeds::{self, Feeds},
+    inbox::Input,
+    logs::Limits,
+    store::most_rows,
+};
 
 /// Keys beginning so are taken over while the node runs; all others need a restart.
-const AT_ONCE: [&str; 6] =
-    ["enforcement.", "detection.rules.", "detection.models.", "models.", "limits.", "logs."];
+const AT_ONCE: [&str; 7] =
+    ["enforcement.", "detection.rules.", "detection.models.", "models.", "limits.", "logs.", "feed"];
 
 /// Keys among those that need a restart all the same: threads and tables are made once.
 const AT_RESTART: [&str; 8] = [
@@ -30,8 +36,9 @@ pub(super) fn reloader(
     config: &NodeConfig,
     sources: &Sources,
     links: &Links,
-    sensor: &Arc<Mutex<SensorConfig>>,
+    (sensor, feeds): (&Arc<Mutex<SensorConfig>>, &Feeds),
 ) -> Reload {
+    let feeds = feeds.clone();
     let (sources, sensor, started) = (sources.clone(), sensor.clone(), config.clone());
     let running = Mutex::new(config.clone());
     let (backlog, models) = (links.backlog.clone(), links.models.clone());
@@ -42,6 +49,7 @@ pub(super) fn reloader(
         if new.policy.node.is_empty() {
             new.policy.node.clone_from(&started.policy.node);
         }
+        let followed = feeds::configured(&new)?;
         let reloaded = compared(&started, &running, &new);
         // The name is part of what was already said.
         new.policy.node.clone_from(&started.policy.node);
@@ -51,6 +59,7 @@ pub(super) fn reloader(
         feed.config(new.sensor.clone());
         models.believe(parts::trusted(&new));
         logs.set_limits(Limits { max_size: new.logs.max_size, keep: new.logs.keep });
+        feeds.configured(followed);
         *running = new;
         Ok(reloaded)
     })

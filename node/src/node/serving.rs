@@ -5,12 +5,16 @@ use std::{sync::Arc, time::Instant};
 use smartfw_config::NodeConfig;
 use smartfw_proto::{
     limits,
-    wire::{cluster_server::ClusterServer, control_server::ControlServer, models_server::ModelsServer},
+    wire::{
+        cluster_server::ClusterServer, control_server::ControlServer, feeds_server::FeedsServer,
+        models_server::ModelsServer,
+    },
 };
 
-use super::{parts::Links, shown};
+use super::{inward, parts::Links, shown};
 use crate::{
-    control::{ClusterService, ControlSocket, Drops, Facts, ModelsService, Reload, Service},
+    control::{ClusterService, ControlSocket, Drops, Facts, FeedsService, ModelsService, Reload, Service},
+    feeds::Feeds,
     fleet::{FleetHandle, joining::Vault},
     health::{Level, Matter},
 };
@@ -23,7 +27,7 @@ pub(super) fn serve(
     config: &NodeConfig,
     links: &Links,
     drops: Arc<Drops>,
-    (reload, fleet, vault): (Reload, FleetHandle, Vault),
+    (reload, fleet, vault, feeds): (Reload, FleetHandle, Vault, Feeds),
     started: Instant,
     mut socket: ControlSocket,
 ) -> tokio::task::JoinHandle<()> {
@@ -45,7 +49,9 @@ pub(super) fn serve(
         reload,
         fleet,
         models: links.models.clone(),
+        uplink: links.uplink.clone(),
     };
+    links.uplink.told_by(Arc::new(service.clone()));
     let models = ModelsService::new(service.clone());
     let cluster = ClusterService { service: service.clone(), vault };
     let connections = socket.connections();
@@ -53,6 +59,10 @@ pub(super) fn serve(
         .concurrency_limit_per_connection(CALLS)
         .add_service(ControlServer::new(service).max_decoding_message_size(limits::MESSAGE))
         .add_service(ClusterServer::new(cluster).max_decoding_message_size(limits::MESSAGE))
+        .add_service(
+            FeedsServer::new(FeedsService::new(feeds, inward::geo(config), links.uplink.clone()))
+                .max_decoding_message_size(limits::MESSAGE),
+        )
         .add_service(ModelsServer::new(models).max_decoding_message_size(limits::MESSAGE))
         .serve_with_incoming(connections);
     let vital = links.shared.vital.clone();

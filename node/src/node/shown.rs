@@ -1,21 +1,27 @@
 //! What the metrics page shows.
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 
 use smartfw_core::Agent;
+use smartfw_proto::view::FeedRow;
 
 use super::parts::{Links, Shared};
 use crate::{
     control::{Drops, counted},
-    counters::{Counters, Histogram, Mishaps},
+    counters::{Counters, Histogram, Mishaps, UplinkCounters},
+    external::{FileHeard, Ledger},
+    feeds::Feeds,
     fleet::FleetCounters,
     metrics::Page,
+    uplink::Uplink,
 };
 
 /// Where the page's numbers come from.
 pub(super) struct Shown {
     pub(super) links: Links,
     pub(super) drops: Arc<Drops>,
+    pub(super) feeds: Feeds,
+    pub(super) ledger: Ledger,
 }
 
 impl Shown {
@@ -28,7 +34,10 @@ impl Shown {
         self.models(&mut page);
         queues(&mut page, &self.links.shared.counters);
         latency(&mut page, &self.links.shared.counters);
+        feeds(&mut page, &self.feeds.list());
+        external(&mut page, &self.ledger.lock().unwrap_or_else(PoisonError::into_inner));
         fleet(&mut page, &self.links.shared.counters.fleet);
+        uplink(&mut page, &self.links.uplink, &self.links.shared.counters.uplink);
         page.finish()
     }
 
@@ -66,6 +75,7 @@ impl Shown {
         let Some((counters, pending, unhealthy)) = self.links.inbox.ask(ask) else { return };
         let Shared { counters: counts, health, vital: _ } = &self.links.shared;
         let entries = health.list().len() + counted(counts, &self.links.board.seen()).len() + unhealthy;
+        let entries = entries + usize::from(self.links.uplink.troubles().is_some());
         page.gauge("health_entries", "Entries of the health list.", entries);
         page.head("blocks", "Blocks in force by class.", "gauge");
         for (class, count) in &counters.blocks {
@@ -181,6 +191,17 @@ fn fleet(page: &mut Page, counters: &FleetCounters) {
     histogram(page, "decision_to_member_seconds", help, &counters.propagation);
 }
 
+/// Nothing where no coordinator is known.
+fn uplink(page: &mut Page, uplink: &Uplink, counters: &UplinkCounters) {
+    if !uplink.wants() {
+        return;
+    }
+    page.gauge("uplink_coordinators", "Coordinators that are connected.", uplink.connected());
+    page.gauge("uplink_waiting", "Events that not every coordinator has.", uplink.waiting());
+    page.counter("uplink_sent_total", "Events sent to coordinators.", counters.sent.get());
+    page.counter("uplink_dropped_total", "Events that no coordinator hears of.", counters.dropped.get());
+}
+
 fn histogram(page: &mut Page, name: &str, help: &str, histogram: &Histogram) {
     page.head(name, help, "histogram");
     let bucket = format!("{name}_bucket");
@@ -191,4 +212,44 @@ fn histogram(page: &mut Page, name: &str, help: &str, histogram: &Histogram) {
     page.sample(&bucket, &[("le", "+Inf")], count);
     page.sample(&format!("{name}_sum"), &[], sum as f64 / 1e6);
     page.sample(&format!("{name}_count"), &[], count);
+}
+
+fn feeds(page: &mut Page, feeds: &[FeedRow]) {
+    page.head("feed_entries", "Entries of a feed's last good list.", "gauge");
+    feeds.iter().for_each(|feed| page.sample("feed_entries", &[("feed", &feed.name)], feed.entries));
+    page.head("feed_held", "Entries of a feed that are held as blocks.", "gauge");
+    feeds.iter().for_each(|feed| page.sample("feed_held", &[("feed", &feed.name)], feed.held));
+    page.head(
+        "feed_updated_seconds",
+        "When a feed's source last gave it, or said that it is the same.",
+        "gauge",
+    );
+    for feed in feeds {
+        if let Some(updated) = feed.updated {
+            page.sample("feed_updated_seconds", &[("feed", &feed.name)], updated.as_secs());
+        }
+    }
+}
+
+/// Nothing where nobody is heard.
+fn external(page: &mut Page, files: &[FileHeard]) {
+    if files.is_empty() {
+        return;
+    }
+    page.head("external_lines_total", "Lines of other detectors' files, and what became of them.", "counter");
+    for FileHeard { path, heard, met } in files {
+        let counts = [
+            ("verdicts", heard.verdicts),
+            ("others", heard.others),
+            ("unreadable", heard.unreadable),
+            ("stale", heard.stale),
+            ("over", heard.over),
+            ("too_long", met.too_long),
+            ("cut", met.cut),
+        ];
+        let path = path.display().to_string();
+        for (what, count) in counts {
+            page.sample("external_lines_total", &[("file", &path), ("what", what)], count);
+        }
+    }
 }

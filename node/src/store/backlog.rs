@@ -18,7 +18,8 @@ const FEW: usize = 2000;
 /// full (the disk has refused for very long), everything is dropped, and an empty store is begun and filled from the
 /// agent once there is space.
 pub fn most_rows(limits: &PolicyLimits) -> usize {
-    let PolicyLimits { blocks, automatic_blocks: _, pending, allowed, alerts, offenders } = *limits;
+    let PolicyLimits { blocks, automatic_blocks: _, feed_blocks: _, pending, allowed, alerts, offenders } =
+        *limits;
     // As many targets may be held back as allowed.
     [blocks, pending, allowed, allowed, alerts, offenders, FEW]
         .into_iter()

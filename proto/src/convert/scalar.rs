@@ -3,8 +3,8 @@
 use std::{net::IpAddr, time::Duration};
 
 use smartfw_core::{
-    Action, Class, Detector, Evidence, Features, HealthLevel, IpNet, Outcome, Strength, Time, Withheld,
-    features,
+    Action, Class, Detector, EventKind, Evidence, Features, HealthLevel, IpNet, Outcome, Strength, Time,
+    Withheld, features,
     members::MemberState,
     order::{EnforcementState, Mode},
     prefix,
@@ -65,6 +65,7 @@ mirror!(EnforcementState { On, Off, Panic });
 mirror!(Mode { Auto, Manual });
 mirror!(HealthLevel { Info, Warn, Error });
 mirror!(MemberState { Alive, Suspect, Dead, Left });
+mirror!(EventKind { Alert, Block, Lift, Health, Audit });
 mirror!(Outcome { Passes, Suspended, Limited, Dropped });
 mirror!(Why {
     Loopback => Loopback, Unspecified => UnspecifiedAddress, LinkLocal => LinkLocal, Multicast => Multicast,

@@ -41,6 +41,7 @@ macro_rules! survives {
 }
 
 mod cluster;
+mod coordinator;
 mod models;
 
 #[test]

@@ -87,7 +87,7 @@ impl Audit {
                     self.orders.insert(order.bytes.to_vec(), owner);
                     continue;
                 }
-                Entry::Sessions { .. } | Entry::Unknown { .. } => continue,
+                Entry::Sessions { .. } | Entry::Coordinator { .. } | Entry::Unknown { .. } => continue,
             };
             let Some(target) = entry.target() else { continue };
             let last = self.truth.entry((log.clone(), target)).or_insert_with(|| (version, word.clone()));

@@ -209,7 +209,10 @@ impl World {
                     Entry::Order(order) => {
                         member.orders.insert(order.bytes.to_vec());
                     }
-                    Entry::Withdraw { .. } | Entry::Sessions { .. } | Entry::Unknown { .. } => {}
+                    Entry::Withdraw { .. }
+                    | Entry::Sessions { .. }
+                    | Entry::Coordinator { .. }
+                    | Entry::Unknown { .. } => {}
                 }
             }
             Effect::Void { log, target, upto, why } => self.nodes[node].void(&log, target, upto, why),

@@ -207,11 +207,6 @@ fn told(
 }
 
 pub(super) fn token(global: &Global, output: &mut Output, args: Token) -> Result<(), Failure> {
-    if args.role == Role::Coordinator {
-        return Err(Failure::failed(
-            "no token is made: this version has no coordinator that could redeem it, and a fleet needs none",
-        ));
-    }
     let root = args.root.as_deref().map(|path| sealed_root(global, path)).transpose()?;
     let root = root.map(|(text, passphrase)| (text, passphrase.text().to_owned()));
     let invite = Invite {
@@ -249,6 +244,10 @@ fn redeeming(role: Role, address: &str, replace: Option<&Label>) -> String {
     let name = replace.map_or("NAME", Label::as_str);
     match (role, replace) {
         (Role::Operator, _) => format!("smartfw-cli cluster join {address} --token TOKEN --operator {name}"),
+        (Role::Coordinator, Some(name)) => {
+            format!("smartfw-coordinator join {address} --token TOKEN --name {name}")
+        }
+        (Role::Coordinator, None) => format!("smartfw-coordinator join {address} --token TOKEN"),
         (_, Some(name)) => format!("smartfw-cli cluster join {address} --token TOKEN --name {name}"),
         (_, None) => format!("smartfw-cli cluster join {address} --token TOKEN"),
     }

@@ -100,10 +100,11 @@ fn what_cannot_be_is_told_before_anybody_types_a_passphrase() {
 }
 
 #[test]
-fn a_role_that_nobody_can_take_is_refused() {
+fn who_invites_a_coordinator_is_told_how_it_joins() {
     let ran = Daemon::start(Script::default()).run(&["cluster", "token", "--role", "coordinator"]);
-    ran.failed_with(1);
-    assert!(ran.stderr.contains("no coordinator"), "{}", ran.stderr);
+    assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+    let how = "smartfw-coordinator join 10.0.0.1:7470 --token TOKEN";
+    assert!(ran.stdout.contains(how), "{}", ran.stdout);
 }
 
 #[test]

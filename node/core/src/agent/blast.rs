@@ -83,6 +83,17 @@ impl Blast {
         }
     }
 
+    /// Counts a block that a feed brought: it is bound by nothing but what becomes of the clients.
+    pub(super) fn listed(&mut self, now: Time, target: IpNet) {
+        self.forget(now);
+        self.made.entry(Class::Feed).or_default().push_back(Made { at: now, target, client: false });
+    }
+
+    /// Whether a class only reports now, since the clients vanished after its blocks.
+    pub(super) fn fallen_back(&self, now: Time, class: Class) -> bool {
+        self.fallback.get(&class).is_some_and(|until| *until > now)
+    }
+
     /// Another limit made detection report instead of block.
     pub(super) fn reached(&mut self, now: Time, veto: Veto) {
         self.reached.insert(veto, now);

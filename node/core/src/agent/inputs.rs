@@ -6,7 +6,7 @@ use core::time::Duration;
 
 use ipnet::IpNet;
 
-use crate::{Strength, Time, config::PolicyConfig, prefix, protect::ProtectedSet, record::Sequence};
+use crate::{Class, Strength, Time, config::PolicyConfig, prefix, protect::ProtectedSet, record::Sequence};
 
 use super::{Agent, TEXT, blast::Blast, clip, effects::Key, episodes::Episodes, proxies, rollup::Rollup};
 
@@ -121,6 +121,10 @@ impl Agent {
         self.handle_timeout(now);
         let node = self.config.node.clone();
         for (class, target) in self.blast.clients(now, clients) {
+            if class == Class::Feed {
+                self.unlist_all(now, target);
+                continue;
+            }
             let ours = self.blocks.get(&target, &node);
             let ours = ours.filter(|held| held.automatic() && held.class == class);
             let Some((strength, level)) = ours.map(|held| (held.strength, held.level)) else { continue };

@@ -197,6 +197,7 @@ impl Agent {
         let tables = [
             ("blocks", self.blocks.len(), limits.blocks),
             ("automatic blocks", self.blocks.automatic(), limits.automatic_blocks),
+            ("blocks of feeds", self.blocks.feeds(), limits.feed_blocks),
             ("pending decisions", self.pending.len(), limits.pending),
             ("allow list entries", self.shield.allowed_len(), limits.allowed),
             ("offenders", self.offenders.len(), limits.offenders),

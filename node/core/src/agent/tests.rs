@@ -3,6 +3,7 @@
 mod blast;
 mod decisions;
 mod effects;
+mod feeds;
 mod fleet;
 mod fleet_left;
 mod fleet_limits;

@@ -1,11 +1,15 @@
 //! What an origin may say.
 
 use alloc::{string::String, sync::Arc, vec::Vec};
-use core::{net::IpAddr, time::Duration};
+use core::{
+    net::{IpAddr, SocketAddr},
+    time::Duration,
+};
 
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
+use super::NodeId;
 use crate::{Class, Detector, Evidence, Strength};
 
 /// One thing that an origin says.
@@ -38,6 +42,15 @@ pub enum Entry {
         /// How long they are protected.
         lasts: Option<Duration>,
     },
+    /// Where a coordinator is: members report to it, and nobody blocks it.
+    Coordinator {
+        /// Whose certificate answers there.
+        id: NodeId,
+        /// Where it is reached.
+        address: SocketAddr,
+        /// How long this holds.
+        lasts: Option<Duration>,
+    },
 }
 
 /// The kinds of [`Entry`] that this version knows, as the wire numbers them.
@@ -52,6 +65,8 @@ pub enum EntryKind {
     Order = 3,
     /// [`Entry::Sessions`].
     Sessions = 4,
+    /// [`Entry::Coordinator`].
+    Coordinator = 5,
 }
 
 impl Entry {
@@ -59,9 +74,10 @@ impl Entry {
     pub const fn lasts(&self) -> Option<Duration> {
         match self {
             Self::Block(block) => block.duration,
-            Self::Withdraw { lasts, .. } | Self::Unknown { lasts, .. } | Self::Sessions { lasts, .. } => {
-                *lasts
-            }
+            Self::Withdraw { lasts, .. }
+            | Self::Unknown { lasts, .. }
+            | Self::Sessions { lasts, .. }
+            | Self::Coordinator { lasts, .. } => *lasts,
             Self::Order(order) => order.lasts,
         }
     }
@@ -71,9 +87,10 @@ impl Entry {
         let mut entry = self.clone();
         match &mut entry {
             Self::Block(block) => block.duration = new,
-            Self::Withdraw { lasts, .. } | Self::Unknown { lasts, .. } | Self::Sessions { lasts, .. } => {
-                *lasts = new;
-            }
+            Self::Withdraw { lasts, .. }
+            | Self::Unknown { lasts, .. }
+            | Self::Sessions { lasts, .. }
+            | Self::Coordinator { lasts, .. } => *lasts = new,
             Self::Order(order) => order.lasts = new,
         }
         entry
@@ -84,7 +101,7 @@ impl Entry {
         match self {
             Self::Block(block) => Some(block.target),
             Self::Withdraw { target, .. } => Some(*target),
-            Self::Order(_) | Self::Unknown { .. } | Self::Sessions { .. } => None,
+            Self::Order(_) | Self::Unknown { .. } | Self::Sessions { .. } | Self::Coordinator { .. } => None,
         }
     }
 
@@ -94,7 +111,7 @@ impl Entry {
         FRAME
             + match self {
                 Self::Block(block) => block.reason.len(),
-                Self::Withdraw { .. } => 0,
+                Self::Withdraw { .. } | Self::Coordinator { .. } => 0,
                 Self::Order(order) => order.bytes.len() + order.certificate.len(),
                 Self::Unknown { bytes, .. } => bytes.len(),
                 Self::Sessions { addresses, .. } => 18 * addresses.len(),

@@ -29,6 +29,9 @@ pub const OUTLIVES: Duration = Duration::from_secs(3600);
 /// Sessions that one member tells of: a few administrators on a busy jump host.
 pub const SESSIONS: usize = 64;
 
+/// Coordinators that one member tells of: a fleet has one, or two while it moves.
+pub const COORDINATORS: usize = 4;
+
 /// Targets that one order may block: with the longest certificate chain and IPv6 it still fits into [`ENTRY_BYTES`], and
 /// an import of 100,000 needs 391 signatures.
 pub const ORDER_TARGETS: usize = 256;

@@ -205,7 +205,9 @@ impl Gossip {
             let void = |target, why| Effect::Void { log: log.clone(), target, upto: told.version, why };
             let version = told.version;
             let effect = match entry {
-                Entry::Block(_) | Entry::Order(_) | Entry::Sessions { .. } if lives => {
+                Entry::Block(_) | Entry::Order(_) | Entry::Sessions { .. } | Entry::Coordinator { .. }
+                    if lives =>
+                {
                     Effect::Apply { log: log.clone(), version, entry, remaining }
                 }
                 Entry::Block(block) if before => void(block.target, Voided::Superseded),

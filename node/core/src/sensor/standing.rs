@@ -6,7 +6,6 @@ use core::{net::IpAddr, time::Duration};
 use super::{
     Sensor,
     decay::Decay,
-    rules::Finding,
     table::{Generations, Keyed},
 };
 use crate::{Class, Time, verdict::Standing};
@@ -114,14 +113,14 @@ impl Sensor {
         regulars.into_iter().take(most).map(|(_, address)| address).collect()
     }
 
-    pub(super) fn standing(&mut self, remote: IpAddr, finding: &Finding) -> Standing {
+    pub(super) fn standing(&mut self, remote: IpAddr, class: Class) -> Standing {
         let now = self.now;
         let known = self.acquaintances.is_known(&self.keyed, now, remote);
         let flow_share = self.acquaintances.share(&self.keyed, now, remote);
         let Some(source) = self.source(remote) else { return Standing::default() };
         source.window.advance(now);
         // A flood of requests is itself made of work.
-        let work = if finding.class == Class::HttpFlood { 0 } else { source.window.total().worked };
+        let work = if class == Class::HttpFlood { 0 } else { source.window.total().worked };
         let clients = source.clients.count_older(now.as_secs() / 60, 0);
         Standing {
             known,

@@ -1,5 +1,6 @@
 //! Who asked this node to change the fleet: one line a call, and of an order one line each, whatever became of it.
 
+use serde_json::json;
 use smartfw_core::{
     agent::OrderListed,
     fleet::{OperatorOrder, OrderKind, SignedOrder},
@@ -7,44 +8,57 @@ use smartfw_core::{
 use smartfw_proto::convert::decode_order;
 use tonic::{Request, Status, transport::server::UdsConnectInfo};
 
-/// The user who calls.
-#[derive(Clone, Copy, Debug)]
-pub(in crate::control) struct Caller(pub(super) Option<u32>);
+use crate::uplink::Uplink;
+
+/// The user who calls, and the coordinators that are told of it.
+#[derive(Clone, Debug)]
+pub(in crate::control) struct Caller {
+    pub(super) uid: Option<u32>,
+    uplink: Uplink,
+}
 
 impl Caller {
-    pub(in crate::control) fn of<T>(request: &Request<T>) -> Self {
-        let info = request.extensions().get::<UdsConnectInfo>();
-        Self(info.and_then(|info| info.peer_cred).map(|credentials| credentials.uid()))
+    pub(in crate::control) fn of<T>(request: &Request<T>, uplink: &Uplink) -> Self {
+        Self { uid: uid(request), uplink: uplink.clone() }
     }
 
     /// A call that ended; `told`: what it did.
     pub(in crate::control) fn ended<T>(
-        self,
+        &self,
         call: &str,
         result: Result<T, Status>,
         told: impl FnOnce(&T) -> String,
     ) -> Result<T, Status> {
+        let mut body = json!({"kind": call, "uid": self.uid});
         match &result {
-            Ok(done) => tracing::info!(uid = self.0, call, what = told(done), "audit: done"),
-            Err(why) => tracing::warn!(uid = self.0, call, why = why.message(), "audit: refused"),
+            Ok(done) => {
+                let what = told(done);
+                tracing::info!(uid = self.uid, call, what, "audit: done");
+                body["what"] = what.into();
+            }
+            Err(why) => {
+                tracing::warn!(uid = self.uid, call, why = why.message(), "audit: refused");
+                body["refused"] = why.message().into();
+            }
         }
+        self.uplink.audit(|| body);
         result
     }
 
     /// An operator's order that was given, and what became of it.
-    pub(super) fn gave(self, signed: &SignedOrder, refused: Option<&str>) {
+    pub(super) fn gave(&self, signed: &SignedOrder, refused: Option<&str>) {
         let Ok(order) = decode_order(&signed.bytes) else {
-            return tracing::warn!(uid = self.0, "audit: refused what is no order");
+            return tracing::warn!(uid = self.uid, "audit: refused what is no order");
         };
         let (kind, what) = named(&order);
         let (id, operator) = (format!("{:032x}", order.id), order.operator.as_str());
         match refused {
             None => {
-                tracing::info!(uid = self.0, kind, order = id, operator, what, "audit: an order was given")
+                tracing::info!(uid = self.uid, kind, order = id, operator, what, "audit: an order was given")
             }
             Some(why) => {
                 tracing::warn!(
-                    uid = self.0,
+                    uid = self.uid,
                     kind,
                     order = id,
                     operator,
@@ -54,7 +68,19 @@ impl Caller {
                 );
             }
         }
+        self.uplink.audit(|| {
+            json!({
+                "kind": "order", "uid": self.uid, "order": kind, "id": id, "operator": operator, "what": what,
+                "refused": refused,
+            })
+        });
     }
+}
+
+/// Who calls, as the kernel says.
+pub(super) fn uid<T>(request: &Request<T>) -> Option<u32> {
+    let info = request.extensions().get::<UdsConnectInfo>();
+    info.and_then(|info| info.peer_cred).map(|credentials| credentials.uid())
 }
 
 /// Its kind, and the target, member or order that it is about.

@@ -22,7 +22,7 @@ pub(super) async fn give(
 ) -> Result<(), Status> {
     let mut under_way = JoinSet::new();
     for order in orders {
-        let fleet = fleet.clone();
+        let (fleet, caller) = (fleet.clone(), caller.clone());
         under_way.spawn(async move {
             let given = fleet.order(order.clone()).await;
             caller.gave(&order, given.as_ref().err().map(ToString::to_string).as_deref());

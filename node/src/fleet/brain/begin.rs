@@ -15,6 +15,7 @@ use super::{
     super::{
         FleetRefused, Opening,
         codec::PeerCodec,
+        coordinators::Coordinators,
         keys::MemberKeys,
         rows::{self, Boot, Row, StoredRun},
         sessions::Sessions,
@@ -79,6 +80,7 @@ impl Brain {
             address,
             seeds,
             epoch,
+            places,
             counters,
             health,
         } = opening;
@@ -115,7 +117,11 @@ impl Brain {
             kernel: Default::default(),
             spread: Spread::default(),
             sessions: Sessions::default(),
+            coordinators: Coordinators::default(),
+            places,
+            elsewhere: Default::default(),
             orders: Vec::new(),
+            carried: Default::default(),
             troubles: Default::default(),
             starting: true,
             checked: Time::ZERO,

@@ -116,6 +116,10 @@ impl Brain {
                 self.sessions.hear(now.steady, (log.origin, site), addresses, remaining);
             }
             // The logs void what is withdrawn; what a later version says is kept and passed on.
+            Entry::Coordinator { id, address, .. } => {
+                let remaining = remaining.unwrap_or(Duration::MAX);
+                self.coordinators.hear(now.steady, log.origin, (id, address), remaining);
+            }
             Entry::Sessions { .. } | Entry::Withdraw { .. } | Entry::Unknown { .. } => {}
         }
     }
@@ -141,6 +145,7 @@ impl Brain {
         let age = self.gossip.age_of(now, known.issued, carried(order.lasts, known.lasts(), remaining));
         let heard = Heard { carrier: log.origin, age, stored: self.starting };
         let ours = log.origin == self.me;
+        self.carried.apply(agent, known, ours);
         if ours {
             self.order_said(known.id);
         }

@@ -122,6 +122,7 @@ mod tests {
         fleet::{Control, beside::Nothing, joining::Vault},
         health::Health,
         inbox::inbox,
+        uplink::Uplink,
     };
 
     /// A signer's desk whose certificate was made so long ago, and the folder of its identity.
@@ -140,6 +141,7 @@ mod tests {
             state_dir: folder.path().to_owned(),
             listen: None,
             inbox: inbox.clone(),
+            uplink: Uplink::new(folder.path(), counters.clone(), Arc::default()),
             counters,
             health: Arc::<Health>::default(),
             beside: Box::new(|_| Arc::new(Nothing)),

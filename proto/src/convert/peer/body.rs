@@ -91,6 +91,11 @@ fn entry_to_wire(entry: &Entry) -> wire::RunEntry {
             let addresses = addresses.iter().take(SESSIONS).copied().map(address_bytes).collect();
             (EntryKind::Sessions as u32, wire::SessionsBody { addresses }.encode_to_vec())
         }
+        Entry::Coordinator { id, address, lasts: _ } => {
+            let (id, port) = (id.0.to_vec(), address.port().into());
+            let body = wire::CoordinatorBody { id, address: address_bytes(address.ip()), port };
+            (EntryKind::Coordinator as u32, body.encode_to_vec())
+        }
     };
     wire::RunEntry { kind, lasts, body }
 }
@@ -135,6 +140,9 @@ fn entry(wire::RunEntry { kind, lasts, body }: wire::RunEntry) -> Result<Entry> 
         kind if kind == EntryKind::Sessions as u32 => {
             wire::SessionsBody::decode(&*body).ok().map(|s| sessions(s, lasts))
         }
+        kind if kind == EntryKind::Coordinator as u32 => {
+            wire::CoordinatorBody::decode(&*body).ok().map(|c| coordinator(c, lasts))
+        }
         _ => None,
     };
     let unknown = || Entry::Unknown { kind, lasts: durations(lasts), bytes: body.clone().into() };
@@ -163,6 +171,14 @@ fn sessions(body: wire::SessionsBody, lasts: Option<u64>) -> Result<Entry> {
     let each = |one: Vec<u8>| address("sessions.addresses", &one);
     let addresses = addresses.into_iter().map(each).collect::<Result<_>>()?;
     Ok(Entry::Sessions { addresses, lasts: durations(lasts) })
+}
+
+fn coordinator(body: wire::CoordinatorBody, lasts: Option<u64>) -> Result<Entry> {
+    let wire::CoordinatorBody { id, address: ip, port } = body;
+    let port = u16::try_from(port).ok().filter(|port| *port > 0);
+    let port = port.ok_or(ConvertError::new("coordinator.port", Problem::OutOfRange))?;
+    let address = (address("coordinator.address", &ip)?, port).into();
+    Ok(Entry::Coordinator { id: node("coordinator.id", &id)?, address, lasts: durations(lasts) })
 }
 
 fn order(carried: wire::CarriedOrder, lasts: Option<u64>) -> Result<Entry> {

@@ -71,7 +71,33 @@ fn entries() -> Vec<Entry> {
             addresses: (0..SESSIONS as u128).map(|n| std::net::Ipv6Addr::from(n << 64).into()).collect(),
             lasts: Some(Duration::from_secs(1)),
         },
+        Entry::Coordinator {
+            id: NodeId([9; 32]),
+            address: "[2001:db8::1]:7480".parse().unwrap(),
+            lasts: Some(Duration::from_secs(3600)),
+        },
     ]
+}
+
+#[test]
+fn where_a_coordinator_is_has_an_address_and_a_port_or_says_nothing() {
+    let sane = wire::CoordinatorBody { id: vec![9; 32], address: vec![192, 0, 2, 1], port: 7480 };
+    let wrong = [
+        wire::CoordinatorBody { port: 0, ..sane.clone() },
+        wire::CoordinatorBody { port: 65_536, ..sane.clone() },
+        wire::CoordinatorBody { address: vec![1, 2, 3], ..sane.clone() },
+        wire::CoordinatorBody { id: vec![9; 31], ..sane.clone() },
+    ];
+    let read = |body: &wire::CoordinatorBody| {
+        let entry = wire::RunEntry { kind: 5, lasts: Some(5), body: body.encode_to_vec() };
+        let run =
+            wire::RunBody { origin: vec![7; 32], first: 1, entries: vec![entry], ..wire::RunBody::default() };
+        decode_run(&run.encode_to_vec()).unwrap().1.remove(0)
+    };
+    assert!(matches!(read(&sane), Entry::Coordinator { address, .. } if address.port() == 7480));
+    for body in wrong {
+        assert!(matches!(read(&body), Entry::Unknown { kind: 5, .. }), "{body:?}");
+    }
 }
 
 #[test]

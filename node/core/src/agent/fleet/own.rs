@@ -48,7 +48,9 @@ impl Agent {
         let (target, lasts) = match entry {
             Entry::Block(block) => (block.target, block.duration),
             Entry::Withdraw { target, lasts } => (*target, lasts.map(|lasts| lasts.saturating_sub(OUTLIVES))),
-            Entry::Order(_) | Entry::Sessions { .. } | Entry::Unknown { .. } => return,
+            Entry::Order(_) | Entry::Sessions { .. } | Entry::Coordinator { .. } | Entry::Unknown { .. } => {
+                return;
+            }
         };
         if self.fleet.unsaid.len() >= SAYS && self.fleet.unsaid.get(&target).is_none() {
             self.fleet.counters.says += 1;

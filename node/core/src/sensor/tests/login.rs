@@ -3,7 +3,7 @@ use super::{
     lab::*,
 };
 use crate::{
-    Class, Evidence,
+    Class, Detector, Evidence, Strength, Verdict,
     sensor::{Login, LoginOutcome},
 };
 
@@ -68,4 +68,20 @@ fn who_got_in_is_known() {
     (0..40).for_each(|port| lab.refuse(CLIENT, 1000 + port));
     let verdict = lab.accuses(CLIENT, Class::PortScan, "port_scan.ports", Evidence::Spoofable);
     assert!(verdict.standing.known && verdict.standing.established);
+}
+
+#[test]
+fn another_detectors_verdict_is_given_what_is_known_here() {
+    let mut lab = Lab::new();
+    (0..40).for_each(|port| lab.refuse(CLIENT, 1000 + port));
+    let verdict = lab.accuses(CLIENT, Class::PortScan, "port_scan.ports", Evidence::Spoofable);
+    let verdict = Verdict { detector: Detector::External, ..verdict };
+    assert!(!verdict.standing.known);
+    says(&mut lab, "192.0.2.10", LoginOutcome::Accepted);
+    lab.sensor.handle_external(lab.now, verdict.clone());
+    let told = lab.accuses(CLIENT, Class::PortScan, "port_scan.ports", Evidence::Spoofable);
+    assert!(told.standing.known && told.standing.established, "policy must know that it is a customer");
+    lab.sensor.handle_block("192.0.2.10/32".parse().unwrap(), Some(Strength::Hard));
+    lab.sensor.handle_external(lab.now, verdict);
+    lab.silent();
 }

@@ -1,0 +1,313 @@
+//! What the API asks of the fleet.
+
+use std::{collections::BTreeMap, net::IpAddr, sync::Arc, time::Duration};
+
+use async_trait::async_trait;
+use ipnet::IpNet;
+use serde::{Serialize, Serializer};
+use serde_json::value::RawValue;
+use time::OffsetDateTime;
+use tokio::sync::broadcast;
+
+use crate::{auth::Role, moment};
+
+/// The fleet, as the coordinator knows it.
+///
+/// What it tells is a copy of the moment; it is asked by many connections at once and waits for no node.
+#[async_trait]
+pub trait Fleet: Send + Sync + 'static {
+    /// How the fleet and its coordinator are.
+    async fn health(&self) -> Health;
+
+    /// The members, in order of their names.
+    async fn nodes(&self) -> Vec<Node>;
+
+    /// What the fleet blocks. A web server's bouncer asks for every visitor: the list is made when it changes, not when it
+    /// is asked for.
+    async fn blocks(&self) -> Blocks;
+
+    /// The operators' allow list, in order of the targets.
+    async fn allowed(&self) -> Vec<Allowed>;
+
+    /// The events that are wanted, the newest first.
+    ///
+    /// # Errors
+    /// When the history cannot be read, or the cursor is none of ours.
+    async fn events(&self, query: EventQuery) -> Result<Events, Refusal>;
+
+    /// What was counted over the last while, as one JSON object.
+    ///
+    /// # Errors
+    /// When the history cannot be read.
+    async fn statistics(&self, over: Duration) -> Result<Box<RawValue>, Refusal>;
+
+    /// Every event from now on. The channel's capacity is how far a client of the live view may fall behind.
+    fn subscribe(&self) -> broadcast::Receiver<Arc<Event>>;
+
+    /// Gives the fleet an order. Answered once it is on its way and cannot be lost.
+    ///
+    /// # Errors
+    /// When it is refused, for example because the coordinator has no operator's certificate.
+    async fn order(&self, order: Order, who: &Who) -> Result<Ordered, Refusal>;
+}
+
+/// How the fleet and its coordinator are.
+#[derive(Clone, Debug, Serialize)]
+pub struct Health {
+    /// The coordinator's version.
+    pub version: String,
+    /// The cluster's name.
+    pub cluster: String,
+    /// Seconds since the coordinator started.
+    pub uptime: u64,
+    /// Members that are alive.
+    pub nodes_alive: u64,
+    /// Members that are known.
+    pub nodes_known: u64,
+    /// Members whose reports arrive.
+    pub nodes_reporting: u64,
+    /// What a person should know, the worst first.
+    pub health: Vec<Concern>,
+}
+
+/// Something that a person should know.
+#[derive(Clone, Debug, Serialize)]
+pub struct Concern {
+    /// How bad it is.
+    pub level: Level,
+    /// What is the matter.
+    pub what: String,
+    /// What to do.
+    #[serde(rename = "do")]
+    pub remedy: String,
+}
+
+/// How bad something is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Level {
+    /// Good to know.
+    Info,
+    /// It should be seen to.
+    Warn,
+    /// Something does not work.
+    Error,
+}
+
+/// A member.
+#[derive(Clone, Debug, Serialize)]
+pub struct Node {
+    /// Its name.
+    pub name: String,
+    /// Its site.
+    pub site: String,
+    /// Where its peers reach it.
+    pub address: Option<String>,
+    /// `alive`, `suspect`, `dead` or `left`.
+    pub state: String,
+    /// The version of its program.
+    pub version: String,
+    /// Blocks that it made and that are in force.
+    pub blocks: u64,
+    /// How far it is believed: 0 to 1; none where nobody has said.
+    pub trust: Option<f32>,
+    /// The round trip from the coordinator.
+    pub rtt_ms: Option<f64>,
+    /// When its certificate ends.
+    #[serde(serialize_with = "moment::perhaps")]
+    pub certificate_expires: Option<OffsetDateTime>,
+    /// When it last reported.
+    #[serde(serialize_with = "moment::perhaps")]
+    pub last_report: Option<OffsetDateTime>,
+    /// Events that its buffer lost because the coordinator was away for too long.
+    pub events_lost: u64,
+    /// What it last said of itself: the object of `smartfw-cli status`.
+    pub status: Option<Box<RawValue>>,
+}
+
+/// What the fleet blocks.
+#[derive(Clone, Debug)]
+pub struct Blocks {
+    /// Another number, and a higher one, whenever the list is another.
+    pub version: u64,
+    /// Whether every member that is known has said what it blocks since the coordinator started. Until then nobody is told
+    /// that something ended which is not in the list.
+    pub complete: bool,
+    /// The blocks in order of target, each target once.
+    pub list: Arc<Vec<Arc<Block>>>,
+}
+
+/// A block of the fleet.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Block {
+    /// What is blocked.
+    #[serde(serialize_with = "net")]
+    pub target: IpNet,
+    /// The class of the attack, as users read it.
+    pub class: String,
+    /// Who said it first.
+    pub origin: String,
+    /// Who says the same.
+    pub confirmed_by: Vec<String>,
+    /// The members whose kernel drops it.
+    pub enforced_on: Vec<String>,
+    /// Why.
+    pub reason: String,
+    /// Since when.
+    #[serde(serialize_with = "moment::at")]
+    pub since: OffsetDateTime,
+    /// Until when; none: for ever.
+    #[serde(serialize_with = "moment::perhaps")]
+    pub expires: Option<OffsetDateTime>,
+    /// How long it took, from the decision to the drop, by member.
+    pub propagation_ms: BTreeMap<String, u64>,
+}
+
+/// An entry of the allow list.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Allowed {
+    /// What is never blocked.
+    #[serde(serialize_with = "net")]
+    pub target: IpNet,
+    /// Since when.
+    #[serde(serialize_with = "moment::at")]
+    pub since: OffsetDateTime,
+    /// Until when; none: for ever.
+    #[serde(serialize_with = "moment::perhaps")]
+    pub expires: Option<OffsetDateTime>,
+    /// Whoever allowed it, why.
+    pub comment: String,
+}
+
+/// Something that happened.
+#[derive(Clone, Debug)]
+pub struct Event {
+    /// `alert`, `block` and so on: the `kind` of its body.
+    pub kind: String,
+    /// The node's name.
+    pub node: String,
+    /// The class of the attack, where it has one.
+    pub class: Option<String>,
+    /// The event as users read it: one JSON object.
+    pub body: Box<RawValue>,
+}
+
+/// Which events are wanted. What is none is not asked about.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct EventQuery {
+    /// Not before.
+    pub from: Option<OffsetDateTime>,
+    /// Before.
+    pub to: Option<OffsetDateTime>,
+    /// Whose source lies in, or whose target overlaps, this.
+    pub address: Option<IpNet>,
+    /// Of this class.
+    pub class: Option<String>,
+    /// Of this kind.
+    pub kind: Option<String>,
+    /// Of the node with this name.
+    pub node: Option<String>,
+    /// Whose body contains this text.
+    pub text: Option<String>,
+    /// Where the last page ended: [`Events::cursor`] of an earlier answer, or whatever else a client made up.
+    pub cursor: Option<String>,
+    /// At most as many.
+    pub limit: usize,
+}
+
+/// A page of events.
+#[derive(Debug, Default, Serialize)]
+pub struct Events {
+    /// The newest first.
+    pub events: Vec<Box<RawValue>>,
+    /// Where the next page begins; none: there is no more.
+    pub cursor: Option<String>,
+}
+
+/// Who asks.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Who {
+    /// The user's or the token's name.
+    pub name: String,
+    /// What they may do.
+    pub role: Role,
+    /// From where.
+    pub from: IpAddr,
+}
+
+/// A change of what the fleet does.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Order {
+    /// Block a target.
+    Block {
+        /// What.
+        target: IpNet,
+        /// For how long; none: for ever.
+        duration: Option<Duration>,
+        /// Why.
+        reason: String,
+        /// Although it is wide or protected.
+        force: bool,
+    },
+    /// End the blocks of a target.
+    Unblock {
+        /// What.
+        target: IpNet,
+        /// The block was a mistake: trust in who said it falls.
+        false_positive: bool,
+    },
+    /// Never block a target.
+    Allow {
+        /// What.
+        target: IpNet,
+        /// For how long; none: for ever.
+        duration: Option<Duration>,
+        /// Why.
+        comment: String,
+    },
+    /// Take a target off the allow list.
+    Disallow {
+        /// What.
+        target: IpNet,
+    },
+}
+
+/// An order was given.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Ordered {
+    /// Its id, where it has one.
+    pub id: Option<String>,
+    /// Members alive, who hear of it at once.
+    pub members: u64,
+}
+
+/// What was refused, why, and what a person can do.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{what}: {why}; {remedy}")]
+pub struct Refusal {
+    /// Of what sort it is.
+    pub kind: Refused,
+    /// What failed.
+    pub what: String,
+    /// Why.
+    pub why: String,
+    /// What to do.
+    pub remedy: String,
+}
+
+/// Of what sort a refusal is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refused {
+    /// It makes no sense: 422.
+    Invalid,
+    /// There is no such thing: 404.
+    Missing,
+    /// It contradicts how things are, such as a protected target or a missing certificate: 409.
+    Conflict,
+    /// It would work at another time: 503.
+    Unavailable,
+}
+
+fn net<S: Serializer>(net: &IpNet, to: S) -> Result<S::Ok, S::Error> {
+    to.collect_str(net)
+}

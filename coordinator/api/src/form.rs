@@ -1,0 +1,278 @@
+//! What the bodies of changes say.
+
+use std::time::Duration;
+
+use ipnet::IpNet;
+use serde::{Deserialize, Deserializer, de::DeserializeOwned};
+
+use crate::{
+    auth::{MOST_PASSWORD, Role, SHORTEST_PASSWORD},
+    problem::Problem,
+    query::net,
+};
+
+/// The longest reason or comment, in bytes.
+pub(crate) const MOST_REASON: usize = 256;
+/// The longest that something lasts, short of for ever: ten years.
+pub(crate) const LONGEST: u64 = 10 * 366 * 86_400;
+/// How long a block lasts when nothing is said: four hours.
+const BLOCK: u64 = 4 * 3_600;
+
+/// A field of a body, as the document describes it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Field {
+    pub(crate) name: &'static str,
+    /// Its schema, as JSON.
+    pub(crate) schema: &'static str,
+    pub(crate) needed: bool,
+}
+
+const fn needed(name: &'static str, schema: &'static str) -> Field {
+    Field { name, schema, needed: true }
+}
+
+const fn optional(name: &'static str, schema: &'static str) -> Field {
+    Field { name, schema, needed: false }
+}
+
+const TARGET: Field =
+    needed("target", r#"{"type":"string","description":"an address or a CIDR","examples":["203.0.113.7"]}"#);
+const DURATION: Field = optional(
+    "duration",
+    r#"{"type":["integer","null"],"minimum":1,"maximum":316224000,"description":"seconds; null: for ever","examples":[3600]}"#,
+);
+const NAME: Field =
+    needed("name", r#"{"type":"string","pattern":"^[A-Za-z0-9._@-]{1,64}$","examples":["ada"]}"#);
+const TEXT: &str = r#"{"type":"string","maxLength":256,"examples":["seen in the logs"]}"#;
+const PASSWORD: &str = r#"{"type":"string","minLength":12,"maxLength":256,"examples":["four random words"]}"#;
+const GIVEN: &str = r#"{"type":"string","maxLength":256,"examples":["four random words"]}"#;
+const PERSON: &str = r#"{"type":"string","enum":["viewer","operator","admin"],"examples":["viewer"]}"#;
+const ANY_ROLE: &str =
+    r#"{"type":"string","enum":["bouncer","viewer","operator","admin"],"examples":["bouncer"]}"#;
+
+pub(crate) const BLOCK_FIELDS: &[Field] = &[
+    TARGET,
+    DURATION,
+    optional("reason", TEXT),
+    optional(
+        "force",
+        r#"{"type":"boolean","description":"although it is wide or protected","examples":[false]}"#,
+    ),
+];
+pub(crate) const ALLOW_FIELDS: &[Field] = &[TARGET, DURATION, optional("comment", TEXT)];
+pub(crate) const LOGIN_FIELDS: &[Field] = &[NAME, needed("password", GIVEN)];
+pub(crate) const PASSWORD_FIELDS: &[Field] = &[needed("old", GIVEN), needed("new", PASSWORD)];
+pub(crate) const USER_FIELDS: &[Field] = &[NAME, needed("role", PERSON), needed("password", PASSWORD)];
+pub(crate) const USER_CHANGES: &[Field] = &[optional("role", PERSON), optional("password", PASSWORD)];
+pub(crate) const TOKEN_FIELDS: &[Field] = &[NAME, needed("role", ANY_ROLE), DURATION];
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct BlockForm {
+    #[serde(deserialize_with = "target")]
+    pub(crate) target: IpNet,
+    #[serde(default = "usual")]
+    duration: Option<u64>,
+    #[serde(default)]
+    reason: String,
+    #[serde(default)]
+    pub(crate) force: bool,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct AllowForm {
+    #[serde(deserialize_with = "target")]
+    pub(crate) target: IpNet,
+    duration: Option<u64>,
+    #[serde(default)]
+    comment: String,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct LoginForm {
+    pub(crate) name: String,
+    pub(crate) password: String,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct PasswordForm {
+    pub(crate) old: String,
+    pub(crate) new: String,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct UserForm {
+    pub(crate) name: String,
+    pub(crate) role: Role,
+    pub(crate) password: String,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct UserChange {
+    pub(crate) role: Option<Role>,
+    pub(crate) password: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct TokenForm {
+    pub(crate) name: String,
+    pub(crate) role: Role,
+    duration: Option<u64>,
+}
+
+impl BlockForm {
+    pub(crate) fn duration(&self) -> Result<Option<Duration>, Problem> {
+        span(self.duration)
+    }
+
+    pub(crate) fn reason(&self) -> Result<String, Problem> {
+        line("reason", &self.reason)
+    }
+}
+
+impl AllowForm {
+    pub(crate) fn duration(&self) -> Result<Option<Duration>, Problem> {
+        span(self.duration)
+    }
+
+    pub(crate) fn comment(&self) -> Result<String, Problem> {
+        line("comment", &self.comment)
+    }
+}
+
+impl TokenForm {
+    pub(crate) fn duration(&self) -> Result<Option<Duration>, Problem> {
+        span(self.duration)
+    }
+}
+
+/// A body that is what it should be. What is no JSON is a bad request, what is not this body is refused.
+pub(crate) fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
+    let remedy = "GET /api/v1/openapi.json says what the body holds";
+    if body.trim_ascii_start().starts_with(b"[") {
+        return Err(Problem::invalid("expected an object", remedy)); // serde would take the fields in their order
+    }
+    serde_json::from_slice(body).map_err(|error| {
+        let place = format!("line {}, column {}", error.line(), error.column());
+        if error.is_data() {
+            Problem::invalid(expected(&error.to_string()), remedy)
+        } else {
+            Problem::bad(format!("the body is no JSON at {place}"), "send one JSON object")
+        }
+    })
+}
+
+/// What was expected, without what came instead: that may be a password, and reasons are written down.
+fn expected(text: &str) -> String {
+    text.split_once(", expected").map_or_else(|| text.to_owned(), |(_, rest)| format!("expected{rest}"))
+}
+
+/// A new password that is worth its name.
+pub(crate) fn password(text: &str) -> Result<(), Problem> {
+    let (short, long) = (text.chars().count() < SHORTEST_PASSWORD, text.len() > MOST_PASSWORD);
+    if !short && !long {
+        return Ok(());
+    }
+    let why =
+        format!("a password has {SHORTEST_PASSWORD} characters at least and {MOST_PASSWORD} bytes at most");
+    Err(Problem::invalid(why, "choose another, for example four random words"))
+}
+
+fn usual() -> Option<u64> {
+    Some(BLOCK)
+}
+
+fn target<'de, D: Deserializer<'de>>(from: D) -> Result<IpNet, D::Error> {
+    let text = String::deserialize(from)?;
+    net(&text).ok_or_else(|| serde::de::Error::custom("target is neither an address nor a CIDR"))
+}
+
+fn span(seconds: Option<u64>) -> Result<Option<Duration>, Problem> {
+    match seconds {
+        Some(seconds) if !(1..=LONGEST).contains(&seconds) => Err(Problem::invalid(
+            format!("a duration is 1 to {LONGEST} seconds"),
+            "choose another, or null for ever",
+        )),
+        seconds => Ok(seconds.map(Duration::from_secs)),
+    }
+}
+
+fn line(name: &str, text: &str) -> Result<String, Problem> {
+    if text.len() > MOST_REASON {
+        return Err(Problem::invalid(format!("{name} is longer than {MOST_REASON} bytes"), "shorten it"));
+    }
+    if text.chars().any(char::is_control) {
+        return Err(Problem::invalid(
+            format!("{name} holds control characters"),
+            "write one line of plain text",
+        ));
+    }
+    Ok(text.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn block(body: &str) -> Result<(IpNet, Option<Duration>, String), Problem> {
+        let form: BlockForm = parse(body.as_bytes())?;
+        Ok((form.target, form.duration()?, form.reason()?))
+    }
+
+    #[test]
+    fn a_block_lasts_four_hours_unless_it_says_otherwise() {
+        let (target, duration, _) = block(r#"{"target":"203.0.113.7"}"#).unwrap();
+        assert_eq!(
+            (target.to_string().as_str(), duration),
+            ("203.0.113.7/32", Some(Duration::from_secs(14_400)))
+        );
+        assert_eq!(block(r#"{"target":"203.0.113.7","duration":null}"#).unwrap().1, None);
+        assert_eq!(block(r#"{"target":"::1","duration":60}"#).unwrap().1, Some(Duration::from_secs(60)));
+    }
+
+    #[test]
+    fn bodies_that_make_no_sense_are_refused_with_the_right_status() {
+        let long = format!(r#"{{"target":"::1","reason":"{}"}}"#, "x".repeat(MOST_REASON + 1));
+        let cases = [
+            ("", 400),
+            ("{", 400),
+            ("\u{1}", 400),
+            ("[]", 422),
+            ("{}", 422),
+            (r#"{"target":"everything"}"#, 422),
+            (r#"{"target":"::1","duration":0}"#, 422),
+            (r#"{"target":"::1","duration":-1}"#, 422),
+            (r#"{"target":"::1","duration":316224001}"#, 422),
+            (r#"{"target":"::1","reason":"a\u001b[2Jb"}"#, 422),
+            (r#"{"target":"::1","unknown":1}"#, 422),
+            (&long, 422),
+        ];
+        for (body, status) in cases {
+            assert_eq!(block(body).unwrap_err().status.as_u16(), status, "{body:.60}");
+        }
+    }
+
+    #[test]
+    fn a_passwords_value_is_never_repeated() {
+        for body in [
+            r#""horse""#,
+            r#"{"name":"ada","password":["horse"]}"#,
+            r#"{"horse":1}"#,
+            r#"{"name":["horse"]}"#,
+        ] {
+            let refused = parse::<LoginForm>(body.as_bytes()).err().unwrap();
+            assert!(!refused.body().to_string().contains("horse"), "{body}");
+        }
+        assert!(
+            password("short").is_err()
+                && password(&"x".repeat(257)).is_err()
+                && password("long enough it is").is_ok()
+        );
+    }
+}

@@ -1,0 +1,220 @@
+//! A fleet in memory: it does what it is told, and remembers it.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use ipnet::IpNet;
+use serde_json::{json, value::RawValue};
+use time::OffsetDateTime;
+use tokio::sync::broadcast;
+
+use crate::{
+    Allowed, Block, Blocks, Clock, Event, EventQuery, Events, Fleet, Health, Node, Order, Ordered, Refusal,
+    Refused, Who, moment, rfc3339,
+};
+
+/// Events that a follower may fall behind.
+const BACKLOG: usize = 64;
+
+/// A fleet of one node.
+pub struct MemoryFleet {
+    clock: Clock,
+    state: Mutex<State>,
+    live: broadcast::Sender<Arc<Event>>,
+}
+
+#[derive(Default)]
+struct State {
+    version: u64,
+    blocks: BTreeMap<IpNet, Arc<Block>>,
+    allowed: BTreeMap<IpNet, Allowed>,
+    /// The newest last.
+    events: Vec<(OffsetDateTime, Option<IpNet>, Arc<Event>)>,
+    orders: Vec<(Order, Who)>,
+    refusing: bool,
+}
+
+impl MemoryFleet {
+    /// A fleet in which nothing has happened.
+    pub fn new(clock: Clock) -> Arc<Self> {
+        Arc::new(Self { clock, state: Mutex::default(), live: broadcast::Sender::new(BACKLOG) })
+    }
+
+    /// From now on orders are refused, as without an operator's certificate, or given again.
+    pub fn refuse(&self, refusing: bool) {
+        self.state().refusing = refusing;
+    }
+
+    /// The orders that were given, the first first.
+    pub fn orders(&self) -> Vec<(Order, Who)> {
+        self.state().orders.clone()
+    }
+
+    /// Something happens: an alert of `class` about `source` by `node`.
+    pub fn alert(&self, node: &str, class: &str, source: &str) {
+        let now = self.clock.now();
+        let body =
+            json!({"kind": "alert", "time": rfc3339(now), "node": node, "class": class, "source": source});
+        self.happen(
+            now,
+            source.parse().ok().map(|address: std::net::IpAddr| address.into()),
+            "alert",
+            node,
+            class,
+            &body,
+        );
+    }
+
+    fn happen(
+        &self,
+        now: OffsetDateTime,
+        address: Option<IpNet>,
+        kind: &str,
+        node: &str,
+        class: &str,
+        body: &serde_json::Value,
+    ) {
+        let Ok(body) = RawValue::from_string(body.to_string()) else { return };
+        let class = Some(class.to_owned());
+        let event = Arc::new(Event { kind: kind.to_owned(), node: node.to_owned(), class, body });
+        self.state().events.push((now, address, event.clone()));
+        let _ = self.live.send(event); // nobody may be listening
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn carry_out(&self, order: &Order) {
+        let now = self.clock.now();
+        let mut state = self.state();
+        match order.clone() {
+            Order::Block { target, duration, reason, .. } => {
+                let expires = duration.and_then(|duration| moment::after(now, duration));
+                state.blocks.insert(target, Arc::new(block(target, now, expires, reason)));
+            }
+            Order::Unblock { target, .. } => drop(state.blocks.remove(&target)),
+            Order::Allow { target, duration, comment } => {
+                let expires = duration.and_then(|duration| moment::after(now, duration));
+                state.allowed.insert(target, Allowed { target, since: now, expires, comment });
+            }
+            Order::Disallow { target } => drop(state.allowed.remove(&target)),
+        }
+        state.version += 1;
+    }
+}
+
+#[async_trait]
+impl Fleet for MemoryFleet {
+    async fn health(&self) -> Health {
+        Health {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            cluster: "prod".to_owned(),
+            uptime: 1,
+            nodes_alive: 1,
+            nodes_known: 1,
+            nodes_reporting: 1,
+            health: Vec::new(),
+        }
+    }
+
+    async fn nodes(&self) -> Vec<Node> {
+        vec![Node {
+            name: "web-1".to_owned(),
+            site: "main".to_owned(),
+            address: Some("192.0.2.10:7470".to_owned()),
+            state: "alive".to_owned(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            blocks: 0,
+            trust: Some(1.0),
+            rtt_ms: Some(0.4),
+            certificate_expires: Some(self.clock.now()),
+            last_report: None,
+            events_lost: 0,
+            status: None,
+        }]
+    }
+
+    async fn blocks(&self) -> Blocks {
+        let state = self.state();
+        Blocks {
+            version: state.version,
+            complete: true,
+            list: Arc::new(state.blocks.values().cloned().collect()),
+        }
+    }
+
+    async fn allowed(&self) -> Vec<Allowed> {
+        self.state().allowed.values().cloned().collect()
+    }
+
+    async fn events(&self, query: EventQuery) -> Result<Events, Refusal> {
+        let state = self.state();
+        let end = match &query.cursor {
+            Some(cursor) => {
+                cursor.parse().map_err(|_| refusal(Refused::Invalid, "the cursor is none of ours"))?
+            }
+            None => state.events.len(),
+        };
+        let numbered = state.events.iter().enumerate().take(end).rev();
+        let mut page: Vec<_> =
+            numbered.filter(|(_, event)| wanted(&query, event)).take(query.limit + 1).collect();
+        let more = page.len() > query.limit;
+        page.truncate(query.limit);
+        let cursor = page.last().filter(|_| more).map(|(number, _)| number.to_string());
+        Ok(Events { events: page.into_iter().map(|(_, (_, _, event))| event.body.clone()).collect(), cursor })
+    }
+
+    fn subscribe(&self) -> broadcast::Receiver<Arc<Event>> {
+        self.live.subscribe()
+    }
+
+    async fn statistics(&self, over: Duration) -> Result<Box<RawValue>, Refusal> {
+        let counted = json!({"over": over.as_secs(), "alerts": self.state().events.len()});
+        RawValue::from_string(counted.to_string()).map_err(|_| refusal(Refused::Unavailable, "no numbers"))
+    }
+
+    async fn order(&self, order: Order, who: &Who) -> Result<Ordered, Refusal> {
+        if self.state().refusing {
+            return Err(refusal(Refused::Conflict, "the coordinator has no operator's certificate"));
+        }
+        self.carry_out(&order);
+        self.state().orders.push((order, who.clone()));
+        Ok(Ordered { id: None, members: 1 })
+    }
+}
+
+fn wanted(query: &EventQuery, (time, address, event): &(OffsetDateTime, Option<IpNet>, Arc<Event>)) -> bool {
+    let overlaps =
+        |net: IpNet| address.is_some_and(|address| net.contains(&address) || address.contains(&net));
+    query.from.is_none_or(|from| *time >= from)
+        && query.to.is_none_or(|to| *time < to)
+        && query.address.is_none_or(overlaps)
+        && query.kind.as_ref().is_none_or(|kind| event.kind == *kind)
+        && query.node.as_ref().is_none_or(|node| event.node == *node)
+        && query.class.as_ref().is_none_or(|class| event.class.as_ref() == Some(class))
+        && query.text.as_ref().is_none_or(|text| event.body.get().contains(text))
+}
+
+fn block(target: IpNet, since: OffsetDateTime, expires: Option<OffsetDateTime>, reason: String) -> Block {
+    Block {
+        target,
+        class: "manual".to_owned(),
+        origin: "operator".to_owned(),
+        confirmed_by: Vec::new(),
+        enforced_on: vec!["web-1".to_owned()],
+        reason,
+        since,
+        expires,
+        propagation_ms: BTreeMap::from([("web-1".to_owned(), 7)]),
+    }
+}
+
+fn refusal(kind: Refused, why: &str) -> Refusal {
+    let (what, remedy) = ("the fleet refuses".to_owned(), "see the coordinator's documentation".to_owned());
+    Refusal { kind, what, why: why.to_owned(), remedy }
+}

@@ -1,0 +1,136 @@
+use std::fs;
+
+use serde_json::json;
+
+use super::*;
+use crate::item::ItemId;
+
+#[test]
+fn items_come_out_in_the_order_in_which_they_went_in_also_after_a_restart() {
+    let folder = tempfile::tempdir().unwrap();
+    let outbox = open(folder.path(), Limits::default());
+    outbox.push(&items(0..3)).unwrap();
+    drop(outbox);
+    let outbox = open(folder.path(), Limits::default());
+    outbox.push(&items(3..5)).unwrap();
+    assert_eq!(waiting(&outbox), sequences(0..5));
+    let two = outbox.oldest(2, u64::MAX).unwrap();
+    outbox.delivered(&two).unwrap();
+    drop(outbox);
+    let outbox = open(folder.path(), Limits::default());
+    assert_eq!(waiting(&outbox), sequences(2..5));
+    assert_eq!(outbox.counts().waiting, 3);
+    assert_eq!(outbox.counts().bytes, items(2..5).iter().map(Item::size).sum::<u64>());
+}
+
+#[test]
+fn a_full_outbox_drops_the_oldest_and_counts_them() {
+    let folder = tempfile::tempdir().unwrap();
+    let outbox = open(folder.path(), Limits { items: 10, bytes: u64::MAX });
+    outbox.push(&items(0..25)).unwrap();
+    assert_eq!(waiting(&outbox), sequences(15..25));
+    assert_eq!((outbox.counts().waiting, outbox.counts().dropped), (10, 15));
+}
+
+#[test]
+fn bytes_are_bounded_too_and_a_smaller_limit_counts_from_the_next_start() {
+    let folder = tempfile::tempdir().unwrap();
+    let size = items(0..1)[0].size();
+    let outbox = open(folder.path(), Limits { items: 1000, bytes: 5 * size + 1 });
+    outbox.push(&items(0..8)).unwrap();
+    assert_eq!(waiting(&outbox), sequences(3..8));
+    assert_eq!(outbox.counts().bytes, 5 * size);
+    drop(outbox);
+    let outbox = open(folder.path(), Limits { items: 2, bytes: u64::MAX });
+    assert_eq!(waiting(&outbox), sequences(6..8));
+    assert_eq!(outbox.counts().dropped, 3);
+}
+
+#[test]
+fn a_batch_is_bounded_by_count_and_bytes_but_never_empty() {
+    let folder = tempfile::tempdir().unwrap();
+    let outbox = open(folder.path(), Limits::default());
+    outbox.push(&items(0..9)).unwrap();
+    let size = items(0..1)[0].size();
+    assert_eq!(outbox.oldest(4, u64::MAX).unwrap().len(), 4);
+    assert_eq!(outbox.oldest(100, 3 * size).unwrap().len(), 3);
+    assert_eq!(outbox.oldest(100, 1).unwrap().len(), 1);
+}
+
+#[test]
+fn what_was_dropped_on_its_way_and_arrived_does_not_count_as_dropped() {
+    let folder = tempfile::tempdir().unwrap();
+    let outbox = open(folder.path(), Limits { items: 3, bytes: u64::MAX });
+    outbox.push(&items(0..3)).unwrap();
+    let on_their_way = outbox.oldest(2, u64::MAX).unwrap();
+    outbox.push(&items(3..5)).unwrap();
+    assert_eq!(outbox.counts().dropped, 2);
+    outbox.delivered(&on_their_way).unwrap();
+    assert_eq!((outbox.counts().dropped, outbox.counts().waiting), (0, 3));
+}
+
+#[test]
+fn what_was_set_aside_is_kept_with_its_reason_and_bounded() {
+    let folder = tempfile::tempdir().unwrap();
+    let outbox = open(folder.path(), Limits::default());
+    let some = ASIDE_ITEMS + 5;
+    outbox.push(&items(0..some)).unwrap();
+    for number in outbox.oldest(usize::MAX, u64::MAX).unwrap() {
+        outbox.put_aside(&number, "no such thing").unwrap();
+    }
+    assert_eq!((outbox.counts().waiting, outbox.counts().aside), (0, ASIDE_ITEMS));
+    drop(outbox);
+    let outbox = open(folder.path(), Limits::default());
+    let aside = outbox.set_aside().unwrap();
+    assert_eq!((aside.len() as u64, outbox.counts().aside), (ASIDE_ITEMS, ASIDE_ITEMS));
+    assert_eq!(aside[0], (items(5..6)[0].clone(), "no such thing".to_owned()));
+}
+
+#[test]
+fn what_is_set_aside_twice_counts_once_and_bytes_are_those_on_disk() {
+    let folder = tempfile::tempdir().unwrap();
+    let outbox = open(folder.path(), Limits::default());
+    outbox.push(&items(0..3)).unwrap();
+    let all = outbox.oldest(3, u64::MAX).unwrap();
+    for (number, why) in [(&all[0], "short"), (&all[0], "somewhat longer"), (&all[1], "x"), (&all[0], "")] {
+        outbox.put_aside(number, why).unwrap();
+        let there = (outbox.counts().aside, outbox.lock().aside_bytes);
+        assert_eq!(there, count(&outbox.aside).unwrap(), "{why}");
+    }
+    assert_eq!((outbox.counts().aside, outbox.counts().waiting), (2, 1));
+}
+
+#[test]
+fn a_damaged_outbox_is_set_aside_and_an_empty_one_begun() {
+    let dir = tempfile::tempdir().unwrap();
+    let folder = dir.path().join("outbox");
+    for _ in 0..2 {
+        fs::write(&folder, b"this is no folder").unwrap();
+        let opened = Outbox::open(&folder, Limits::default()).unwrap();
+        let (aside, _why) = opened.set_aside.unwrap();
+        assert_eq!(fs::read(aside).unwrap(), b"this is no folder");
+        opened.outbox.push(&items(0..1)).unwrap();
+        drop(opened.outbox);
+        assert_eq!(waiting(&open(&folder, Limits::default())), sequences(0..1));
+        fs::remove_dir_all(&folder).unwrap();
+    }
+}
+
+fn open(folder: &Path, limits: Limits) -> Outbox {
+    let opened = Outbox::open(folder, limits).unwrap();
+    assert_eq!(opened.set_aside, None);
+    opened.outbox
+}
+
+fn items(sequences: std::ops::Range<u64>) -> Vec<Item> {
+    let id = |sequence| ItemId { millis: 1, epoch: 1, sequence, node: "web-1".into() };
+    sequences.map(|sequence| Item::event(&id(sequence), json!({"n": 1})).unwrap()).collect()
+}
+
+fn sequences(numbers: std::ops::Range<u64>) -> Vec<String> {
+    items(numbers).iter().map(|item| item.path().to_owned()).collect()
+}
+
+fn waiting(outbox: &Outbox) -> Vec<String> {
+    outbox.oldest(usize::MAX, u64::MAX).unwrap().into_iter().map(|(_, item)| item.path().to_owned()).collect()
+}

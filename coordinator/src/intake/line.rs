@@ -1,0 +1,196 @@
+//! The open streams, one of each node, and what is said on them.
+
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use smartfw_core::fleet::{NodeId, SignedOrder, Version};
+use smartfw_proto::{convert::Answer, wire::CoordinatorAnswer};
+use tokio::{
+    sync::{Semaphore, mpsc, watch},
+    time::timeout,
+};
+use tonic::Status;
+
+/// Batches of one stream that wait to be kept: one is being written, one comes.
+const BATCHES: usize = 2;
+/// Orders that wait for one stream: a person gives them.
+const ORDERS: usize = 64;
+/// Answers handed to a connection that it has not written yet.
+pub(super) const HANDED: usize = 4;
+/// How long a node is given to take the reason of a stream's end.
+const LAST_WORD: Duration = Duration::from_secs(1);
+
+/// One open stream, as those see it who say something on it.
+#[derive(Debug)]
+pub(super) struct Line {
+    /// Whose it is.
+    pub(super) id: NodeId,
+    /// Streams are numbered in the order in which they open.
+    pub(super) number: u64,
+    /// A permit for each batch that may wait.
+    pub(super) turns: Arc<Semaphore>,
+    kept: watch::Sender<Option<Version>>,
+    orders: mpsc::Sender<SignedOrder>,
+    /// Why it ends, once it does.
+    end: watch::Sender<Option<Status>>,
+}
+
+/// What a stream's speaker says.
+pub(super) struct Spoken {
+    kept: watch::Receiver<Option<Version>>,
+    orders: mpsc::Receiver<SignedOrder>,
+    end: watch::Receiver<Option<Status>>,
+}
+
+/// The way to the node.
+pub(super) type Outbound = mpsc::Sender<Result<CoordinatorAnswer, Status>>;
+
+impl Line {
+    /// Events up to here are kept. Who reads slowly hears of the last only.
+    pub(super) fn kept(&self, upto: Version) {
+        self.kept.send_replace(Some(upto));
+    }
+
+    /// Passes an order on; whether there was room.
+    pub(super) fn order(&self, order: SignedOrder) -> bool {
+        self.orders.try_send(order).is_ok()
+    }
+
+    /// Ends it, unless it ends already.
+    pub(super) fn end(&self, why: Status) {
+        self.end.send_if_modified(|end| {
+            let first = end.is_none();
+            if first {
+                *end = Some(why);
+            }
+            first
+        });
+    }
+
+    /// Waits until it ends.
+    pub(super) async fn ended(&self) -> Status {
+        let mut end = self.end.subscribe();
+        ended(&mut end).await
+    }
+}
+
+async fn ended(end: &mut watch::Receiver<Option<Status>>) -> Status {
+    let why = end.wait_for(Option::is_some).await.map(|why| why.clone());
+    why.ok().flatten().unwrap_or_else(|| Status::aborted("the stream ended"))
+}
+
+/// Says on a stream what there is to say, until it ends; then why, where that is not in order.
+pub(super) async fn speak(spoken: Spoken, to: Outbound) {
+    let Spoken { mut kept, mut orders, mut end } = spoken;
+    let speaking = async {
+        loop {
+            let answer = tokio::select! {
+                changed = kept.changed() => match changed.map(|()| *kept.borrow_and_update()) {
+                    Ok(Some(upto)) => Answer::Kept(upto),
+                    Ok(None) => continue,
+                    Err(_) => return,
+                },
+                Some(order) = orders.recv() => Answer::Order(order),
+            };
+            if to.send(Ok(answer.into())).await.is_err() {
+                return;
+            }
+        }
+    };
+    let why = tokio::select! {
+        biased; // the end is told, although nobody is left who says anything else
+        why = ended(&mut end) => why,
+        () = to.closed() => return,
+        () = speaking => return,
+    };
+    if why.code() != tonic::Code::Ok {
+        let _ = timeout(LAST_WORD, to.send(Err(why))).await;
+    }
+}
+
+/// The open streams.
+#[derive(Debug, Default)]
+pub(super) struct Lines {
+    open: Mutex<BTreeMap<NodeId, Arc<Line>>>,
+    numbers: AtomicU64,
+}
+
+impl Lines {
+    /// A new stream of a node, which nobody else sees yet.
+    pub(super) fn begin(&self, id: NodeId) -> (Arc<Line>, Spoken) {
+        let (kept, orders) = (watch::Sender::new(None), mpsc::channel(ORDERS));
+        let end = watch::Sender::new(None);
+        let spoken = Spoken { kept: kept.subscribe(), orders: orders.1, end: end.subscribe() };
+        let number = self.numbers.fetch_add(1, Ordering::Relaxed) + 1;
+        let turns = Arc::new(Semaphore::new(BATCHES));
+        (Arc::new(Line { id, number, turns, kept, orders: orders.0, end }), spoken)
+    }
+
+    /// From now on this is the node's stream, if `admit` agrees; an older one ends.
+    pub(super) fn enter<E>(&self, line: &Arc<Line>, admit: impl FnOnce() -> Result<(), E>) -> Result<(), E> {
+        let mut open = self.open();
+        // Within the lock: whether a node is connected follows from who is in here.
+        admit()?;
+        if let Some(older) = open.insert(line.id, line.clone()) {
+            older.end(Status::aborted("a newer stream of the same node took its place"));
+        }
+        Ok(())
+    }
+
+    /// A stream has ended; `closed` is told if no newer one has taken its place.
+    pub(super) fn leave(&self, line: &Arc<Line>, closed: impl FnOnce()) {
+        let mut open = self.open();
+        if open.get(&line.id).is_some_and(|current| Arc::ptr_eq(current, line)) {
+            open.remove(&line.id);
+            closed();
+        }
+    }
+
+    /// Every open stream.
+    pub(super) fn all(&self) -> Vec<Arc<Line>> {
+        self.open().values().cloned().collect()
+    }
+
+    fn open(&self) -> MutexGuard<'_, BTreeMap<NodeId, Arc<Line>>> {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn order() -> SignedOrder {
+        let bytes = [1].as_slice();
+        SignedOrder { bytes: bytes.into(), signature: [1; 64], certificate: bytes.into(), lasts: None }
+    }
+
+    #[test]
+    fn no_more_orders_wait_for_a_node_than_may() {
+        let (line, _spoken) = Lines::default().begin(NodeId([1; 32]));
+        assert!((0..ORDERS).all(|_| line.order(order())));
+        assert!(!line.order(order()));
+    }
+
+    #[tokio::test]
+    async fn who_reads_slowly_hears_of_the_last_that_is_kept_and_of_the_end_with_its_reason() {
+        let (line, spoken) = Lines::default().begin(NodeId([1; 32]));
+        let (to, mut heard) = mpsc::channel(1);
+        (1..=9).for_each(|sequence| line.kept(Version { epoch: 1, sequence }));
+        let speaking = tokio::spawn(speak(spoken, to));
+        let first = heard.recv().await.unwrap().unwrap();
+        assert_eq!(Answer::try_from(first).unwrap(), Answer::Kept(Version { epoch: 1, sequence: 9 }));
+        line.end(Status::aborted("first"));
+        line.end(Status::unavailable("second"));
+        drop(line); // nobody is left who could say anything else
+        assert_eq!(heard.recv().await.unwrap().unwrap_err().message(), "first");
+        speaking.await.unwrap();
+        assert!(heard.recv().await.is_none());
+    }
+}

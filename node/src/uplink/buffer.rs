@@ -1,0 +1,191 @@
+//! What a coordinator has not kept yet, on disk: a log in pieces, of which the oldest goes first.
+//!
+//! `<state>/uplink/EPOCH-FIRST.events` holds the events from FIRST on, in frames with sums. Nothing is sent before it is
+//! flushed, so that no number is ever given twice: what a crash cut off was told to nobody.
+
+mod begin;
+#[cfg(test)]
+mod tests;
+
+use std::{
+    collections::VecDeque,
+    fs::{self, File, OpenOptions},
+    io::{self, Write as _},
+    mem,
+    os::unix::fs::OpenOptionsExt as _,
+    path::{Path, PathBuf},
+};
+
+use smartfw_core::{Event, fleet::Version};
+
+use super::{
+    frame,
+    index::{Index, Span, path},
+    reader::Reader,
+};
+
+/// How much of the buffer and of its pieces there may be.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Bounds {
+    /// Bytes of one piece.
+    pub(super) piece: u64,
+    /// Pieces.
+    pub(super) pieces: usize,
+}
+
+/// 64 MiB: some hundred thousand events, which is days of a node under attack.
+pub(super) const BOUNDS: Bounds = Bounds { piece: 1 << 20, pieces: 64 };
+
+/// The buffer, in the hands of the one who writes it.
+pub(super) struct Buffer {
+    folder: PathBuf,
+    bounds: Bounds,
+    epoch: u64,
+    next: u64,
+    spans: VecDeque<Span>,
+    /// The last piece, open; `None`: the next event begins another.
+    last: Option<File>,
+    /// Everything up to here may go.
+    kept: u64,
+}
+
+/// What became of a batch.
+#[derive(Debug, Default)]
+pub(super) struct Appended {
+    /// Events that had to go, new ones or old ones.
+    pub(super) dropped: u64,
+    /// Why the disk refused some.
+    pub(super) refused: Option<io::Error>,
+}
+
+impl Buffer {
+    /// Numbers events and writes them; they are on disk when this returns.
+    pub(super) fn append(&mut self, events: Vec<Event>) -> Appended {
+        let mut appended = Appended::default();
+        let mut left = events.len() as u64;
+        let mut bytes = Vec::new();
+        let mut waiting = 0;
+        for event in events {
+            let before = bytes.len();
+            frame::write(Event { sequence: self.next + waiting, ..event }, &mut bytes);
+            if self.room(bytes.len()) {
+                waiting += 1;
+                continue;
+            }
+            let frame = bytes.split_off(before);
+            let written = self.write(&bytes, waiting);
+            left -= if written.is_ok() { mem::take(&mut waiting) } else { 0 };
+            if let Err(why) = written.and_then(|()| self.begin_piece(&mut appended.dropped)) {
+                return Appended { dropped: appended.dropped + left, refused: Some(why) };
+            }
+            (bytes, waiting) = (frame, 1);
+        }
+        match self.write(&bytes, waiting) {
+            Ok(()) => appended,
+            Err(why) => Appended { dropped: appended.dropped + left, refused: Some(why) },
+        }
+    }
+
+    /// Every coordinator has what is up to here.
+    pub(super) fn trim(&mut self, kept: u64) {
+        self.kept = self.kept.max(kept.min(self.next.saturating_sub(1)));
+        while self.spans.len() > 1 && self.spans[0].next <= self.kept.saturating_add(1) {
+            self.remove_oldest();
+        }
+    }
+
+    /// Begins another life, behind whatever a coordinator knows of this node: the disk was set back, or its numbers given
+    /// twice. What was not kept is told again under new numbers.
+    pub(super) fn renew(&mut self, now_millis: u64, known: Version) -> Appended {
+        let old = self.index();
+        let sane = known.epoch.saturating_add(1).min(now_millis.saturating_add(AHEAD));
+        self.epoch = now_millis.max(old.epoch.saturating_add(1)).max(sane);
+        let mut from = mem::take(&mut self.kept) + 1;
+        (self.next, self.last) = (1, None);
+        self.spans.clear();
+        let (mut reader, mut all) = (Reader::new(&self.folder), Appended::default());
+        while all.refused.is_none() {
+            let batch = reader.read(&old, from);
+            if batch.events.is_empty() {
+                break;
+            }
+            from = batch.next;
+            let appended = self.append(batch.events);
+            (all.dropped, all.refused) = (all.dropped + appended.dropped, appended.refused);
+        }
+        all.dropped += old.behind(from - 1);
+        for span in &old.spans {
+            let _ = fs::remove_file(path(&self.folder, old.epoch, span.first));
+        }
+        all
+    }
+
+    /// What is on disk.
+    pub(super) fn index(&self) -> Index {
+        Index { epoch: self.epoch, next: self.next, spans: self.spans.iter().copied().collect() }
+    }
+
+    fn room(&self, more: usize) -> bool {
+        let used = self.spans.back().map_or(0, |span| span.bytes);
+        self.last.is_some() && used + more as u64 <= self.bounds.piece
+    }
+
+    /// Writes frames behind the last piece, or leaves it as it was.
+    fn write(&mut self, bytes: &[u8], events: u64) -> io::Result<()> {
+        if events == 0 {
+            return Ok(());
+        }
+        let (Some(file), Some(span)) = (&mut self.last, self.spans.back_mut()) else {
+            return Err(io::ErrorKind::NotFound.into());
+        };
+        match file.write_all(bytes).and_then(|()| file.sync_data()) {
+            Ok(()) => {
+                span.next += events;
+                span.bytes += bytes.len() as u64;
+                self.next = span.next;
+                Ok(())
+            }
+            Err(why) => {
+                // Half a frame is no event; where even that is refused, another piece begins.
+                if file.set_len(span.bytes).is_err() {
+                    self.last = None;
+                }
+                Err(why)
+            }
+        }
+    }
+
+    fn begin_piece(&mut self, dropped: &mut u64) -> io::Result<()> {
+        // A piece in which nothing lies has the name that the new one needs.
+        let emptied = self.spans.back().is_some_and(|span| span.first == self.next);
+        let path = path(&self.folder, self.epoch, self.next);
+        let mut options = OpenOptions::new();
+        let file = options.append(true).create(true).mode(0o640).open(path)?;
+        file.set_len(0)?;
+        File::open(&self.folder)?.sync_all()?;
+        if !emptied {
+            self.spans.push_back(Span::empty(self.next));
+        }
+        self.last = Some(file);
+        while self.spans.len() > self.bounds.pieces {
+            *dropped += self.remove_oldest();
+        }
+        Ok(())
+    }
+
+    /// How many of its events nobody has.
+    fn remove_oldest(&mut self) -> u64 {
+        let Some(span) = self.spans.pop_front() else { return 0 };
+        // One that stays is removed at the next start.
+        let _ = fs::remove_file(path(&self.folder, self.epoch, span.first));
+        span.next.saturating_sub(span.first.max(self.kept.saturating_add(1)))
+    }
+}
+
+/// How far ahead of our clock an epoch may be that others say is ours, milliseconds: a day.
+const AHEAD: u64 = 86_400_000;
+
+/// The buffer's folder.
+pub(super) fn folder(state_dir: &Path) -> PathBuf {
+    state_dir.join("uplink")
+}

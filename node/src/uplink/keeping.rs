@@ -1,0 +1,161 @@
+//! When events are kept, and for whom.
+
+use std::{
+    io,
+    sync::{atomic::Ordering::Relaxed, mpsc::sync_channel},
+    thread,
+    time::{Duration, Instant},
+};
+
+use smartfw_core::fleet::{NodeId, Version};
+
+use super::{
+    Keeping, Uplink,
+    index::Index,
+    keeper::{Keeper, Order},
+    known::{Known, Remembered},
+};
+use crate::clock;
+
+/// Events that wait for the disk, at most: a burst of a second under attack, some ten megabytes.
+const QUEUE: usize = 4096;
+/// How long the thread may take to end: a disk may hang.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+impl Uplink {
+    /// Keeps events from now on, where a coordinator was ever reported to.
+    pub(crate) fn resume(&self) {
+        if self.0.folder.exists() {
+            self.begin();
+        }
+    }
+
+    /// Keeps events from now on.
+    pub(crate) fn begin(&self) {
+        let mut keeping = self.keeping();
+        if keeping.is_some() {
+            return;
+        }
+        let remembered = Remembered::load(&self.0.folder);
+        self.0.dropped_before.store(remembered.dropped, Relaxed);
+        self.known().restore(clock::now(), &remembered);
+        self.away().get_or_insert_with(Instant::now);
+        let (orders, ordered) = sync_channel(QUEUE);
+        let keeper = Keeper::new(self.clone());
+        match thread::Builder::new().name("uplink".into()).spawn(move || keeper.run(&ordered)) {
+            Ok(thread) => {
+                *keeping = Some(Keeping { orders, thread });
+                self.0.open.store(true, Relaxed);
+            }
+            Err(why) => self.refused(Some(&why)),
+        }
+    }
+
+    /// Everything that was told is on disk, where that does not hang, and nothing more is kept.
+    pub fn end(&self) {
+        self.0.open.store(false, Relaxed);
+        let Some(Keeping { orders, thread }) = self.keeping().take() else { return };
+        drop(orders);
+        let begun = Instant::now();
+        while !thread.is_finished() && begun.elapsed() < PATIENCE {
+            thread::sleep(Duration::from_millis(2));
+        }
+    }
+
+    /// This node left its fleet: nobody of another is told what happened in it.
+    pub(crate) fn forget(&self) {
+        self.end();
+        *self.known() = Known::default();
+        self.0.named.store(false, Relaxed);
+        *self.away() = None;
+        self.publish(Index::default());
+        self.refused(None);
+        if let Err(error) = std::fs::remove_dir_all(&self.0.folder)
+            && error.kind() != io::ErrorKind::NotFound
+        {
+            let path = self.0.folder.display();
+            tracing::warn!(%path, %error, "what waited for coordinators cannot be removed: remove it");
+        }
+    }
+
+    /// The fleet names coordinators, or none.
+    pub(super) fn named(&self, any: bool) {
+        self.0.named.store(any, Relaxed);
+        if any {
+            self.begin();
+        }
+    }
+
+    /// A coordinator answers, and has so much.
+    pub(super) fn up(&self, id: NodeId, kept: Version) {
+        self.known().connected(clock::now(), id, kept);
+        *self.away() = None;
+        self.order(Order::Remember);
+        self.order(Order::Kept);
+    }
+
+    pub(super) fn kept(&self, id: &NodeId, kept: Version) {
+        self.known().kept(clock::now(), id, kept);
+        self.order(Order::Kept);
+    }
+
+    pub(super) fn down(&self, id: &NodeId) {
+        self.known().gone(clock::now(), id);
+        if self.known().open() == 0 {
+            self.away().get_or_insert_with(Instant::now);
+        }
+        self.order(Order::Remember);
+    }
+
+    pub(super) fn expelled(&self, expelled: impl Fn(&NodeId) -> bool) {
+        self.known().forget(expelled);
+        self.order(Order::Kept);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use smartfw_core::EventKind;
+    use smartfw_proto::limits;
+
+    use super::*;
+    use crate::{counters::Counters, health::Health, uplink::Happened};
+
+    fn event(kind: EventKind, length: usize) -> Happened {
+        Happened { time: clock::now(), kind, address: None, class: None, body: "x".repeat(length) }
+    }
+
+    #[test]
+    fn what_does_not_fit_into_the_queue_is_counted_and_nobody_waits() {
+        let counters = std::sync::Arc::<Counters>::default();
+        let folder = tempfile::tempdir().unwrap();
+        let uplink = Uplink::new(folder.path(), counters.clone(), Default::default());
+        uplink.tell(event(EventKind::Alert, 2));
+        assert_eq!(counters.uplink.dropped.get(), 0, "there is nobody to tell");
+        // A disk that hangs: nobody takes anything.
+        let (orders, _ordered) = sync_channel(QUEUE);
+        *uplink.keeping() = Some(Keeping { orders, thread: thread::spawn(|| ()) });
+        uplink.0.open.store(true, Relaxed);
+        let mut anew = uplink.anew_seen();
+        (0..QUEUE + 3).for_each(|_| uplink.tell(event(EventKind::Alert, 2)));
+        assert_eq!((counters.uplink.dropped.get(), anew()), (3, false));
+        uplink.tell(event(EventKind::Lift, 2));
+        assert_eq!((counters.uplink.dropped.get(), anew()), (4, true), "the list of blocks tells it");
+    }
+
+    #[test]
+    fn a_body_that_is_too_long_is_never_numbered_and_a_disk_that_refuses_is_shown() {
+        let (counters, health) = (std::sync::Arc::<Counters>::default(), std::sync::Arc::<Health>::default());
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let uplink = Uplink::new(file.path(), counters.clone(), health.clone());
+        uplink.begin();
+        uplink.tell(event(EventKind::Alert, limits::EVENT + 1));
+        assert_eq!(counters.uplink.dropped.get(), 1);
+        uplink.tell(event(EventKind::Alert, limits::EVENT));
+        uplink.end();
+        // That it is so may have been told, in vain.
+        assert!((2..=4).contains(&counters.uplink.dropped.get()), "{}", counters.uplink.dropped.get());
+        assert!(health.list()[0].what.contains("cannot be kept"), "{:?}", health.list());
+        assert_eq!(uplink.waiting(), 0);
+    }
+}

@@ -1,0 +1,268 @@
+//! A coordinator beside a fleet: what nodes see reaches people, programs and bouncers, and outlives its absence.
+//!
+//! All need root and the built programs: `cargo test -p smartfw-tests --test coordinator -- --ignored`.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+use std::{fs, net::Ipv4Addr, path::PathBuf, time::Duration};
+
+use serde_json::{Value, json};
+use smartfw_tests::{
+    daemon::program,
+    hosts::{Hosts, SOON, address},
+    namespace::Namespace,
+    process::{Running, until},
+};
+
+/// Where on the wire the coordinator and the attacker are.
+const COORDINATOR: usize = 5;
+const ATTACKER: usize = 7;
+/// A host that runs no node, and follows the fleet by a bouncer of CrowdSec's.
+const EDGE: usize = 9;
+
+/// A coordinator on a host of its own.
+struct Coordinator {
+    host: Namespace,
+    dir: PathBuf,
+    running: Option<Running>,
+    starts: u32,
+    password: String,
+}
+
+impl Coordinator {
+    /// Joins the fleet of the first host, and starts.
+    fn join(hosts: &Hosts) -> Self {
+        let dir = hosts.folder(COORDINATOR);
+        fs::create_dir_all(&dir).unwrap();
+        fs::write(dir.join("coordinator.toml"), "").unwrap();
+        let mut coordinator =
+            Self { host: hosts.guest(COORDINATOR), dir, running: None, starts: 0, password: String::new() };
+        let token = hosts.token(0, &["--role", "coordinator"]);
+        let signer = format!("{}:7470", address(0));
+        let joined = coordinator
+            .command()
+            .args(["join", &signer, "--token", &token, "--name", "memory"])
+            .output()
+            .unwrap();
+        assert!(joined.status.success(), "{}", String::from_utf8_lossy(&joined.stderr));
+        coordinator.start();
+        let journal = fs::read_to_string(coordinator.journal()).unwrap();
+        let password =
+            journal.split("shown this once: ").nth(1).and_then(|rest| rest.split_whitespace().next());
+        coordinator.password = password.unwrap_or_else(|| panic!("no password: {journal}")).to_owned();
+        coordinator
+    }
+
+    fn command(&self) -> std::process::Command {
+        let mut command = self.host.command(&program("smartfw-coordinator").unwrap().display().to_string());
+        let file = |name: &str| self.dir.join(name);
+        command.arg("--config").arg(file("coordinator.toml")).arg("--state-dir").arg(file("state"));
+        command.arg("--log-dir").arg(file("log"));
+        command
+    }
+
+    fn at() -> Ipv4Addr {
+        address(COORDINATOR)
+    }
+
+    fn journal(&self) -> PathBuf {
+        self.dir.join(format!("journal-{}", self.starts))
+    }
+
+    fn start(&mut self) {
+        self.starts += 1;
+        let mut command = self.command();
+        command.args(["--http", &format!("{}:7480", Self::at()), "--metrics", "off"]);
+        self.running = Some(Running::start(command, &self.journal()).unwrap());
+        until("the coordinator answers", SOON, || self.ask(&["/api/v1/openapi.json"]).0 != 0).unwrap_or_else(
+            |error| panic!("{error}: {}", fs::read_to_string(self.journal()).unwrap_or_default()),
+        );
+    }
+
+    fn kill(&mut self) {
+        self.running.take().unwrap().end(libc::SIGKILL);
+    }
+
+    /// What curl is answered: the status (0: nobody answers), and the body. The last argument is the path.
+    fn ask(&self, arguments: &[&str]) -> (u16, Value) {
+        let (path, more) = arguments.split_last().unwrap();
+        let mut curl = self.host.command("curl");
+        curl.args(["-sk", "-m", "10", "-w", "\n%{http_code}", "-H", "Content-Type: application/json"])
+            .args(more);
+        let done = curl.arg(format!("https://{}:7480{path}", Self::at())).output().unwrap();
+        let text = String::from_utf8(done.stdout).unwrap();
+        let (body, status) = text.rsplit_once('\n').unwrap();
+        (status.parse().unwrap(), serde_json::from_str(body).unwrap_or_default())
+    }
+
+    /// Logs in; what goes along with every later question.
+    fn log_in(&self) -> Vec<String> {
+        let jar = self.dir.join("jar").display().to_string();
+        let login = json!({"name": "admin", "password": self.password}).to_string();
+        let (status, body) = self.ask(&["-c", &jar, "-d", &login, "/api/v1/login"]);
+        assert_eq!(status, 200, "{body}");
+        ["-b", &jar, "-H", "X-Smartfw: 1"].map(str::to_owned).to_vec()
+    }
+
+    fn get(&self, session: &[String], path: &str) -> Value {
+        let arguments: Vec<&str> = session.iter().map(String::as_str).chain([path]).collect();
+        let (status, body) = self.ask(&arguments);
+        assert_eq!(status, 200, "{path}: {body}");
+        body
+    }
+
+    fn post(&self, session: &[String], path: &str, body: &Value) -> (u16, Value) {
+        let body = body.to_string();
+        let arguments: Vec<&str> = session.iter().map(String::as_str).chain(["-d", &body, path]).collect();
+        self.ask(&arguments)
+    }
+}
+
+fn status(hosts: &Hosts, node: usize) -> Value {
+    serde_json::from_str(&hosts.works(node, &["status", "-o", "json"])).unwrap()
+}
+
+fn until_nodes_say(hosts: &Hosts, coordinator: &str) {
+    let all = || (0..2).all(|node| status(hosts, node)["coordinator"] == coordinator);
+    until(&format!("both nodes say that it is {coordinator}"), SOON, all).unwrap();
+}
+
+/// The events of the fleet about an address, the newest first.
+fn about(coordinator: &Coordinator, session: &[String], address: &str) -> Vec<Value> {
+    let page = coordinator.get(session, &format!("/api/v1/events?source={address}&limit=500"));
+    page["events"].as_array().unwrap().clone()
+}
+
+#[test]
+#[ignore = "needs root"]
+fn what_nodes_see_reaches_people_and_bouncers_and_outlives_the_coordinators_absence() {
+    let hosts = Hosts::start(2);
+    hosts.found();
+    hosts.join(1);
+    assert_eq!(status(&hosts, 0)["coordinator"], "none");
+    let mut coordinator = Coordinator::join(&hosts);
+    until_nodes_say(&hosts, "connected");
+    let session = coordinator.log_in();
+
+    let attacker = hosts.guest(ATTACKER);
+    let source = address(ATTACKER).to_string();
+    let scan = |target: usize| {
+        let target = address(target).to_string();
+        attacker.command("nmap").args(["-n", "-Pn", "-sT", "-p", "1-300", &target]).output().unwrap();
+    };
+    scan(0);
+    let alerted = || {
+        let alerts = coordinator.get(&session, &format!("/api/v1/alerts?source={source}"));
+        alerts["events"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .any(|alert| alert["class"] == "port_scan" && alert["node"] == "web-1")
+    };
+    until("the alert is shown", SOON, alerted).unwrap();
+    let nodes = coordinator.get(&session, "/api/v1/nodes");
+    assert_eq!(nodes["nodes"].as_array().unwrap().len(), 2, "{nodes}");
+
+    let token = json!({"name": "nginx", "role": "bouncer", "duration": 3600});
+    let (made, token) = coordinator.post(&session, "/api/v1/tokens", &token);
+    assert_eq!(made, 201, "{token}");
+    let key = format!("X-Api-Key: {}", token["token"].as_str().unwrap());
+    let banned = || {
+        let (_, decisions) = coordinator.ask(&["-H", &key, &format!("/v1/decisions?ip={source}")]);
+        decisions[0]["type"] == "ban"
+    };
+    until("a bouncer hears of it", SOON, banned).unwrap();
+
+    coordinator.kill();
+    until_nodes_say(&hosts, "away");
+    for n in 0..50 {
+        hosts.works(n % 2, &["block", &format!("203.0.113.{n}"), "--for", "1h", "--local"]);
+    }
+    coordinator.start();
+    until_nodes_say(&hosts, "connected");
+    let session = coordinator.log_in();
+    let blocked = |n: usize| {
+        let events = about(&coordinator, &session, &format!("203.0.113.{n}"));
+        events.iter().filter(|event| event["kind"] == "block").count()
+    };
+    until("the last block has come", SOON, || blocked(48) > 0 && blocked(49) > 0).unwrap();
+    let counts: Vec<usize> = (0..50).map(blocked).collect();
+    assert_eq!(counts, [1; 50], "each once, although nobody was there to hear it");
+    let listed = coordinator.get(&session, "/api/v1/blocks?overlaps=203.0.113.0/24&limit=100");
+    assert_eq!(listed["blocks"].as_array().unwrap().len(), 50, "{listed}");
+}
+
+#[test]
+#[ignore = "needs root"]
+fn what_people_order_needs_an_operators_certificate_and_reaches_the_fleet() {
+    let hosts = Hosts::start(2);
+    hosts.found();
+    hosts.join(1);
+    let coordinator = Coordinator::join(&hosts);
+    until_nodes_say(&hosts, "connected");
+    let session = coordinator.log_in();
+    let order = json!({"target": "203.0.113.99", "duration": 3600, "reason": "seen in the logs"});
+    let (refused, why) = coordinator.post(&session, "/api/v1/blocks", &order);
+    assert_eq!(refused, 409, "{why}");
+    assert!(why["error"]["why"].as_str().unwrap().contains("operator"), "{why}");
+
+    let token = hosts.token(0, &["--role", "operator"]);
+    let mut join = coordinator.host.command(&program("smartfw-cli").unwrap().display().to_string());
+    join.env("SMARTFW_OPERATOR_DIR", coordinator.dir.join("state/coordinator/operator"));
+    let signer = format!("{}:7470", address(0));
+    join.args(["cluster", "join", &signer, "--token", &token, "--operator", "web", "--no-passphrase"]);
+    let joined = join.output().unwrap();
+    assert!(joined.status.success(), "{}", String::from_utf8_lossy(&joined.stderr));
+    let (given, id) = coordinator.post(&session, "/api/v1/blocks", &order);
+    assert_eq!(given, 202, "{id}");
+    let both = || hosts.holds(0, "203.0.113.99/32") && hosts.holds(1, "203.0.113.99/32");
+    until("both nodes hold it", Duration::from_secs(10), both).unwrap();
+    let audit = coordinator.get(&session, "/api/v1/audit?limit=10");
+    let entries = audit["entries"].as_array().unwrap();
+    assert!(entries.iter().any(|entry| entry["action"] == "block" && entry["who"] == "admin"), "{audit}");
+}
+
+#[test]
+#[ignore = "needs root"]
+fn a_firewall_bouncer_of_crowdsecs_drops_what_the_fleet_blocks_and_lets_go_what_it_lets_go() {
+    let hosts = Hosts::start(2);
+    hosts.found();
+    hosts.join(1);
+    let coordinator = Coordinator::join(&hosts);
+    until_nodes_say(&hosts, "connected");
+    let session = coordinator.log_in();
+    let token = json!({"name": "edge", "role": "bouncer", "duration": 3600});
+    let (made, token) = coordinator.post(&session, "/api/v1/tokens", &token);
+    assert_eq!(made, 201, "{token}");
+    hosts.works(0, &["block", "203.0.113.7", "--for", "1h", "--local"]);
+
+    let edge = hosts.guest(EDGE);
+    let settings = hosts.folder(COORDINATOR).join("bouncer.yaml");
+    let key = token["token"].as_str().unwrap();
+    fs::write(&settings, bouncer(&format!("https://{}:7480/", Coordinator::at()), key)).unwrap();
+    let mut command = edge.command("crowdsec-firewall-bouncer");
+    command.arg("-c").arg(&settings);
+    let journal = hosts.folder(COORDINATOR).join("bouncer");
+    let _bouncer = Running::start(command, &journal).unwrap();
+    let set = || {
+        let listed = edge.command("ipset").args(["list", "crowdsec-blacklists"]).output().unwrap();
+        String::from_utf8(listed.stdout).unwrap()
+    };
+    let held = |address: &str| set().lines().any(|line| line.starts_with(&format!("{address} ")));
+    let said = || fs::read_to_string(&journal).unwrap_or_default();
+    until("the bouncer drops it", SOON, || held("203.0.113.7")).unwrap_or_else(|e| panic!("{e}: {}", said()));
+    hosts.works(1, &["block", "203.0.113.8", "--for", "1h", "--local"]);
+    until("it drops the next", SOON, || held("203.0.113.8")).unwrap_or_else(|e| panic!("{e}: {}", said()));
+    hosts.works(0, &["unblock", "203.0.113.7", "--local"]);
+    until("it lets go the first", SOON, || !held("203.0.113.7"))
+        .unwrap_or_else(|e| panic!("{e}: {}", said()));
+    assert!(held("203.0.113.8"));
+}
+
+/// The settings of a bouncer that asks each second.
+fn bouncer(url: &str, key: &str) -> String {
+    format!(
+        "mode: iptables\nupdate_frequency: 1s\nlog_mode: stdout\nlog_level: info\napi_url: {url}\napi_key: {key}\n\
+         insecure_skip_verify: true\ndisable_ipv6: true\ndeny_action: DROP\nsupported_decisions_types: [ban]\n\
+         blacklists_ipv4: crowdsec-blacklists\nipset_type: nethash\niptables_chains: [INPUT]\n"
+    )
+}
