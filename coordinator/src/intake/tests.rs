@@ -2,6 +2,7 @@
 
 mod fakes;
 mod hostile;
+mod load;
 mod trouble;
 
 use std::{sync::Arc, time::Duration};
