@@ -161,6 +161,11 @@ fi
 suite build-tests cargo test -q --workspace --no-run
 [ ${#failed[@]} = 0 ] || [ "${failed[-1]}" != build-tests ] || no_namespaces="build-tests failed"
 suite unit cargo test -q --workspace
+# Ten thousand events a second; only the processor bounds it, so it has the machine for itself.
+seconds=60
+[ "$mode" = long ] && seconds=600
+[ "$mode" = quick ] || SMARTFW_SECONDS=$seconds suite intake-load \
+  cargo test -q --workspace --lib ten_thousand_events -- --ignored
 [ "$mode" = long ] && suite mutations tests/mutations/run
 if command -v promtool >/dev/null; then suite monitoring tests/monitoring.sh; else skip monitoring "promtool is not installed"; fi
 if has_bare_target; then

@@ -12,6 +12,7 @@ const MORE_BYTES: u64 = 192 << 20;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "takes a minute"]
+#[expect(clippy::print_stdout, reason = "figures are what it is for")]
 async fn ten_thousand_events_a_second_are_kept_once_each_in_bounded_memory() {
     let seconds = std::env::var("SMARTFW_SECONDS").ok().and_then(|text| text.parse().ok()).unwrap_or(60);
     let (cluster, folder) = (Cluster::found("prod"), tempfile::tempdir().unwrap());
@@ -32,7 +33,12 @@ async fn ten_thousand_events_a_second_are_kept_once_each_in_bounded_memory() {
         slowest = slowest.max(node.await.unwrap());
     }
     let (taken, size) = (begun.elapsed(), smartfw_history::History::size(&*history).await.unwrap());
-    tracing::info!(?taken, ?slowest, more = most.saturating_sub(before), bytes = size.bytes, "kept");
+    println!(
+        "{} events in {taken:.1?}, acknowledged within {slowest:.0?}, {} MB more in memory, {} bytes an event",
+        size.events,
+        most.saturating_sub(before) >> 20,
+        size.bytes / size.events.max(1)
+    );
     assert_eq!(size.events, NODES * EACH * seconds);
     assert!(most.saturating_sub(before) < MORE_BYTES, "{before} bytes at the begin, {most} at the most");
     fleet.end().await;
