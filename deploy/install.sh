@@ -32,11 +32,15 @@ install_all() {
     install -d -m 0750 "$state"
     : >"$group_is_ours"
   fi
+  if ! getent passwd smartfw-coordinator >/dev/null; then
+    useradd --system --no-create-home --home-dir /nonexistent --shell /usr/sbin/nologin smartfw-coordinator
+  fi
+  install -d -m 0750 -o smartfw-coordinator -g smartfw-coordinator /var/lib/smartfw-coordinator
   install -m 0755 "$programs/smartfw-node" "$programs/smartfw-cli" "$programs/smartfw-coordinator" "$bin/"
   install -d -m 0750 -g smartfw /etc/smartfw /etc/smartfw/node.toml.d
   [ -e /etc/smartfw/node.toml ] || install -m 0640 -g smartfw "$root/deploy/node.toml" /etc/smartfw/node.toml
   chgrp smartfw /etc/smartfw/node.toml
-  [ -e /etc/smartfw/coordinator.toml ] || install -m 0640 "$root/deploy/coordinator.toml" /etc/smartfw/coordinator.toml
+  [ -e /etc/smartfw/coordinator.toml ] || install -m 0640 -g smartfw "$root/deploy/coordinator.toml" /etc/smartfw/coordinator.toml
   install -d -m 0750 -g smartfw "$state" /var/log/smartfw
   install -d -m 0755 /usr/local/share/man/man1
   "$bin/smartfw-cli" man >/usr/local/share/man/man1/smartfw-cli.1
@@ -84,8 +88,8 @@ remove_all() {
   for entry in "${completions[@]}"; do rm -f "${entry#* }"; done
   rm -rf /run/smartfw
   if [ "${1:-}" = --purge ]; then
-    rm -rf /etc/smartfw "$state" /var/log/smartfw /var/lib/smartfw-coordinator /var/lib/private/smartfw-coordinator \
-      /var/log/smartfw-coordinator /var/log/private/smartfw-coordinator
+    rm -rf /etc/smartfw "$state" /var/log/smartfw /var/lib/smartfw-coordinator /var/log/smartfw-coordinator
+    if getent passwd smartfw-coordinator >/dev/null; then userdel smartfw-coordinator; fi
   else
     keep_data
   fi

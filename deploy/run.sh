@@ -16,10 +16,13 @@ usage() { sed -n '2,8s/^# \{0,1\}//p' "$0"; }
 
 guard() {
   local keep='' arguments=() enforcer=()
+  listen=127.0.0.1:7470
   run="$root/run"
   while [ $# -gt 0 ]; do
     case $1 in
       --keep) keep=yes ;;
+      --listen) listen=$2 && shift ;;
+      --listen=*) listen=${1#*=} ;;
       *) arguments+=("$1") ;;
     esac
     shift
@@ -42,7 +45,7 @@ guard() {
   trap stop EXIT
   trap 'exit 0' INT TERM
   "$programs/smartfw-node" --config "$run/node.toml" --state-dir "$run/state" --log-dir "$run/log" \
-    --socket "$run/node.sock" ${enforcer[@]+"${enforcer[@]}"} --listen 127.0.0.1:7470 \
+    --socket "$run/node.sock" ${enforcer[@]+"${enforcer[@]}"} --listen "$listen" \
     ${arguments[@]+"${arguments[@]}"} &
   node=$!
   coordinate || warn "there is no coordinator: the node guards all the same"
@@ -62,12 +65,12 @@ coordinate() {
     --log-dir "$run/log")
   wait_for 30 answers_or_ended && kill -0 "$node" 2>/dev/null || return 1
   if [ ! -d "$run/state/identity" ]; then
-    control cluster init --name trial --advertise 127.0.0.1:7470 --operator trial --no-passphrase \
+    control cluster init --name trial --advertise "$listen" --operator trial --no-passphrase \
       --root-file "$run/root.pem" >"$run/log/init" || return 1
   fi
   if [ ! -d "$run/state/coordinator/identity" ]; then
     token=$(control cluster token --role coordinator -o raw) || return 1
-    "${command[@]}" join 127.0.0.1:7470 --token "$token" --name coordinator || return 1
+    "${command[@]}" join "$listen" --token "$token" --name coordinator || return 1
   fi
   "${command[@]}" --listen 127.0.0.1:7471 &
   coordinator=$!

@@ -75,6 +75,11 @@ impl Fleet {
         self.view.subscribe()
     }
 
+    /// Every event that is kept, from now on.
+    pub fn subscribe_events(&self) -> broadcast::Receiver<Arc<smartfw_history::Event>> {
+        self.view.subscribe_events()
+    }
+
     /// What is wrong with the coordinator, the worst first.
     pub fn health(&self) -> Vec<Entry> {
         self.health.list()

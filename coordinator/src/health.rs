@@ -36,6 +36,8 @@ pub enum Matter {
     Outward,
     /// The mirror in the cloud.
     Mirror,
+    /// What is to be mirrored.
+    Outbox,
 }
 
 /// The health list: tasks write to it, whoever shows the fleet reads it.

@@ -1,5 +1,5 @@
-//! The mirror in Firebase: what the history keeps is put into the mirror's outbox before the node is told that it is kept,
-//! so that an outage of the cloud or an end of the program loses nothing.
+//! The mirror in Firebase: what is to be kept is put into the mirror's outbox before the history has it and the node is told
+//! so. An outage of the cloud or an end of the program loses nothing; a disk that refuses the outbox does, and is told.
 
 use std::{
     path::Path,
@@ -29,6 +29,7 @@ const LOOK: Duration = Duration::from_secs(5);
 pub struct Mirrored {
     inner: Arc<dyn Keeper>,
     outbox: Arc<Outbox>,
+    health: Arc<Health>,
 }
 
 /// A mirror that is set up, and the history that feeds it.
@@ -48,6 +49,7 @@ pub fn begin(
     cluster: &str,
     state_dir: &Path,
     history: Arc<dyn Keeper>,
+    health: Arc<Health>,
 ) -> anyhow::Result<Option<Begun>> {
     let Some(url) = &settings.url else { return Ok(None) };
     let database = Arc::new(Database::new(url, auth(settings)?, Patience::default())?);
@@ -57,7 +59,7 @@ pub fn begin(
     }
     let outbox = Arc::new(opened.outbox);
     let sender = Sender::new(database, outbox.clone(), Cluster::new(cluster)?);
-    Ok(Some(Begun { history: Arc::new(Mirrored { inner: history, outbox }), sender }))
+    Ok(Some(Begun { history: Arc::new(Mirrored { inner: history, outbox, health }), sender }))
 }
 
 fn auth(settings: &Mirror) -> anyhow::Result<Auth> {
@@ -103,15 +105,18 @@ fn chance() -> u64 {
 }
 
 impl Mirrored {
-    async fn mirror(&self, events: &[Event]) -> Result<(), HistoryError> {
+    /// Puts events into the outbox. When its disk fails the fleet's history goes on without it, loudly: the mirror is
+    /// needed for nothing.
+    async fn mirror(&self, events: &[Event]) {
         let (items, outbox) = (events.iter().filter_map(item).collect::<Vec<_>>(), self.outbox.clone());
         let pushed = tokio::task::spawn_blocking(move || outbox.push(&items)).await;
         let why = match pushed {
-            Ok(Ok(())) => return Ok(()),
+            Ok(Ok(())) => return self.health.clear(Matter::Outbox),
             Ok(Err(error)) => error.to_string(),
             Err(error) => error.to_string(),
         };
-        Err(HistoryError::Disk { path: FOLDER.into(), why })
+        let what = format!("events are not mirrored: {why}");
+        self.health.set(Matter::Outbox, Level::Error, what, "then restart the coordinator");
     }
 }
 
@@ -135,11 +140,9 @@ fn item(event: &Event) -> Option<Item> {
 impl Keeper for Mirrored {
     fn append(&self, now: Time, events: Vec<Event>) -> Answering<'_, Appended> {
         Box::pin(async move {
-            // What is known already may be missing in the outbox still: its place in the database is the same.
-            let copy = events.clone();
-            let appended = self.inner.append(now, events).await?;
-            self.mirror(&copy).await?;
-            Ok(appended)
+            // First: what the history knows is not sent again. What is pushed twice has one place in the database.
+            self.mirror(&events).await;
+            self.inner.append(now, events).await
         })
     }
     fn query(&self, query: Query) -> Answering<'_, Page> {
@@ -184,7 +187,7 @@ mod tests {
         let url = Some("https://example.firebaseio.com".to_owned());
         let settings = Mirror { url, account: None, secret: Some(secret) };
         let history: Arc<dyn Keeper> = Arc::new(Embedded::open(&folder.path().join("history")).unwrap());
-        let begun = begin(&settings, "prod", folder.path(), history.clone()).unwrap().unwrap();
+        let begun = begin(&settings, "prod", folder.path(), history.clone(), Arc::default()).unwrap().unwrap();
         let now = Time::from_secs(1_700_000_000);
         begun.history.append(now, vec![event(1), event(2)]).await.unwrap();
         assert_eq!(begun.sender.watch().state().counts.waiting, 2);

@@ -27,7 +27,7 @@ use crate::{
     place::{self, Kept, Lock},
     retention,
     settings::{Retention, Settings, Sources},
-    telling,
+    telling::Telling,
     view::{MOST_BLOCKS, View},
     web::Web,
 };
@@ -80,6 +80,7 @@ pub struct Coordinator {
     intake: Arc<intake::Running>,
     retention: watch::Sender<Retention>,
     tasks: JoinSet<()>,
+    telling: Option<Telling>,
     _served: Option<smartfw_api::Served>,
     _lock: Lock,
 }
@@ -111,7 +112,10 @@ impl Coordinator {
         let (current, revocations) = (Current::new(identity), Arc::new(revocations));
         let (view, counters) = (Arc::<View>::default(), Arc::<Counters>::default());
         let mut tasks = JoinSet::new();
-        let history = outside(settings, &cluster, history, (&view, &health), &mut tasks)?;
+        let events = || view.subscribe_events();
+        let telling = settings.outward.as_deref().map(|file| Telling::start(file, events(), health.clone()));
+        let telling = telling.transpose()?;
+        let history = mirrored(settings, &cluster, history, &health, &mut tasks)?;
         if let Some(why) = revocations.unreadable() {
             let what = format!("who was expelled is not known, and nobody is let in: {why}");
             health.set(
@@ -168,7 +172,7 @@ impl Coordinator {
                 Some(web.serve(fleet.clone(), &mut tasks).await?)
             }
         };
-        Ok(Self { fleet, intake: running, retention, tasks, _served: served, _lock: lock })
+        Ok(Self { fleet, intake: running, retention, tasks, telling, _served: served, _lock: lock })
     }
 
     /// Where nodes connect.
@@ -188,26 +192,26 @@ impl Coordinator {
 
     /// Ends: streams are told so, what is being written has some seconds.
     pub async fn end(self) {
-        let Self { fleet: _, intake, retention: _, mut tasks, _served, _lock } = self;
-        tasks.abort_all();
+        let Self { fleet: _, intake, retention: _, mut tasks, telling, _served, _lock } = self;
+        // First nothing new comes in; then what came goes out.
         intake.end().await;
+        if let Some(telling) = telling {
+            telling.end().await;
+        }
+        tasks.abort_all();
         tracing::info!("the coordinator has ended");
     }
 }
 
-/// Starts what leaves to the outside world: messages and records, and the mirror, which the history that is given back
-/// feeds.
-fn outside(
+/// Starts the mirror, which the history that is given back feeds.
+fn mirrored(
     settings: &Settings,
     cluster: &str,
     history: Arc<dyn Keeper>,
-    (view, health): (&View, &Arc<Health>),
+    health: &Arc<Health>,
     tasks: &mut JoinSet<()>,
 ) -> anyhow::Result<Arc<dyn Keeper>> {
-    if let Some(file) = &settings.outward {
-        tasks.spawn(telling::run(telling::start(file)?, view.subscribe(), health.clone()));
-    }
-    match mirroring::begin(&settings.mirror, cluster, &settings.folder(), history.clone())? {
+    match mirroring::begin(&settings.mirror, cluster, &settings.folder(), history.clone(), health.clone())? {
         None => Ok(history),
         Some(mirroring::Begun { history, sender }) => {
             tasks.spawn(mirroring::run(sender, health.clone()));

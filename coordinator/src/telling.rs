@@ -7,17 +7,20 @@ use smartfw_core::Event;
 use smartfw_history::Event as Kept;
 use smartfw_outward::{NodeEvent, Outward, Settings};
 use tokio::{
-    sync::broadcast::{Receiver, error::RecvError},
+    sync::{
+        broadcast::{Receiver, error::RecvError},
+        watch,
+    },
+    task::JoinHandle,
     time::interval,
 };
 
-use crate::{
-    health::{Health, Level, Matter},
-    view::News,
-};
+use crate::health::{Health, Level, Matter};
 
 /// How often it is looked whether the ways out are free.
 const LOOK: Duration = Duration::from_secs(5);
+/// How long what waits may take to go out at the end.
+const ENDING: Duration = Duration::from_secs(5);
 /// Bytes of the file: hundreds of ways out.
 const LONGEST: u64 = 1 << 20;
 
@@ -25,7 +28,7 @@ const LONGEST: u64 = 1 << 20;
 ///
 /// # Errors
 /// When it cannot be read, makes no sense, or a way out cannot be set up.
-pub fn start(file: &Path) -> anyhow::Result<Outward> {
+fn start(file: &Path) -> anyhow::Result<Outward> {
     let about = || format!("{}: it says what leaves to the outside world", file.display());
     anyhow::ensure!(
         std::fs::metadata(file).with_context(about)?.len() <= LONGEST,
@@ -61,18 +64,51 @@ pub async fn test(file: Option<&Path>, name: &str) -> anyhow::Result<String> {
     Ok(said?)
 }
 
-/// Tells what is kept to everyone outside; for ever.
-pub async fn run(outward: Outward, mut news: Receiver<News>, health: Arc<Health>) {
+/// What tells the outside world, at work.
+pub struct Telling {
+    task: JoinHandle<()>,
+    ending: watch::Sender<bool>,
+}
+
+impl Telling {
+    /// Starts it, as the file says. Needs a runtime.
+    ///
+    /// # Errors
+    /// When the file cannot be read or makes no sense, or a way out cannot be set up.
+    pub fn start(file: &Path, events: Receiver<Arc<Kept>>, health: Arc<Health>) -> anyhow::Result<Self> {
+        let (outward, ending) = (start(file)?, watch::Sender::new(false));
+        let task = tokio::spawn(run(outward, events, health, ending.subscribe()));
+        Ok(Self { task, ending })
+    }
+
+    /// Ends it, when what waits is out, or has had its time.
+    pub async fn end(self) {
+        self.ending.send_replace(true);
+        // It cannot fail otherwise than by a panic, which was told.
+        let _ = self.task.await;
+    }
+}
+
+/// Tells what is kept to everyone outside, until it is told to end: then what waits has some seconds to go out.
+async fn run(
+    outward: Outward,
+    mut events: Receiver<Arc<Kept>>,
+    health: Arc<Health>,
+    mut end: watch::Receiver<bool>,
+) {
     let (mut look, mut missed) = (interval(LOOK), 0);
     loop {
         tokio::select! {
-            _ = look.tick() => show(&outward, missed, &health),
-            told = news.recv() => match told {
-                Ok(News::Event(event)) => outward.tell(&Arc::new(told_of(&event))),
-                Ok(News::Node(_) | News::Blocked(_) | News::Lifted(_)) => {}
+            _ = look.tick() => {
+                show(&outward, missed, &health);
+                missed = 0;
+            }
+            told = events.recv() => match told {
+                Ok(event) => outward.tell(&Arc::new(told_of(&event))),
                 Err(RecvError::Lagged(more)) => missed += more,
                 Err(RecvError::Closed) => return,
             },
+            _ = end.changed() => return outward.finish(ENDING).await,
         }
     }
 }

@@ -30,11 +30,13 @@ pub struct View {
     roster: RwLock<Roster>,
     blocks: RwLock<Blocks>,
     news: broadcast::Sender<News>,
+    /// Events alone: what a list of blocks brings must not push them out.
+    events: broadcast::Sender<Arc<Event>>,
 }
 
 impl Default for View {
     fn default() -> Self {
-        Self { roster: RwLock::default(), blocks: RwLock::default(), news: broadcast::Sender::new(BEHIND) }
+        Self { roster: RwLock::default(), blocks: RwLock::default(), news: broadcast::Sender::new(BEHIND), events: broadcast::Sender::new(BEHIND) }
     }
 }
 
@@ -85,6 +87,11 @@ impl View {
     /// What is new, from now on. Who reads too slowly is told how much was missed.
     pub fn subscribe(&self) -> broadcast::Receiver<News> {
         self.news.subscribe()
+    }
+
+    /// Every event that is kept, from now on. Who reads too slowly is told how many were missed.
+    pub fn subscribe_events(&self) -> broadcast::Receiver<Arc<Event>> {
+        self.events.subscribe()
     }
 
     /// A node opened its stream.
@@ -158,7 +165,10 @@ impl View {
         let mut refused = Ok(());
         for event in events {
             refused = refused.and(self.follow(&event, stream));
-            self.tell(News::Event(event.into()));
+            let event = Arc::new(event);
+            // Without anybody who listens it is not news.
+            let _ = self.events.send(event.clone());
+            self.tell(News::Event(event));
         }
         refused
     }

@@ -5,6 +5,7 @@ mod orders;
 mod shown;
 
 use std::{
+    io::IsTerminal as _,
     net::SocketAddr,
     path::{Path, PathBuf},
     sync::Arc,
@@ -18,6 +19,8 @@ use crate::{fleet::Fleet, settings::WebFiles};
 
 /// The folder within the state folder.
 const FOLDER: &str = "web";
+/// In it, the first password, where there was no terminal to show it on.
+const FIRST: &str = "first-password";
 
 /// Where it is served, and with what.
 pub struct Web<'a> {
@@ -41,27 +44,33 @@ impl Web<'_> {
     pub async fn serve(self, fleet: Fleet, tasks: &mut JoinSet<()>) -> anyhow::Result<Served> {
         let Self { address, files, state_dir, log_dir, cluster } = self;
         let folder = state_dir.join(FOLDER);
-        let shown =
-            Arc::new(shown::Shown::new(fleet, cluster.clone(), state_dir.join(orders::FOLDER).join(cluster)));
-        tasks.spawn(shown.clone().follow());
+        let operator = state_dir.join(orders::FOLDER).join(&cluster);
+        let shown = Arc::new(shown::Shown::new(fleet, cluster, operator));
         let settings =
             smartfw_api::Settings { state: folder.clone(), log: log_dir.to_owned(), clock: Clock::system() };
         let (api, first) = Api::open(settings, shown.clone())?;
-        let certificate = certificate::load(&folder, files).context("the web server's certificate")?;
-        let served =
-            serve(address, tls(certificate)?, api.router(axum::Router::new()), Limits::default()).await?;
-        shown.watch_audit(api);
-        tracing::info!(address = %served.address(), "the API is there for people");
+        // At once: whatever fails below, no later start shows it again.
         if let Some(password) = first {
-            announce(served.address(), password.reveal());
+            announce(address, &folder.join(FIRST), password.reveal())?;
         }
+        tasks.spawn(shown.clone().follow());
+        tasks.spawn(shown.refresh());
+        let certificate = certificate::load(&folder, files).context("the web server's certificate")?;
+        let router = api.router(axum::Router::new());
+        let served = serve(address, tls(certificate)?, router, Limits::default()).await?;
+        tracing::info!(address = %served.address(), "the API is there for people");
         Ok(served)
     }
 }
 
-/// For the person who starts it the first time, and for nobody's log file: the journal of a service is a log file, so it
-/// also says where else to look.
+/// For the person who starts it the first time, and for no log: where nobody looks on, it goes into a file.
 #[expect(clippy::print_stdout, reason = "it must not go where messages go")]
-fn announce(address: SocketAddr, password: &str) {
-    println!("https://{address}  user: admin  password, shown this once: {password}");
+fn announce(address: SocketAddr, file: &Path, password: &str) -> anyhow::Result<()> {
+    if std::io::stdout().is_terminal() {
+        println!("https://{address}  user: admin  password, shown this once: {password}");
+        return Ok(());
+    }
+    certificate::write(file, 0o600, &format!("{password}\n"))?;
+    println!("https://{address}  user: admin  password: in {}, to be deleted once it is known", file.display());
+    Ok(())
 }

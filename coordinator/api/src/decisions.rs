@@ -81,6 +81,8 @@ struct Entry {
     expires: Option<OffsetDateTime>,
     /// None: it stands.
     ended: Option<OffsetDateTime>,
+    /// It is from the disk, and no list since the start has named it.
+    restored: bool,
 }
 
 impl Ledger {
@@ -154,13 +156,13 @@ impl Book {
         }
         self.version = Some(blocks.version);
         let mut before = std::mem::take(&mut self.standing);
-        for block in blocks.list.iter().filter(|block| block.expires.is_none_or(|expires| now < expires)) {
+        for block in blocks.list.iter().filter(|block| block.ban && block.expires.is_none_or(|expires| now < expires)) {
             let entry = self.entry(before.remove(&block.target), block);
             self.standing.insert(block.target, entry);
         }
         for (target, entry) in before {
             let over = entry.expires.is_some_and(|expires| expires <= now);
-            if over || blocks.complete {
+            if over || blocks.complete || !entry.restored {
                 self.end(entry, now);
             } else {
                 self.standing.insert(target, entry);
@@ -172,11 +174,13 @@ impl Book {
     /// The same decision as before, or one that is new: another end or class makes it another.
     fn entry(&mut self, before: Option<Entry>, block: &Block) -> Entry {
         match before {
-            Some(entry) if entry.expires == block.expires && entry.class == block.class => entry,
+            Some(entry) if entry.expires == block.expires && entry.class == block.class => {
+                Entry { restored: false, ..entry }
+            }
             _ => {
                 self.change += 1;
                 let (change, target, class) = (self.change, block.target, block.class.clone());
-                Entry { change, id: change, target, class, expires: block.expires, ended: None }
+                Entry { change, id: change, target, class, expires: block.expires, ended: None, restored: false }
             }
         }
     }

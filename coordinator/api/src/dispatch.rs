@@ -78,7 +78,9 @@ async fn no_such_route(request: Request, next: axum::middleware::Next) -> Respon
 }
 
 async fn answer(api: Arc<Inner>, route: &'static Route, request: Request) -> Response<Body> {
-    let answered = attended(api, route, request).await;
+    // A client that hangs up ends its connection, and not what it began: what was done is written down.
+    let attended = tokio::spawn(attended(api, route, request)).await;
+    let answered = attended.unwrap_or_else(|_| Err(Problem::ending()));
     answered.unwrap_or_else(
         |problem| {
             if route.for_bouncers() { problem.for_bouncers() } else { problem.response() }

@@ -159,6 +159,11 @@ pub struct Block {
     /// Until when; none: for ever.
     #[serde(serialize_with = "moment::perhaps")]
     pub expires: Option<OffsetDateTime>,
+    /// `hard`: everything is dropped; `soft`: new connections.
+    pub strength: String,
+    /// Whether bouncers are to ban it: not what is soft, wide, or must never be blocked.
+    #[serde(skip)]
+    pub ban: bool,
     /// How long it took, from the decision to the drop, by member.
     pub propagation_ms: BTreeMap<String, u64>,
 }

@@ -62,6 +62,11 @@ impl Problem {
         Self { retry_after: Some(seconds), ..busy }
     }
 
+    /// Nobody will answer any more.
+    pub(crate) fn ending() -> Self {
+        Self::busy("it is ending, or has failed at this", 5)
+    }
+
     pub(crate) fn too_often(why: &str, seconds: u64) -> Self {
         let remedy = "wait, and try again; a forgotten password can be set anew by an admin";
         let refused = Self::new(StatusCode::TOO_MANY_REQUESTS, "too many attempts", why, remedy);

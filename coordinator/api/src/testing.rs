@@ -210,6 +210,8 @@ fn block(target: IpNet, since: OffsetDateTime, expires: Option<OffsetDateTime>, 
         reason,
         since,
         expires,
+        strength: "hard".into(),
+        ban: true,
         propagation_ms: BTreeMap::from([("web-1".to_owned(), 7)]),
     }
 }

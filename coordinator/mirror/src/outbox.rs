@@ -3,6 +3,7 @@
 mod disk;
 
 use std::{
+    fs::File,
     path::{Path, PathBuf},
     sync::{Mutex, MutexGuard, PoisonError},
 };
@@ -91,6 +92,8 @@ pub struct Outbox {
     path: PathBuf,
     /// Keeps both trees; by number, path and body.
     _db: Db,
+    /// sled's file.
+    file: File,
     waiting: Tree,
     aside: Tree,
     limits: Limits,
@@ -131,7 +134,8 @@ impl Outbox {
             let counts = Counts { waiting: counts.0, bytes: counts.1, dropped: 0, aside: kept };
             let inner = Mutex::new(Inner { next, counts, aside_bytes });
             let (path, filled) = (folder.to_owned(), Notify::new());
-            let outbox = Self { path, _db: db, waiting, aside, limits, inner, filled };
+            let file = File::open(folder.join("db"))?;
+            let outbox = Self { path, _db: db, file, waiting, aside, limits, inner, filled };
             outbox.drop_oldest(&mut outbox.lock())?;
             Ok(outbox)
         })
@@ -154,7 +158,9 @@ impl Outbox {
             inner.counts.bytes += items.iter().map(Item::size).sum::<u64>();
             self.drop_oldest(&mut inner)?;
             drop(inner);
-            self.waiting.flush().map(drop)
+            self.waiting.flush()?;
+            // sled hands what it flushes to the disk, on Linux, and does not wait until the disk has it.
+            Ok(self.file.sync_data()?)
         })?;
         self.filled.notify_one();
         Ok(())

@@ -8,13 +8,17 @@ use std::{
 
 use smartfw_core::fleet::{NodeId, SignedOrder};
 use smartfw_proto::{ConvertError, convert::decode_order};
-use tokio::{sync::oneshot, time::timeout};
+use tokio::{
+    sync::oneshot,
+    task::JoinSet,
+    time::{error::Elapsed, timeout},
+};
 
 use super::line::Lines;
 
 /// How long one node may take to say what became of it, before another is asked.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// Nodes that are asked, one after the other.
+/// Nodes that are asked at once.
 const ASKED: usize = 3;
 /// Orders under way at once.
 const AT_ONCE: usize = 256;
@@ -46,41 +50,57 @@ pub enum NotCarried {
     Busy,
 }
 
-/// Which node was asked to give an order, and the way to who waits for what becomes of it.
-type Asked = (NodeId, oneshot::Sender<Option<String>>);
+/// Who waits for what becomes of which order at which node.
+type Waiting = BTreeMap<([u8; 16], NodeId), oneshot::Sender<Option<String>>>;
 
-/// Orders under way, by id.
+/// What a node said of an order, unless it took too long or went away.
+type Outcome = Result<Result<Option<String>, oneshot::error::RecvError>, Elapsed>;
+
+/// Orders under way.
 #[derive(Debug, Default)]
-pub(super) struct Orders(Mutex<BTreeMap<[u8; 16], Asked>>);
+pub(super) struct Orders(Mutex<Waiting>);
 
 impl Orders {
-    /// Has an order given by a node that reports, and tells which.
+    /// Has an order given by nodes that report, and tells which said first that it did. Several are asked at once, whichever
+    /// chance says: an order is one however many carry it, and no single member can keep it from the fleet.
     pub(super) async fn carry(&self, lines: &Lines, order: SignedOrder) -> Result<NodeId, NotCarried> {
         let id = decode_order(&order.bytes)?.id.to_be_bytes();
-        let open = lines.all();
-        let mut result = Err(NotCarried::Nobody);
-        for line in open.iter().take(ASKED) {
+        let mut open = lines.all();
+        open.sort_by_cached_key(|_| chance());
+        let mut asked = JoinSet::new();
+        for line in open {
             let outcome = self.expect(id, line.id)?;
             if !line.order(order.clone()) {
-                self.waiting().remove(&id);
+                self.waiting().remove(&(id, line.id));
                 continue;
             }
-            match timeout(PATIENCE, outcome).await {
-                Ok(Ok(None)) => return Ok(line.id),
-                Ok(Ok(Some(why))) => return Err(NotCarried::Refused { node: line.id, why }),
-                Ok(Err(_)) | Err(_) => result = Err(NotCarried::Silent),
+            asked.spawn(async move { (line.id, timeout(PATIENCE, outcome).await) });
+            if asked.len() >= ASKED {
+                break;
             }
-            self.waiting().remove(&id);
+        }
+        let result = Self::first(&mut asked).await;
+        self.waiting().retain(|(known, _), _| *known != id);
+        result
+    }
+
+    /// The first who did it; else who refused it, if anybody did.
+    async fn first(asked: &mut JoinSet<(NodeId, Outcome)>) -> Result<NodeId, NotCarried> {
+        let mut result = Err(NotCarried::Nobody);
+        while let Some(answered) = asked.join_next().await {
+            match answered {
+                Ok((node, Ok(Ok(None)))) => return Ok(node),
+                Ok((node, Ok(Ok(Some(why))))) => result = Err(NotCarried::Refused { node, why }),
+                _ if matches!(result, Err(NotCarried::Refused { .. })) => {}
+                _ => result = Err(NotCarried::Silent),
+            }
         }
         result
     }
 
     /// A node says what became of an order.
     pub(super) fn outcome(&self, node: &NodeId, id: [u8; 16], refused: Option<String>) {
-        let mut waiting = self.waiting();
-        if waiting.get(&id).is_some_and(|(asked, _)| asked == node)
-            && let Some((_, told)) = waiting.remove(&id)
-        {
+        if let Some(told) = self.waiting().remove(&(id, *node)) {
             let _ = told.send(refused);
         }
     }
@@ -88,16 +108,22 @@ impl Orders {
     fn expect(&self, id: [u8; 16], node: NodeId) -> Result<oneshot::Receiver<Option<String>>, NotCarried> {
         let (told, outcome) = oneshot::channel();
         let mut waiting = self.waiting();
-        if waiting.len() >= AT_ONCE || waiting.contains_key(&id) {
+        if waiting.len() >= AT_ONCE || waiting.contains_key(&(id, node)) {
             return Err(NotCarried::Busy);
         }
-        waiting.insert(id, (node, told));
+        waiting.insert((id, node), told);
         Ok(outcome)
     }
 
-    fn waiting(&self) -> MutexGuard<'_, BTreeMap<[u8; 16], Asked>> {
+    fn waiting(&self) -> MutexGuard<'_, Waiting> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Whom is asked first: nobody shall know beforehand.
+fn chance() -> u64 {
+    use std::hash::{BuildHasher as _, Hasher as _, RandomState};
+    RandomState::new().build_hasher().finish()
 }
 
 /// Held by whoever may pass orders on. Cheap to clone.

@@ -132,7 +132,7 @@ impl Stream<'_> {
     async fn hear(&self, report: Report, numbers: &mut Numbers) -> Result<(), Status> {
         let Intake { view, health, orders, .. } = &**self.intake;
         let id = self.line.id;
-        view.heard_of(&id, clock::now(), matches!(report, Report::Blocks(_, true)));
+        let all = matches!(report, Report::Blocks(_, true));
         match report {
             Report::Opening(_) => return Err(Status::invalid_argument("a stream has one opening")),
             Report::Events(events) => self.events(events, numbers).await?,
@@ -145,6 +145,8 @@ impl Stream<'_> {
             }
             Report::Outcome { id: order, refused } => orders.outcome(&id, order, refused),
         }
+        // Only now: whoever is told that the list is complete finds all of it.
+        view.heard_of(&id, clock::now(), all);
         Ok(())
     }
 

@@ -196,6 +196,25 @@ async fn an_order_is_carried_and_what_became_of_it_is_told() {
     }
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_single_node_can_keep_an_order_from_the_fleet() {
+    let (cluster, memory) = (Cluster::found("prod"), Arc::new(Memory::default()));
+    let fleet = Fleet::start(&cluster, memory).await;
+    let nodes = ["web-1", "web-2", "web-3"].map(|name| FakeNode::new(&cluster, name, Role::Node));
+    let mut streams = Vec::new();
+    for node in &nodes {
+        streams.push(node.insist(fleet.address).await);
+    }
+    let carrier = fleet.running.carrier();
+    let carried = tokio::spawn(async move { carrier.carry(order(2)).await });
+    for (n, stream) in streams.iter_mut().enumerate() {
+        assert!(matches!(stream.next().await.unwrap(), Answer::Order(_)), "all three are asked");
+        let refused = (n < 2).then(|| "no".to_owned());
+        stream.say(Report::Outcome { id: 2_u128.to_be_bytes(), refused }).await;
+    }
+    assert_eq!(carried.await.unwrap().unwrap(), nodes[2].id());
+}
+
 fn order_bytes(id: u128) -> Arc<[u8]> {
     use smartfw_core::fleet::{OperatorOrder, OrderKind};
     let order = OperatorOrder {

@@ -42,15 +42,19 @@ pub struct Totals {
 
 /// Who is in the fleet.
 #[derive(Debug, Default)]
-pub(super) struct Roster(BTreeMap<NodeId, NodeRow>);
+pub(super) struct Roster {
+    rows: BTreeMap<NodeId, NodeRow>,
+    /// Whether a member has said who is in it, since the start.
+    told: bool,
+}
 
 impl Roster {
     pub(super) fn rows(&self) -> impl Iterator<Item = &NodeRow> {
-        self.0.values()
+        self.rows.values()
     }
 
     pub(super) fn row(&self, id: &NodeId) -> Option<&NodeRow> {
-        self.0.get(id)
+        self.rows.get(id)
     }
 
     pub(super) fn opened(
@@ -60,7 +64,7 @@ impl Roster {
         opening: &Opening,
         now: Time,
     ) -> Result<&NodeRow, Full> {
-        if !self.0.contains_key(&member.id) && self.0.len() >= MOST_NODES {
+        if !self.rows.contains_key(&member.id) && self.rows.len() >= MOST_NODES {
             return Err(Full);
         }
         let name = &member.name;
@@ -73,7 +77,7 @@ impl Roster {
     }
 
     pub(super) fn closed(&mut self, id: &NodeId, now: Time) -> Option<&NodeRow> {
-        let row = self.0.get_mut(id)?;
+        let row = self.rows.get_mut(id)?;
         if let Link::Connected(_) = row.link {
             row.link = Link::Away(now);
         }
@@ -83,22 +87,22 @@ impl Roster {
 
     /// It told something; with `listed` the last of its blocks.
     pub(super) fn heard_of(&mut self, id: &NodeId, now: Time, listed: bool) {
-        if let Some(row) = self.0.get_mut(id) {
+        if let Some(row) = self.rows.get_mut(id) {
             row.heard = Some(now);
             row.listed |= listed;
         }
     }
 
-    /// Whether every member that may block has told all of its blocks.
+    /// Whether it is known who is in the fleet, and every member that may block has told all of its blocks.
     pub(super) fn is_listed(&self) -> bool {
         let gone = |row: &NodeRow| {
             matches!(row.link, Link::Expelled(_)) || matches!(row.state.as_str(), "dead" | "left")
         };
-        self.0.values().all(|row| row.listed || gone(row))
+        self.told && !self.rows.is_empty() && self.rows.values().all(|row| row.listed || gone(row))
     }
 
     pub(super) fn counted(&mut self, id: &NodeId, statistics: Statistics) {
-        if let Some(row) = self.0.get_mut(id) {
+        if let Some(row) = self.rows.get_mut(id) {
             let before = row.statistics.replace(statistics);
             row.rates = before.map(|before| Rates::between(&before, &statistics)).unwrap_or_default();
         }
@@ -106,13 +110,13 @@ impl Roster {
 
     /// The row, where its health is another now. What it is called, the certificate says.
     pub(super) fn said(&mut self, id: &NodeId, status: NodeStatus) -> Option<&NodeRow> {
-        let row = self.0.get_mut(id)?;
+        let row = self.rows.get_mut(id)?;
         let status = NodeStatus { node: row.name.to_string(), ..status };
         row.say(status).then_some(&*row)
     }
 
     pub(super) fn kept(&mut self, id: &NodeId, count: Count, last: Time, (kept, missed): (u64, u64)) {
-        if let Some(row) = self.0.get_mut(id) {
+        if let Some(row) = self.rows.get_mut(id) {
             row.kept = Some(Version { epoch: count.epoch, sequence: count.sequence });
             row.last = Some(last);
             row.events += kept;
@@ -123,21 +127,22 @@ impl Roster {
     /// Members that report are known by their certificates; of the others this is all that is known.
     pub(super) fn heard(&mut self, members: &[FleetMember]) {
         for FleetMember { id, name, site, address, state } in members {
-            if !self.0.contains_key(id) && (state == "left" || self.0.len() >= MOST_NODES) {
+            if !self.rows.contains_key(id) && (state == "left" || self.rows.len() >= MOST_NODES) {
                 continue;
             }
-            let row = self.0.entry(*id).or_insert_with(|| NodeRow::heard(*id, name, site));
+            let row = self.rows.entry(*id).or_insert_with(|| NodeRow::heard(*id, name, site));
             row.address.clone_from(address);
             row.state.clone_from(state);
         }
+        self.told = true;
         let told = |id: &NodeId| members.iter().any(|member| member.id == *id && member.state != "left");
-        self.0.retain(|id, row| row.link != Link::Silent || told(id));
+        self.rows.retain(|id, row| row.link != Link::Silent || told(id));
     }
 
     /// Those who are expelled now and were not before.
     pub(super) fn expel(&mut self, expelled: impl Fn(&Member) -> bool) -> Vec<NodeRow> {
         let mut rows = Vec::new();
-        for row in self.0.values_mut() {
+        for row in self.rows.values_mut() {
             let new = !matches!(row.link, Link::Expelled(_)) && row.member.as_ref().is_some_and(&expelled);
             if new {
                 row.link = Link::Expelled(crate::clock::now());
@@ -154,16 +159,16 @@ impl Roster {
             Link::Away(since) | Link::Expelled(since) => now.since(since) >= FORGOTTEN,
             Link::Connected(_) | Link::Silent => false,
         };
-        let gone: Vec<NodeId> = self.0.values().filter(gone).map(|row| row.id).collect();
+        let gone: Vec<NodeId> = self.rows.values().filter(gone).map(|row| row.id).collect();
         gone.iter().for_each(|id| {
-            self.0.remove(id);
+            self.rows.remove(id);
         });
         gone
     }
 
     pub(super) fn totals(&self) -> Totals {
         let mut totals = Totals::default();
-        for row in self.0.values() {
+        for row in self.rows.values() {
             match row.link {
                 Link::Connected(_) => totals.connected += 1,
                 Link::Away(_) | Link::Silent => totals.absent += 1,

@@ -97,6 +97,7 @@ fn what_a_list_does_not_name_is_over_unless_an_event_named_it_since() {
 
 #[test]
 fn the_list_is_complete_when_every_member_that_may_block_has_told_all() {
+    assert!(!View::default().is_complete(), "nobody has said who is in the fleet");
     let (view, node) = view();
     let heard = |state: &str| FleetMember {
         id: NodeId([1; 32]),

@@ -39,7 +39,8 @@ fn make(certificate: &Path, key: &Path) -> anyhow::Result<()> {
     write(certificate, 0o644, &made.cert.pem())
 }
 
-fn write(path: &Path, mode: u32, text: &str) -> anyhow::Result<()> {
+/// Writes a file, whole or not at all.
+pub(super) fn write(path: &Path, mode: u32, text: &str) -> anyhow::Result<()> {
     let new = path.with_extension("new");
     let file = fs::OpenOptions::new().write(true).create(true).truncate(true).mode(mode).open(&new);
     let written = file.and_then(|mut file| file.write_all(text.as_bytes()).and_then(|()| file.sync_all()));

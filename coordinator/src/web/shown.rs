@@ -2,18 +2,21 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    net::SocketAddr,
     path::PathBuf,
-    sync::{Arc, OnceLock, PoisonError, RwLock},
+    sync::{Arc, PoisonError, RwLock},
     time::{Duration, Instant},
 };
 
 use serde::Deserialize;
 use serde_json::{json, value::RawValue};
 use smartfw_api::{
-    Allowed, Api, Block, Blocks, Concern, Event, EventQuery, Events, Health, Level, Node, Order, Ordered,
+    Allowed, Block, Blocks, Concern, Event, EventQuery, Events, Health, Level, Node, Order, Ordered,
     Refusal, Refused, Who,
 };
-use smartfw_core::{EventKind, HealthLevel, IpNet, Time, fleet::NodeId};
+use smartfw_core::{
+    EventKind, HealthLevel, IpNet, Strength, Time, fleet::NodeId, prefix, protect::ProtectedSet,
+};
 use smartfw_history::{Cursor, Event as Kept, Query};
 use smartfw_proto::json as form;
 use time::OffsetDateTime;
@@ -26,11 +29,14 @@ use super::orders::Orders;
 use crate::{
     clock,
     fleet::Fleet,
-    view::{FleetBlock, Link, News, NodeRow},
+    view::{FleetBlock, Link, NodeRow},
 };
 
 /// How often the list of blocks is made anew at most: an attack on a hundred nodes changes it hundreds of times a second.
 const ANEW: Duration = Duration::from_millis(200);
+/// Wider prefixes nobody blocks without insisting, and no bouncer of ours bans.
+const WIDE_V4: u8 = 16;
+const WIDE_V6: u8 = 32;
 /// How far a client of the live view may fall behind.
 const BEHIND: usize = 4_096;
 /// Rows of the history that are looked through for one question at most.
@@ -43,10 +49,18 @@ pub(super) struct Shown {
     fleet: Fleet,
     cluster: String,
     started: Instant,
-    blocks: RwLock<(u64, Arc<Vec<Arc<Block>>>)>,
+    blocks: RwLock<List>,
     live: broadcast::Sender<Arc<Event>>,
     orders: Orders,
-    api: OnceLock<Api>,
+}
+
+/// The list of blocks, and what it was made of.
+#[derive(Default)]
+struct List {
+    basis: (u64, Vec<IpNet>, bool),
+    version: u64,
+    complete: bool,
+    list: Arc<Vec<Arc<Block>>>,
 }
 
 impl Shown {
@@ -58,29 +72,32 @@ impl Shown {
             blocks: RwLock::default(),
             live: broadcast::Sender::new(BEHIND),
             orders: Orders::new(operator),
-            api: OnceLock::new(),
         }
     }
 
-    /// Whose audit log it is asked about.
-    pub(super) fn watch_audit(&self, api: Api) {
-        let _ = self.api.set(api);
+    /// Passes on what is new; for ever.
+    pub(super) async fn follow(self: Arc<Self>) {
+        let mut events = self.fleet.subscribe_events();
+        loop {
+            match events.recv().await {
+                Ok(event) => self.tell(&event),
+                Err(RecvError::Lagged(missed)) => {
+                    tracing::warn!(missed, "the live view misses events that came too fast; they are in the history");
+                }
+                Err(RecvError::Closed) => return,
+            }
+        }
     }
 
-    /// Passes on what is new, and makes the list of blocks when it has changed; for ever.
-    pub(super) async fn follow(self: Arc<Self>) {
-        let mut news = self.fleet.subscribe();
+    /// Makes the list of blocks when it has changed; for ever.
+    pub(super) async fn refresh(self: Arc<Self>) {
         let mut turn = interval(ANEW);
         turn.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
-            tokio::select! {
-                _ = turn.tick() => self.make(),
-                told = news.recv() => match told {
-                    Ok(News::Event(event)) => self.tell(&event),
-                    Ok(News::Blocked(_) | News::Lifted(_) | News::Node(_)) | Err(RecvError::Lagged(_)) => {}
-                    Err(RecvError::Closed) => return,
-                },
-            }
+            turn.tick().await;
+            let shown = self.clone();
+            // A million blocks take their time.
+            let _ = tokio::task::spawn_blocking(move || shown.make()).await;
         }
     }
 
@@ -92,12 +109,28 @@ impl Shown {
 
     /// Makes the list anew where it has changed.
     fn make(&self) {
-        if self.blocks.read().unwrap_or_else(PoisonError::into_inner).0 == self.fleet.revision() {
-            return;
-        }
+        // Before the list is read: what is complete is in it then.
+        let complete = self.fleet.is_complete();
+        let basis = (self.fleet.revision(), self.never(), complete);
+        let version = {
+            let before = self.blocks.read().unwrap_or_else(PoisonError::into_inner);
+            if before.basis == basis {
+                return;
+            }
+            before.version + 1
+        };
         let (revision, blocks) = self.fleet.every_block();
-        let made = (revision, Arc::new(by_target(&blocks)));
+        let list = Arc::new(by_target(&blocks, &basis.1));
+        let made = List { basis: (revision, basis.1, complete), version, complete, list };
         *self.blocks.write().unwrap_or_else(PoisonError::into_inner) = made;
+    }
+
+    /// What no node's word makes a bouncer ban: what every host needs, and members.
+    fn never(&self) -> Vec<IpNet> {
+        let every = ProtectedSet::of_every_host();
+        let members = self.fleet.nodes();
+        let members = members.iter().filter_map(|row| row.address.parse::<SocketAddr>().ok());
+        every.iter().map(|entry| entry.net).chain(members.map(|at| prefix::host(at.ip()))).collect()
     }
 
     /// Shows the newest events that are wanted, as many as are looked through for one question; whether there are more.
@@ -155,15 +188,7 @@ impl Shown {
 impl smartfw_api::Fleet for Shown {
     async fn health(&self) -> Health {
         let totals = self.fleet.totals();
-        let mut health: Vec<Concern> = self.fleet.health().into_iter().map(concern).collect();
-        let lost = self.api.get().map_or(0, Api::audit_lost);
-        if lost > 0 {
-            health.push(Concern {
-                level: Level::Error,
-                what: format!("{lost} entries of the audit log are lost: the disk refused them"),
-                remedy: "make room on the disk of the log folder".into(),
-            });
-        }
+        let health = self.fleet.health().into_iter().map(concern).collect();
         let nodes = self.fleet.nodes();
         let alive = |row: &&NodeRow| row.state == "alive" || matches!(row.link, Link::Connected(_));
         Health {
@@ -184,8 +209,8 @@ impl smartfw_api::Fleet for Shown {
     }
 
     async fn blocks(&self) -> Blocks {
-        let (version, list) = self.blocks.read().unwrap_or_else(PoisonError::into_inner).clone();
-        Blocks { version, complete: self.fleet.is_complete(), list }
+        let made = self.blocks.read().unwrap_or_else(PoisonError::into_inner);
+        Blocks { version: made.version, complete: made.complete, list: made.list.clone() }
     }
 
     async fn allowed(&self) -> Vec<Allowed> {
@@ -223,7 +248,7 @@ impl smartfw_api::Fleet for Shown {
             "truncated": truncated,
             "nodes_reporting": totals.connected,
             "nodes_absent": totals.absent,
-            "blocks": self.blocks.read().unwrap_or_else(PoisonError::into_inner).1.len(),
+            "blocks": self.blocks.read().unwrap_or_else(PoisonError::into_inner).list.len(),
             "events_waiting": totals.waiting,
             "events_dropped": totals.dropped,
             "events_missed": totals.missed,
@@ -259,32 +284,42 @@ fn shown(event: &Kept) -> Option<Event> {
     })
 }
 
-/// Each target once: who said it first, and who says the same.
-fn by_target(blocks: &[Arc<FleetBlock>]) -> Vec<Arc<Block>> {
+/// Each target once: who said it first, and who says the same. `never` is what bouncers do not ban.
+fn by_target(blocks: &[Arc<FleetBlock>], never: &[IpNet]) -> Vec<Arc<Block>> {
     let same = |a: &Arc<FleetBlock>, b: &Arc<FleetBlock>| a.target == b.target;
-    blocks.chunk_by(same).filter_map(one).map(Arc::new).collect()
+    blocks.chunk_by(same).filter_map(|said| one(said, never)).map(Arc::new).collect()
 }
 
-fn one(said: &[Arc<FleetBlock>]) -> Option<Block> {
+fn one(said: &[Arc<FleetBlock>], never: &[IpNet]) -> Option<Block> {
     let first = said.iter().min_by_key(|block| block.since)?;
     let nodes: BTreeSet<String> = said.iter().map(|block| block.name.to_string()).collect();
-    let confirmed = nodes.iter().filter(|name| **name != *first.origin).cloned().collect();
     let longest = if said.iter().any(|block| block.expires.is_none()) {
         None
     } else {
         said.iter().filter_map(|block| block.expires).max()
     };
+    let hard = said.iter().any(|block| block.strength == Strength::Hard);
+    let strength = if hard { Strength::Hard } else { Strength::Soft };
     Some(Block {
         target: first.target,
         class: first.class.to_string(),
         origin: first.origin.to_string(),
-        confirmed_by: confirmed,
-        enforced_on: nodes.into_iter().collect(),
+        confirmed_by: nodes.into_iter().filter(|name| **name != *first.origin).collect(),
+        // Whose kernel drops it, nodes know: `smartfw-cli cluster blocks`.
+        enforced_on: Vec::new(),
         reason: first.reason.to_string(),
         since: instant(first.since),
         expires: longest.map(instant),
+        strength: strength.to_string(),
+        ban: hard && is_bannable(first.target, never),
         propagation_ms: BTreeMap::new(),
     })
+}
+
+/// A block that a single node says must not make every bouncer drop what a node itself would never block.
+fn is_bannable(target: IpNet, never: &[IpNet]) -> bool {
+    let narrowest = if target.addr().is_ipv4() { WIDE_V4 } else { WIDE_V6 };
+    target.prefix_len() >= narrowest && !never.iter().any(|net| prefix::overlap(net, &target))
 }
 
 fn node(row: NodeRow) -> Node {
@@ -370,4 +405,43 @@ fn moment(time: OffsetDateTime) -> Time {
 /// Beyond the year 9999 nobody reads it.
 fn instant(time: Time) -> OffsetDateTime {
     OffsetDateTime::from_unix_timestamp_nanos(time.as_nanos().into()).unwrap_or(OffsetDateTime::UNIX_EPOCH)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn said(target: &str, strength: Strength) -> Arc<FleetBlock> {
+        Arc::new(FleetBlock {
+            node: NodeId([1; 32]),
+            name: "web-1".into(),
+            id: smartfw_core::BlockId(1),
+            target: prefix::parse_target(target).unwrap(),
+            class: smartfw_core::Class::PortScan,
+            origin: "web-1".into(),
+            confidence: 1.0,
+            strength,
+            since: Time::from_secs(1_700_000_000),
+            expires: None,
+            level: 1,
+            reason: "why".into(),
+        })
+    }
+
+    #[test]
+    fn a_bouncer_bans_nothing_that_is_soft_wide_or_must_never_be_blocked() {
+        let never = ["127.0.0.0/8", "10.0.0.7/32"].map(|text| text.parse().unwrap());
+        let banned = |target: &str, strength| by_target(&[said(target, strength)], &never)[0].ban;
+        assert!(banned("203.0.113.7", Strength::Hard) && banned("203.0.0.0/16", Strength::Hard));
+        assert!(!banned("203.0.113.7", Strength::Soft));
+        assert!(!banned("0.0.0.0/0", Strength::Hard) && !banned("2001:d00::/24", Strength::Hard));
+        assert!(!banned("127.0.0.1", Strength::Hard) && !banned("10.0.0.0/24", Strength::Hard));
+    }
+
+    #[test]
+    fn a_target_is_there_once_as_hard_and_as_long_as_anybody_says() {
+        let all = [said("203.0.113.7", Strength::Soft), said("203.0.113.7", Strength::Hard)];
+        let list = by_target(&all, &[]);
+        assert_eq!((list.len(), list[0].strength.as_str(), list[0].ban), (1, "hard", true));
+    }
 }

@@ -82,6 +82,10 @@ impl Actions {
             return;
         }
         self.now.last = sequence;
+        if matches!(record, Record::Allowed(_) | Record::AllowedGone(_) | Record::Enforcement(_)) {
+            // It may suspend blocks of ours, or put them in force again.
+            to.uplink.anew();
+        }
         let room = self.now.logged < LINES;
         self.now.told += usize::from(told);
         let tells = told && self.now.told <= EVENTS;

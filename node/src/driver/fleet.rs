@@ -106,6 +106,10 @@ impl Running {
         if let Some(brain) = &mut self.driver.brain {
             brain.handle(&mut self.driver.agent, Brain::now(), Input::Protected(protected.clone()));
         }
+        if self.driver.protected.iter().ne(protected.iter()) {
+            // Blocks of ours may be suspended by it, or in force again.
+            self.driver.uplink.anew();
+        }
         self.driver.protected = protected;
         self.protect_all(now);
     }
@@ -130,6 +134,7 @@ impl Running {
             None => told,
             Some(elsewhere) => {
                 self.elsewhere = elsewhere;
+                self.driver.uplink.anew();
                 self.protect_all(now.wall);
                 true
             }

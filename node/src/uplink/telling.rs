@@ -5,7 +5,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use smartfw_core::{Agent, Block, IpNet, Time};
+use smartfw_core::{Agent, Block, BlockState, IpNet, Time};
 use smartfw_proto::{convert::Statistics, limits, view::NodeStatus};
 use tokio::{
     sync::oneshot,
@@ -97,7 +97,9 @@ fn piece(agent: &Agent, carried: impl Fn(&Block) -> bool, behind: Option<IpNet>)
         }
         looked += 1;
         last = Some(target);
-        if listed.block.origin.0 == agent.node() || carried(&listed.block) {
+        // One that another of the same target outdoes is in force as well, as long as that is.
+        let holds = matches!(listed.state, BlockState::InForce | BlockState::Shadowed);
+        if holds && (listed.block.origin.0 == agent.node() || carried(&listed.block)) {
             piece.blocks.push(listed.block);
         }
     }

@@ -104,6 +104,6 @@ impl Row {
             Some(nanos) => Some(OffsetDateTime::from_unix_timestamp_nanos(nanos.into()).ok()?),
             None => None,
         };
-        Some((target, Entry { change: id, id, target, class, expires, ended: None }))
+        Some((target, Entry { change: id, id, target, class, expires, ended: None, restored: true }))
     }
 }

@@ -14,6 +14,8 @@ fn block(target: &str, seconds: Option<i64>) -> Arc<Block> {
         reason: String::new(),
         since: START,
         expires: seconds.map(|seconds| START + Duration::seconds(seconds)),
+        strength: "hard".into(),
+        ban: true,
         propagation_ms: BTreeMap::new(),
     })
 }
@@ -140,6 +142,23 @@ fn a_restart_loses_no_end_and_an_incomplete_list_ends_nothing() {
     let complete = list(2, &[stays]);
     let news = again.pull(START + Duration::seconds(90), &complete, "nginx", false);
     assert_eq!((values(&news.deleted), news.new.len()), (vec!["192.0.2.2"], 0));
+}
+
+#[test]
+fn what_was_seen_since_the_start_ends_although_the_list_is_incomplete() {
+    let ledger = Ledger::open(Path::new("/nonexistent/decisions.json"));
+    let first = Blocks { complete: false, ..list(1, &[("192.0.2.1/32", None)]) };
+    ledger.pull(START, &first, "nginx", true);
+    let second = Blocks { complete: false, ..list(2, &[]) };
+    assert_eq!(values(&ledger.pull(START, &second, "nginx", false).deleted), ["192.0.2.1"]);
+}
+
+#[test]
+fn what_must_not_be_banned_is_told_to_nobody() {
+    let ledger = Ledger::open(Path::new("/nonexistent/decisions.json"));
+    let soft = Arc::new(Block { ban: false, ..Block::clone(&block("192.0.2.1/32", None)) });
+    let blocks = Blocks { list: Arc::new(vec![soft]), ..list(1, &[]) };
+    assert!(ledger.pull(START, &blocks, "nginx", true).new.is_empty());
 }
 
 #[test]

@@ -46,6 +46,11 @@ impl Sensor {
         self.proven.get(hash, &address).is_some() || self.sources.get(hash, &address).is_some()
     }
 
+    /// Whether the address completed a handshake with this host, and is remembered.
+    pub(super) fn is_proven(&self, address: IpAddr) -> bool {
+        self.proven.get(self.keyed.address(address), &address).is_some()
+    }
+
     pub(super) fn known(&mut self, hash: u64, address: IpAddr) -> Option<&mut Source> {
         let proven = self.proven.get_mut(hash, &address);
         proven.or_else(|| self.sources.get_mut(hash, &address)).map(|source| &mut **source)

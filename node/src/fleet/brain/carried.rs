@@ -25,17 +25,17 @@ pub(super) struct Carried {
 impl Carried {
     /// An order is about to be carried out, which our own log says or another's.
     pub(super) fn apply(&mut self, agent: &Agent, order: &OperatorOrder, ours: bool) {
-        match order.kind {
-            OrderKind::Block { .. } if ours => {
-                if self.orders.len() % LOOK == LOOK - 1 {
-                    self.orders.retain(|id| agent.obeys(*id));
-                }
-                self.orders.insert(order.id);
-                self.changed = true;
+        if matches!(order.kind, OrderKind::Block { .. }) {
+            if !ours {
+                return;
             }
-            OrderKind::Unblock { .. } => self.changed |= !self.orders.is_empty(),
-            _ => {}
+            if self.orders.len() % LOOK == LOOK - 1 {
+                self.orders.retain(|id| agent.obeys(*id));
+            }
+            self.orders.insert(order.id);
         }
+        // Any other may suspend blocks of ours, or put them in force again.
+        self.changed = true;
     }
 }
 

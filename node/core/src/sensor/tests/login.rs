@@ -85,3 +85,16 @@ fn another_detectors_verdict_is_given_what_is_known_here() {
     lab.sensor.handle_external(lab.now, verdict);
     lab.silent();
 }
+
+#[test]
+fn another_detectors_word_of_a_handshake_counts_where_this_host_has_seen_one() {
+    let mut lab = Lab::new();
+    (0..40).for_each(|port| lab.refuse(CLIENT, 1000 + port));
+    let verdict = lab.accuses(CLIENT, Class::PortScan, "port_scan.ports", Evidence::Spoofable);
+    let claimed = Verdict { detector: Detector::External, evidence: Some(Evidence::Handshake), ..verdict };
+    lab.sensor.handle_external(lab.now, claimed.clone());
+    lab.accuses(CLIENT, Class::PortScan, "port_scan.ports", Evidence::Spoofable);
+    Connection::open(&mut lab, CLIENT, 40_000, 22).close(&mut lab);
+    lab.sensor.handle_external(lab.now, claimed);
+    lab.accuses(CLIENT, Class::PortScan, "port_scan.ports", Evidence::Handshake);
+}
