@@ -101,6 +101,22 @@ why_no_namespaces() {
   ip netns del "$name"
 }
 
+# Three at once: most of their time they wait. The last takes in ten thousand events a second for a minute.
+unit() {
+  local jobs=() job seconds=60 failed=0
+  [ "$mode" = long ] && seconds=600
+  cargo test -q --workspace --no-fail-fast --lib --bins &
+  jobs+=($!)
+  cargo test -q --workspace --no-fail-fast --test '*' &
+  jobs+=($!)
+  if [ "$mode" != quick ]; then
+    SMARTFW_SECONDS=$seconds cargo test -q --workspace --lib ten_thousand_events -- --ignored --nocapture &
+    jobs+=($!)
+  fi
+  for job in "${jobs[@]}"; do wait "$job" || failed=1; done
+  cargo test -q --workspace --doc && [ $failed = 0 ]
+}
+
 bare_target=thumbv7em-none-eabi
 has_bare_target() {
   [ -d "$(rustc --print sysroot)/lib/rustlib/$bare_target" ] ||
@@ -160,12 +176,7 @@ else
 fi
 suite build-tests cargo test -q --workspace --no-run
 [ ${#failed[@]} = 0 ] || [ "${failed[-1]}" != build-tests ] || no_namespaces="build-tests failed"
-suite unit cargo test -q --workspace
-# Ten thousand events a second; only the processor bounds it, so it has the machine for itself.
-seconds=60
-[ "$mode" = long ] && seconds=600
-[ "$mode" = quick ] || SMARTFW_SECONDS=$seconds suite intake-load \
-  cargo test -q --workspace --lib ten_thousand_events -- --ignored
+suite unit unit
 [ "$mode" = long ] && suite mutations tests/mutations/run
 if command -v promtool >/dev/null; then suite monitoring tests/monitoring.sh; else skip monitoring "promtool is not installed"; fi
 if has_bare_target; then
