@@ -10,7 +10,7 @@ use std::{
 use anyhow::Context as _;
 use serde_json::Value;
 use smartfw_core::{EventKind, Time, fleet::NodeId};
-use smartfw_history::{Appended, Count, Event, HistoryError, Page, Query, Size};
+use smartfw_history::{Appended, Count, Event, Page, Query, Size};
 use smartfw_mirror::{Auth, Cluster, Database, Item, ItemId, Limits, Outbox, Patience, Sender, Watch};
 use tokio::time::interval;
 
@@ -187,7 +187,8 @@ mod tests {
         let url = Some("https://example.firebaseio.com".to_owned());
         let settings = Mirror { url, account: None, secret: Some(secret) };
         let history: Arc<dyn Keeper> = Arc::new(Embedded::open(&folder.path().join("history")).unwrap());
-        let begun = begin(&settings, "prod", folder.path(), history.clone(), Arc::default()).unwrap().unwrap();
+        let begun =
+            begin(&settings, "prod", folder.path(), history.clone(), Arc::default()).unwrap().unwrap();
         let now = Time::from_secs(1_700_000_000);
         begun.history.append(now, vec![event(1), event(2)]).await.unwrap();
         assert_eq!(begun.sender.watch().state().counts.waiting, 2);

@@ -36,7 +36,12 @@ pub struct View {
 
 impl Default for View {
     fn default() -> Self {
-        Self { roster: RwLock::default(), blocks: RwLock::default(), news: broadcast::Sender::new(BEHIND), events: broadcast::Sender::new(BEHIND) }
+        Self {
+            roster: RwLock::default(),
+            blocks: RwLock::default(),
+            news: broadcast::Sender::new(BEHIND),
+            events: broadcast::Sender::new(BEHIND),
+        }
     }
 }
 

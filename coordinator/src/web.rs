@@ -71,6 +71,9 @@ fn announce(address: SocketAddr, file: &Path, password: &str) -> anyhow::Result<
         return Ok(());
     }
     certificate::write(file, 0o600, &format!("{password}\n"))?;
-    println!("https://{address}  user: admin  password: in {}, to be deleted once it is known", file.display());
+    println!(
+        "https://{address}  user: admin  password: in {}, to be deleted once it is known",
+        file.display()
+    );
     Ok(())
 }

@@ -46,7 +46,8 @@ impl Coordinator {
         assert!(joined.status.success(), "{}", String::from_utf8_lossy(&joined.stderr));
         coordinator.start();
         // Nobody looks on: it is in a file.
-        let password = fs::read_to_string(coordinator.dir.join("state/coordinator/web/first-password")).unwrap();
+        let password =
+            fs::read_to_string(coordinator.dir.join("state/coordinator/web/first-password")).unwrap();
         password.trim().clone_into(&mut coordinator.password);
         coordinator
     }

@@ -156,7 +156,9 @@ impl Book {
         }
         self.version = Some(blocks.version);
         let mut before = std::mem::take(&mut self.standing);
-        for block in blocks.list.iter().filter(|block| block.ban && block.expires.is_none_or(|expires| now < expires)) {
+        for block in
+            blocks.list.iter().filter(|block| block.ban && block.expires.is_none_or(|expires| now < expires))
+        {
             let entry = self.entry(before.remove(&block.target), block);
             self.standing.insert(block.target, entry);
         }
@@ -180,7 +182,15 @@ impl Book {
             _ => {
                 self.change += 1;
                 let (change, target, class) = (self.change, block.target, block.class.clone());
-                Entry { change, id: change, target, class, expires: block.expires, ended: None, restored: false }
+                Entry {
+                    change,
+                    id: change,
+                    target,
+                    class,
+                    expires: block.expires,
+                    ended: None,
+                    restored: false,
+                }
             }
         }
     }

@@ -69,7 +69,7 @@ impl Roster {
         }
         let name = &member.name;
         let row = self
-            .0
+            .rows
             .entry(member.id)
             .or_insert_with(|| NodeRow::heard(member.id, name.name.as_str(), name.site.as_str()));
         row.open(member, from, opening, now);

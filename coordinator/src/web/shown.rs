@@ -11,8 +11,8 @@ use std::{
 use serde::Deserialize;
 use serde_json::{json, value::RawValue};
 use smartfw_api::{
-    Allowed, Block, Blocks, Concern, Event, EventQuery, Events, Health, Level, Node, Order, Ordered,
-    Refusal, Refused, Who,
+    Allowed, Block, Blocks, Concern, Event, EventQuery, Events, Health, Level, Node, Order, Ordered, Refusal,
+    Refused, Who,
 };
 use smartfw_core::{
     EventKind, HealthLevel, IpNet, Strength, Time, fleet::NodeId, prefix, protect::ProtectedSet,
@@ -82,7 +82,10 @@ impl Shown {
             match events.recv().await {
                 Ok(event) => self.tell(&event),
                 Err(RecvError::Lagged(missed)) => {
-                    tracing::warn!(missed, "the live view misses events that came too fast; they are in the history");
+                    tracing::warn!(
+                        missed,
+                        "the live view misses events that came too fast; they are in the history"
+                    );
                 }
                 Err(RecvError::Closed) => return,
             }

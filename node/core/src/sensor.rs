@@ -196,7 +196,7 @@ impl Sensor {
         verdict.standing = self.standing(source, verdict.class);
         // Counts of packets are no proof: a forged SYN that is repeated has as many. That the source has a handshake with
         // this host, this host has seen.
-        if verdict.evidence == Some(Evidence::Handshake) && !self.is_proven(source) {
+        if verdict.evidence == Some(Evidence::Handshake) && !self.has_shaken_hands(source) {
             verdict.evidence = Some(Evidence::Spoofable);
         }
         if let Some(features) = self.source(source).map(|known| known.features(now)) {

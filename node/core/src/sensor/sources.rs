@@ -47,7 +47,7 @@ impl Sensor {
     }
 
     /// Whether the address completed a handshake with this host, and is remembered.
-    pub(super) fn is_proven(&self, address: IpAddr) -> bool {
+    pub(super) fn has_shaken_hands(&self, address: IpAddr) -> bool {
         self.proven.get(self.keyed.address(address), &address).is_some()
     }
 
