@@ -20,9 +20,14 @@ async fn feeds(place: &Place) -> FeedsClient<Channel> {
 
 /// Everything that the kernel drops.
 fn dropped(place: &Place) -> Vec<String> {
+    held(place, "hard")
+}
+
+/// What is in the sets of this strength.
+fn held(place: &Place, strength: &str) -> Vec<String> {
     let sets = place.inside("ipset", &["list", "-n"]);
-    let hard = sets.lines().filter(|name| name.contains("hard"));
-    let mut all: Vec<String> = hard.flat_map(|name| place.set(name)).collect();
+    let sets = sets.lines().filter(|name| name.contains(strength));
+    let mut all: Vec<String> = sets.flat_map(|name| place.set(name)).collect();
     all.sort();
     all
 }
@@ -113,12 +118,14 @@ async fn another_detectors_alert_blocks_whom_policy_lets_it_block() {
     append(&eve, suricata("203.0.113.7"));
     append(&eve, suricata("192.0.2.1"));
     append(&events, alert("203.0.113.9"));
-    wait_for("both attackers to be dropped", || dropped(&place) == ["203.0.113.7", "203.0.113.9"]).await;
+    // Neither ever completed a handshake with this host, whatever the others say: nobody is to be framed.
+    wait_for("both attackers to be limited", || held(&place, "soft") == ["203.0.113.7", "203.0.113.9"]).await;
+    assert_eq!(dropped(&place), [""; 0]);
     let log = || fs::read_to_string(place.path("log/alerts.log")).unwrap_or_default();
     wait_for("the alert about ourselves", || log().contains("\"action\":\"protected\"")).await;
     assert!(log().contains("\"detector\":\"external\""), "{}", log());
     node.end();
-    assert_eq!(dropped(&place), ["203.0.113.7", "203.0.113.9"]);
+    assert_eq!(held(&place, "soft"), ["203.0.113.7", "203.0.113.9"]);
 }
 
 fn now() -> String {

@@ -166,11 +166,19 @@ fn what_nodes_see_reaches_people_and_bouncers_and_outlives_the_coordinators_abse
     let (made, token) = coordinator.post(&session, "/api/v1/tokens", &token);
     assert_eq!(made, 201, "{token}");
     let key = format!("X-Api-Key: {}", token["token"].as_str().unwrap());
-    let banned = || {
-        let (_, decisions) = coordinator.ask(&["-H", &key, &format!("/v1/decisions?ip={source}")]);
+    let banned = |address: &str| {
+        let (_, decisions) = coordinator.ask(&["-H", &key, &format!("/v1/decisions?ip={address}")]);
         decisions[0]["type"] == "ban"
     };
-    until("a bouncer hears of it", SOON, banned).unwrap();
+    hosts.works(0, &["block", "198.51.100.7", "--for", "1h", "--local"]);
+    until("a bouncer hears of it", SOON, || banned("198.51.100.7")).unwrap();
+    let about_it = coordinator.get(&session, &format!("/api/v1/blocks?overlaps={source}"));
+    // Anybody could have forged the scan: the nodes limit its source, and bouncers are not told.
+    assert_eq!(
+        (about_it["blocks"][0]["strength"].as_str(), banned(&source)),
+        (Some("soft"), false),
+        "{about_it}"
+    );
 
     coordinator.kill();
     until_nodes_say(&hosts, "away");
