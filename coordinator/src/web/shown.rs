@@ -1,5 +1,8 @@
 //! The fleet as the API shows it.
 
+mod blocks;
+mod forms;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     net::SocketAddr,
@@ -8,18 +11,13 @@ use std::{
     time::{Duration, Instant},
 };
 
-use serde::Deserialize;
 use serde_json::{json, value::RawValue};
 use smartfw_api::{
-    Allowed, Block, Blocks, Concern, Event, EventQuery, Events, Health, Level, Node, Order, Ordered, Refusal,
-    Refused, Who,
+    Allowed, Block, Blocks, Event, EventQuery, Events, Health, Node, Order, Ordered, Refusal, Refused, Who,
 };
-use smartfw_core::{
-    EventKind, HealthLevel, IpNet, Strength, Time, fleet::NodeId, prefix, protect::ProtectedSet,
-};
+use smartfw_core::{EventKind, IpNet, Time, fleet::NodeId, prefix, protect::ProtectedSet};
 use smartfw_history::{Cursor, Event as Kept, Query};
 use smartfw_proto::json as form;
-use time::OffsetDateTime;
 use tokio::{
     sync::broadcast::{self, error::RecvError},
     time::{MissedTickBehavior, interval},
@@ -29,14 +27,13 @@ use super::orders::Orders;
 use crate::{
     clock,
     fleet::Fleet,
-    view::{FleetBlock, Link, NodeRow},
+    view::{Link, NodeRow},
 };
+use blocks::by_target;
+use forms::{concern, moment, nanos, no_cursor, node, shown, standing, unread, word};
 
 /// How often the list of blocks is made anew at most: an attack on a hundred nodes changes it hundreds of times a second.
 const ANEW: Duration = Duration::from_millis(200);
-/// Wider prefixes nobody blocks without insisting, and no bouncer of ours bans.
-const WIDE_V4: u8 = 16;
-const WIDE_V6: u8 = 32;
 /// How far a client of the live view may fall behind.
 const BEHIND: usize = 4_096;
 /// Rows of the history that are looked through for one question at most.
@@ -222,8 +219,9 @@ impl smartfw_api::Fleet for Shown {
         let look = self.each(asked, |event| {
             allowed.extend(word(event).filter(|word| seen.insert(word.target)).and_then(standing));
         });
-        // What cannot be read is told by the health list.
-        let _ = look.await;
+        if let Err(why) = look.await {
+            tracing::warn!(%why, "the allow list is shown as far as the history could be read");
+        }
         allowed.sort_by_key(|allowed: &Allowed| allowed.target);
         allowed
     }
@@ -274,177 +272,5 @@ impl smartfw_api::Fleet for Shown {
 
     async fn order(&self, order: Order, _who: &Who) -> Result<Ordered, Refusal> {
         self.orders.give(&self.fleet, order).await
-    }
-}
-
-/// An event as users read it.
-fn shown(event: &Kept) -> Option<Event> {
-    Some(Event {
-        kind: event.kind.to_string(),
-        node: event.node.clone(),
-        class: event.class.map(|class| class.to_string()),
-        body: RawValue::from_string(event.body.clone()).ok()?,
-    })
-}
-
-/// Each target once: who said it first, and who says the same. `never` is what bouncers do not ban.
-fn by_target(blocks: &[Arc<FleetBlock>], never: &[IpNet]) -> Vec<Arc<Block>> {
-    let same = |a: &Arc<FleetBlock>, b: &Arc<FleetBlock>| a.target == b.target;
-    blocks.chunk_by(same).filter_map(|said| one(said, never)).map(Arc::new).collect()
-}
-
-fn one(said: &[Arc<FleetBlock>], never: &[IpNet]) -> Option<Block> {
-    let first = said.iter().min_by_key(|block| block.since)?;
-    let nodes: BTreeSet<String> = said.iter().map(|block| block.name.to_string()).collect();
-    let longest = if said.iter().any(|block| block.expires.is_none()) {
-        None
-    } else {
-        said.iter().filter_map(|block| block.expires).max()
-    };
-    let hard = said.iter().any(|block| block.strength == Strength::Hard);
-    let strength = if hard { Strength::Hard } else { Strength::Soft };
-    Some(Block {
-        target: first.target,
-        class: first.class.to_string(),
-        origin: first.origin.to_string(),
-        confirmed_by: nodes.into_iter().filter(|name| **name != *first.origin).collect(),
-        // Whose kernel drops it, nodes know: `smartfw-cli cluster blocks`.
-        enforced_on: Vec::new(),
-        reason: first.reason.to_string(),
-        since: instant(first.since),
-        expires: longest.map(instant),
-        strength: strength.to_string(),
-        ban: hard && is_bannable(first.target, never),
-        propagation_ms: BTreeMap::new(),
-    })
-}
-
-/// A block that a single node says must not make every bouncer drop what a node itself would never block.
-fn is_bannable(target: IpNet, never: &[IpNet]) -> bool {
-    let narrowest = if target.addr().is_ipv4() { WIDE_V4 } else { WIDE_V6 };
-    target.prefix_len() >= narrowest && !never.iter().any(|net| prefix::overlap(net, &target))
-}
-
-fn node(row: NodeRow) -> Node {
-    let expires = row.certificate_expires();
-    let status = row.status.as_ref().map(|status| form::status(status).to_string());
-    Node {
-        blocks: row.statistics.map_or(0, |statistics| statistics.blocks),
-        name: row.name.to_string(),
-        site: row.site.to_string(),
-        state: if row.state.is_empty() { row.link.as_str().to_owned() } else { row.state },
-        address: Some(row.address).filter(|address| !address.is_empty()),
-        version: row.version,
-        trust: None,
-        rtt_ms: None,
-        certificate_expires: expires.map(instant),
-        last_report: row.heard.map(instant),
-        events_lost: row.dropped.saturating_add(row.missed),
-        status: status.and_then(|status| RawValue::from_string(status).ok()),
-    }
-}
-
-fn concern(entry: crate::health::Entry) -> Concern {
-    let level = match entry.level {
-        HealthLevel::Info => Level::Info,
-        HealthLevel::Warn => Level::Warn,
-        HealthLevel::Error => Level::Error,
-    };
-    Concern { level, what: entry.what, remedy: entry.remedy }
-}
-
-/// What an audit event says of the allow list.
-#[derive(Deserialize)]
-struct Word {
-    kind: String,
-    target: IpNet,
-    since: Option<String>,
-    expires: Option<String>,
-    #[serde(default)]
-    comment: String,
-}
-
-fn word(event: &Kept) -> Option<Word> {
-    let word: Word = serde_json::from_str(&event.body).ok()?;
-    ["allowed", "disallowed"].contains(&word.kind.as_str()).then_some(word)
-}
-
-/// The entry, if this word put it on the list and it is not over.
-fn standing(word: Word) -> Option<Allowed> {
-    let Word { kind, target, since, expires, comment } = word;
-    let at = |text: String| form::parse_rfc3339(&text).map(instant);
-    let expires = expires.and_then(at);
-    let over = expires.is_some_and(|expires| expires <= instant(clock::now()));
-    let since = since.and_then(at)?;
-    (kind == "allowed" && !over).then_some(Allowed { target, since, expires, comment })
-}
-
-fn unread(why: smartfw_history::HistoryError) -> Refusal {
-    Refusal {
-        kind: Refused::Unavailable,
-        what: "the history cannot be read".into(),
-        why: why.to_string(),
-        remedy: "look at the coordinator's health".into(),
-    }
-}
-
-fn no_cursor() -> Refusal {
-    Refusal {
-        kind: Refused::Invalid,
-        what: "there is no such page".into(),
-        why: "the cursor is none of ours".into(),
-        remedy: "begin without one, or give what the page before said".into(),
-    }
-}
-
-fn nanos(span: Duration) -> u64 {
-    u64::try_from(span.as_nanos()).unwrap_or(u64::MAX)
-}
-
-fn moment(time: OffsetDateTime) -> Time {
-    Time::from_nanos(u64::try_from(time.unix_timestamp_nanos().max(0)).unwrap_or(u64::MAX))
-}
-
-/// Beyond the year 9999 nobody reads it.
-fn instant(time: Time) -> OffsetDateTime {
-    OffsetDateTime::from_unix_timestamp_nanos(time.as_nanos().into()).unwrap_or(OffsetDateTime::UNIX_EPOCH)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn said(target: &str, strength: Strength) -> Arc<FleetBlock> {
-        Arc::new(FleetBlock {
-            node: NodeId([1; 32]),
-            name: "web-1".into(),
-            id: smartfw_core::BlockId(1),
-            target: prefix::parse_target(target).unwrap(),
-            class: smartfw_core::Class::PortScan,
-            origin: "web-1".into(),
-            confidence: 1.0,
-            strength,
-            since: Time::from_secs(1_700_000_000),
-            expires: None,
-            level: 1,
-            reason: "why".into(),
-        })
-    }
-
-    #[test]
-    fn a_bouncer_bans_nothing_that_is_soft_wide_or_must_never_be_blocked() {
-        let never = ["127.0.0.0/8", "10.0.0.7/32"].map(|text| text.parse().unwrap());
-        let banned = |target: &str, strength| by_target(&[said(target, strength)], &never)[0].ban;
-        assert!(banned("203.0.113.7", Strength::Hard) && banned("203.0.0.0/16", Strength::Hard));
-        assert!(!banned("203.0.113.7", Strength::Soft));
-        assert!(!banned("0.0.0.0/0", Strength::Hard) && !banned("2001:d00::/24", Strength::Hard));
-        assert!(!banned("127.0.0.1", Strength::Hard) && !banned("10.0.0.0/24", Strength::Hard));
-    }
-
-    #[test]
-    fn a_target_is_there_once_as_hard_and_as_long_as_anybody_says() {
-        let all = [said("203.0.113.7", Strength::Soft), said("203.0.113.7", Strength::Hard)];
-        let list = by_target(&all, &[]);
-        assert_eq!((list.len(), list[0].strength.as_str(), list[0].ban), (1, "hard", true));
     }
 }

@@ -5,6 +5,7 @@ mod block;
 mod brute_force;
 mod determinism;
 mod evidence;
+mod half_a_rule;
 mod hostile;
 mod http_flood;
 mod limits;

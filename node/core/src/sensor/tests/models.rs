@@ -7,7 +7,7 @@ use super::{
     lab::*,
 };
 use crate::{
-    Class, Detector, Evidence, Features, IpNet, Strength, Subject, Verdict,
+    Class, Detector, Evidence, IpNet, Strength, Subject, Verdict,
     config::SensorConfig,
     features::NAMES,
     model::{BENIGN, Calibration, Forest, ForestParts, IsolationForest, IsolationParts, Model, Node, Split},
@@ -181,24 +181,6 @@ fn nobody_is_proven_to_have_done_what_is_not_half_of_what_its_rule_wants() {
     for verdict in verdicts {
         assert_eq!((verdict.class, verdict.evidence), (Class::BruteForce, Some(Evidence::Spoofable)));
     }
-}
-
-#[test]
-fn half_a_rule_is_half_of_all_that_the_rule_wants() {
-    let lab = lab();
-    let half = |class, features: Features| lab.sensor.is_half_a_rule(&features, class);
-    let guesses = |failed_logins| Features { failed_logins, ..Features::default() };
-    assert!(half(Class::BruteForce, guesses(4.0)) && !half(Class::BruteForce, guesses(3.9)));
-    let starved = |unfinished_requests| Features { unfinished_requests, ..Features::default() };
-    assert!(half(Class::SlowDos, starved(10.0)) && !half(Class::SlowDos, starved(9.9)));
-    let flood = |requests_per_second, open_connections| Features {
-        requests_per_second,
-        open_connections,
-        ..Features::default()
-    };
-    assert!(half(Class::HttpFlood, flood(75.0, 16.0)));
-    assert!(!half(Class::HttpFlood, flood(74.0, 16.0)) && !half(Class::HttpFlood, flood(75.0, 15.0)));
-    assert!(!half(Class::PortScan, Features { silent_ports: 1000.0, ..Features::default() }));
 }
 
 #[test]
