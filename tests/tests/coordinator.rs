@@ -133,7 +133,7 @@ fn about(coordinator: &Coordinator, session: &[String], address: &str) -> Vec<Va
 }
 
 #[test]
-#[ignore = "needs root"]
+#[ignore = "needs root: tests/run.sh runs it"]
 fn what_nodes_see_reaches_people_and_bouncers_and_outlives_the_coordinators_absence() {
     let hosts = Hosts::start(2);
     hosts.found();
@@ -200,7 +200,7 @@ fn what_nodes_see_reaches_people_and_bouncers_and_outlives_the_coordinators_abse
 }
 
 #[test]
-#[ignore = "needs root"]
+#[ignore = "needs root: tests/run.sh runs it"]
 fn what_people_order_needs_an_operators_certificate_and_reaches_the_fleet() {
     let hosts = Hosts::start(2);
     hosts.found();
@@ -230,7 +230,7 @@ fn what_people_order_needs_an_operators_certificate_and_reaches_the_fleet() {
 }
 
 #[test]
-#[ignore = "needs root"]
+#[ignore = "needs root: tests/run.sh runs it"]
 fn a_firewall_bouncer_of_crowdsecs_drops_what_the_fleet_blocks_and_lets_go_what_it_lets_go() {
     let hosts = Hosts::start(2);
     hosts.found();

@@ -11,7 +11,7 @@ const EACH: u64 = 1_000;
 const MORE_BYTES: u64 = 192 << 20;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "takes a minute"]
+#[ignore = "takes a minute, and the machine: tests/run.sh runs it"]
 async fn ten_thousand_events_a_second_are_kept_once_each_in_bounded_memory() {
     let seconds = std::env::var("SMARTFW_SECONDS").ok().and_then(|text| text.parse().ok()).unwrap_or(60);
     let (cluster, folder) = (Cluster::found("prod"), tempfile::tempdir().unwrap());
