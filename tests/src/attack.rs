@@ -15,6 +15,7 @@ use smartfw_core::Class;
 
 use crate::{
     net::{Host, ROUTER_MAC, SERVER_V4, SERVER_V6},
+    peers,
     process::{Running, Stop},
 };
 pub use catalogue::ALL;
@@ -112,11 +113,13 @@ impl Attack {
     }
 }
 
-/// `{v4}` and `{v6}` stand for the server, `{me}` for the attacker, `{router}` for the router's hardware address,
+/// `{v4}` and `{v6}` stand for the server, `{v4s}` and `{v6s}` for its further addresses, `{me}` for the attacker, `{router}` for the router's hardware address,
 /// `{words}` for a list of passwords.
 fn fill(part: &str, attacker: &Host, words: &Path) -> String {
     part.replace("{v4}", &SERVER_V4.to_string())
         .replace("{v6}", &SERVER_V6.to_string())
+        .replace("{v4s}", peers::ALL_V4)
+        .replace("{v6s}", peers::ALL_V6)
         .replace("{me}", &attacker.v4.to_string())
         .replace("{router}", ROUTER_MAC)
         .replace("{words}", &words.display().to_string())

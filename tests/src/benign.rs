@@ -2,6 +2,7 @@
 //! attack looks like it; each says whether it was served.
 
 mod mail;
+mod peers;
 mod probe;
 mod shell;
 mod web;
@@ -89,6 +90,8 @@ pub const ALL: &[Benign] = &[
     benign("syslog", 12, false, probe::syslog),
     benign("clock", 12, true, probe::clock),
     benign("backup", 15, false, shell::backup),
+    benign("peer-to-peer", 30, true, peers::peer_to_peer),
+    benign("site-checks", 20, false, peers::site_checks),
 ];
 
 const fn benign(name: &'static str, seconds: u64, beside: bool, run: fn(&Guest<'_>) -> Result<()>) -> Benign {

@@ -19,6 +19,7 @@ pub mod kernel;
 pub mod load;
 pub mod namespace;
 pub mod net;
+pub mod peers;
 pub mod persona;
 pub mod process;
 pub mod proxy;

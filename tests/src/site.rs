@@ -1,4 +1,4 @@
-//! The services of the protected host: nginx before a small application, sshd, vsftpd, dnsmasq, and a clock.
+//! The services of the protected host: nginx before a small application, sshd, vsftpd, dnsmasq, a clock, and peers.
 
 use std::{
     fs::{self, File},
@@ -14,6 +14,7 @@ use crate::{
     app,
     namespace::Namespace,
     net::{Net, SERVER_V4, SERVER_V6},
+    peers,
     persona::Persona,
     process::{Running, until},
 };
@@ -56,6 +57,7 @@ impl Site {
             Command::new("ssh-keygen").args(["-q", "-t", "ed25519", "-N", "", "-f"]).arg(&key).status()?;
         ensure!(made.success(), "ssh-keygen failed");
         server.inside(app::serve)??;
+        peers::settle(server)?;
         let _services = vec![
             start(server, dir, "nginx", &nginx(dir), &["-c"])?,
             start(

@@ -21,6 +21,7 @@ use smartfw_core::{
 use crate::{
     capture::Label,
     net::{SERVER_V4, SERVER_V6},
+    peers,
 };
 
 /// Any constant: two readings of a capture give the same table.
@@ -51,7 +52,10 @@ pub fn table(folders: &[PathBuf]) -> Result<String> {
 
 /// Every window of a capture as a sensor on the server sees it that blocks nobody.
 fn reports(path: &Path) -> Result<Vec<WindowReport>> {
-    let local = vec![IpAddr::from(SERVER_V4).into(), IpAddr::from(SERVER_V6).into()];
+    let mut local = vec![IpAddr::from(SERVER_V4).into(), IpAddr::from(SERVER_V6).into()];
+    for net in [peers::ALL_V4, peers::ALL_V6] {
+        local.push(net.parse().context("not a network")?);
+    }
     let mut sensor = Sensor::new(SensorConfig::default(), View::Host(local), SEED);
     sensor.report_every_look();
     let (mut source, mut reports) = (FileSource::open(path)?, Vec::new());

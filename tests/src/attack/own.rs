@@ -12,6 +12,7 @@ use std::{
 use anyhow::{Context, Result};
 
 use crate::{
+    peers,
     persona::{PASSWORD, USER},
     process::{Stop, succeed},
     web::Connection,
@@ -49,6 +50,19 @@ fn scan(server: IpAddr, stop: &Stop, ports: u16, threads: usize, pause: Duration
             });
         }
     });
+    Ok(())
+}
+
+/// Asks each of the server's further addresses for a door that a device of the household leaves open, ten a second.
+pub(super) fn sweep(server: IpAddr, stop: &Stop) -> Result<()> {
+    for port in [23, 2323, 5555] {
+        for peer in peers::all(server.is_ipv6()) {
+            if !stop.sleep(Duration::from_millis(100)) {
+                return Ok(());
+            }
+            let _ = TcpStream::connect_timeout(&SocketAddr::new(peer.address, port), PATIENCE);
+        }
+    }
     Ok(())
 }
 
