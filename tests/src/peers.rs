@@ -62,7 +62,8 @@ pub fn settle(server: &Namespace) -> Result<()> {
     let peers = || [false, true].into_iter().flat_map(all);
     let lines = peers().map(|peer| match peer.address {
         IpAddr::V4(address) => format!("addr add {address}/32 dev eth0\n"),
-        IpAddr::V6(address) => format!("addr add {address}/128 dev eth0 nodad\n"),
+        // Not preferred: what the server says without naming its address comes from its first one.
+        IpAddr::V6(address) => format!("addr add {address}/128 dev eth0 nodad preferred_lft 0\n"),
     });
     server.ip(&lines.collect::<String>())?;
     server.inside(|| peers().try_for_each(listen))?
