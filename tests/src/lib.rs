@@ -13,6 +13,7 @@ pub mod benign;
 pub mod capture;
 pub mod crew;
 pub mod daemon;
+pub mod database;
 pub mod fleet;
 pub mod hosts;
 pub mod kernel;
