@@ -14,6 +14,7 @@ pub mod capture;
 pub mod crew;
 pub mod daemon;
 pub mod database;
+pub mod disk;
 pub mod fleet;
 pub mod hosts;
 pub mod kernel;
