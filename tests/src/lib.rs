@@ -11,6 +11,7 @@ pub mod app;
 pub mod attack;
 pub mod benign;
 pub mod capture;
+pub mod coordinator;
 pub mod crew;
 pub mod daemon;
 pub mod database;
