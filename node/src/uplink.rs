@@ -254,7 +254,10 @@ impl Uplink {
         self.0.health.set(
             Matter::Uplink,
             Level::Warn,
-            format!("events for the coordinator cannot be kept and are lost: {why}"),
+            format!(
+                "events for the coordinator cannot be written to the disk: {why}; the newest {} wait in memory, older ones are lost",
+                keeper::HELD
+            ),
             "make room on the disk of the state folder, or repair its permissions; the node guards all the same",
         );
     }

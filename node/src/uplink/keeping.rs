@@ -155,7 +155,7 @@ mod tests {
         uplink.end();
         // That it is so may have been told, in vain.
         assert!((2..=4).contains(&counters.uplink.dropped.get()), "{}", counters.uplink.dropped.get());
-        assert!(health.list()[0].what.contains("cannot be kept"), "{:?}", health.list());
+        assert!(health.list()[0].what.contains("cannot be written"), "{:?}", health.list());
         assert_eq!(uplink.waiting(), 0);
     }
 }
