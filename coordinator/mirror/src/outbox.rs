@@ -179,7 +179,10 @@ impl Outbox {
         if let (Place::Open(_), Err(why)) = (&*place, &done) {
             let failed = std::mem::replace(&mut *place, Place::failed(why));
             // sled may panic while it closes what has failed.
-            let _ = disk::guarded(&self.path, || Ok(drop(failed)));
+            let _ = disk::guarded(&self.path, || {
+                drop(failed);
+                Ok(())
+            });
         }
         done
     }
