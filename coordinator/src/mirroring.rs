@@ -1,5 +1,8 @@
 //! The mirror in Firebase: what is to be kept is put into the mirror's outbox before the history has it and the node is told
-//! so. An outage of the cloud or an end of the program loses nothing; a disk that refuses the outbox does, and is told.
+//! so. An outage of the cloud or an end of the program loses nothing; a disk that refuses the outbox for long does, and is
+//! told.
+
+mod pushing;
 
 use std::{
     path::Path,
@@ -19,16 +22,17 @@ use crate::{
     keeper::{Answering, Keeper},
     settings::Mirror,
 };
+use pushing::{OWED, Pushing};
 
 /// The folder of the outbox within the state folder.
 const FOLDER: &str = "mirror";
 /// How often it is shown how the mirror is.
-const LOOK: Duration = Duration::from_secs(5);
+const LOOK: Duration = Duration::from_secs(1);
 
 /// A history whose events go into an outbox as well.
 pub struct Mirrored {
     inner: Arc<dyn Keeper>,
-    outbox: Arc<Outbox>,
+    pushing: Pushing,
     health: Arc<Health>,
 }
 
@@ -59,7 +63,10 @@ pub fn begin(
     }
     let outbox = Arc::new(opened.outbox);
     let sender = Sender::new(database, outbox.clone(), Cluster::new(cluster)?);
-    Ok(Some(Begun { history: Arc::new(Mirrored { inner: history, outbox, health }), sender }))
+    Ok(Some(Begun {
+        history: Arc::new(Mirrored { inner: history, pushing: Pushing::into(outbox), health }),
+        sender,
+    }))
 }
 
 fn auth(settings: &Mirror) -> anyhow::Result<Auth> {
@@ -108,15 +115,17 @@ impl Mirrored {
     /// Puts events into the outbox. When its disk fails the fleet's history goes on without it, loudly: the mirror is
     /// needed for nothing.
     async fn mirror(&self, events: &[Event]) {
-        let (items, outbox) = (events.iter().filter_map(item).collect::<Vec<_>>(), self.outbox.clone());
-        let pushed = tokio::task::spawn_blocking(move || outbox.push(&items)).await;
-        let why = match pushed {
-            Ok(Ok(())) => return self.health.clear(Matter::Outbox),
-            Ok(Err(error)) => error.to_string(),
-            Err(error) => error.to_string(),
-        };
-        let what = format!("events are not mirrored: {why}");
-        self.health.set(Matter::Outbox, Level::Error, what, "then restart the coordinator");
+        match self.pushing.push(events).await {
+            Ok(()) => self.health.clear(Matter::Outbox),
+            Err(why) => {
+                let what = format!(
+                    "events do not reach the mirror: {why}; the newest {OWED} wait in memory, older ones are lost to it"
+                );
+                let remedy =
+                    "make room on the disk of the state folder; it is tried again with the next event";
+                self.health.set(Matter::Outbox, Level::Error, what, remedy);
+            }
+        }
     }
 }
 
@@ -140,7 +149,7 @@ fn item(event: &Event) -> Option<Item> {
 impl Keeper for Mirrored {
     fn append(&self, now: Time, events: Vec<Event>) -> Answering<'_, Appended> {
         Box::pin(async move {
-            // First: what the history knows is not sent again. What is pushed twice has one place in the database.
+            // First: what the history knows is not sent again.
             self.mirror(&events).await;
             self.inner.append(now, events).await
         })
@@ -161,9 +170,12 @@ impl Keeper for Mirrored {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::Ordering::SeqCst;
+
     use smartfw_history::Embedded;
 
     use super::*;
+    use crate::testing::Memory;
 
     fn event(sequence: u64) -> Event {
         Event {
@@ -182,17 +194,35 @@ mod tests {
     #[tokio::test]
     async fn what_is_kept_waits_for_the_database_too_before_it_is_acknowledged() {
         let folder = tempfile::tempdir().unwrap();
-        let secret = folder.path().join("secret");
-        std::fs::write(&secret, "its-secret\n").unwrap();
-        let url = Some("https://example.firebaseio.com".to_owned());
-        let settings = Mirror { url, account: None, secret: Some(secret) };
         let history: Arc<dyn Keeper> = Arc::new(Embedded::open(&folder.path().join("history")).unwrap());
-        let begun =
-            begin(&settings, "prod", folder.path(), history.clone(), Arc::default()).unwrap().unwrap();
+        let begun = mirror(folder.path(), history.clone());
         let now = Time::from_secs(1_700_000_000);
         begun.history.append(now, vec![event(1), event(2)]).await.unwrap();
         assert_eq!(begun.sender.watch().state().counts.waiting, 2);
         assert_eq!(history.size().await.unwrap().events, 2);
+    }
+
+    #[tokio::test]
+    async fn what_a_history_refuses_again_and_again_waits_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let history = Arc::new(Memory::default());
+        let begun = mirror(folder.path(), history.clone());
+        history.fails.store(true, SeqCst);
+        let now = Time::from_secs(1_700_000_000);
+        for _ in 0..3 {
+            assert!(begun.history.append(now, vec![event(1), event(2)]).await.is_err());
+        }
+        history.fails.store(false, SeqCst);
+        begun.history.append(now, vec![event(1), event(2), event(3)]).await.unwrap();
+        assert_eq!(begun.sender.watch().state().counts.waiting, 3);
+    }
+
+    fn mirror(folder: &Path, history: Arc<dyn Keeper>) -> Begun {
+        let secret = folder.join("secret");
+        std::fs::write(&secret, "its-secret\n").unwrap();
+        let url = Some("https://example.firebaseio.com".to_owned());
+        let settings = Mirror { url, account: None, secret: Some(secret) };
+        begin(&settings, "prod", folder, history, Arc::default()).unwrap().unwrap()
     }
 
     #[test]

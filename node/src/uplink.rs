@@ -95,6 +95,8 @@ struct Inner {
     named: AtomicBool,
     /// Since when none is connected.
     away: Mutex<Option<Instant>>,
+    /// What stands in the way.
+    hindered: Mutex<Hindered>,
     /// Rises when blocks changed that no event told of.
     anew: watch::Sender<u64>,
     /// Rises when the node's health changed.
@@ -102,6 +104,15 @@ struct Inner {
     /// What was read of the node as a whole.
     told: watch::Sender<Told>,
     teller: OnceLock<Arc<dyn Teller>>,
+}
+
+/// Why coordinators do not hear what they should.
+#[derive(Debug, Default)]
+struct Hindered {
+    /// How the last attempt ended that failed.
+    last: Option<String>,
+    /// One is there and keeps nothing.
+    stuck: bool,
 }
 
 struct Keeping {
@@ -142,6 +153,7 @@ impl Uplink {
             known: Mutex::default(),
             named: AtomicBool::new(false),
             away: Mutex::default(),
+            hindered: Mutex::default(),
             anew: watch::Sender::default(),
             unwell: watch::Sender::default(),
             told: watch::Sender::default(),
@@ -254,7 +266,10 @@ impl Uplink {
         self.0.health.set(
             Matter::Uplink,
             Level::Warn,
-            format!("events for the coordinator cannot be kept and are lost: {why}"),
+            format!(
+                "events for the coordinator cannot be written to the disk: {why}; the newest {} wait in memory, older ones are lost",
+                keeper::HELD
+            ),
             "make room on the disk of the state folder, or repair its permissions; the node guards all the same",
         );
     }
@@ -265,6 +280,10 @@ impl Uplink {
 
     fn known(&self) -> MutexGuard<'_, Known> {
         self.0.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn hindered(&self) -> MutexGuard<'_, Hindered> {
+        self.0.hindered.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn away(&self) -> MutexGuard<'_, Option<Instant>> {

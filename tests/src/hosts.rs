@@ -1,5 +1,4 @@
-//! Hosts whose people make a fleet of them: daemons that only decide, and the real command line, each host in a network
-//! namespace of its own.
+//! Hosts whose people make a fleet of them: daemons and the real command line, each host in a network namespace of its own.
 #![expect(clippy::unwrap_used, reason = "a laboratory that cannot go on has failed")]
 
 use std::{net::Ipv4Addr, path::PathBuf, process::Output, time::Duration};
@@ -18,7 +17,7 @@ use crate::{
 pub const SOON: Duration = Duration::from_secs(20);
 const WORDS: &str = "four random words here";
 
-/// Hosts on one wire, each with a daemon that decides and leaves the kernel alone.
+/// Hosts on one wire, each with a daemon.
 #[derive(Debug)]
 pub struct Hosts {
     /// The hosts.
@@ -27,6 +26,7 @@ pub struct Hosts {
     pub daemons: Vec<Running>,
     hub: Namespace,
     dir: TempDir,
+    enforcer: &'static str,
 }
 
 /// A host's address.
@@ -35,12 +35,21 @@ pub fn address(node: usize) -> Ipv4Addr {
 }
 
 impl Hosts {
-    /// Starts a daemon on each of so many hosts.
+    /// Starts a daemon on each of so many hosts, which decides and leaves the kernel alone.
     pub fn start(count: usize) -> Self {
+        Self::with(count, "dry-run")
+    }
+
+    /// The same daemons, and what they decide is done by their kernels.
+    pub fn start_guarding(count: usize) -> Self {
+        Self::with(count, "iptables")
+    }
+
+    fn with(count: usize, enforcer: &'static str) -> Self {
         let hub = Namespace::new("hub").unwrap();
         hub.ip("link add br0 type bridge\nlink set br0 up\n").unwrap();
         let nodes = (0..count).map(|n| plug(&hub, n)).collect();
-        let mut hosts = Self { nodes, daemons: Vec::new(), hub, dir: tempfile::tempdir().unwrap() };
+        let mut hosts = Self { nodes, daemons: Vec::new(), hub, dir: tempfile::tempdir().unwrap(), enforcer };
         (0..count).for_each(|n| hosts.launch(n));
         hosts
     }
@@ -65,7 +74,7 @@ impl Hosts {
         command.arg("--config").arg(file("node.toml")).arg("--state-dir").arg(file("state"));
         command.arg("--log-dir").arg(file("log")).arg("--socket").arg(file("node.sock"));
         command.args(["--name", &format!("web-{}", node + 1), "--interface", INTERFACE]);
-        command.args(["--enforcer", "dry-run", "--metrics", "off"]);
+        command.args(["--enforcer", self.enforcer, "--metrics", "off"]);
         self.daemons.push(Running::start(command, &file("journal")).unwrap());
         until("the daemon answers", SOON, || self.run(node, &["status"]).status.success()).unwrap();
     }

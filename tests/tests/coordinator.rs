@@ -3,119 +3,20 @@
 //! All need root and the built programs: `cargo test -p smartfw-tests --test coordinator -- --ignored`.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
-use std::{fs, net::Ipv4Addr, path::PathBuf, time::Duration};
+use std::{fs, time::Duration};
 
 use serde_json::{Value, json};
 use smartfw_tests::{
+    coordinator::{COORDINATOR, Coordinator, Session},
     daemon::program,
     hosts::{Hosts, SOON, address},
-    namespace::Namespace,
     process::{Running, until},
 };
 
-/// Where on the wire the coordinator and the attacker are.
-const COORDINATOR: usize = 5;
+/// Where on the wire the attacker is.
 const ATTACKER: usize = 7;
 /// A host that runs no node, and follows the fleet by a bouncer of CrowdSec's.
 const EDGE: usize = 9;
-
-/// A coordinator on a host of its own.
-struct Coordinator {
-    host: Namespace,
-    dir: PathBuf,
-    running: Option<Running>,
-    starts: u32,
-    password: String,
-}
-
-impl Coordinator {
-    /// Joins the fleet of the first host, and starts.
-    fn join(hosts: &Hosts) -> Self {
-        let dir = hosts.folder(COORDINATOR);
-        fs::create_dir_all(&dir).unwrap();
-        fs::write(dir.join("coordinator.toml"), "").unwrap();
-        let mut coordinator =
-            Self { host: hosts.guest(COORDINATOR), dir, running: None, starts: 0, password: String::new() };
-        let token = hosts.token(0, &["--role", "coordinator"]);
-        let signer = format!("{}:7470", address(0));
-        let joined = coordinator
-            .command()
-            .args(["join", &signer, "--token", &token, "--name", "memory"])
-            .output()
-            .unwrap();
-        assert!(joined.status.success(), "{}", String::from_utf8_lossy(&joined.stderr));
-        coordinator.start();
-        // Nobody looks on: it is in a file.
-        let password =
-            fs::read_to_string(coordinator.dir.join("state/coordinator/web/first-password")).unwrap();
-        password.trim().clone_into(&mut coordinator.password);
-        coordinator
-    }
-
-    fn command(&self) -> std::process::Command {
-        let mut command = self.host.command(&program("smartfw-coordinator").unwrap().display().to_string());
-        let file = |name: &str| self.dir.join(name);
-        command.arg("--config").arg(file("coordinator.toml")).arg("--state-dir").arg(file("state"));
-        command.arg("--log-dir").arg(file("log"));
-        command
-    }
-
-    fn at() -> Ipv4Addr {
-        address(COORDINATOR)
-    }
-
-    fn journal(&self) -> PathBuf {
-        self.dir.join(format!("journal-{}", self.starts))
-    }
-
-    fn start(&mut self) {
-        self.starts += 1;
-        let mut command = self.command();
-        command.args(["--http", &format!("{}:7480", Self::at()), "--metrics", "off"]);
-        self.running = Some(Running::start(command, &self.journal()).unwrap());
-        until("the coordinator answers", SOON, || self.ask(&["/api/v1/openapi.json"]).0 != 0).unwrap_or_else(
-            |error| panic!("{error}: {}", fs::read_to_string(self.journal()).unwrap_or_default()),
-        );
-    }
-
-    fn kill(&mut self) {
-        self.running.take().unwrap().end(libc::SIGKILL);
-    }
-
-    /// What curl is answered: the status (0: nobody answers), and the body. The last argument is the path.
-    fn ask(&self, arguments: &[&str]) -> (u16, Value) {
-        let (path, more) = arguments.split_last().unwrap();
-        let mut curl = self.host.command("curl");
-        curl.args(["-sk", "-m", "10", "-w", "\n%{http_code}", "-H", "Content-Type: application/json"])
-            .args(more);
-        let done = curl.arg(format!("https://{}:7480{path}", Self::at())).output().unwrap();
-        let text = String::from_utf8(done.stdout).unwrap();
-        let (body, status) = text.rsplit_once('\n').unwrap();
-        (status.parse().unwrap(), serde_json::from_str(body).unwrap_or_default())
-    }
-
-    /// Logs in; what goes along with every later question.
-    fn log_in(&self) -> Vec<String> {
-        let jar = self.dir.join("jar").display().to_string();
-        let login = json!({"name": "admin", "password": self.password}).to_string();
-        let (status, body) = self.ask(&["-c", &jar, "-d", &login, "/api/v1/login"]);
-        assert_eq!(status, 200, "{body}");
-        ["-b", &jar, "-H", "X-Smartfw: 1"].map(str::to_owned).to_vec()
-    }
-
-    fn get(&self, session: &[String], path: &str) -> Value {
-        let arguments: Vec<&str> = session.iter().map(String::as_str).chain([path]).collect();
-        let (status, body) = self.ask(&arguments);
-        assert_eq!(status, 200, "{path}: {body}");
-        body
-    }
-
-    fn post(&self, session: &[String], path: &str, body: &Value) -> (u16, Value) {
-        let body = body.to_string();
-        let arguments: Vec<&str> = session.iter().map(String::as_str).chain(["-d", &body, path]).collect();
-        self.ask(&arguments)
-    }
-}
 
 fn status(hosts: &Hosts, node: usize) -> Value {
     serde_json::from_str(&hosts.works(node, &["status", "-o", "json"])).unwrap()
@@ -127,7 +28,7 @@ fn until_nodes_say(hosts: &Hosts, coordinator: &str) {
 }
 
 /// The events of the fleet about an address, the newest first.
-fn about(coordinator: &Coordinator, session: &[String], address: &str) -> Vec<Value> {
+fn about(coordinator: &Coordinator, session: &Session, address: &str) -> Vec<Value> {
     let page = coordinator.get(session, &format!("/api/v1/events?source={address}&limit=500"));
     page["events"].as_array().unwrap().clone()
 }

@@ -13,10 +13,10 @@ use std::{
 };
 
 use common::{
-    Blocked, ORDER, REPAIR, SmallDisk, addresses, blocked, drops, files, fill, forget, lists, ours, repaired,
-    rules, run,
+    Blocked, ORDER, REPAIR, addresses, blocked, drops, files, forget, lists, ours, repaired, rules, run,
 };
 use smartfw_tests::{
+    disk::SmallDisk,
     kernel,
     net::Side,
     process::until,
@@ -135,13 +135,12 @@ fn a_deleted_entry_comes_back() {
 fn a_full_disk_does_not_stop_the_dropping() {
     let ward = Ward::new().unwrap();
     let state = ward.dir().join("node/state");
-    fs::create_dir_all(&state).unwrap();
-    let _disk = SmallDisk::mount(&state);
+    let disk = SmallDisk::mount(&state);
     let mut guard = ward.guard().unwrap();
     let Blocked { meter, _knocker, .. } = blocked(&ward, &guard);
     guard.order(&["allow", "add", "192.0.2.99"]).unwrap();
     let passed = meter.read().unwrap().passed;
-    fill(&state);
+    disk.fill();
     // What the store had reserved before may still take a few records: more than those are needed.
     let refused =
         (0..30).find(|&i| guard.tell(&["import", "-"], &addresses(i * 1000, 1000)).unwrap().code != 0);
@@ -160,7 +159,7 @@ fn a_full_disk_does_not_stop_the_dropping() {
     guard.launch().unwrap();
     thread::sleep(ORDER);
     assert_eq!(held(), all, "a restart on a full disk removes nothing");
-    fs::remove_file(state.join("filler")).unwrap();
+    disk.empty();
     // A cache that could not be read is read by a new start.
     thread::sleep(ORDER);
     guard.kill();

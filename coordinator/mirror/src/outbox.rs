@@ -6,6 +6,7 @@ use std::{
     fs::File,
     path::{Path, PathBuf},
     sync::{Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
 };
 
 use sled::{Batch, Db, Tree};
@@ -19,6 +20,9 @@ pub const ASIDE_ITEMS: u64 = 1000;
 
 /// Their bytes.
 pub const ASIDE_BYTES: u64 = 16 << 20;
+
+/// How often a store that failed is opened again.
+const AGAIN: Duration = Duration::from_secs(1);
 
 /// The tree of items that were set aside.
 const ASIDE: &str = "aside";
@@ -90,17 +94,32 @@ pub struct Opened {
 #[derive(Debug)]
 pub struct Outbox {
     path: PathBuf,
+    /// Locked before `inner`, and for as long as the disk takes.
+    place: Mutex<Place>,
+    limits: Limits,
+    inner: Mutex<Inner>,
+    filled: Notify,
+}
+
+/// Where the items are. After its first failure sled does nothing more, until it is opened again.
+#[derive(Debug)]
+enum Place {
+    Open(Store),
+    /// Since when, and why.
+    Failed(Instant, String),
+}
+
+#[derive(Debug)]
+struct Store {
     /// Keeps both trees; by number, path and body.
     _db: Db,
     /// sled's file.
     file: File,
     waiting: Tree,
     aside: Tree,
-    limits: Limits,
-    inner: Mutex<Inner>,
-    filled: Notify,
 }
 
+/// What is remembered of the store. Numbers are never given again.
 #[derive(Debug, Default)]
 struct Inner {
     next: u64,
@@ -126,41 +145,68 @@ impl Outbox {
     }
 
     fn try_open(folder: &Path, limits: Limits) -> Result<Self, OutboxError> {
-        disk::guarded(folder, || {
-            let db = disk::open(folder)?;
-            let (waiting, aside) = (db.open_tree("waiting")?, db.open_tree(ASIDE)?);
-            let (counts, next) = (count(&waiting)?, last(&waiting)?.max(last(&aside)?) + 1);
-            let (kept, aside_bytes) = count(&aside)?;
-            let counts = Counts { waiting: counts.0, bytes: counts.1, dropped: 0, aside: kept };
-            let inner = Mutex::new(Inner { next, counts, aside_bytes });
-            let (path, filled) = (folder.to_owned(), Notify::new());
-            let file = File::open(folder.join("db"))?;
-            let outbox = Self { path, _db: db, file, waiting, aside, limits, inner, filled };
-            outbox.drop_oldest(&mut outbox.lock())?;
-            Ok(outbox)
-        })
+        let (path, filled, inner) = (folder.to_owned(), Notify::new(), Mutex::default());
+        let store = disk::guarded(folder, || Store::open(folder))?;
+        let outbox = Self { path, place: Mutex::new(Place::Open(store)), limits, inner, filled };
+        outbox.work(|store| {
+            let mut inner = outbox.lock();
+            inner.learn(store)?;
+            outbox.drop_oldest(store, &mut inner)
+        })?;
+        Ok(outbox)
+    }
+
+    /// Does something with the store, which is opened again where it failed a while ago.
+    fn work<T>(&self, work: impl FnOnce(&Store) -> sled::Result<T>) -> Result<T, OutboxError> {
+        let mut place = self.place.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Place::Failed(since, why) = &*place {
+            if since.elapsed() < AGAIN {
+                return Err(OutboxError::Unavailable { path: self.path.clone(), why: why.clone() });
+            }
+            let opened = disk::guarded(&self.path, || {
+                let store = Store::open(&self.path)?;
+                self.lock().learn(&store)?;
+                Ok(store)
+            });
+            *place = opened.map_or_else(|why| Place::failed(&why), Place::Open);
+        }
+        let done = match &*place {
+            Place::Open(store) => disk::guarded(&self.path, || work(store)),
+            Place::Failed(_, why) => {
+                Err(OutboxError::Unavailable { path: self.path.clone(), why: why.clone() })
+            }
+        };
+        if let (Place::Open(_), Err(why)) = (&*place, &done) {
+            let failed = std::mem::replace(&mut *place, Place::failed(why));
+            // sled may panic while it closes what has failed.
+            let _ = disk::guarded(&self.path, || {
+                drop(failed);
+                Ok(())
+            });
+        }
+        done
     }
 
     /// Adds items; on disk when this returns.
     ///
     /// # Errors
-    /// When the disk refuses: the items are not mirrored.
+    /// When the disk refuses: some of them may be in it all the same.
     pub fn push(&self, items: &[Item]) -> Result<(), OutboxError> {
-        disk::guarded(&self.path, || {
+        self.work(|store| {
             let mut inner = self.lock();
             let mut batch = Batch::default();
             for (number, item) in (inner.next..).zip(items) {
                 batch.insert(&number.to_be_bytes(), disk::encode(&[item.path().as_bytes(), item.body()]));
             }
-            self.waiting.apply_batch(batch)?;
+            store.waiting.apply_batch(batch)?;
             inner.next += items.len() as u64;
             inner.counts.waiting += items.len() as u64;
             inner.counts.bytes += items.iter().map(Item::size).sum::<u64>();
-            self.drop_oldest(&mut inner)?;
+            self.drop_oldest(store, &mut inner)?;
             drop(inner);
-            self.waiting.flush()?;
+            store.waiting.flush()?;
             // sled hands what it flushes to the disk, on Linux, and does not wait until the disk has it.
-            Ok(self.file.sync_data()?)
+            Ok(store.file.sync_data()?)
         })?;
         self.filled.notify_one();
         Ok(())
@@ -176,13 +222,13 @@ impl Outbox {
     /// # Errors
     /// When the disk refuses.
     pub fn set_aside(&self) -> Result<Vec<(Item, String)>, OutboxError> {
-        disk::guarded(&self.path, || {
+        self.work(|store| {
             let each = |row: sled::Result<(_, sled::IVec)>| {
                 let (_, row) = row?;
                 let [why, path, body] = disk::decode(&row)?;
                 Ok((Item::from_stored(disk::text(path)?, body), String::from_utf8_lossy(why).into_owned()))
             };
-            self.aside.iter().map(each).collect()
+            store.aside.iter().map(each).collect()
         })
     }
 
@@ -193,9 +239,9 @@ impl Outbox {
 
     /// The oldest items, within these bounds; at least one if there is any.
     pub(crate) fn oldest(&self, items: usize, bytes: u64) -> Result<Vec<Numbered>, OutboxError> {
-        disk::guarded(&self.path, || {
+        self.work(|store| {
             let (mut taken, mut size) = (Vec::new(), 0);
-            for row in self.waiting.iter().take(items) {
+            for row in store.waiting.iter().take(items) {
                 let (number, row) = row?;
                 let [path, body] = disk::decode(&row)?;
                 let item = Item::from_stored(disk::text(path)?, body);
@@ -211,10 +257,10 @@ impl Outbox {
 
     /// The database has these. If that is forgotten in a crash, they are sent twice, to the same place.
     pub(crate) fn delivered(&self, items: &[Numbered]) -> Result<(), OutboxError> {
-        disk::guarded(&self.path, || {
+        self.work(|store| {
             let mut inner = self.lock();
             for (number, item) in items {
-                self.take_out(*number, item, &mut inner)?;
+                store.take_out(*number, item, &mut inner)?;
             }
             Ok(())
         })
@@ -222,25 +268,54 @@ impl Outbox {
 
     /// The database refuses this one: it is kept apart from the others.
     pub(crate) fn put_aside(&self, (number, item): &Numbered, why: &str) -> Result<(), OutboxError> {
-        disk::guarded(&self.path, || {
+        self.work(|store| {
             let mut inner = self.lock();
             let why = why.replace(char::is_control, " ");
             let row = disk::encode(&[why.as_bytes(), item.path().as_bytes(), item.body()]);
             let size = disk::size(&row);
             // After a failure it may be there already.
-            let before = self.aside.insert(number.to_be_bytes(), row)?;
+            let before = store.aside.insert(number.to_be_bytes(), row)?;
             inner.counts.aside += u64::from(before.is_none());
             inner.aside_bytes += size;
             inner.aside_bytes -= before.map_or(0, |row| disk::size(&row));
-            self.aside.flush()?;
-            self.take_out(*number, item, &mut inner)?;
+            store.aside.flush()?;
+            store.take_out(*number, item, &mut inner)?;
             while inner.counts.aside > ASIDE_ITEMS || inner.aside_bytes > ASIDE_BYTES {
-                let Some((_, row)) = self.aside.pop_min()? else { break };
+                let Some((_, row)) = store.aside.pop_min()? else { break };
                 inner.counts.aside -= 1;
                 inner.aside_bytes -= disk::size(&row);
             }
             Ok(())
         })
+    }
+
+    fn drop_oldest(&self, store: &Store, inner: &mut Inner) -> sled::Result<()> {
+        while inner.counts.waiting > self.limits.items || inner.counts.bytes > self.limits.bytes {
+            let Some((_, row)) = store.waiting.pop_min()? else { break };
+            inner.counts.waiting -= 1;
+            inner.counts.bytes -= disk::size(&row);
+            inner.counts.dropped += 1;
+        }
+        Ok(())
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Place {
+    fn failed(why: &OutboxError) -> Self {
+        let (OutboxError::Unavailable { why, .. } | OutboxError::Damaged { why, .. }) = why;
+        Self::Failed(Instant::now(), why.clone())
+    }
+}
+
+impl Store {
+    fn open(folder: &Path) -> sled::Result<Self> {
+        let db = disk::open(folder)?;
+        let (waiting, aside) = (db.open_tree("waiting")?, db.open_tree(ASIDE)?);
+        Ok(Self { _db: db, file: File::open(folder.join("db"))?, waiting, aside })
     }
 
     fn take_out(&self, number: u64, item: &Item, inner: &mut Inner) -> sled::Result<()> {
@@ -253,19 +328,15 @@ impl Outbox {
         }
         Ok(())
     }
+}
 
-    fn drop_oldest(&self, inner: &mut Inner) -> sled::Result<()> {
-        while inner.counts.waiting > self.limits.items || inner.counts.bytes > self.limits.bytes {
-            let Some((_, row)) = self.waiting.pop_min()? else { break };
-            inner.counts.waiting -= 1;
-            inner.counts.bytes -= disk::size(&row);
-            inner.counts.dropped += 1;
-        }
+impl Inner {
+    /// Counts what a store holds that was opened.
+    fn learn(&mut self, store: &Store) -> sled::Result<()> {
+        (self.counts.waiting, self.counts.bytes) = count(&store.waiting)?;
+        (self.counts.aside, self.aside_bytes) = count(&store.aside)?;
+        self.next = self.next.max(last(&store.waiting)?.max(last(&store.aside)?) + 1);
         Ok(())
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Inner> {
-        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

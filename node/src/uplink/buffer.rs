@@ -52,38 +52,42 @@ pub(super) struct Buffer {
 /// What became of a batch.
 #[derive(Debug, Default)]
 pub(super) struct Appended {
-    /// Events that had to go, new ones or old ones.
+    /// Old events that had to go.
     pub(super) dropped: u64,
     /// Why the disk refused some.
     pub(super) refused: Option<io::Error>,
+    /// Those.
+    pub(super) left: Vec<Event>,
 }
 
 impl Buffer {
-    /// Numbers events and writes them; they are on disk when this returns.
-    pub(super) fn append(&mut self, events: Vec<Event>) -> Appended {
-        let mut appended = Appended::default();
-        let mut left = events.len() as u64;
+    /// Numbers events and writes them; what the disk did not refuse is on it when this returns.
+    pub(super) fn append(&mut self, mut events: Vec<Event>) -> Appended {
+        let (mut written, mut dropped) = (0, 0);
+        let refused = self.write_all(&events, &mut written, &mut dropped).err();
+        Appended { dropped, refused, left: events.split_off(written) }
+    }
+
+    /// Writes events in pieces; how many are written is told also where the disk refuses the next.
+    fn write_all(&mut self, events: &[Event], written: &mut usize, dropped: &mut u64) -> io::Result<()> {
         let mut bytes = Vec::new();
         let mut waiting = 0;
         for event in events {
             let before = bytes.len();
-            frame::write(Event { sequence: self.next + waiting, ..event }, &mut bytes);
+            frame::write(Event { sequence: self.next + waiting as u64, ..event.clone() }, &mut bytes);
             if self.room(bytes.len()) {
                 waiting += 1;
                 continue;
             }
             let frame = bytes.split_off(before);
-            let written = self.write(&bytes, waiting);
-            left -= if written.is_ok() { mem::take(&mut waiting) } else { 0 };
-            if let Err(why) = written.and_then(|()| self.begin_piece(&mut appended.dropped)) {
-                return Appended { dropped: appended.dropped + left, refused: Some(why) };
-            }
+            self.write(&bytes, waiting)?;
+            *written += waiting;
+            self.begin_piece(dropped)?;
             (bytes, waiting) = (frame, 1);
         }
-        match self.write(&bytes, waiting) {
-            Ok(()) => appended,
-            Err(why) => Appended { dropped: appended.dropped + left, refused: Some(why) },
-        }
+        self.write(&bytes, waiting)?;
+        *written += waiting;
+        Ok(())
     }
 
     /// Every coordinator has what is up to here.
@@ -111,7 +115,7 @@ impl Buffer {
             }
             from = batch.next;
             let appended = self.append(batch.events);
-            (all.dropped, all.refused) = (all.dropped + appended.dropped, appended.refused);
+            all = Appended { dropped: all.dropped + appended.dropped, ..appended };
         }
         all.dropped += old.behind(from - 1);
         for span in &old.spans {
@@ -131,7 +135,7 @@ impl Buffer {
     }
 
     /// Writes frames behind the last piece, or leaves it as it was.
-    fn write(&mut self, bytes: &[u8], events: u64) -> io::Result<()> {
+    fn write(&mut self, bytes: &[u8], events: usize) -> io::Result<()> {
         if events == 0 {
             return Ok(());
         }
@@ -140,7 +144,7 @@ impl Buffer {
         };
         match file.write_all(bytes).and_then(|()| file.sync_data()) {
             Ok(()) => {
-                span.next += events;
+                span.next += events as u64;
                 span.bytes += bytes.len() as u64;
                 self.next = span.next;
                 Ok(())

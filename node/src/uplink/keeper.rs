@@ -1,7 +1,8 @@
 //! The thread that writes the buffer. Whatever its disk does, it holds up nobody but itself.
 
 use std::{
-    sync::mpsc::Receiver,
+    mem,
+    sync::mpsc::{Receiver, RecvTimeoutError},
     time::{Duration, Instant},
 };
 
@@ -16,7 +17,9 @@ use crate::clock;
 
 /// Events that are written at once: what comes meanwhile is the next batch.
 const BATCH: usize = 1024;
-/// How often a folder is opened again that cannot be.
+/// Events that wait in memory while the disk refuses them; of more the oldest go. As many as wait for the thread.
+pub(super) const HELD: usize = 4096;
+/// How often a disk that refused is tried again.
 const AGAIN: Duration = Duration::from_secs(1);
 /// How often it is written down how many events had to go.
 const NOTE: Duration = Duration::from_secs(10);
@@ -40,22 +43,24 @@ pub(super) enum Order {
 pub(super) struct Keeper {
     uplink: Uplink,
     buffer: Option<Buffer>,
-    tried: Option<Instant>,
+    /// What the disk has refused.
+    held: Vec<Event>,
+    /// When it did.
+    refused: Option<Instant>,
     renewed: Option<Instant>,
     noted: Option<(Instant, u64)>,
 }
 
 impl Keeper {
     pub(super) const fn new(uplink: Uplink) -> Self {
-        Self { uplink, buffer: None, tried: None, renewed: None, noted: None }
+        Self { uplink, buffer: None, held: Vec::new(), refused: None, renewed: None, noted: None }
     }
 
     /// Until nobody is left who tells it anything.
     pub(super) fn run(mut self, orders: &Receiver<Order>) {
         self.open();
-        while let Ok(first) = orders.recv() {
+        while let Ok(mut next) = self.next(orders) {
             let mut events = Vec::new();
-            let mut next = Some(first);
             while let Some(order) = next {
                 match order {
                     Order::Event(event) => events.push(event),
@@ -68,43 +73,69 @@ impl Keeper {
             self.append(events);
             self.note();
         }
+        self.refused = None;
+        self.append(Vec::new());
+        self.uplink.dropped(self.held.len() as u64);
         self.remember();
     }
 
+    /// What it is told next; nothing where it is time to try again what the disk refused.
+    fn next(&self, orders: &Receiver<Order>) -> Result<Option<Order>, RecvTimeoutError> {
+        if self.held.is_empty() {
+            return orders.recv().map(Some).map_err(Into::into);
+        }
+        match orders.recv_timeout(AGAIN) {
+            Err(RecvTimeoutError::Timeout) => Ok(None),
+            other => other.map(Some),
+        }
+    }
+
     fn open(&mut self) {
-        if self.buffer.is_some() || self.tried.is_some_and(|tried| tried.elapsed() < AGAIN) {
+        if self.buffer.is_some() {
             return;
         }
-        self.tried = Some(Instant::now());
-        let folder = self.uplink.folder();
-        match Buffer::open(folder, BOUNDS, clock::now().as_nanos() / 1_000_000) {
+        match Buffer::open(self.uplink.folder(), BOUNDS, clock::now().as_nanos() / 1_000_000) {
             Ok((buffer, lost)) => {
                 self.uplink.dropped(lost);
                 self.buffer = Some(buffer);
                 self.uplink.refused(None);
                 self.publish();
             }
-            Err(why) => self.uplink.refused(Some(&why)),
+            Err(why) => {
+                self.refused = Some(Instant::now());
+                self.uplink.refused(Some(&why));
+            }
         }
     }
 
     fn append(&mut self, events: Vec<Event>) {
-        if events.is_empty() {
+        self.held.extend(events);
+        self.bound();
+        if self.held.is_empty() || self.refused.is_some_and(|at| at.elapsed() < AGAIN) {
             return;
         }
         self.open();
-        match &mut self.buffer {
-            Some(buffer) => {
-                let appended = buffer.append(events);
-                self.told(&appended);
-            }
-            None => self.uplink.dropped(events.len() as u64),
+        if let Some(buffer) = &mut self.buffer {
+            let appended = buffer.append(mem::take(&mut self.held));
+            self.told(appended);
         }
     }
 
-    fn told(&mut self, Appended { dropped, refused }: &Appended) {
-        self.uplink.dropped(*dropped);
+    /// Lets the oldest go of what there is no room for. What of blocks is among it is told with all of them.
+    fn bound(&mut self) {
+        let beyond = self.held.len().saturating_sub(HELD);
+        if beyond > 0 {
+            self.held.drain(..beyond);
+            self.uplink.dropped(beyond as u64);
+            self.uplink.anew();
+        }
+    }
+
+    fn told(&mut self, Appended { dropped, refused, left }: Appended) {
+        self.uplink.dropped(dropped);
         self.uplink.refused(refused.as_ref());
+        self.refused = refused.map(|_| Instant::now());
+        self.held.splice(0..0, left);
         self.publish();
     }
 
@@ -126,7 +157,7 @@ impl Keeper {
         );
         self.renewed = Some(Instant::now());
         let appended = buffer.renew(clock::now().as_nanos() / 1_000_000, known);
-        self.told(&appended);
+        self.told(appended);
     }
 
     fn publish(&self) {
@@ -147,5 +178,42 @@ impl Keeper {
         if let Err(why) = remembered.save(self.uplink.folder()) {
             self.uplink.refused(Some(&why));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{fs, sync::Arc};
+
+    use smartfw_core::EventKind;
+
+    use super::*;
+    use crate::{counters::Counters, health::Health};
+
+    fn events(count: usize) -> Vec<Event> {
+        let (time, kind) = (clock::now(), EventKind::Alert);
+        let event = |n| Event { sequence: 0, time, kind, address: None, class: None, body: format!("{n}") };
+        (0..count).map(event).collect()
+    }
+
+    #[test]
+    fn what_a_disk_refuses_waits_for_it_and_of_too_much_the_oldest_goes() {
+        let (folder, counters) = (tempfile::tempdir().unwrap(), Arc::<Counters>::default());
+        let health = Arc::<Health>::default();
+        let uplink = Uplink::new(folder.path(), counters.clone(), health.clone());
+        let (mut keeper, mut anew) = (Keeper::new(uplink.clone()), uplink.anew_seen());
+        fs::write(uplink.folder(), "no folder").unwrap();
+        keeper.append(events(HELD));
+        assert_eq!((counters.uplink.dropped.get(), anew(), health.list().len()), (0, false, 1));
+        keeper.append(events(3));
+        assert_eq!((counters.uplink.dropped.get(), anew(), keeper.held.len()), (3, true, HELD));
+        assert_eq!(keeper.held[0].body, "3");
+        fs::remove_file(uplink.folder()).unwrap();
+        keeper.append(Vec::new());
+        assert_eq!(keeper.held.len(), HELD, "it is not tried again at every event");
+        keeper.refused = Instant::now().checked_sub(AGAIN);
+        keeper.append(Vec::new());
+        assert_eq!((keeper.held.len(), uplink.0.index.borrow().next), (0, HELD as u64 + 1));
+        assert!(health.list().is_empty());
     }
 }

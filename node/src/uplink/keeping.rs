@@ -10,7 +10,7 @@ use std::{
 use smartfw_core::fleet::{NodeId, Version};
 
 use super::{
-    Keeping, Uplink,
+    Hindered, Keeping, Uplink,
     index::Index,
     keeper::{Keeper, Order},
     known::{Known, Remembered},
@@ -68,6 +68,7 @@ impl Uplink {
         *self.known() = Known::default();
         self.0.named.store(false, Relaxed);
         *self.away() = None;
+        *self.hindered() = Hindered::default();
         self.publish(Index::default());
         self.refused(None);
         if let Err(error) = std::fs::remove_dir_all(&self.0.folder)
@@ -96,6 +97,7 @@ impl Uplink {
 
     pub(super) fn kept(&self, id: &NodeId, kept: Version) {
         self.known().kept(clock::now(), id, kept);
+        self.hindered().stuck = false;
         self.order(Order::Kept);
     }
 
@@ -105,6 +107,13 @@ impl Uplink {
             self.away().get_or_insert_with(Instant::now);
         }
         self.order(Order::Remember);
+    }
+
+    /// An attempt failed, or a stream ended as it should not; `stuck`: because nothing was kept.
+    pub(super) fn failed(&self, why: String, stuck: bool) {
+        let mut hindered = self.hindered();
+        hindered.last = Some(why);
+        hindered.stuck |= stuck;
     }
 
     pub(super) fn expelled(&self, expelled: impl Fn(&NodeId) -> bool) {
@@ -155,7 +164,7 @@ mod tests {
         uplink.end();
         // That it is so may have been told, in vain.
         assert!((2..=4).contains(&counters.uplink.dropped.get()), "{}", counters.uplink.dropped.get());
-        assert!(health.list()[0].what.contains("cannot be kept"), "{:?}", health.list());
+        assert!(health.list()[0].what.contains("cannot be written"), "{:?}", health.list());
         assert_eq!(uplink.waiting(), 0);
     }
 }

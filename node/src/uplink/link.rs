@@ -168,7 +168,10 @@ impl Link {
                 if begun.elapsed() > LASTED || matches!(ended, Ended::Anew) {
                     pause = PAUSES.0;
                 }
-                say(&mut said, address, &ended);
+                if !matches!(ended, Ended::Anew) {
+                    self.way.uplink.failed(format!("{address}: {ended}"), matches!(ended, Ended::Stuck));
+                    say(&mut said, address, &ended);
+                }
             }
             tokio::select! {
                 () = sleep(pause + jitter(pause)) => {}
@@ -282,9 +285,6 @@ fn closed(status: tonic::Status) -> Ended {
 
 /// Says why a coordinator is not reported to, once for each reason.
 fn say(before: &mut Option<String>, address: SocketAddr, ended: &Ended) {
-    if matches!(ended, Ended::Anew) {
-        return;
-    }
     let now = ended.to_string();
     if before.as_ref() != Some(&now) {
         tracing::warn!(%address, why = now, "a coordinator is not reported to; it is tried again");

@@ -5,7 +5,6 @@ use std::{
     fs,
     net::IpAddr,
     path::{Path, PathBuf},
-    process::Command,
     time::Duration,
 };
 
@@ -104,35 +103,4 @@ pub(super) fn forget(server: &Namespace) {
 pub(super) fn files(dir: &Path) -> Vec<PathBuf> {
     let entries = fs::read_dir(dir).unwrap().flatten().map(|entry| entry.path());
     entries.flat_map(|path| if path.is_dir() { files(&path) } else { vec![path] }).collect()
-}
-
-pub(super) fn fill(dir: &Path) {
-    let mut size = 1 << 20;
-    let mut text = Vec::new();
-    while size > 0 {
-        let longer = [text.clone(), vec![0_u8; size]].concat();
-        if fs::write(dir.join("filler"), &longer).is_ok() {
-            text = longer;
-        } else {
-            size /= 2;
-        }
-    }
-    let _ = fs::write(dir.join("filler"), text);
-}
-
-/// A file system of a few megabytes.
-pub(super) struct SmallDisk(PathBuf);
-
-impl SmallDisk {
-    pub(super) fn mount(at: &Path) -> Self {
-        let done = Command::new("mount").args(["-t", "tmpfs", "-o", "size=16m", "lab"]).arg(at).status();
-        assert!(done.unwrap().success());
-        Self(at.to_owned())
-    }
-}
-
-impl Drop for SmallDisk {
-    fn drop(&mut self) {
-        let _ = Command::new("umount").arg("-l").arg(&self.0).status();
-    }
 }

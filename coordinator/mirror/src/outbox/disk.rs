@@ -51,9 +51,17 @@ pub(super) fn guarded<T>(folder: &Path, work: impl FnOnce() -> sled::Result<T>) 
     let path = folder.to_owned();
     match catch_unwind(AssertUnwindSafe(work)) {
         Ok(Ok(done)) => Ok(done),
-        Ok(Err(error)) if is_damage(&error) => Err(OutboxError::Damaged { path, why: error.to_string() }),
-        Ok(Err(error)) => Err(OutboxError::Unavailable { path, why: error.to_string() }),
+        Ok(Err(error)) if is_damage(&error) => Err(OutboxError::Damaged { path, why: words(&error) }),
+        Ok(Err(error)) => Err(OutboxError::Unavailable { path, why: words(&error) }),
         Err(_) => Err(OutboxError::Damaged { path, why: "it cannot be read".to_owned() }),
+    }
+}
+
+/// The system's words as a person reads them: sled shows them as a programmer does.
+fn words(error: &sled::Error) -> String {
+    match error {
+        sled::Error::Io(error) => error.to_string(),
+        other => other.to_string(),
     }
 }
 
@@ -99,4 +107,17 @@ pub(super) fn number(key: &[u8]) -> sled::Result<u64> {
 
 fn garbled() -> sled::Error {
     io::Error::new(io::ErrorKind::InvalidData, "a row makes no sense").into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_full_disk_is_told_in_the_systems_words_and_is_no_damage() {
+        let full = || Err::<(), _>(io::Error::from_raw_os_error(28).into());
+        let told = guarded(Path::new("/state/mirror"), full).unwrap_err();
+        assert!(matches!(told, OutboxError::Unavailable { .. }));
+        assert!(told.to_string().contains("/state/mirror: No space left on device"), "{told}");
+    }
 }

@@ -47,6 +47,20 @@ fn bytes_are_bounded_too_and_a_smaller_limit_counts_from_the_next_start() {
 }
 
 #[test]
+fn a_store_that_failed_is_opened_again_after_a_while_with_all_that_was_in_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let outbox = open(folder.path(), Limits::default());
+    outbox.push(&items(0..3)).unwrap();
+    let fail = |since| *outbox.place.lock().unwrap() = Place::Failed(since, "no room".to_owned());
+    fail(Instant::now());
+    assert!(outbox.push(&items(3..4)).unwrap_err().to_string().contains("no room"));
+    assert!(outbox.oldest(1, u64::MAX).is_err());
+    fail(Instant::now().checked_sub(AGAIN).unwrap());
+    outbox.push(&items(3..5)).unwrap();
+    assert_eq!((waiting(&outbox), outbox.counts().waiting), (sequences(0..5), 5));
+}
+
+#[test]
 fn a_batch_is_bounded_by_count_and_bytes_but_never_empty() {
     let folder = tempfile::tempdir().unwrap();
     let outbox = open(folder.path(), Limits::default());
@@ -95,7 +109,7 @@ fn what_is_set_aside_twice_counts_once_and_bytes_are_those_on_disk() {
     for (number, why) in [(&all[0], "short"), (&all[0], "somewhat longer"), (&all[1], "x"), (&all[0], "")] {
         outbox.put_aside(number, why).unwrap();
         let there = (outbox.counts().aside, outbox.lock().aside_bytes);
-        assert_eq!(there, count(&outbox.aside).unwrap(), "{why}");
+        assert_eq!(there, outbox.work(|store| count(&store.aside)).unwrap(), "{why}");
     }
     assert_eq!((outbox.counts().aside, outbox.counts().waiting), (2, 1));
 }

@@ -4,11 +4,9 @@ use std::{sync::Arc, time::Duration};
 
 use serde_json::json;
 use smartfw_mirror::{Auth, BadAccount, Database, Got, Limits, List, Receiver, Sender, Step, Trouble};
+use smartfw_mirror_fake::{ACCOUNT_KEY, Door, Fake, Fault};
 
-use super::{
-    fake::{Door, Fake, Fault},
-    support::*,
-};
+use super::support::*;
 
 #[tokio::test]
 async fn a_service_account_gets_a_token_keeps_it_and_renews_it_before_it_expires() {
@@ -178,7 +176,7 @@ fn what_is_no_key_file_is_refused_without_showing_it() {
         json!({"client_email": "a@b", "private_key": key, "token_uri": uri}).to_string().into_bytes()
     };
     assert!(matches!(Auth::account(&file("hidden", "https://x")), Err(BadAccount::Key)));
-    let key = include_str!("fake/key.pem");
+    let key = ACCOUNT_KEY;
     // Who copies a key out of JSON by hand takes the escapes for letters.
     let refused = Auth::account(&file(&key.replace('\n', "\\n"), "https://x")).unwrap_err();
     let inside = key.lines().nth(1).unwrap();

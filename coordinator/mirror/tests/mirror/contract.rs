@@ -12,9 +12,8 @@ use std::{env, time::Duration};
 use reqwest::{Client, Method, RequestBuilder, Response, StatusCode};
 use ring::rand::{SecureRandom, SystemRandom};
 use serde_json::{Value, json};
+use smartfw_mirror_fake::Fake;
 use tokio::time::timeout;
-
-use super::fake::Fake;
 
 #[tokio::test]
 async fn what_is_put_is_got_and_null_removes_it() {

@@ -4,7 +4,6 @@
 
 mod access;
 mod contract;
-mod fake;
 mod receiving;
 mod sending;
 mod support;

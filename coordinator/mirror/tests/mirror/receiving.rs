@@ -4,12 +4,10 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use smartfw_mirror::{Got, Heard, Item, List, Receiver, Trouble, WINDOW};
+use smartfw_mirror_fake::{Fake, Fault};
 use tokio::{sync::mpsc, time::timeout};
 
-use super::{
-    fake::{Fake, Fault},
-    support::*,
-};
+use super::support::*;
 
 #[tokio::test]
 async fn what_another_cluster_sends_is_heard_as_it_was_said() {

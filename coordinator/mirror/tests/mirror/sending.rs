@@ -4,11 +4,9 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use smartfw_mirror::{ASIDE_IN_A_ROW, BATCH_BYTES, BATCH_ITEMS, Item, Limits, List, Step, TIDIED, Trouble};
+use smartfw_mirror_fake::{Fake, Fault};
 
-use super::{
-    fake::{Fake, Fault},
-    support::*,
-};
+use super::support::*;
 
 #[tokio::test]
 async fn after_an_outage_all_items_arrive_once_and_in_order() {

@@ -6,8 +6,7 @@ use serde_json::{Value, json};
 use smartfw_mirror::{
     Auth, Cluster, Database, Item, ItemId, Limits, List, Outbox, Patience, Receiver, Sender, Step,
 };
-
-use super::fake::Fake;
+use smartfw_mirror_fake::Fake;
 
 /// The chance of every step: no jitter at all.
 pub(crate) const CHANCE: u64 = u64::MAX;

@@ -3,11 +3,9 @@
 use std::{env, fs, process::Command, sync::Arc};
 
 use smartfw_mirror::{Auth, Database, Limits, Outbox, Sender, Step, Trouble};
+use smartfw_mirror_fake::Fake;
 
-use super::{
-    fake::Fake,
-    support::{BEGIN, CHANCE, PATIENCE, cluster, events, outbox, places},
-};
+use super::support::{BEGIN, CHANCE, PATIENCE, cluster, events, outbox, places};
 
 /// The address of the fake, for the test that runs in a process of its own.
 const ADDRESS: &str = "SMARTFW_TLS_FAKE";

@@ -161,7 +161,7 @@ fn who_knows_more_than_the_disk_begins_another_life_with_what_was_not_kept() {
 }
 
 #[test]
-fn a_disk_that_refuses_loses_what_comes_and_nothing_that_is_there() {
+fn what_a_disk_refuses_comes_back_and_nothing_that_is_there_is_lost() {
     let folder = tempfile::tempdir().unwrap();
     let (mut buffer, _) = open(&folder);
     buffer.append(events(1..4));
@@ -170,11 +170,14 @@ fn a_disk_that_refuses_loses_what_comes_and_nothing_that_is_there() {
     let appended = buffer.append(events(4..40));
     assert!(appended.refused.is_some(), "no new piece can be made");
     fs::rename(&aside, &buffer.folder).unwrap();
-    let there = all(&buffer).len() as u64;
-    assert_eq!(there + appended.dropped, 39);
-    assert_eq!(all(&buffer), pairs(1..=there));
-    assert!(buffer.append(events(there + 1..there + 2)).refused.is_none());
-    assert_eq!(all(&buffer), pairs(1..=there + 1));
+    let there = all(&buffer).len();
+    assert_eq!((there + appended.left.len(), appended.dropped), (39, 0));
+    assert_eq!(all(&buffer), pairs(1..=there as u64));
+    let appended = buffer.append(appended.left);
+    assert!(appended.refused.is_none() && appended.left.is_empty());
+    let left = all(&buffer);
+    assert_eq!(left, pairs(left[0].0..=39), "but for the oldest, of which there is no room");
+    assert_eq!(appended.dropped, left[0].0 - 1);
 }
 
 proptest! {

@@ -9,10 +9,10 @@ use ring::signature::{KeyPair, RSA_PKCS1_2048_8192_SHA256, RsaKeyPair, UnparsedP
 use rustls_pki_types::{PrivatePkcs8KeyDer, pem::PemObject};
 use serde_json::{Value, json};
 
-use super::Shared;
+use crate::Shared;
 
-/// Made for these tests with `openssl genpkey -algorithm RSA -pkeyopt rsa_keygen_bits:2048`; it opens nothing.
-const KEY: &str = include_str!("key.pem");
+/// The key of the only service account. Made for these tests with `openssl genpkey -algorithm RSA -pkeyopt rsa_keygen_bits:2048`; it opens nothing.
+pub const ACCOUNT_KEY: &str = include_str!("key.pem");
 
 const EMAIL: &str = "mirror@example.iam.gserviceaccount.com";
 
@@ -20,7 +20,7 @@ const GRANT: &str = "grant_type=urn%3Aietf%3Aparams%3Aoauth%3Agrant-type%3Ajwt-b
 
 pub(crate) fn account(url: &str) -> Vec<u8> {
     let file = json!({
-        "type": "service_account", "project_id": "example", "private_key_id": "k1", "private_key": KEY,
+        "type": "service_account", "project_id": "example", "private_key_id": "k1", "private_key": ACCOUNT_KEY,
         "client_email": EMAIL, "token_uri": format!("{url}/token"),
     });
     file.to_string().into_bytes()
@@ -32,7 +32,7 @@ pub(crate) fn name(number: u64) -> String {
 }
 
 pub(crate) fn give(shared: &mut Shared, form: &[u8]) -> Response {
-    if let Some(super::Fault::Status(status, _)) = &shared.outage {
+    if let Some(crate::Fault::Status(status, _)) = &shared.outage {
         return StatusCode::from_u16(*status).unwrap().into_response();
     }
     match std::str::from_utf8(form).ok().and_then(|form| form.strip_prefix(GRANT)).and_then(claims) {
@@ -50,7 +50,7 @@ pub(crate) fn give(shared: &mut Shared, form: &[u8]) -> Response {
 /// What was signed, if the signature is the account's.
 fn claims(assertion: &str) -> Option<Value> {
     let (said, signature) = assertion.rsplit_once('.')?;
-    let der = PrivatePkcs8KeyDer::from_pem_slice(KEY.as_bytes()).unwrap();
+    let der = PrivatePkcs8KeyDer::from_pem_slice(ACCOUNT_KEY.as_bytes()).unwrap();
     let key = RsaKeyPair::from_pkcs8(der.secret_pkcs8_der()).unwrap();
     let public = UnparsedPublicKey::new(&RSA_PKCS1_2048_8192_SHA256, key.public_key().as_ref().to_vec());
     public.verify(said.as_bytes(), &URL_SAFE_NO_PAD.decode(signature).ok()?).ok()?;

@@ -17,7 +17,7 @@ use serde_json::json;
 use tokio::sync::mpsc::unbounded_channel;
 use tokio_stream::{StreamExt, wrappers::UnboundedReceiverStream};
 
-use super::{Door, Fault, Seen, Shared, query::Query, token, tree, verbs};
+use crate::{Door, Fault, Seen, Shared, query::Query, token, tree, verbs};
 
 type Behind = Arc<Mutex<Shared>>;
 

@@ -4,7 +4,7 @@ use std::{cmp::Ordering, collections::BTreeMap};
 
 use serde_json::{Map, Value};
 
-use super::tree;
+use crate::tree;
 
 /// What may be asked for; none means everything.
 #[derive(Clone, Debug, Default, PartialEq)]

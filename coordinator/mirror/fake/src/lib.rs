@@ -2,6 +2,8 @@
 //! (firebase.google.com/docs/reference/rest/database): verbs, push ids, ETag and `if-match`, queries, `shallow`, `print`,
 //! `.sv`, server-sent events, credentials. And the troubles that a real one has only when nobody tests.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
 mod listeners;
 mod push;
 mod query;
@@ -21,9 +23,12 @@ use axum::serve::Listener;
 use serde_json::Value;
 use tokio::{net::TcpListener, task::JoinHandle};
 
+pub use listeners::Listeners;
+pub use token::ACCOUNT_KEY;
+
 /// What goes wrong with one request.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) enum Fault {
+pub enum Fault {
     /// It is answered with this status and these headers.
     Status(u16, Vec<(&'static str, String)>),
     /// It is refused with this status, and repeated.
@@ -39,14 +44,15 @@ pub(crate) enum Fault {
 }
 
 impl Fault {
-    pub(crate) fn status(status: u16) -> Self {
+    /// That status and no headers.
+    pub fn status(status: u16) -> Self {
         Self::Status(status, Vec::new())
     }
 }
 
 /// Who is let in.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) enum Door {
+pub enum Door {
     /// Everybody.
     Open,
     /// Who knows the secret, `?auth=`.
@@ -57,43 +63,50 @@ pub(crate) enum Door {
 
 /// A request that came.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Seen {
-    pub(crate) method: String,
+pub struct Seen {
+    /// The verb.
+    pub method: String,
     /// Path and query.
-    pub(crate) target: String,
-    pub(crate) authorization: Option<String>,
+    pub target: String,
+    /// The header of this name.
+    pub authorization: Option<String>,
 }
 
 /// What is behind the server.
-pub(crate) struct Shared {
-    pub(crate) root: Value,
-    pub(crate) listeners: listeners::Listeners,
-    pub(crate) push: push::PushIds,
+#[derive(Debug)]
+pub struct Shared {
+    /// All data.
+    pub root: Value,
+    /// Who listens.
+    pub listeners: Listeners,
+    push: push::PushIds,
     /// The next requests fail like this, one each.
-    pub(crate) faults: VecDeque<Fault>,
+    pub faults: VecDeque<Fault>,
     /// All requests fail like this while it lasts.
-    pub(crate) outage: Option<Fault>,
-    pub(crate) door: Door,
+    pub outage: Option<Fault>,
+    /// Who is let in.
+    pub door: Door,
     /// The tokens that were given: the last one counts.
-    pub(crate) tokens: u64,
+    pub tokens: u64,
     /// Seconds.
-    pub(crate) token_life: u64,
+    pub token_life: u64,
     /// Children that the rules have an index on.
-    pub(crate) indexes: Vec<String>,
+    pub indexes: Vec<String>,
     /// A write with this in its body is refused with 400.
-    pub(crate) poison: Option<String>,
+    pub poison: Option<String>,
     /// A longer body is refused with 413.
-    pub(crate) most_bytes: usize,
-    pub(crate) seen: Vec<Seen>,
+    pub most_bytes: usize,
+    /// The requests that came, in order.
+    pub seen: Vec<Seen>,
     /// Paths that a PATCH wrote, in order, as often as it did.
-    pub(crate) written: Vec<String>,
+    pub written: Vec<String>,
 }
 
 impl Shared {
     fn new() -> Self {
         Self {
             root: Value::Null,
-            listeners: listeners::Listeners::default(),
+            listeners: Listeners::default(),
             push: push::PushIds::default(),
             faults: VecDeque::new(),
             outage: None,
@@ -110,28 +123,36 @@ impl Shared {
 }
 
 /// A running fake; it ends when dropped.
-pub(crate) struct Fake {
+#[derive(Debug)]
+pub struct Fake {
     url: String,
     shared: Arc<Mutex<Shared>>,
     task: JoinHandle<()>,
 }
 
 impl Fake {
-    pub(crate) async fn start() -> Self {
+    /// Starts on a free port of loopback.
+    pub async fn start() -> Self {
         Self::start_at("127.0.0.1:0").await
     }
 
-    pub(crate) async fn start_at(address: &str) -> Self {
+    /// Starts at this address and port.
+    pub async fn start_at(address: &str) -> Self {
         let socket = TcpListener::bind(address).await.unwrap();
         let url = format!("http://{}", socket.local_addr().unwrap());
         Self::serve(url, socket)
     }
 
-    /// Over TLS, and the certificate of the authority that vouches for it, in PEM.
-    pub(crate) async fn start_tls() -> (Self, String) {
-        let socket = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let url = format!("https://localhost:{}", socket.local_addr().unwrap().port());
-        let (socket, authority) = tls::Tls::new(socket);
+    /// Over TLS, on a free port of loopback; and the certificate of the authority that vouches for it, in PEM.
+    pub async fn start_tls() -> (Self, String) {
+        Self::start_tls_at("127.0.0.1:0", "localhost").await
+    }
+
+    /// The same at this address and port, under this name: a host's, or an address.
+    pub async fn start_tls_at(address: &str, name: &str) -> (Self, String) {
+        let socket = TcpListener::bind(address).await.unwrap();
+        let url = format!("https://{name}:{}", socket.local_addr().unwrap().port());
+        let (socket, authority) = tls::Tls::new(socket, name);
         (Self::serve(url, socket), authority)
     }
 
@@ -142,26 +163,28 @@ impl Fake {
         Self { url, shared, task }
     }
 
-    pub(crate) fn url(&self) -> String {
+    /// Its address.
+    pub fn url(&self) -> String {
         self.url.clone()
     }
 
-    pub(crate) fn lock(&self) -> MutexGuard<'_, Shared> {
+    /// What is behind it.
+    pub fn lock(&self) -> MutexGuard<'_, Shared> {
         self.shared.lock().unwrap()
     }
 
     /// What stands at a path.
-    pub(crate) fn at(&self, path: &str) -> Value {
+    pub fn at(&self, path: &str) -> Value {
         tree::get(&self.lock().root, &tree::path(path))
     }
 
     /// Somebody else writes.
-    pub(crate) fn put(&self, path: &str, value: Value) {
+    pub fn put(&self, path: &str, value: Value) {
         verbs::put(&mut self.lock(), &tree::path(path), value);
     }
 
     /// The JSON key file of a service account of this server.
-    pub(crate) fn account(&self) -> Vec<u8> {
+    pub fn account(&self) -> Vec<u8> {
         token::account(&self.url())
     }
 }

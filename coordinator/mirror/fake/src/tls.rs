@@ -16,8 +16,8 @@ pub(crate) struct Tls {
 }
 
 impl Tls {
-    /// Accepts on this socket as `localhost`; and the authority's certificate, in PEM.
-    pub(crate) fn new(socket: TcpListener) -> (Self, String) {
+    /// Accepts on this socket under this name; and the authority's certificate, in PEM.
+    pub(crate) fn new(socket: TcpListener, name: &str) -> (Self, String) {
         let mut params = CertificateParams::new(Vec::new()).unwrap();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         let key = KeyPair::generate().unwrap();
@@ -26,7 +26,7 @@ impl Tls {
         let authority = format!("-----BEGIN CERTIFICATE-----\n{authority}\n-----END CERTIFICATE-----\n");
         let issuer = Issuer::new(params, key);
         let key = KeyPair::generate().unwrap();
-        let leaf = CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
+        let leaf = CertificateParams::new(vec![name.to_owned()]).unwrap();
         let leaf = leaf.signed_by(&key, &issuer).unwrap();
         let config = ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
             .with_safe_default_protocol_versions()

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use tokio::sync::mpsc::UnboundedSender;
 
-use super::{
+use crate::{
     query::Query,
     tree::{self, Path},
 };
@@ -21,7 +21,7 @@ struct Listener {
 
 /// Everybody who listens.
 #[derive(Debug, Default)]
-pub(crate) struct Listeners(Vec<Listener>);
+pub struct Listeners(Vec<Listener>);
 
 /// What was written.
 pub(crate) enum Written<'a> {
@@ -49,18 +49,19 @@ impl Listeners {
     }
 
     /// Sends these bytes to everybody.
-    pub(crate) fn say(&self, text: &str) {
+    pub fn say(&self, text: &str) {
         self.0.iter().for_each(|listener| drop(listener.to.send(Ok(text.to_owned()))));
     }
 
     /// Cuts all connections.
-    pub(crate) fn cut(&mut self) {
+    pub fn cut(&mut self) {
         for listener in self.0.drain(..) {
             let _ = listener.to.send(Err(std::io::Error::other("cut")));
         }
     }
 
-    pub(crate) fn count(&self) -> usize {
+    /// How many there are.
+    pub fn count(&self) -> usize {
         self.0.iter().filter(|listener| !listener.to.is_closed()).count()
     }
 }

@@ -8,7 +8,7 @@ use axum::{
 };
 use serde_json::{Map, Value, json};
 
-use super::{
+use crate::{
     Shared,
     listeners::Written,
     query::Query,
