@@ -83,8 +83,10 @@ impl Sensor {
 
     fn accuse_by_forest(&mut self, seen: &Sighting, features: &Features, class: Class, opinion: &Opinion) {
         let evidence = Some(self.evidence(seen, features, class));
-        let due = self.source_of(seen).is_some_and(|source| source.due(seen.now, class, evidence));
-        let Some(model) = self.judges.models.used.clone().filter(|_| due) else { return };
+        let Some(model) = self.judges.models.used.clone() else { return };
+        if let Some(source) = self.source_of(seen) {
+            source.named_at = seen.now;
+        }
         let finding = Finding {
             class,
             rule: "model.forest",

@@ -64,9 +64,12 @@ pub(super) struct Source {
     pub(super) ruled_at: Time,
     /// What a model says in look after look.
     pub(super) streak: Streak,
+    /// When a model last named what it does. A rule's verdict waits for none of these: a model may only report what a
+    /// rule blocks.
+    pub(super) named_at: Time,
     /// When it was last reported as strange.
     pub(super) strange_at: Time,
-    /// When each class was last given as a verdict, and on what evidence.
+    /// When each class was last given as a rule's verdict, and on what evidence.
     verdicts: [(Time, Option<Evidence>); CLASSES],
     /// The FTP server that this address last gave commands to: what that server connects to, it does for this one.
     pub(super) ftp_server: Option<IpAddr>,
@@ -95,6 +98,7 @@ impl Source {
             reported_at: now,
             ruled_at: Time::ZERO,
             streak: Streak::default(),
+            named_at: Time::ZERO,
             strange_at: Time::ZERO,
             verdicts: [(Time::ZERO, None); CLASSES],
             ftp_server: None,
@@ -128,7 +132,8 @@ impl Source {
 
     /// Whether anything at all speaks against the address: such a one is not remembered as benign.
     pub(super) fn is_suspect(&mut self, now: Time) -> bool {
-        self.verdicts.iter().any(|(at, _)| *at != Time::ZERO)
+        self.named_at != Time::ZERO
+            || self.verdicts.iter().any(|(at, _)| *at != Time::ZERO)
             || self.failures.read(now, FAILURES_HALF_LIFE) >= 3.0
             || self.tcp.ports.count(now.as_secs()) >= 5
             || self.starving.count_older(now.as_secs(), 5) >= 5

@@ -133,6 +133,17 @@ fn models_are_silent_where_a_rule_has_spoken() {
 }
 
 #[test]
+fn a_rule_waits_for_no_model_that_speaks_of_the_same() {
+    let mut lab = lab();
+    scan(&mut lab, ATTACKER, 6);
+    (0..4).for_each(|port| lab.refuse(ATTACKER, 1000 + port));
+    assert_eq!(lab.verdicts().last().map(|verdict| verdict.detector), Some(Detector::Forest));
+    (0..20).for_each(|port| lab.refuse(ATTACKER, 2000 + port));
+    let verdicts = lab.verdicts();
+    assert_eq!(verdicts.first().map(|verdict| verdict.detector), Some(Detector::Rules), "{verdicts:#?}");
+}
+
+#[test]
 fn a_window_of_seven_packets_says_too_little() {
     let mut lab = lab();
     for port in 0..40 {
