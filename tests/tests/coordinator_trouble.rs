@@ -4,7 +4,7 @@
 //!
 //! All need root and the built programs: `cargo test -p smartfw-tests --test coordinator_trouble -- --ignored`.
 //! With `SMARTFW_LONG=1` the coordinator is away for five minutes.
-#![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a test that cannot go on has failed")]
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 #[path = "coordinator_trouble/common.rs"]
 mod common;
@@ -94,6 +94,13 @@ fn a_redis_that_is_killed_under_load_loses_and_doubles_nothing() {
             "events cannot be kept, and wait at the nodes: redis: Connection",
         );
         assert_eq!(status(&hosts, 0)["coordinator"], "connected", "it is there, and keeps nothing");
+        if long() {
+            let told = || {
+                thread::sleep(WELL);
+                hosts.works(0, &["status"]).contains("is there and keeps nothing of what it is told")
+            };
+            until("a node says so, too", Duration::from_secs(120), told).unwrap();
+        }
         server = redis(&coordinator.host, &coordinator);
         until_all_is_well(&coordinator, &session);
         thread::sleep(WELL);
