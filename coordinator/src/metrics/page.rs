@@ -135,8 +135,7 @@ mod tests {
             include_str!("../../../deploy/monitoring/coordinator.json"),
         );
         let words = watched.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
-        let names: BTreeSet<&str> =
-            words.filter(|word| word.starts_with("smartfw_coordinator_")).collect();
+        let names: BTreeSet<&str> = words.filter(|word| word.starts_with("smartfw_coordinator_")).collect();
         assert!(names.len() > 15, "{names:?}");
         let page = page();
         for name in names {
