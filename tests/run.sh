@@ -3,7 +3,8 @@
 #
 #   tests/run.sh          all that this machine can run; as root also in network namespaces
 #   tests/run.sh --quick  without what needs root
-#   tests/run.sh --long   also every attack variant, a real systemd, more random cases and the benches; writes docs/reports/
+#   tests/run.sh --long   also every attack variant, a real systemd, ten million events, more random cases and the benches;
+#                         writes docs/reports/
 #
 # What cannot run is listed as skipped, with the reason. Exit code: 0 all passed, 1 something failed, 2 wrong usage.
 set -u
@@ -13,7 +14,7 @@ mode=default
 case "${1:-}" in
   "") ;;
   --quick | --long) mode=${1#--} ;;
-  *) sed -n '2,8s/^# \{0,1\}//p' "$0" >&2; exit 2 ;;
+  *) sed -n '2,9s/^# \{0,1\}//p' "$0" >&2; exit 2 ;;
 esac
 
 target=${CARGO_TARGET_DIR:-$PWD/target}
@@ -183,6 +184,7 @@ report() {
     printf '%s\n' "${lines[@]}"
     [ ${#skipped[@]} = 0 ] || printf 'skipped: %s\n' "${skipped[@]}"
     printf '```\n'
+    [ -s "$logs/history-10m.log" ] && printf '\n## Ten million events in the history\n\n```\n%s\n```\n' "$(cat "$logs/history-10m.log")"
     [ -s "$logs/live.log" ] && printf '\n## Attack variants\n\n```\n%s\n```\n' "$(grep -v warning "$logs/live.log")"
   } >"$file"
   echo "report: $file"
@@ -199,6 +201,8 @@ lint_beside
 [ ${#failed[@]} = 0 ] || [ "${failed[-1]}" != build-tests ] || no_namespaces="build-tests failed"
 suite unit unit
 [ "$mode" = long ] && suite mutations tests/mutations/run
+# `build-tests` has built it: two gigabytes on disk for some minutes.
+[ "$mode" = long ] && suite history-10m "$target/debug/examples/size" 10
 if command -v promtool >/dev/null; then suite monitoring tests/monitoring.sh; else skip monitoring "promtool is not installed"; fi
 if has_bare_target; then
   suite bare cargo build -q -p smartfw-core --target $bare_target

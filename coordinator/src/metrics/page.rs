@@ -89,10 +89,11 @@ impl Shown {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
 
-    #[test]
-    fn the_page_has_each_number_once_and_in_prometheus_form() {
+    fn page() -> String {
         let counters = Arc::<Counters>::default();
         counters.kept.add(7);
         let shown = Shown {
@@ -105,7 +106,12 @@ mod tests {
             started: Instant::now(),
         };
         shown.health.set(crate::health::Matter::History, Level::Error, "full", "");
-        let page = shown.page();
+        shown.page()
+    }
+
+    #[test]
+    fn the_page_has_each_number_once_and_in_prometheus_form() {
+        let page = page();
         for line in [
             "smartfw_coordinator_events_total 7",
             "smartfw_coordinator_history_bytes 4",
@@ -120,5 +126,20 @@ mod tests {
         names.sort_unstable();
         names.dedup();
         assert_eq!(names.len(), all);
+    }
+
+    #[test]
+    fn what_the_alert_rules_and_the_board_watch_is_on_the_page() {
+        let watched = concat!(
+            include_str!("../../../deploy/monitoring/coordinator.yml"),
+            include_str!("../../../deploy/monitoring/coordinator.json"),
+        );
+        let words = watched.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
+        let names: BTreeSet<&str> = words.filter(|word| word.starts_with("smartfw_coordinator_")).collect();
+        assert!(names.len() > 15, "{names:?}");
+        let page = page();
+        for name in names {
+            assert!(page.contains(&format!("# TYPE {name} ")), "{name} is watched and not in {page}");
+        }
     }
 }

@@ -46,6 +46,8 @@ pub(super) struct Roster {
     rows: BTreeMap<NodeId, NodeRow>,
     /// Whether a member has said who is in it, since the start.
     told: bool,
+    /// What those who were forgotten had missed: a total never falls.
+    missed_before: u64,
 }
 
 impl Roster {
@@ -160,14 +162,14 @@ impl Roster {
             Link::Connected(_) | Link::Silent => false,
         };
         let gone: Vec<NodeId> = self.rows.values().filter(gone).map(|row| row.id).collect();
-        gone.iter().for_each(|id| {
-            self.rows.remove(id);
-        });
+        for row in gone.iter().filter_map(|id| self.rows.remove(id)) {
+            self.missed_before = self.missed_before.saturating_add(row.missed);
+        }
         gone
     }
 
     pub(super) fn totals(&self) -> Totals {
-        let mut totals = Totals::default();
+        let mut totals = Totals { missed: self.missed_before, ..Totals::default() };
         for row in self.rows.values() {
             match row.link {
                 Link::Connected(_) => totals.connected += 1,

@@ -270,6 +270,15 @@ fn who_is_away_is_shown_and_forgotten_after_three_days_with_its_blocks() {
 }
 
 #[test]
+fn what_was_missed_of_a_node_still_counts_when_it_is_forgotten() {
+    let (view, node) = view();
+    view.kept(vec![event(node.id(), EventKind::Audit, "192.0.2.1", "{}".into())], (1, 2)).unwrap();
+    view.closed(&node.id(), at(10));
+    view.tidy(at(10 + FORGOTTEN.as_secs()));
+    assert_eq!((view.nodes().len(), view.totals().missed), (0, 2));
+}
+
+#[test]
 fn who_is_expelled_is_shown_so_and_its_blocks_are_void() {
     let (view, node) = view();
     view.listed(node.id(), 1, (vec![block("192.0.2.1", None)], true)).unwrap();

@@ -15,7 +15,7 @@ use super::{
     files::{self, Found, SEGMENT},
     group::{Batch, Queue, Waiting},
     journal::{self, Journal},
-    recent::Recent,
+    recent::{self, Recent},
     search::{self, Library, Search},
     segment::{self, Opened, Segment},
     view::{self, View},
@@ -34,11 +34,18 @@ pub(super) struct Limits {
     pub(super) blocks: usize,
     /// Bytes that are added to one journal.
     pub(super) journal: u64,
+    /// Segments that stay open.
+    pub(super) open: usize,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { events: view::FULL_EVENTS, blocks: search::MOST_BLOCKS, journal: journal::LONG }
+        Self {
+            events: view::FULL_EVENTS,
+            blocks: search::MOST_BLOCKS,
+            journal: journal::LONG,
+            open: recent::OPEN,
+        }
     }
 }
 
@@ -66,7 +73,8 @@ impl Engine {
         files::create(folder)?;
         let lock = files::lock(folder)?;
         let Found { segments, journals } = files::find(folder)?;
-        let lasts = lasts_of(&segments)?;
+        let mut recent = Recent::of(limits.open);
+        let lasts = lasts_of(&segments, &mut recent)?;
         let next = segments.last_key_value().map_or(0, |(number, _)| number + 1);
         let opened = journals.last().map(|number| Journal::open(folder, *number)).transpose()?;
         let (journal, contents) = opened.unzip();
@@ -88,7 +96,7 @@ impl Engine {
             queue: Queue::default(),
             writer: Mutex::new(Writer { journal, since }),
             view: RwLock::new(view),
-            recent: Mutex::default(),
+            recent: Mutex::new(recent),
             _lock: lock,
         })
     }
@@ -234,7 +242,7 @@ impl Engine {
         self.view.write().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn recent(&self) -> MutexGuard<'_, Recent> {
+    pub(super) fn recent(&self) -> MutexGuard<'_, Recent> {
         self.recent.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -256,13 +264,17 @@ impl Library for Engine {
     }
 }
 
-/// What the segments know of each node's last.
-fn lasts_of(segments: &BTreeMap<u64, Arc<Segment>>) -> Result<BTreeMap<NodeId, Last>, HistoryError> {
+/// What the segments know of each node's last. They stay open, so that the first questions do not wait for them.
+fn lasts_of(
+    segments: &BTreeMap<u64, Arc<Segment>>,
+    recent: &mut Recent,
+) -> Result<BTreeMap<NodeId, Last>, HistoryError> {
     let mut lasts = BTreeMap::new();
-    for segment in segments.values() {
-        let opened = segment.open()?;
-        let told = opened.iter().flat_map(|opened| opened.lasts());
-        told.for_each(|(node, last)| view::raise(&mut lasts, *node, *last));
+    for (number, segment) in segments {
+        if let Some(opened) = segment.open()? {
+            opened.lasts()?.into_iter().for_each(|(node, last)| view::raise(&mut lasts, node, last));
+            recent.put(*number, Arc::new(opened));
+        }
     }
     Ok(lasts)
 }

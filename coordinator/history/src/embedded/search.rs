@@ -5,8 +5,12 @@ use std::{collections::BTreeMap, sync::Arc};
 use super::segment::{Opened, Scan, Segment};
 use crate::{Cursor, HistoryError, Page, Placed, Query};
 
-/// Blocks that are read for one page at most: what takes more goes on with the next page. Half a second's worth.
-pub(super) const MOST_BLOCKS: usize = 4_096;
+/// Blocks, and directories of segments, that are looked at for one page at most: what takes more goes on with the next
+/// page. A tenth of a second's worth of a processor.
+pub(super) const MOST_BLOCKS: usize = 1_024;
+
+/// Segments that are begun together at most, see [`Search::begin`].
+const AHEAD: usize = 32;
 
 /// Opens a segment; `None` when it was deleted meanwhile.
 pub(super) trait Library {
@@ -21,6 +25,8 @@ pub(super) struct Search<'a, L> {
     /// Blocks that may be read.
     blocks: usize,
     read: usize,
+    /// Segments that are begun together.
+    ahead: usize,
 }
 
 enum Source {
@@ -41,7 +47,7 @@ impl<'a, L: Library> Search<'a, L> {
         found: Vec<Placed>,
         segments: &BTreeMap<u64, Arc<Segment>>,
     ) -> Self {
-        let mut search = Self { query, library, sources: BTreeMap::new(), blocks, read: 0 };
+        let mut search = Self { query, library, sources: BTreeMap::new(), blocks, read: 0, ahead: 1 };
         search.add_found(found);
         for (number, segment) in segments {
             let trailer = segment.trailer;
@@ -74,7 +80,10 @@ impl<'a, L: Library> Search<'a, L> {
                 }
                 _ if self.read >= self.blocks && at < self.query.before() => return Ok(page),
                 Source::Open(scan, None) => self.go_on(number, scan)?,
-                Source::Closed(segment) => self.begin(number, &segment)?,
+                Source::Closed(_) => {
+                    self.sources.insert((at, number), source);
+                    self.begin()?;
+                }
             }
         }
         page.next = None;
@@ -88,10 +97,44 @@ impl<'a, L: Library> Search<'a, L> {
         }
     }
 
-    fn begin(&mut self, number: u64, segment: &Segment) -> Result<(), HistoryError> {
-        let Some(opened) = self.library.open(number, segment)? else { return Ok(()) };
-        let scan = Scan::begin(opened, self.query, &mut self.read)?;
-        self.go_on(number, Box::new(scan))
+    /// Begins the segment that comes next, and the more of those behind it the more were begun before: what is rare is in
+    /// many of them, and the disk reads the beginnings of all in the time of one. What is frequent fills its page from the
+    /// first ones. What is wrong with those behind it is told when their turn comes, which may be never.
+    fn begin(&mut self) -> Result<(), HistoryError> {
+        let mut opened = Vec::new();
+        for (at, segment) in self.next_closed() {
+            match self.library.open(at.1, &segment) {
+                Ok(Some(segment)) => {
+                    segment.foresee(self.query);
+                    opened.push((at, segment));
+                }
+                Ok(None) => drop(self.sources.remove(&at)),
+                Err(why) if opened.is_empty() => return Err(why),
+                Err(_) => break,
+            }
+        }
+        for (number, (at, segment)) in opened.into_iter().enumerate() {
+            if number > 0 && self.read >= self.blocks {
+                break;
+            }
+            self.read += 1;
+            match Scan::begin(segment, self.query, &mut self.read) {
+                Ok(scan) => drop(self.sources.insert(at, Source::Open(Box::new(scan), None))),
+                Err(why) if number == 0 => return Err(why),
+                Err(_) => break,
+            }
+        }
+        self.ahead = AHEAD.min(2 * self.ahead);
+        Ok(())
+    }
+
+    /// The segments to begin, in the order in which they come.
+    fn next_closed(&self) -> Vec<((Cursor, u64), Arc<Segment>)> {
+        let closed = self.sources.iter().rev().filter_map(|(at, source)| match source {
+            Source::Closed(segment) => Some((*at, Arc::clone(segment))),
+            Source::Found(_) | Source::Open(..) => None,
+        });
+        closed.take(self.ahead).collect()
     }
 
     /// Takes the next row of a segment, or reads one more block of it.
@@ -100,8 +143,8 @@ impl<'a, L: Library> Search<'a, L> {
             self.sources.insert((row.cursor(), number), Source::Open(scan, Some(row)));
             return Ok(());
         }
-        self.read += 1;
         if let Some(before) = scan.go_on(self.query)? {
+            self.read += 1;
             let row = scan.take();
             let at = row.as_ref().map_or(before, Placed::cursor);
             self.sources.insert((at, number), Source::Open(scan, row));

@@ -1,6 +1,6 @@
 //! Events that are not added to any more: one file. Blocks of rows in order, compressed; blocks of terms, each with the
-//! rows that hold it; a directory of both; a trailer that says where the directory is. Every part has its checksum, and
-//! is read when it is needed.
+//! rows that hold it; each node's last; a directory of these; a trailer that says where the directory is. Every part has
+//! its checksum, and is read when it is needed.
 
 mod block;
 mod scan;
@@ -24,12 +24,15 @@ pub(super) use write::write;
 use crate::{Count, Cursor, HistoryError, place::Last};
 use block::Block;
 
-/// Bytes of a directory at most. A full segment's has about twenty thousand; this bounds what a damaged trailer may ask
-/// for.
-const MOST_DIRECTORY: u32 = 16 << 20;
+/// Bytes of a directory at most. A full segment's has some sixty thousand; this bounds what a damaged trailer may ask for.
+const MOST_DIRECTORY: u32 = 1 << 20;
+
+/// Blocks of one segment that the system is asked for at most before the first of them is read. More would take the disk
+/// from others, for a page that may be full before.
+const FORESEEN: usize = 32;
 
 /// The last bytes of a whole segment, and the version of what precedes them.
-const MAGIC: &[u8; 8] = b"SFWHIST1";
+const MAGIC: &[u8; 8] = b"SFWHIST2";
 
 /// Bytes of the trailer: its numbers, their checksum, the magic.
 const TRAILER: usize = NUMBERS + 4 + 8;
@@ -68,11 +71,12 @@ pub(super) struct Trailer {
 }
 
 /// Where everything is in a segment.
-#[derive(Debug, Default, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize)]
 struct Directory {
     rows: Vec<RowBlock>,
     terms: Vec<TermBlock>,
-    lasts: Vec<(NodeId, Last)>,
+    /// What only a start wants to know: who asks for events keeps none of it in memory.
+    lasts: Block,
 }
 
 /// Rows from number `first` on, the oldest of them at `start`.
@@ -163,8 +167,11 @@ impl Segment {
 
 impl Opened {
     /// The last of each node in it.
-    pub(super) fn lasts(&self) -> &[(NodeId, Last)] {
-        &self.directory.lasts
+    ///
+    /// # Errors
+    /// When the disk refuses or they are damaged.
+    pub(super) fn lasts(&self) -> Result<Vec<(NodeId, Last)>, HistoryError> {
+        self.directory.lasts.read(&self.path, &self.file)
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Opened, Start, terms};
+use super::{FORESEEN, Opened, RowBlock, Start, terms};
 use crate::{Cursor, HistoryError, Placed, Query};
 
 /// Where a search stands.
@@ -11,6 +11,8 @@ pub(in crate::embedded) struct Scan {
     opened: Arc<Opened>,
     /// Rows that may be wanted and were not looked at.
     left: Rows,
+    /// The system was asked for the blocks of the rows from this one on.
+    foreseen: u32,
     /// Rows that are wanted, the newest last.
     found: Vec<Placed>,
 }
@@ -25,7 +27,7 @@ enum Rows {
 }
 
 impl Scan {
-    /// Looks up which rows may be wanted. Adds the blocks that were read to `read`.
+    /// Looks up which rows may be wanted, and asks the system for the newest. Adds the blocks that were read to `read`.
     pub(in crate::embedded) fn begin(
         opened: Arc<Opened>,
         query: &Query,
@@ -35,12 +37,24 @@ impl Scan {
         for range in terms::wanted(query) {
             let rows = opened.rows_of(&range, read)?;
             left = left.and(rows);
-            if left.last().is_none() {
+            if left.below(u32::MAX).is_none() {
                 break;
             }
         }
         left.cut(opened.end_of(query));
-        Ok(Self { opened, left, found: Vec::new() })
+        let mut scan = Self { foreseen: opened.events, opened, left, found: Vec::new() };
+        scan.foresee();
+        Ok(scan)
+    }
+
+    /// Asks the system for the blocks that come next.
+    fn foresee(&mut self) {
+        for _ in 0..FORESEEN {
+            let Some(row) = self.left.below(self.foreseen) else { return };
+            let Some(RowBlock { first, block, .. }) = self.opened.block_of(row) else { return };
+            block.foresee(&self.opened.file);
+            self.foreseen = *first;
+        }
     }
 
     /// The newest row that is wanted and was not taken yet.
@@ -51,15 +65,16 @@ impl Scan {
     /// Reads the next block, when nothing was found that was not taken. Answers where everything that is left lies
     /// before, or `None` when nothing is left.
     pub(in crate::embedded) fn go_on(&mut self, query: &Query) -> Result<Option<Cursor>, HistoryError> {
-        let Some(last) = self.left.last() else { return Ok(None) };
-        let blocks = &self.opened.directory.rows;
-        let index = blocks.partition_point(|block| block.first <= last).saturating_sub(1);
+        let Some(last) = self.left.below(u32::MAX) else { return Ok(None) };
+        if last < self.foreseen {
+            self.foresee();
+        }
         let damaged = || crate::embedded::damaged(&self.opened.path, "a row is in no block");
-        let row_block = blocks.get(index).ok_or_else(damaged)?;
+        let row_block = self.opened.block_of(last).ok_or_else(damaged)?;
         let rows: Vec<Placed> = row_block.block.read(&self.opened.path, &self.opened.file)?;
         let oldest = rows.first().ok_or_else(damaged)?.cursor();
         let mut rows: Vec<Option<Placed>> = rows.into_iter().map(Some).collect();
-        while let Some(row) = self.left.last().filter(|row| *row >= row_block.first) {
+        while let Some(row) = self.left.below(u32::MAX).filter(|row| *row >= row_block.first) {
             self.left.cut(row);
             let slot = rows.get_mut((row - row_block.first) as usize).ok_or_else(damaged)?;
             let wanted = |row: &Placed| {
@@ -79,6 +94,12 @@ impl Scan {
 }
 
 impl Opened {
+    /// The block in which a row is.
+    fn block_of(&self, row: u32) -> Option<&RowBlock> {
+        let blocks = &self.directory.rows;
+        blocks[..blocks.partition_point(|block| block.first <= row)].last()
+    }
+
     /// The number behind the last block that begins before what the query asks for the end of.
     fn end_of(&self, query: &Query) -> u32 {
         let before =
@@ -99,10 +120,11 @@ impl Rows {
         Self::These(rows)
     }
 
-    fn last(&self) -> Option<u32> {
+    /// The last one before `end`.
+    fn below(&self, end: u32) -> Option<u32> {
         match self {
-            Self::Before(end) => end.checked_sub(1),
-            Self::These(rows) => rows.last().copied(),
+            Self::Before(before) => end.min(*before).checked_sub(1),
+            Self::These(rows) => rows[..rows.partition_point(|row| *row < end)].last().copied(),
         }
     }
 

@@ -6,7 +6,7 @@ use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 use smartfw_core::{Class, fleet::NodeId};
 
-use super::{Opened, TermBlock};
+use super::{FORESEEN, Opened, TermBlock, block::Block};
 use crate::{Event, EventKind, HistoryError, Query};
 
 /// A term and the rows that hold it: the first, then the distance from each to the next.
@@ -63,18 +63,29 @@ fn address(net: IpNet, address: std::net::IpAddr, length: u8) -> Vec<u8> {
 }
 
 impl Opened {
+    /// Asks the system for what a search by these terms begins with.
+    pub(in crate::embedded) fn foresee(&self, query: &Query) {
+        for range in wanted(query) {
+            self.blocks_of(&range).take(FORESEEN).for_each(|block| block.foresee(&self.file));
+        }
+    }
+
+    /// The blocks in which terms of this range may be.
+    fn blocks_of(&self, range: &RangeInclusive<Vec<u8>>) -> impl Iterator<Item = &Block> {
+        let blocks = &self.directory.terms;
+        let from = blocks.partition_point(|block| block.first <= *range.start()).saturating_sub(1);
+        let within = blocks.iter().skip(from).take_while(|block| block.first <= *range.end());
+        within.map(|TermBlock { first: _, block }| block)
+    }
+
     /// The rows that hold a term of this range, in order. Adds the blocks that were read to `read`.
     pub(super) fn rows_of(
         &self,
         range: &RangeInclusive<Vec<u8>>,
         read: &mut usize,
     ) -> Result<Vec<u32>, HistoryError> {
-        let blocks = &self.directory.terms;
-        let from = blocks.partition_point(|block| block.first <= *range.start()).saturating_sub(1);
         let mut rows = Vec::new();
-        for TermBlock { block, .. } in
-            blocks.iter().skip(from).take_while(|block| block.first <= *range.end())
-        {
+        for block in self.blocks_of(range) {
             *read += 1;
             let postings: Vec<Posting> = block.read(&self.path, &self.file)?;
             for posting in postings.iter().filter(|posting| range.contains(&posting.term)) {

@@ -8,6 +8,7 @@ use std::{
 };
 
 use serde::Serialize;
+use smartfw_core::fleet::NodeId;
 
 use super::{
     Directory, RowBlock, Segment, Start, TermBlock, Trailer,
@@ -33,77 +34,82 @@ pub(in crate::embedded) fn write(
 }
 
 fn write_rows(file: File, rows: &BTreeMap<Cursor, Event>) -> io::Result<File> {
-    let mut writer = Writer { file: BufWriter::new(file), at: 0, directory: Directory::default() };
-    writer.rows(rows)?;
-    writer.terms(rows)?;
+    let mut writer = Writer { file: BufWriter::new(file), at: 0 };
+    let directory =
+        Directory { rows: writer.rows(rows)?, terms: writer.terms(rows)?, lasts: writer.lasts(rows)? };
     let ends = rows.first_key_value().zip(rows.last_key_value());
     let (oldest, newest) =
         ends.map(|((oldest, _), (newest, _))| (oldest.place, newest.place)).unwrap_or_default();
-    writer.finish(Trailer { directory: 0, length: 0, checksum: 0, events: rows.len() as u32, oldest, newest })
+    let events = rows.len() as u32;
+    writer.finish(&directory, Trailer { directory: 0, length: 0, checksum: 0, events, oldest, newest })
 }
 
 struct Writer {
     file: BufWriter<File>,
     at: u64,
-    directory: Directory,
 }
 
 impl Writer {
-    fn rows(&mut self, rows: &BTreeMap<Cursor, Event>) -> io::Result<()> {
-        let mut lasts = BTreeMap::<_, Last>::new();
-        let mut pending = Pending::default();
+    fn rows(&mut self, rows: &BTreeMap<Cursor, Event>) -> io::Result<Vec<RowBlock>> {
+        let (mut blocks, mut pending) = (Vec::new(), Pending::default());
         for (number, (cursor, event)) in rows.iter().enumerate() {
             let Cursor { place, node, count } = *cursor;
-            // A node's events are in the order of their counts.
-            lasts.insert(node, Last { count, place });
             if pending.entries == 0 {
                 pending.first = Some((number as u32, (place, node, count)));
             }
             pending.add(&Placed { place, event: event.clone() })?;
             if pending.bytes.len() >= FULL {
-                self.row_block(&mut pending)?;
+                blocks.extend(self.row_block(&mut pending)?);
             }
         }
-        self.directory.lasts = lasts.into_iter().collect();
-        self.row_block(&mut pending)
+        blocks.extend(self.row_block(&mut pending)?);
+        Ok(blocks)
     }
 
-    fn row_block(&mut self, pending: &mut Pending<Option<(u32, Start)>>) -> io::Result<()> {
-        let (Some((first, start)), Some(bytes)) = (pending.first, pending.take()) else { return Ok(()) };
+    fn row_block(&mut self, pending: &mut Pending<Option<(u32, Start)>>) -> io::Result<Option<RowBlock>> {
+        let (Some((first, start)), Some(bytes)) = (pending.first, pending.take()) else { return Ok(None) };
         let block = Block::write(&mut self.file, &mut self.at, &bytes)?;
-        self.directory.rows.push(RowBlock { first, start, block });
-        Ok(())
+        Ok(Some(RowBlock { first, start, block }))
     }
 
-    fn terms(&mut self, rows: &BTreeMap<Cursor, Event>) -> io::Result<()> {
+    fn terms(&mut self, rows: &BTreeMap<Cursor, Event>) -> io::Result<Vec<TermBlock>> {
         let mut terms = BTreeMap::<_, Vec<u32>>::new();
         for (number, event) in rows.values().enumerate() {
             terms::of(event).for_each(|term| terms.entry(term).or_default().push(number as u32));
         }
-        let mut pending = Pending::default();
+        let (mut blocks, mut pending) = (Vec::new(), Pending::default());
         for (term, rows) in terms {
             if pending.entries == 0 {
                 pending.first = term.clone();
             }
             pending.add(&Posting::new(term, &rows))?;
             if pending.bytes.len() >= FULL_TERMS {
-                self.term_block(&mut pending)?;
+                blocks.extend(self.term_block(&mut pending)?);
             }
         }
-        self.term_block(&mut pending)
+        blocks.extend(self.term_block(&mut pending)?);
+        Ok(blocks)
     }
 
-    fn term_block(&mut self, pending: &mut Pending<Vec<u8>>) -> io::Result<()> {
+    fn term_block(&mut self, pending: &mut Pending<Vec<u8>>) -> io::Result<Option<TermBlock>> {
         let (first, Some(bytes)) = (std::mem::take(&mut pending.first), pending.take()) else {
-            return Ok(());
+            return Ok(None);
         };
         let block = Block::write(&mut self.file, &mut self.at, &bytes)?;
-        self.directory.terms.push(TermBlock { first, block });
-        Ok(())
+        Ok(Some(TermBlock { first, block }))
     }
 
-    fn finish(mut self, trailer: Trailer) -> io::Result<File> {
-        let directory = postcard::to_allocvec(&self.directory).map_err(io::Error::other)?;
+    /// A node's events are in the order of their counts: its last is the one that comes last.
+    fn lasts(&mut self, rows: &BTreeMap<Cursor, Event>) -> io::Result<Block> {
+        let last = |cursor: &Cursor| Last { count: cursor.count, place: cursor.place };
+        let lasts: BTreeMap<_, _> = rows.keys().map(|cursor| (cursor.node, last(cursor))).collect();
+        let lasts: Vec<(NodeId, Last)> = lasts.into_iter().collect();
+        let bytes = postcard::to_allocvec(&lasts).map_err(io::Error::other)?;
+        Block::write(&mut self.file, &mut self.at, &bytes)
+    }
+
+    fn finish(mut self, directory: &Directory, trailer: Trailer) -> io::Result<File> {
+        let directory = postcard::to_allocvec(directory).map_err(io::Error::other)?;
         let (length, checksum) = (directory.len() as u32, crc32fast::hash(&directory));
         let trailer = Trailer { directory: self.at, length, checksum, ..trailer };
         self.file.write_all(&directory)?;

@@ -165,6 +165,22 @@ fn no_damage_to_a_segment_goes_unnoticed_or_panics() {
     assert_eq!(rows(&open(&folder).unwrap()), before);
 }
 
+#[test]
+fn damage_is_told_when_its_turn_comes_and_not_before() {
+    let folder = TempDir::new().unwrap();
+    let history = Embedded::open_within(folder.path(), Limits { events: 1, ..Limits::default() }).unwrap();
+    (0..9).for_each(|sequence| append(&history, sequence..sequence + 1));
+    let mut paths = segments(&folder);
+    paths.sort();
+    let damaged = &paths[2];
+    let half = fs::metadata(damaged).unwrap().len() as usize / 2;
+    fs::OpenOptions::new().write(true).open(damaged).unwrap().write_all(&vec![0; half]).unwrap();
+    let newest = |limit| Query { kind: Some(EventKind::Alert), limit, ..Query::default() };
+    // The last two of these begin together with the damaged one.
+    assert_eq!(history.engine.query(&newest(6)).unwrap().events.len(), 6);
+    assert_tells(&history.engine.query(&newest(9)).unwrap_err(), damaged);
+}
+
 fn assert_damaged(folder: &TempDir, path: &Path) {
     let questions = [
         Query::default(),

@@ -146,6 +146,48 @@ fn pages_go_on_also_where_more_segments_begin_than_may_be_read() {
     assert!(rows.windows(2).all(|pair| pair[0].cursor() > pair[1].cursor()));
 }
 
+#[test]
+fn few_segments_stay_open_however_many_there_are() {
+    let folder = TempDir::new().unwrap();
+    let limits = Limits { events: 1, open: 4, ..Limits::default() };
+    let history = Embedded::open_within(folder.path(), limits).unwrap();
+    (0..12).for_each(|sequence| append(&history, sequence..sequence + 1));
+    let everything = Query { kind: Some(EventKind::Alert), ..Query::default() };
+    assert_eq!((pages(&history, everything.clone())[0].events.len(), history.engine.recent().len()), (12, 4));
+    drop(history);
+    let history = Embedded::open_within(folder.path(), limits).unwrap();
+    assert_eq!(history.engine.recent().len(), 4, "a start opens all of them");
+    assert_eq!(pages(&history, everything)[0].events.len(), 12);
+}
+
+#[test]
+fn the_last_of_each_node_fits_into_a_segment_however_many_nodes_there_are() {
+    let folder = TempDir::new().unwrap();
+    let history = Embedded::open_in_segments_of(folder.path(), crate::MOST_NODES).unwrap();
+    let id = |number: usize| {
+        let noise = (number as u64 + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        NodeId(
+            [noise, !noise, noise.rotate_left(29), noise ^ 0x5555]
+                .map(u64::to_be_bytes)
+                .concat()
+                .try_into()
+                .unwrap(),
+        )
+    };
+    // Counts and places of the most bytes.
+    let of =
+        |number| Event { id: id(number), epoch: u64::MAX, sequence: u64::MAX, time: Time::NEVER, ..event(1) };
+    let numbers: Vec<usize> = (0..crate::MOST_NODES).collect();
+    for part in numbers.chunks(1_000) {
+        let events = part.iter().copied().map(of).collect();
+        history.engine.append(Time::NEVER, sorted(events).unwrap()).unwrap();
+    }
+    history.engine.retain(Time::NEVER, YEAR, u64::MAX).unwrap();
+    assert_eq!(segments(&folder).len(), 1);
+    let history = open_again(history, &folder);
+    assert_eq!(history.engine.last(&id(9_999)), Some(Count { epoch: u64::MAX, sequence: u64::MAX }));
+}
+
 /// All pages of an answer, of which each begins behind the one before.
 fn pages(history: &Embedded, mut query: Query) -> Vec<Page> {
     let mut pages = Vec::new();
