@@ -1,12 +1,13 @@
 //! Compiles the protobuf files without `protoc`.
 
-const FILES: [&str; 7] = [
+const FILES: [&str; 8] = [
     "smartfw/v1/control.proto",
     "smartfw/v1/peer.proto",
     "smartfw/v1/cluster.proto",
     "smartfw/v1/join.proto",
     "smartfw/v1/models.proto",
     "smartfw/v1/inward.proto",
+    "smartfw/v1/mirror.proto",
     "smartfw/v1/coordinator.proto",
 ];
 

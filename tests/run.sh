@@ -150,7 +150,7 @@ has_bare_target() {
 
 # The test programs that need namespaces: one node, then fleets, whose tests mostly wait.
 programs="laboratory refusals scenarios lasting
-  cluster coordinator coordinator_trouble fleet fleet_orders fleet_together fleet_trouble fleet_spread hostile"
+  cluster coordinator coordinator_trouble fleet fleet_orders fleet_together fleet_trouble fleet_spread two_clusters hostile"
 # They run what `build-tests` has built, of the whole workspace: to name one package would choose other features of the
 # dependencies and build these again.
 in_namespaces() {

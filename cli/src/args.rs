@@ -136,6 +136,8 @@ pub(crate) enum Command {
     /// Whose blocks are believed
     #[command(subcommand)]
     Trust(Trust),
+    /// The mirror in a database that clusters share: how it is, whom it follows, and what it heard and does not follow
+    Mirror,
     /// Threat feeds: lists of addresses that are fetched now and then, and blocked on this node
     #[command(subcommand)]
     Feed(Feed),

@@ -14,7 +14,7 @@ use smartfw_proto::{
     view::Answer,
     wire::{
         self, cluster_client::ClusterClient, control_client::ControlClient, feeds_client::FeedsClient,
-        models_client::ModelsClient,
+        mirror_client::MirrorClient, models_client::ModelsClient,
     },
 };
 use tokio::net::UnixStream;
@@ -38,6 +38,7 @@ pub(crate) struct Daemon {
     client: ControlClient<Channel>,
     cluster: ClusterClient<Channel>,
     feeds: FeedsClient<Channel>,
+    mirror: MirrorClient<Channel>,
     models: ModelsClient<Channel>,
     socket: PathBuf,
     patience: Duration,
@@ -72,13 +73,14 @@ impl Daemon {
             .max_decoding_message_size(limits::MESSAGE)
             .max_encoding_message_size(limits::MESSAGE);
         let feeds = FeedsClient::new(channel.clone()).max_decoding_message_size(limits::MESSAGE);
+        let mirror = MirrorClient::new(channel.clone()).max_decoding_message_size(limits::MESSAGE);
         let models = ModelsClient::new(channel.clone())
             .max_decoding_message_size(limits::MESSAGE)
             .max_encoding_message_size(limits::MESSAGE);
         let client = ControlClient::new(channel)
             .max_decoding_message_size(limits::MESSAGE)
             .max_encoding_message_size(limits::MESSAGE);
-        Ok(Self { client, cluster, feeds, models, socket: socket.to_path_buf(), patience: PATIENCE })
+        Ok(Self { client, cluster, feeds, mirror, models, socket: socket.to_path_buf(), patience: PATIENCE })
     }
 
     /// The same daemon, for a caller who waits no longer than this.
@@ -107,6 +109,18 @@ impl Daemon {
         F: Future<Output = Result<tonic::Response<T>, Status>>,
     {
         let answer = self.patiently(call(self.cluster.clone())).await?;
+        Ok(answer.map_err(|status| self.said(&status))?.into_inner())
+    }
+
+    /// One question about the mirror, one answer.
+    pub(crate) async fn ask_mirror<T, F>(
+        &mut self,
+        call: impl FnOnce(MirrorClient<Channel>) -> F,
+    ) -> Result<T, Failure>
+    where
+        F: Future<Output = Result<tonic::Response<T>, Status>>,
+    {
+        let answer = self.patiently(call(self.mirror.clone())).await?;
         Ok(answer.map_err(|status| self.said(&status))?.into_inner())
     }
 

@@ -12,6 +12,7 @@ mod fleet;
 mod import;
 mod learn;
 mod manual;
+mod mirror;
 mod models;
 mod pending;
 mod reload;
@@ -65,6 +66,7 @@ fn dispatch(global: &Global, output: &mut Output, command: Command) -> Result<()
         Command::Allow(args) => allow::run(global, output, args),
         Command::Cluster(command) => cluster::run(global, output, command),
         Command::Trust(command) => trust::run(global, output, command),
+        Command::Mirror => mirror::run(global, output),
         Command::Feed(command) => feeds::run(global, output, command),
         Command::Model(command) => models::run(global, output, command),
         Command::Train(args) => learn::train(global, output, &args),

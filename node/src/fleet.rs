@@ -29,13 +29,16 @@ mod stats;
 mod stream;
 
 use std::{
+    collections::BTreeMap,
     net::SocketAddr,
     sync::{Arc, atomic::AtomicU64},
+    time::Duration,
 };
 
 use smartfw_core::{
-    Agent, Time,
-    fleet::{NodeId, SignedOrder, VerifiedRun},
+    Agent, IpNet, Time,
+    agent::Foreigner,
+    fleet::{FleetBlock, NodeId, SignedOrder, VerifiedRun, Version},
     gossip::Message,
     protect::ProtectedSet,
     sensor::Weak,
@@ -47,6 +50,7 @@ use tokio::sync::{OwnedSemaphorePermit, oneshot, watch};
 use crate::{
     counters::Counters,
     health::{Health, Level, Matter},
+    mirror::Mouth,
 };
 pub use brain::{Brain, Named};
 pub use codec::PeerCodec;
@@ -97,8 +101,36 @@ pub enum Input {
     Enter(Box<Opening>, Reply),
     /// Say good-bye, and take part no more.
     Leave(Reply),
+    /// The other clusters whose roots are believed, by the ids of these.
+    Foreigners(BTreeMap<NodeId, String>),
+    /// Somebody in another cluster says something; all signatures hold.
+    Foreign(Vec<ForeignWord>, OwnedSemaphorePermit),
     /// A question.
     Ask(Question),
+}
+
+/// What somebody in another cluster signed.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ForeignWord {
+    /// Who.
+    pub from: Foreigner,
+    /// Under which version: of one target the highest of a key holds.
+    pub version: Version,
+    /// When it was signed, by the signer's clock.
+    pub issued: Time,
+    /// For how long from then; `None` for ever.
+    pub lasts: Option<Duration>,
+    /// What.
+    pub says: ForeignSays,
+}
+
+/// What another cluster may say.
+#[derive(Clone, Debug, PartialEq)]
+pub enum ForeignSays {
+    /// Drop a target.
+    Block(Box<FleetBlock>),
+    /// What the same key said of the target is over.
+    Withdraw(IpNet),
 }
 
 /// What the driver's part needs to begin.
@@ -115,6 +147,7 @@ pub struct Opening {
     places: watch::Sender<coordinators::Places>,
     counters: Arc<Counters>,
     health: Arc<Health>,
+    mouth: Mouth,
 }
 
 /// Shows that something is wrong with the fleet; the node itself guards as it did.

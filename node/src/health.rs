@@ -74,6 +74,14 @@ pub enum Matter {
     Uplink,
     /// Other detectors' files.
     External,
+    /// The mirror in a database.
+    Mirror,
+    /// What waits for it.
+    MirrorOutbox,
+    /// What it will never have.
+    MirrorMissed,
+    /// Other clusters that are listened to.
+    Followed,
     /// Threat feeds.
     Feeds,
     /// What is kept of them.

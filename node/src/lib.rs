@@ -30,6 +30,7 @@ pub mod logins;
 pub mod logs;
 mod memory;
 pub mod metrics;
+pub mod mirror;
 pub mod models;
 pub mod node;
 pub mod notify;

@@ -39,7 +39,7 @@ use crate::{
     guard::{Guard, Notes},
     inbox::{Input, Inputs},
     learning::Student,
-    logins, memory,
+    logins, memory, mirror,
     notify::Notifier,
     store::{Committer, DirLock},
     vital::Vital,
@@ -98,8 +98,9 @@ fn start(
     let watcher = watcher(config)?;
 
     let (links, inputs) = Links::new(config, vital)?;
+    let (mirror, mouth, begun) = mirror::prepare(config, &links.shared.health)?;
     let vault = Vault::default();
-    let fleet = Arc::new_cyclic(|fleet| control(config, &links, (fleet.clone(), vault.clone())));
+    let fleet = Arc::new_cyclic(|fleet| control(config, &links, (fleet.clone(), vault.clone()), mouth));
     let mut restored = restore::restore(config, &mut *enforcer, &fleet, &links.shared)?;
     // Who must not be locked out is known before anything is enforced.
     restored.protected = watcher.observed().protected.clone();
@@ -117,6 +118,9 @@ fn start(
             .start(ending.clone(), &links.shared.vital)?,
     );
     threads.extend(deciding.threads);
+    if let Some(mirroring) = begun {
+        tokio::spawn(mirroring.run(fleet.clone(), links.inbox.clone()));
+    }
     if let Err(error) = fleet.begin() {
         let what = format!("this node does not talk to its cluster: {error}");
         crate::fleet::trouble(&links.shared.health, what, "see to it, then restart the node");
@@ -132,8 +136,14 @@ fn start(
     let (feeds, ledger) = (inward.feeds.clone(), inward.ledger);
     serving::metrics(config, shown::Shown { links: links.clone(), drops: drops.clone(), feeds, ledger });
     let handle = FleetHandle::new(links.inbox.clone(), fleet.clone());
-    let server =
-        serving::serve(config, &links, drops, (reload.clone(), handle, vault, inward.feeds), started, socket);
+    let server = serving::serve(
+        config,
+        &links,
+        drops,
+        (reload.clone(), handle, vault, inward.feeds, mirror),
+        started,
+        socket,
+    );
     let state_dir = config.state_dir.clone();
     Ok(Ending {
         links,
@@ -165,7 +175,12 @@ fn student(config: &NodeConfig, links: &Links) -> Student {
 }
 
 /// What opens and closes this node's part in a fleet.
-fn control(config: &NodeConfig, links: &Links, (fleet, vault): (Weak<Control>, Vault)) -> Control {
+fn control(
+    config: &NodeConfig,
+    links: &Links,
+    (fleet, vault): (Weak<Control>, Vault),
+    mouth: mirror::Mouth,
+) -> Control {
     Control {
         state_dir: config.state_dir.clone(),
         listen: config.listen,
@@ -173,6 +188,7 @@ fn control(config: &NodeConfig, links: &Links, (fleet, vault): (Weak<Control>, V
         counters: links.shared.counters.clone(),
         health: links.shared.health.clone(),
         uplink: links.uplink.clone(),
+        mouth,
         beside: joining::beside(links.inbox.clone(), fleet, vault),
         state: Mutex::default(),
     }

@@ -6,6 +6,7 @@ mod cluster;
 mod coordinator;
 mod inward;
 mod join;
+mod mirror;
 mod models;
 mod peer;
 mod report;
@@ -22,7 +23,9 @@ pub use coordinator::{Announced, Answer, FleetMember, Opening, Report, Statistic
 pub use inward::located;
 pub use join::{Certificates, Redeemed, Redeeming};
 pub use models::distrusted;
-pub use peer::{Hello, Told, decode_order, decode_run, encode_order, encode_run};
+pub use peer::{
+    Hello, Told, decode_order, decode_run, encode_order, encode_run, run_from_bytes, run_to_bytes,
+};
 pub use request::{chunk_from_wire, import_chunks};
 
 /// A message that is not what it should be.

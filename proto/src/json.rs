@@ -3,6 +3,7 @@
 
 mod cluster;
 mod inward;
+mod mirror;
 mod models;
 
 use std::{
@@ -27,6 +28,7 @@ use crate::view::{BlockRow, Explanation, NodeStatus, Pending};
 
 pub use cluster::{canary, cluster_node, fleet_block};
 pub use inward::{feed, place};
+pub use mirror::{foreign_root, mirror};
 pub use models::{lesson, model, model_imported, model_places};
 
 /// Writes `value` as one line.

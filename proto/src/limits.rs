@@ -117,3 +117,15 @@ pub const EVENT_BYTES: usize = 2 << 20;
 
 /// Members in the answer to an announcement.
 pub const ANNOUNCED: usize = 4_096;
+
+/// Clusters that are followed, in a list: as many as the configuration takes.
+pub const FOLLOWED: usize = 16;
+
+/// What came from the mirror and is not followed, in a list: what a person reads.
+pub const NOT_FOLLOWED: usize = 256;
+
+/// Roots of other clusters that are believed.
+pub const FOREIGN_ROOTS: usize = 16;
+
+/// A certificate as text, bytes: ours are about 700.
+pub const PEM: usize = 4096;

@@ -2,6 +2,7 @@
 
 mod cluster;
 mod inward;
+mod mirror;
 mod models;
 
 use std::{net::IpAddr, time::Duration};
@@ -19,6 +20,7 @@ pub use cluster::{
     Invite, Invited, OperatorKey, StandingOrder,
 };
 pub use inward::{FeedRow, NewFeed, Place};
+pub use mirror::{FollowedCluster, ForeignRoot, MirrorView, NotFollowed};
 pub use models::{ImportModelPiece, ModelHead, ModelImported, ModelPlaces, ModelRow, Voucher};
 
 /// A block, and what the kernel makes of it.

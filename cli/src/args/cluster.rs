@@ -142,19 +142,25 @@ pub(crate) enum Canary {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Trust {
-    /// How far each member is believed
+    /// How far each member is believed, and other clusters whose root is
     List,
-    /// Believe a member again; what was held against it is forgiven
+    /// Believe a member again, what was held against it is forgiven; or, on this node, another cluster's root
     Add {
         /// Its name or id, as `cluster nodes` shows it
-        #[arg(value_name = "NODE")]
-        node: String,
+        #[arg(value_name = "NODE", required_unless_present = "root")]
+        node: Option<String>,
+        /// The certificate of another cluster's root: the file root.pem in the identity folder of one of its members
+        #[arg(long, value_name = "FILE", conflicts_with = "node")]
+        root: Option<PathBuf>,
     },
-    /// Believe a member no longer: its blocks are shown, and not enforced
+    /// Believe a member no longer, its blocks are shown and not enforced; or, on this node, another cluster's root
     Remove {
         /// Its name or id, as `cluster nodes` shows it
-        #[arg(value_name = "NODE")]
-        node: String,
+        #[arg(value_name = "NODE", required_unless_present = "root")]
+        node: Option<String>,
+        /// The name of another cluster whose root is believed: what it said ends
+        #[arg(long, value_name = "CLUSTER", conflicts_with = "node")]
+        root: Option<String>,
     },
 }
 

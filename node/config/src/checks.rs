@@ -21,6 +21,16 @@ pub(crate) fn consistent(config: &NodeConfig, layers: &Layers) -> Result<(), Con
             "enforcement.enforcer",
             "cannot be \"xdp\" yet: choose \"iptables\" or \"dry-run\"",
         ),
+        (
+            config.mirror.url.is_empty() || config.mirror.account.is_some() != config.mirror.secret.is_some(),
+            "mirror.url",
+            "needs `mirror.account` or `mirror.secret`, and not both",
+        ),
+        (
+            config.mirror.follow.is_empty() || !config.mirror.url.is_empty(),
+            "mirror.follow",
+            "needs `mirror.url`",
+        ),
         (config.state_dir != config.log_dir, "log_dir", "must not be the same folder as `state_dir`"),
     ];
     for (feed, number) in config.feeds.iter().zip(1..) {

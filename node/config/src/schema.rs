@@ -2,6 +2,7 @@
 
 mod inward;
 mod learning;
+mod mirror;
 mod models;
 mod rules;
 
@@ -54,6 +55,7 @@ pub(crate) fn walk(v: &mut impl Visitor, config: &mut NodeConfig) {
     inward::feeds(v, config);
     inward::external(v, &mut config.external);
     inward::geoip(v, config);
+    mirror::mirror(v, &mut config.mirror);
     logs(v, config);
 }
 

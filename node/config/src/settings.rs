@@ -47,6 +47,8 @@ pub struct NodeConfig {
     pub geoip_country: Option<PathBuf>,
     /// The file of autonomous systems.
     pub geoip_asn: Option<PathBuf>,
+    /// The mirror in a database that clusters share.
+    pub mirror: MirrorSettings,
     /// The log files.
     pub logs: LogSettings,
 }
@@ -73,6 +75,7 @@ impl Default for NodeConfig {
             external: ExternalSettings::default(),
             geoip_country: None,
             geoip_asn: None,
+            mirror: MirrorSettings::default(),
             logs: LogSettings::default(),
         }
     }
@@ -173,6 +176,33 @@ impl Default for ExternalSettings {
     fn default() -> Self {
         Self { suricata: Vec::new(), events: Vec::new(), per_minute: 600 }
     }
+}
+
+/// The mirror in a database that clusters share.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct MirrorSettings {
+    /// The database's address; empty: there is no mirror.
+    pub url: String,
+    /// The key file of a service account.
+    pub account: Option<PathBuf>,
+    /// The file of the database's secret.
+    pub secret: Option<PathBuf>,
+    /// Whose signed words are sent.
+    pub runs: MirroredRuns,
+    /// The clusters that are listened to.
+    pub follow: Vec<String>,
+}
+
+/// Whose signed words a node sends to the mirror.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum MirroredRuns {
+    /// Those of its whole cluster.
+    #[default]
+    All,
+    /// Its own.
+    Own,
+    /// Nobody's.
+    None,
 }
 
 /// How the program's own messages look.

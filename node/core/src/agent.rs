@@ -48,8 +48,8 @@ pub use effects::Effect;
 use effects::{Key, Outbox};
 pub use feeds::{FeedChange, FeedDone, FeedEntry};
 pub use fleet::{
-    FleetMember, FleetStamp, FleetWord, Heard, OrderListed, OriginListed, REGULARS, is_all_private,
-    is_private,
+    FleetMember, FleetStamp, FleetWord, Foreigner, Heard, OrderListed, OriginListed, REGULARS,
+    is_all_private, is_private,
 };
 use shield::Shield;
 

@@ -54,7 +54,9 @@ impl Held {
     pub(crate) fn version(&self) -> Option<(NodeId, Version)> {
         let said = self.words.said.as_ref()?;
         match said.speaker {
-            Speaker::Member { node, .. } => Some((node, said.version(self.id))),
+            Speaker::Member { node, .. } | Speaker::Foreign { node, .. } => {
+                Some((node, said.version(self.id)))
+            }
             Speaker::Order(_) => None,
         }
     }
@@ -131,7 +133,7 @@ pub(crate) struct BlockList {
     automatic: usize,
     /// How many entries threat feeds have.
     feeds: usize,
-    /// How many entries members of the fleet have, and how many of all are withheld.
+    /// How many entries members of this fleet and of others have, and how many of all are withheld.
     members: usize,
     withheld: usize,
     classes: BTreeMap<Class, usize>,
@@ -300,7 +302,7 @@ impl BlockList {
         self.feeds
     }
 
-    /// How many of them members of the fleet made.
+    /// How many of them members of this fleet and of others made.
     pub(crate) const fn members(&self) -> usize {
         self.members
     }
@@ -360,7 +362,7 @@ impl BlockList {
         match held.words.speaker() {
             None if held.detector == Detector::Feed => count(&mut self.feeds),
             None if held.automatic() => count(&mut self.automatic),
-            Some(Speaker::Member { .. }) => count(&mut self.members),
+            Some(Speaker::Member { .. } | Speaker::Foreign { .. }) => count(&mut self.members),
             None | Some(Speaker::Order(_)) => {}
         }
         if held.withheld.is_some() {

@@ -186,6 +186,10 @@ fn overruled_key(target: &IpNet, speaker: &Speaker) -> Vec<u8> {
             key.push(u8::from(*site));
         }
         Speaker::Order(id) => key.extend_from_slice(&id.to_be_bytes()),
+        Speaker::Foreign { cluster, node } => {
+            key.extend_from_slice(&cluster.0);
+            key.extend_from_slice(&node.0);
+        }
     }
     key
 }
@@ -305,6 +309,25 @@ pub enum Speaker {
     },
     /// An operator, by the order of this id.
     Order(u128),
+    /// Somebody in another cluster, under whose root it is signed.
+    Foreign {
+        /// The cluster: the id of its root's key.
+        cluster: NodeId,
+        /// Who says so there.
+        node: NodeId,
+    },
+}
+
+impl Speaker {
+    /// Against whose share of this node's room and quota it counts. However many speak there, another cluster is one:
+    /// its root makes as many members as it likes.
+    pub(crate) const fn charged(&self) -> Option<NodeId> {
+        match self {
+            Self::Member { node, .. } => Some(*node),
+            Self::Foreign { cluster, .. } => Some(*cluster),
+            Self::Order(_) => None,
+        }
+    }
 }
 
 /// What operators have said for and against a member.

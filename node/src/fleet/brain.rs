@@ -7,6 +7,7 @@ mod carried;
 mod effects;
 mod kernel;
 mod listed;
+mod mirrored;
 mod named;
 mod orders;
 mod seen;
@@ -91,6 +92,7 @@ pub struct Brain {
     orders: Vec<orders::WaitingOrder>,
     carried: carried::Carried,
     troubles: troubles::Troubles,
+    mirrored: mirrored::Mirrored,
     /// Whether what is applied comes from this node's own store.
     starting: bool,
     /// When it is looked again at what is wrong.
@@ -136,6 +138,8 @@ impl Brain {
                 self.members.leave(now.wall);
                 drop(reply.send(Ok(())));
             }
+            Input::Foreigners(clusters) => agent.handle_foreign_clusters(now.wall, clusters),
+            Input::Foreign(words, _permit) => self.foreign(agent, now, words),
             Input::Ask(question) => question(agent, Some(self), now.wall),
         }
     }
@@ -226,6 +230,7 @@ impl Brain {
     /// The disk has everything up to here.
     pub fn handle_persisted(&mut self, now: Now, upto: Ticket) {
         self.gossip.handle_persisted(now, upto);
+        self.mirror_persisted(upto);
     }
 
     /// When [`settle`](Self::settle) is due, by the wall clock.

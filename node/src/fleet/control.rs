@@ -26,6 +26,7 @@ use crate::{
     counters::Counters,
     health::{Health, Level, Matter},
     inbox::Inbox,
+    mirror::Mouth,
     uplink::Uplink,
 };
 
@@ -50,6 +51,8 @@ pub struct Control {
     pub health: Arc<Health>,
     /// The way to coordinators.
     pub uplink: Uplink,
+    /// The way to the mirror.
+    pub mouth: Mouth,
     /// What is served beside the streams.
     pub beside: BesideOf,
     /// The network, and its parts until it begins.
@@ -184,6 +187,7 @@ impl Control {
             places,
             counters,
             health,
+            mouth: self.mouth.clone(),
         })
     }
 

@@ -108,6 +108,7 @@ impl Node {
             counters: counters.clone(),
             health,
             uplink: uplink.clone(),
+            mouth: Default::default(),
             beside: Box::new(|_| Arc::new(Nothing)),
             state: Mutex::default(),
         });

@@ -7,16 +7,20 @@ use smartfw_proto::{
     limits,
     wire::{
         cluster_server::ClusterServer, control_server::ControlServer, feeds_server::FeedsServer,
-        models_server::ModelsServer,
+        mirror_server::MirrorServer, models_server::ModelsServer,
     },
 };
 
 use super::{inward, parts::Links, shown};
 use crate::{
-    control::{ClusterService, ControlSocket, Drops, Facts, FeedsService, ModelsService, Reload, Service},
+    control::{
+        ClusterService, ControlSocket, Drops, Facts, FeedsService, MirrorService, ModelsService, Reload,
+        Service,
+    },
     feeds::Feeds,
     fleet::{FleetHandle, joining::Vault},
     health::{Level, Matter},
+    mirror::Mirror,
 };
 
 /// Calls at once on one connection: a person has one terminal, a script perhaps a few threads.
@@ -27,7 +31,7 @@ pub(super) fn serve(
     config: &NodeConfig,
     links: &Links,
     drops: Arc<Drops>,
-    (reload, fleet, vault, feeds): (Reload, FleetHandle, Vault, Feeds),
+    (reload, fleet, vault, feeds, mirror): (Reload, FleetHandle, Vault, Feeds, Mirror),
     started: Instant,
     mut socket: ControlSocket,
 ) -> tokio::task::JoinHandle<()> {
@@ -54,6 +58,7 @@ pub(super) fn serve(
     links.uplink.told_by(Arc::new(service.clone()));
     let models = ModelsService::new(service.clone());
     let cluster = ClusterService { service: service.clone(), vault };
+    let mirror = MirrorService { service: service.clone(), mirror };
     let connections = socket.connections();
     let server = tonic::transport::Server::builder()
         .concurrency_limit_per_connection(CALLS)
@@ -63,6 +68,7 @@ pub(super) fn serve(
             FeedsServer::new(FeedsService::new(feeds, inward::geo(config), links.uplink.clone()))
                 .max_decoding_message_size(limits::MESSAGE),
         )
+        .add_service(MirrorServer::new(mirror).max_decoding_message_size(limits::MESSAGE))
         .add_service(ModelsServer::new(models).max_decoding_message_size(limits::MESSAGE))
         .serve_with_incoming(connections);
     let vital = links.shared.vital.clone();

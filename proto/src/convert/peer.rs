@@ -15,7 +15,7 @@ use super::{
 use crate::wire;
 
 pub use body::{decode_run, encode_run};
-pub use message::{Hello, Told};
+pub use message::{Hello, Told, run_from_bytes, run_to_bytes};
 pub use order::{decode_order, encode_order};
 
 pub(super) fn node(field: &'static str, bytes: &[u8]) -> Result<NodeId> {

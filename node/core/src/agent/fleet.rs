@@ -14,6 +14,7 @@ mod blocks;
 mod book;
 mod canaries;
 mod expelled;
+mod foreign;
 mod orders;
 mod own;
 mod panic;
@@ -48,6 +49,7 @@ use crate::{
 use super::{Agent, TEXT, clip, effects::Key};
 
 pub use accept::{is_all_private, is_private};
+pub use foreign::Foreigner;
 pub use orders::Heard;
 pub use queries::{OrderListed, OriginListed};
 pub use words::{FleetStamp, FleetWord};
@@ -111,6 +113,7 @@ pub(super) struct Fleet {
     unsaid: ExpiringMap<IpNet, Time>,
     /// When what was not said yet is said.
     unsaid_at: Time,
+    foreign: foreign::Foreign,
     counters: Counters,
 }
 
@@ -172,6 +175,7 @@ impl Fleet {
             withdrawn: ExpiringMap::new(),
             unsaid: ExpiringMap::new(),
             unsaid_at: Time::NEVER,
+            foreign: foreign::Foreign::new(),
             counters: Counters { members: 0, says: 0 },
         }
     }
@@ -191,6 +195,7 @@ impl Fleet {
             self.unsaid.next_due(),
             self.left_out.next_due(),
             self.refused.next_due(),
+            self.foreign.next_due(),
         ];
         due.into_iter().min().unwrap_or(Time::NEVER)
     }
@@ -230,7 +235,7 @@ impl Fleet {
         match self.members.get(node) {
             _ if self.me == Some(*node) => self.name.clone(),
             Some(label) => label.shown.clone(),
-            None => node.to_string(),
+            None => self.foreign.name(node).map_or_else(|| node.to_string(), String::from),
         }
     }
 }
@@ -311,6 +316,7 @@ impl Agent {
         }
         while self.fleet.withdrawn.pop_due(now).is_some() {}
         while self.fleet.left_out.pop_due(now).is_some() {}
+        self.fleet.foreign.expire(now);
         self.retry(now);
         self.say_again(now);
         if self.fleet.unsaid_at <= now {

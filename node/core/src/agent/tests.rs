@@ -5,6 +5,7 @@ mod decisions;
 mod effects;
 mod feeds;
 mod fleet;
+mod fleet_foreign;
 mod fleet_left;
 mod fleet_limits;
 mod fleet_obeyed;

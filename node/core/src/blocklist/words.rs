@@ -7,7 +7,7 @@ use crate::{BlockId, fleet::Version, record::Speaker};
 /// Who says so, and why.
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Words {
-    /// Empty where a member of the fleet says so: its name may change.
+    /// Empty where a member of this fleet says so: its name may change.
     pub(crate) origin: alloc::boxed::Box<str>,
     pub(crate) reason: alloc::boxed::Box<str>,
     /// `None` for what was decided on this node.
@@ -37,12 +37,16 @@ impl Said {
     }
 
     fn salt(&self) -> u64 {
-        let Speaker::Member { node, site } = &self.speaker else { return 0 };
+        let (node, log) = match &self.speaker {
+            Speaker::Member { node, site } => (node, u64::from(*site)),
+            Speaker::Foreign { cluster, node } => (node, cluster.short()),
+            Speaker::Order(_) => return 0,
+        };
         let words = node
             .0
             .chunks_exact(8)
             .map(|chunk| chunk.iter().fold(0u64, |word, byte| word << 8 | u64::from(*byte)));
-        words.chain([self.epoch, u64::from(*site)]).fold(0, |salt: u64, word| {
+        words.chain([self.epoch, log]).fold(0, |salt: u64, word| {
             let mixed = (salt ^ word).wrapping_mul(0x9E37_79B9_7F4A_7C15);
             (mixed ^ (mixed >> 29)).wrapping_mul(0xBF58_476D_1CE4_E5B9)
         })

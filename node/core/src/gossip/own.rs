@@ -193,14 +193,15 @@ impl Own {
     fn batch(&mut self, audience: Audience) -> Vec<Entry> {
         let most = self.available(audience).min(RUN_ENTRIES);
         let Some(line) = self.lines.get_mut(&audience) else { return Vec::new() };
-        let mut batch = Vec::new();
+        let mut batch: Vec<Entry> = Vec::new();
         let mut weight = 0;
         while batch.len() < most {
-            let Some(next) = line.pending.front().map(Entry::weight) else { break };
-            if weight + next > RUN_BYTES - ENTRY_BYTES {
+            let Some(next) = line.pending.front() else { break };
+            let apart = batch.last().is_some_and(|last| !last.goes_with(next));
+            if apart || weight + next.weight() > RUN_BYTES - ENTRY_BYTES {
                 break;
             }
-            weight += next;
+            weight += next.weight();
             batch.extend(line.pending.pop_front());
         }
         batch

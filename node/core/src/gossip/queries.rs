@@ -134,6 +134,17 @@ impl Gossip {
         self.own.reserved_or_asked().map(Kept::Reserved).into_iter().chain(proofs).chain(dead).chain(runs)
     }
 
+    /// The runs of the cluster's logs that are held and on disk: what others may hear.
+    pub fn persisted_runs(&self) -> impl Iterator<Item = (&LogId, &SignedRun)> {
+        let believed = move |log: &&super::log::Log| {
+            log.id.site.is_none() && log.quarantine.is_none() && !self.logs.revoked(&log.id.origin)
+        };
+        let logs = self.logs.iter().filter(believed);
+        logs.flat_map(|log| {
+            log.runs().values().filter(|held| held.persisted).map(|held| (&log.id, &held.signed))
+        })
+    }
+
     /// The version that the next entry for the cluster gets.
     pub fn next_version(&self) -> Version {
         self.own.next(super::Audience::Cluster)

@@ -22,6 +22,7 @@ use super::{
         spread::Spread,
     },
     Brain,
+    mirrored::Mirrored,
 };
 
 /// How this member shows itself.
@@ -83,6 +84,7 @@ impl Brain {
             places,
             counters,
             health,
+            mouth,
         } = opening;
         let identity = current.get();
         let site = identity.member().name.site.to_string();
@@ -123,6 +125,7 @@ impl Brain {
             orders: Vec::new(),
             carried: Default::default(),
             troubles: Default::default(),
+            mirrored: Mirrored::new(mouth),
             starting: true,
             checked: Time::ZERO,
         }

@@ -73,6 +73,7 @@ impl Brain {
             }
             Effect::Persist(ticket, kept) => {
                 self.ticket = ticket;
+                self.mirror(ticket, &kept);
                 self.rows.push(rows::of_kept(&kept, self.boot.stamp(now)));
             }
             Effect::Send(to, message) => self.links.send(to, Told::Gossip(message)),

@@ -142,6 +142,7 @@ mod tests {
             listen: None,
             inbox: inbox.clone(),
             uplink: Uplink::new(folder.path(), counters.clone(), Arc::default()),
+            mouth: Default::default(),
             counters,
             health: Arc::<Health>::default(),
             beside: Box::new(|_| Arc::new(Nothing)),

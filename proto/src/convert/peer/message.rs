@@ -6,6 +6,7 @@ use std::{
     time::Duration,
 };
 
+use prost::Message as _;
 use smartfw_core::{
     Time,
     fleet::{CHAIN_BYTES, RUN_BYTES, SignedRun},
@@ -128,6 +129,28 @@ fn gossip_to_wire(message: Message<SignedRun>) -> Wire {
         Message::Enforced { origin, site, span } => {
             Wire::Enforced(wire::PeerEnforced { site, origin: origin.0.to_vec(), span: Some(span.into()) })
         }
+    }
+}
+
+/// A run as it stands in a database, with the chain that it is checked by.
+pub fn run_to_bytes(run: &SignedRun) -> Vec<u8> {
+    runs_to_wire(vec![Carried { run: run.clone(), age: Duration::ZERO }], None).encode_to_vec()
+}
+
+/// The run in what stood in a database.
+///
+/// # Errors
+/// When it is none, or more than one.
+pub fn run_from_bytes(bytes: &[u8]) -> Result<SignedRun> {
+    const RUN: &str = "mirrored.run";
+    let runs_of = wire::PeerRuns::decode(bytes).map_err(|_| ConvertError::new(RUN, Problem::Unreadable))?;
+    within(RUN, 1, runs_of.runs.len())?;
+    match runs(runs_of)? {
+        Message::Runs { runs, .. } => {
+            let run = runs.into_iter().next().map(|carried| carried.run);
+            run.ok_or(ConvertError::new(RUN, Problem::Missing))
+        }
+        _ => Err(ConvertError::new(RUN, Problem::Unreadable)),
     }
 }
 

@@ -63,7 +63,7 @@ impl Agent {
 
     /// Judges what a member says anew, and what others say of the same: they may have agreed with it.
     pub(super) fn rejudge_origin(&mut self, now: Time, node: &NodeId) {
-        let says = |held: &Held| matches!(held.words.speaker(), Some(Speaker::Member { node: of, .. }) if of == node);
+        let says = |held: &Held| held.words.speaker().and_then(Speaker::charged) == Some(*node);
         let said = self.rejudge_where(now, says);
         said.into_iter().for_each(|target| self.doubt(target));
     }
@@ -127,12 +127,13 @@ impl Agent {
 
     /// Judges the entries of `target` that `which` picks anew.
     pub(super) fn rejudge_entries(&mut self, now: Time, target: IpNet, which: impl Fn(&Held) -> bool) {
-        let judged =
-            |held: &Held| (held.id, held.withheld, self.judge(&target, held), member(held), held.since);
+        let judged = |held: &Held| {
+            (held.id, held.withheld, self.judge(&target, held), held.words.speaker().copied(), held.since)
+        };
         let said = self.blocks.of(&target).iter().filter(|held| held.words.said.is_some() && which(held));
         let judged: Vec<_> = said.map(judged).collect();
-        for (id, before, judged, member, since) in judged {
-            let after = match (judged, member) {
+        for (id, before, judged, speaker, since) in judged {
+            let after = match (judged, speaker.as_ref().and_then(Speaker::charged)) {
                 (None, Some(node)) if before.is_some() && !self.charge(now, node, target, since) => {
                     Some(Withheld::Quota)
                 }
@@ -140,7 +141,7 @@ impl Agent {
             };
             self.withhold(target, id, before, after);
             // Whatever else is wrong with it: nobody honest says it.
-            if let Some(node) = member {
+            if let Some(Speaker::Member { node, .. }) = speaker {
                 self.suspect(now, node, &target, (id, since));
             }
         }
@@ -162,6 +163,9 @@ impl Agent {
             Speaker::Member { node, site } => {
                 self.unfit(target, held, node, *site).or_else(|| self.deferred(target, held))
             }
+            Speaker::Foreign { cluster, .. } => {
+                self.unfit_abroad(target, held, cluster).or_else(|| self.deferred(target, held))
+            }
         }
     }
 
@@ -176,6 +180,21 @@ impl Agent {
             (held.evidence.is_none(), Withheld::NoEvidence),
             (self.fleet.canaries.overlapping(target).is_some(), Withheld::Canary),
             (!self.fleet.trust.believes(node, self.config.fleet.trust), Withheld::Distrusted),
+        ];
+        first(&reasons)
+    }
+
+    /// Why another cluster's word counts for nothing. Its operators speak for it alone, and so does its detection.
+    fn unfit_abroad(&self, target: &IpNet, held: &Held, cluster: &NodeId) -> Option<Withheld> {
+        let proven = held.detector == Detector::Operator || held.evidence.is_some();
+        let reasons = [
+            (self.too_wide(target, false), Withheld::TooWide),
+            (is_private(target), Withheld::Private),
+            (held.class == Class::Botnet, Withheld::Outbound),
+            (held.detector == Detector::Isolation, Withheld::Isolation),
+            (!proven, Withheld::NoEvidence),
+            (self.fleet.canaries.overlapping(target).is_some(), Withheld::Canary),
+            (!self.fleet.trust.believes(cluster, self.config.fleet.trust), Withheld::Distrusted),
         ];
         first(&reasons)
     }
@@ -278,13 +297,6 @@ impl Agent {
         self.weigh_trust(now, node, |trust| {
             if knew { trust.prove(node, since) } else { trust.blame(node, since, id.0.into()) }
         });
-    }
-}
-
-fn member(held: &Held) -> Option<NodeId> {
-    match held.words.speaker()? {
-        Speaker::Member { node, .. } => Some(*node),
-        Speaker::Order(_) => None,
     }
 }
 

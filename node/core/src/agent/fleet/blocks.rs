@@ -6,8 +6,8 @@ use core::time::Duration;
 use ipnet::IpNet;
 
 use crate::{
-    BlockId, Evidence, Strength, Time, Withheld,
-    blocklist::{Held, Said, Words},
+    BlockId, Detector, Evidence, Strength, Time, Withheld,
+    blocklist::{Held, Said},
     fleet::{FleetBlock, LogId, NodeId, Version},
     gossip::Voided,
     prefix,
@@ -122,7 +122,7 @@ impl Agent {
         (!left.is_zero()).then(|| now.after(left))
     }
 
-    fn as_held(
+    pub(super) fn as_held(
         &mut self,
         now: Time,
         said: &Arc<Said>,
@@ -148,11 +148,12 @@ impl Agent {
         }
     }
 
-    fn keep_said(&mut self, now: Time, target: IpNet, mut held: Held) {
-        let Some(Speaker::Member { node, .. }) = held.words.speaker().copied() else { return };
+    pub(super) fn keep_said(&mut self, now: Time, target: IpNet, mut held: Held) {
+        let Some(speaker) = held.words.speaker().copied() else { return };
+        let Some(node) = speaker.charged() else { return };
         let (id, counts) = (held.id, self.counts(&target, &held));
-        self.fleet.left_out.remove(&(target, Speaker::Member { node, site: site(&held.words) }));
-        let before = self.blocks.said(&target, &Speaker::Member { node, site: site(&held.words) });
+        self.fleet.left_out.remove(&(target, speaker));
+        let before = self.blocks.said(&target, &speaker);
         let counted = before.is_some_and(|old| self.counts(&target, old));
         let evidence = before.map(|old| old.evidence);
         let differs = counts != counted || (counts && evidence != Some(held.evidence));
@@ -164,10 +165,7 @@ impl Agent {
                     held.expires = held.expires.min(expires);
                 }
             }
-            None if !self.has_room(&node) => {
-                let speaker = Speaker::Member { node, site: site(&held.words) };
-                return self.no_room(target, speaker, held.expires);
-            }
+            None if !self.has_room(&node) => return self.no_room(target, speaker, held.expires),
             None => self.fleet.origins.entry(node).or_default().blocks += 1,
         }
         self.drop_adopted(now, target, held.id);
@@ -233,7 +231,7 @@ impl super::Fleet {
 }
 
 /// A block with its target in canonical form and everything else within bounds.
-fn bounded(block: FleetBlock) -> FleetBlock {
+pub(super) fn bounded(block: FleetBlock) -> FleetBlock {
     FleetBlock {
         target: prefix::canonical_net(block.target),
         confidence: if block.confidence.is_finite() { block.confidence.clamp(0.0, 1.0) } else { 0.0 },
@@ -243,16 +241,14 @@ fn bounded(block: FleetBlock) -> FleetBlock {
     }
 }
 
-/// How much may be dropped on a member's word: everything only where a handshake proves the address.
+/// How much may be dropped on a member's word: everything only where a handshake proves the address. A person needs no
+/// proof, and who only pretends to be one is not followed at all.
 pub(super) fn strength(block: &FleetBlock) -> Strength {
-    if block.evidence == Some(Evidence::Handshake) { block.strength } else { Strength::Soft }
+    let proven = block.evidence == Some(Evidence::Handshake) || block.detector == Detector::Operator;
+    if proven { block.strength } else { Strength::Soft }
 }
 
 /// How old a block is; one for ever is taken to be new.
 fn age(block: &FleetBlock, remaining: Option<Duration>) -> Duration {
     block.duration.zip(remaining).map_or(Duration::ZERO, |(duration, left)| duration.saturating_sub(left))
-}
-
-fn site(words: &Words) -> bool {
-    matches!(words.speaker(), Some(Speaker::Member { site: true, .. }))
 }

@@ -75,7 +75,7 @@ impl Agent {
         }
     }
 
-    fn end_words(&mut self, now: Time, which: impl Fn(&Held) -> bool) {
+    pub(super) fn end_words(&mut self, now: Time, which: impl Fn(&Held) -> bool) {
         let all =
             self.blocks.iter().flat_map(|(target, entries)| entries.iter().map(move |held| (*target, held)));
         let ended: Vec<(IpNet, BlockId)> =

@@ -109,13 +109,13 @@ impl Agent {
     /// An entry ended: what the fleet knows of it is taken back, unless it is over anyway.
     pub(in super::super) fn fleet_ended(&mut self, now: Time, target: IpNet, held: &Held) {
         match held.words.speaker() {
-            Some(Speaker::Member { node, .. }) => {
-                if let Some(source) = self.fleet.origins.get_mut(node) {
+            Some(speaker) => {
+                let charged = speaker.charged();
+                if let Some(source) = charged.and_then(|node| self.fleet.origins.get_mut(&node)) {
                     source.blocks = source.blocks.saturating_sub(1);
                     source.waiting.remove(&target);
                 }
             }
-            Some(Speaker::Order(_)) => {}
             None if *held.words.origin == *self.config.node => self.own_ended(now, target, held),
             None => {}
         }

@@ -62,7 +62,8 @@ impl Agent {
         nodes.extend(self.fleet.trust.nodes());
         let mut withheld: BTreeMap<NodeId, BTreeMap<Withheld, usize>> = BTreeMap::new();
         for held in self.blocks.iter().flat_map(|(_, entries)| entries) {
-            if let (Some((node, _)), Some(why)) = (held.version(), held.withheld) {
+            let charged = held.words.speaker().and_then(Speaker::charged);
+            if let (Some(node), Some(why)) = (charged, held.withheld) {
                 *withheld.entry(node).or_default().entry(why).or_default() += 1;
             }
         }
@@ -126,7 +127,7 @@ impl Agent {
     pub(in super::super) fn origin_of(&self, held: &Held) -> String {
         match held.words.speaker() {
             Some(Speaker::Member { node, .. }) => self.fleet.label(node),
-            Some(Speaker::Order(_)) | None => held.words.origin.to_string(),
+            Some(Speaker::Order(_) | Speaker::Foreign { .. }) | None => held.words.origin.to_string(),
         }
     }
 

@@ -44,7 +44,10 @@ impl Agent {
     pub fn fleet_words(&self) -> impl Iterator<Item = (FleetWord, bool)> {
         self.blocks.iter().flat_map(move |(target, entries)| {
             let drops = self.drops(target);
-            entries.iter().filter_map(move |held| Some((self.word_of(target, held)?, drops)))
+            // Members of other clusters are told nothing.
+            let ours =
+                entries.iter().filter(|held| !matches!(held.words.speaker(), Some(Speaker::Foreign { .. })));
+            ours.filter_map(move |held| Some((self.word_of(target, held)?, drops)))
         })
     }
 
@@ -70,6 +73,10 @@ impl Agent {
             Some(Speaker::Member { node, site }) => {
                 let (_, version) = held.version()?;
                 Some(FleetWord::Member { node: *node, site: *site, version })
+            }
+            Some(Speaker::Foreign { node, .. }) => {
+                let (_, version) = held.version()?;
+                Some(FleetWord::Member { node: *node, site: false, version })
             }
             Some(Speaker::Order(id)) => Some(FleetWord::Order(*id)),
             None if *held.words.origin == *self.config.node && held.automatic() => {
