@@ -147,7 +147,7 @@ mod tests {
                 signer: &label("web-1"),
                 operator: &label("alice"),
             };
-            let founded = founding.found(&folder.path().join("identity"), clock::now()).unwrap();
+            let founded = founding.found(folder.path(), clock::now()).unwrap();
             Self { founded, folder }
         }
 

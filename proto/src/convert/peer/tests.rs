@@ -348,15 +348,15 @@ proptest! {
 #[test]
 fn a_mirrored_run_is_one_with_its_chain_and_nothing_else() {
     let run = carried(RUN_BYTES, 1).run;
-    let bytes = super::message::run_to_bytes(&run);
+    let bytes = run_to_bytes(&run);
     assert!(bytes.len() < 512 << 10, "as much as the mirror takes");
-    assert_eq!(super::message::run_from_bytes(&bytes), Ok(run));
+    assert_eq!(run_from_bytes(&bytes), Ok(run));
     let of = |runs| {
         let told = wire::PeerMessage::from(Told::Gossip(Message::Runs { runs, answers: None }));
         let Some(wire::peer_message::Message::Runs(runs)) = told.message else { panic!("no runs") };
-        super::message::run_from_bytes(&prost::Message::encode_to_vec(&runs))
+        run_from_bytes(&prost::Message::encode_to_vec(&runs))
     };
     assert!(of(vec![carried(10, 1)]).is_ok());
     assert!(of(Vec::new()).is_err() && of(vec![carried(10, 1), carried(11, 1)]).is_err());
-    assert!(super::message::run_from_bytes(b"no run").is_err());
+    assert!(run_from_bytes(b"no run").is_err());
 }
