@@ -11,7 +11,7 @@ use crate::{
     query::net,
 };
 
-/// The longest reason or comment, in bytes.
+/// The longest reason or comment, in characters.
 pub(crate) const MOST_REASON: usize = 256;
 /// The longest that something lasts, short of for ever: ten years.
 pub(crate) const LONGEST: u64 = 10 * 366 * 86_400;
@@ -35,15 +35,14 @@ const fn optional(name: &'static str, schema: &'static str) -> Field {
     Field { name, schema, needed: false }
 }
 
-const TARGET: Field =
-    needed("target", r#"{"type":"string","description":"an address or a CIDR","examples":["203.0.113.7"]}"#);
+const TARGET: Field = needed("target", r##"{"$ref":"#/components/schemas/Net","examples":["203.0.113.7"]}"##);
 const DURATION: Field = optional(
     "duration",
     r#"{"type":["integer","null"],"minimum":1,"maximum":316224000,"description":"seconds; null: for ever","examples":[3600]}"#,
 );
-const NAME: Field =
+pub(crate) const NAME: Field =
     needed("name", r#"{"type":"string","pattern":"^[A-Za-z0-9._@-]{1,64}$","examples":["ada"]}"#);
-const TEXT: &str = r#"{"type":"string","maxLength":256,"examples":["seen in the logs"]}"#;
+const TEXT: &str = r##"{"$ref":"#/components/schemas/Text","examples":["seen in the logs"]}"##;
 const PASSWORD: &str = r#"{"type":"string","minLength":12,"maxLength":256,"examples":["four random words"]}"#;
 const GIVEN: &str = r#"{"type":"string","maxLength":256,"examples":["four random words"]}"#;
 const PERSON: &str = r#"{"type":"string","enum":["viewer","operator","admin"],"examples":["viewer"]}"#;
@@ -175,12 +174,10 @@ fn expected(text: &str) -> String {
 
 /// A new password that is worth its name.
 pub(crate) fn password(text: &str) -> Result<(), Problem> {
-    let (short, long) = (text.chars().count() < SHORTEST_PASSWORD, text.len() > MOST_PASSWORD);
-    if !short && !long {
+    if (SHORTEST_PASSWORD..=MOST_PASSWORD).contains(&text.chars().count()) {
         return Ok(());
     }
-    let why =
-        format!("a password has {SHORTEST_PASSWORD} characters at least and {MOST_PASSWORD} bytes at most");
+    let why = format!("a password has {SHORTEST_PASSWORD} to {MOST_PASSWORD} characters");
     Err(Problem::invalid(why, "choose another, for example four random words"))
 }
 
@@ -204,8 +201,11 @@ fn span(seconds: Option<u64>) -> Result<Option<Duration>, Problem> {
 }
 
 fn line(name: &str, text: &str) -> Result<String, Problem> {
-    if text.len() > MOST_REASON {
-        return Err(Problem::invalid(format!("{name} is longer than {MOST_REASON} bytes"), "shorten it"));
+    if text.chars().count() > MOST_REASON {
+        return Err(Problem::invalid(
+            format!("{name} is longer than {MOST_REASON} characters"),
+            "shorten it",
+        ));
     }
     if text.chars().any(char::is_control) {
         return Err(Problem::invalid(

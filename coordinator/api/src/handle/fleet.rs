@@ -7,7 +7,7 @@ use ipnet::IpNet;
 use serde_json::json;
 
 use crate::{
-    Block, Concern, Level,
+    Block, Concern, Level, Spread,
     call::{Answered, Call, ok},
     problem::Problem,
     query::net,
@@ -56,6 +56,17 @@ pub(crate) async fn blocks(call: Call) -> Answered {
     page.truncate(limit);
     let cursor = page.last().filter(|_| more).map(|block| block.target.to_string());
     ok(&json!({"blocks": page, "cursor": cursor, "total": blocks.list.len()}))
+}
+
+pub(crate) async fn block(call: Call) -> Answered {
+    let target = super::orders::target(&call)?;
+    let list = call.fleet().blocks().await.list;
+    let at = list.binary_search_by(|block| block.target.cmp(&target));
+    let block = at.map_err(|_| Problem::missing(format!("nobody blocks exactly {target}")))?;
+    let Spread { enforced_on, propagation_ms, told_by } = call.fleet().spread(&target).await;
+    ok(&json!({
+        "block": list[block], "enforced_on": enforced_on, "propagation_ms": propagation_ms, "told_by": told_by,
+    }))
 }
 
 pub(crate) async fn allowed(call: Call) -> Answered {

@@ -53,7 +53,8 @@ fn lasting(duration: Option<Duration>) -> String {
     duration.map_or_else(|| "for ever".to_owned(), |duration| format!("for {} s", duration.as_secs()))
 }
 
-fn target(call: &Call) -> Result<ipnet::IpNet, Problem> {
+/// What the path names.
+pub(super) fn target(call: &Call) -> Result<ipnet::IpNet, Problem> {
     let text = call.tail()?;
     call.about(text.as_str(), call.query.owned("reason"));
     net(&text)
