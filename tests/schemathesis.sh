@@ -16,7 +16,7 @@ trap '[ -z "$server" ] || kill "$server" 2>/dev/null; rm -rf "$folder"' EXIT
 if [ ! -x "$venv/bin/schemathesis" ]; then
   python3 -m venv "$venv" && "$venv/bin/pip" install -q "schemathesis==$version" || { rm -rf "$venv"; exit 1; }
 fi
-cargo build -q --workspace --features smartfw-api/fixture --example api
+cargo build -q -p smartfw-api --features fixture --example api
 
 "$target/debug/examples/api" 127.0.0.1:0 "$folder" >"$folder/out" &
 server=$!
