@@ -70,7 +70,7 @@ pub(crate) const TOKEN_FIELDS: &[Field] = &[NAME, needed("role", ANY_ROLE), DURA
 pub(crate) struct BlockForm {
     #[serde(deserialize_with = "target")]
     pub(crate) target: IpNet,
-    #[serde(default = "usual")]
+    #[serde(default = "usual", deserialize_with = "seconds")]
     duration: Option<u64>,
     #[serde(default)]
     reason: String,
@@ -83,6 +83,7 @@ pub(crate) struct BlockForm {
 pub(crate) struct AllowForm {
     #[serde(deserialize_with = "target")]
     pub(crate) target: IpNet,
+    #[serde(default, deserialize_with = "seconds")]
     duration: Option<u64>,
     #[serde(default)]
     comment: String,
@@ -113,7 +114,9 @@ pub(crate) struct UserForm {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct UserChange {
+    #[serde(default, deserialize_with = "given")]
     pub(crate) role: Option<Role>,
+    #[serde(default, deserialize_with = "given")]
     pub(crate) password: Option<String>,
 }
 
@@ -122,6 +125,7 @@ pub(crate) struct UserChange {
 pub(crate) struct TokenForm {
     pub(crate) name: String,
     pub(crate) role: Role,
+    #[serde(default, deserialize_with = "seconds")]
     duration: Option<u64>,
 }
 
@@ -190,6 +194,22 @@ fn target<'de, D: Deserializer<'de>>(from: D) -> Result<IpNet, D::Error> {
     net(&text).ok_or_else(|| serde::de::Error::custom("target is neither an address nor a CIDR"))
 }
 
+/// What is there if it is named: null is no value of it.
+fn given<'de, T: Deserialize<'de>, D: Deserializer<'de>>(from: D) -> Result<Option<T>, D::Error> {
+    T::deserialize(from).map(Some)
+}
+
+/// A whole number, also as JSON writes one with a point: 3600.0.
+fn seconds<'de, D: Deserializer<'de>>(from: D) -> Result<Option<u64>, D::Error> {
+    let Some(number) = Option::<serde_json::Number>::deserialize(from)? else { return Ok(None) };
+    let pointed =
+        number.as_f64().filter(|float| float.fract() == 0.0 && (0.0..=LONGEST as f64).contains(float));
+    let whole = number.as_u64().or(pointed.map(|float| float as u64));
+    whole
+        .map(Some)
+        .ok_or_else(|| serde::de::Error::custom("duration is no whole number of seconds from 1 on"))
+}
+
 fn span(seconds: Option<u64>) -> Result<Option<Duration>, Problem> {
     match seconds {
         Some(seconds) if !(1..=LONGEST).contains(&seconds) => Err(Problem::invalid(
@@ -233,7 +253,10 @@ mod tests {
             ("203.0.113.7/32", Some(Duration::from_secs(14_400)))
         );
         assert_eq!(block(r#"{"target":"203.0.113.7","duration":null}"#).unwrap().1, None);
-        assert_eq!(block(r#"{"target":"::1","duration":60}"#).unwrap().1, Some(Duration::from_secs(60)));
+        for duration in ["60", "60.0", "6e1"] {
+            let body = format!(r#"{{"target":"::1","duration":{duration}}}"#);
+            assert_eq!(block(&body).unwrap().1, Some(Duration::from_secs(60)));
+        }
     }
 
     #[test]
@@ -248,6 +271,10 @@ mod tests {
             (r#"{"target":"everything"}"#, 422),
             (r#"{"target":"::1","duration":0}"#, 422),
             (r#"{"target":"::1","duration":-1}"#, 422),
+            (r#"{"target":"::1","duration":1.5}"#, 422),
+            (r#"{"target":"::1","duration":1e300}"#, 422),
+            (r#"{"target":"::1","duration":"60"}"#, 422),
+            (r#"{"target":"::1","reason":null}"#, 422),
             (r#"{"target":"::1","duration":316224001}"#, 422),
             (r#"{"target":"::1","reason":"a\u001b[2Jb"}"#, 422),
             (r#"{"target":"::1","unknown":1}"#, 422),
@@ -256,6 +283,13 @@ mod tests {
         for (body, status) in cases {
             assert_eq!(block(body).unwrap_err().status.as_u16(), status, "{body:.60}");
         }
+    }
+
+    #[test]
+    fn a_change_of_nothing_is_not_written_as_null() {
+        let change = |body: &str| parse::<UserChange>(body.as_bytes()).map(|change| change.role.is_some());
+        assert_eq!((change(r#"{"role":"viewer"}"#), change("{}")), (Ok(true), Ok(false)));
+        assert!(change(r#"{"role":null}"#).is_err() && change(r#"{"password":null}"#).is_err());
     }
 
     #[test]

@@ -84,6 +84,7 @@ fn parameter(param: &Param) -> Value {
         Sort::Net => net(),
         Sort::Number(least, most) => json!({"type": "integer", "minimum": least, "maximum": most}),
         Sort::Flag => json!({"type": "boolean"}),
+        Sort::OneOf(words) => json!({"type": "string", "enum": words}),
     };
     json!({"name": param.name, "in": "query", "required": false, "description": param.what, "schema": schema})
 }
@@ -142,6 +143,11 @@ fn body(fields: &[Field]) -> Value {
         .map(|field| (field.name.to_owned(), serde_json::from_str(field.schema).unwrap_or_default()))
         .collect();
     let required: Vec<&str> = fields.iter().filter(|field| field.needed).map(|field| field.name).collect();
-    // A body without fields of its own is a bouncer's: it holds what its library puts in.
-    json!({"type": "object", "properties": properties, "required": required, "additionalProperties": fields.is_empty()})
+    // A body without fields of its own is a bouncer's: it holds what its library puts in. Where nothing is needed, nothing
+    // at all is no change.
+    let least = usize::from(required.is_empty() && !fields.is_empty());
+    json!({
+        "type": "object", "properties": properties, "required": required, "minProperties": least,
+        "additionalProperties": fields.is_empty(),
+    })
 }

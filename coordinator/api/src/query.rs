@@ -35,6 +35,8 @@ pub(crate) enum Sort {
     Number(u64, u64),
     /// `true` or `false`.
     Flag,
+    /// One of these words.
+    OneOf(&'static [&'static str]),
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -159,6 +161,8 @@ fn value(param: &Param, text: &str) -> Result<Value, Problem> {
         }
         Sort::Net => net(text).map(Value::Net).ok_or_else(|| wanted("write an address or a CIDR")),
         Sort::Flag => text.parse().map(Value::Flag).map_err(|_| wanted("write true or false")),
+        Sort::OneOf(words) if words.contains(&text) => Ok(Value::Text(text.to_owned())),
+        Sort::OneOf(words) => Err(wanted(&format!("write {}", words.join(" or ")))),
         Sort::Number(least, most) => text
             .parse()
             .ok()

@@ -148,7 +148,7 @@ const BLOCKS: &[Param] = &[
     CLASS,
     param("overlaps", Sort::Net, "only what overlaps this address or CIDR"),
     LIMIT,
-    CURSOR,
+    param("cursor", Sort::Net, "the cursor of the page before"),
 ];
 const LIVE: &[Param] = &[
     param("kind", Sort::Text, "only of these kinds, separated by commas"),
@@ -159,12 +159,15 @@ const AUDIT: &[Param] = &[
     param("who", Sort::Text, "only of this user or token"),
     param("action", Sort::Text, "only this action"),
     LIMIT,
-    CURSOR,
+    param("cursor", Sort::Number(0, u64::MAX), "the cursor of the page before"),
 ];
 const STATISTICS: &[Param] =
     &[param("over", Sort::Number(60, 31 * 86_400), "of the last seconds; 3600 unless given")];
-const UNBLOCK: &[Param] =
-    &[param("reason", Sort::Text, "false-positive: trust in who said it falls; else nothing or manual")];
+const UNBLOCK: &[Param] = &[param(
+    "reason",
+    Sort::OneOf(&["manual", "false-positive"]),
+    "false-positive: trust in who said it falls",
+)];
 const FILTERS: [Param; 5] = [
     param("scopes", Sort::Text, "ip, range or both, separated by commas"),
     param(

@@ -10,7 +10,6 @@ use crate::{
     Block, Concern, Level, Spread,
     call::{Answered, Call, ok},
     problem::Problem,
-    query::net,
 };
 
 /// Entries of a page, unless it is said.
@@ -39,7 +38,7 @@ pub(crate) async fn node(call: Call) -> Answered {
 }
 
 pub(crate) async fn blocks(call: Call) -> Answered {
-    let after = call.query.text("cursor").map(cursor).transpose()?;
+    let after = call.query.net("cursor");
     let (origin, class) = (call.query.text("origin"), call.query.text("class"));
     let overlaps = call.query.net("overlaps");
     let limit = usize::try_from(call.query.number("limit").unwrap_or(PAGE)).unwrap_or(usize::MAX);
@@ -84,10 +83,4 @@ pub(crate) async fn statistics(call: Call) -> Answered {
 /// Whether two nets have an address in common.
 pub(super) fn overlap(one: &IpNet, other: &IpNet) -> bool {
     one.contains(other) || other.contains(one)
-}
-
-fn cursor(text: &str) -> Result<IpNet, Problem> {
-    net(text).ok_or_else(|| {
-        Problem::bad("the cursor is none of ours", "take it from the page before, or leave it out")
-    })
 }

@@ -40,7 +40,7 @@ async fn an_order_reaches_the_fleet_with_who_gave_it() {
     );
     assert_eq!(bench.fleet.orders()[1].0, Order::Unblock { target, false_positive: true });
     assert_eq!(bench.delete("/api/v1/blocks/203.0.113.0%2F24", &operator).await.status, 202, "encoded, too");
-    assert_eq!(bench.delete("/api/v1/blocks/203.0.113.7?reason=whim", &operator).await.status, 422);
+    assert_eq!(bench.delete("/api/v1/blocks/203.0.113.7?reason=whim", &operator).await.status, 400);
 }
 
 #[tokio::test]
