@@ -27,6 +27,9 @@ use crate::{clock, fleet::Fleet};
 /// For how long detection is held back from what a person unblocked, as `smartfw-cli unblock` has it.
 const HOLD: Duration = Duration::from_secs(600);
 
+/// What a member said, by its version.
+type Cover = (NodeId, Version);
+
 /// The orders that end what the fleet says of a target, and of all within it.
 pub(super) async fn unblocking(
     fleet: &Fleet,
@@ -77,7 +80,7 @@ pub(super) fn disallowing(fleet: &Fleet, target: &IpNet) -> Result<Vec<Wanted>, 
 /// What is to be named.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Found {
-    pub(super) covers: BTreeSet<(NodeId, Version)>,
+    pub(super) covers: BTreeSet<Cover>,
     pub(super) orders: BTreeSet<u128>,
     /// How long the longest of it still lasts, as the middle one of those says that were asked.
     pub(super) lasts: Option<Duration>,
@@ -128,7 +131,7 @@ impl Found {
     }
 }
 
-fn pieces(covers: &[(NodeId, Version)], orders: &[u128]) -> Vec<(Vec<(NodeId, Version)>, Vec<u128>)> {
+fn pieces(covers: &[Cover], orders: &[u128]) -> Vec<(Vec<Cover>, Vec<u128>)> {
     let count = covers.len().max(orders.len()).div_ceil(COVERED);
     let (mut covers, mut orders) = (covers.chunks(COVERED), orders.chunks(COVERED));
     let mut next =
