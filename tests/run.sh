@@ -204,6 +204,13 @@ suite unit unit
 # `build-tests` has built it: two gigabytes on disk for some minutes.
 [ "$mode" = long ] && suite history-10m "$target/debug/examples/size" 10
 if command -v promtool >/dev/null; then suite monitoring tests/monitoring.sh; else skip monitoring "promtool is not installed"; fi
+if [ "$mode" = long ]; then
+  if python3 -c 'import ensurepip, venv' 2>/dev/null; then
+    suite schemathesis tests/schemathesis.sh
+  else
+    skip schemathesis "python3 has no pip or venv (python3-venv)"
+  fi
+fi
 if has_bare_target; then
   suite bare cargo build -q -p smartfw-core --target $bare_target
 else

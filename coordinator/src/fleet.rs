@@ -1,12 +1,16 @@
 //! The fleet, for whoever shows it: questions about what is and what was, what is new, and operators' orders.
 
-use std::sync::Arc;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use smartfw_core::{
-    Health as Entry,
+    Health as Entry, IpNet,
     fleet::{NodeId, SignedOrder},
 };
 use smartfw_history::{HistoryError, Page, Query};
+use smartfw_proto::convert::{Question, Reply};
 use tokio::sync::broadcast;
 
 use crate::{
@@ -14,7 +18,7 @@ use crate::{
     health::Health,
     intake::{Carrier, NotCarried},
     keeper::Keeper,
-    view::{BlockPage, BlockQuery, FleetBlock, News, NodeRow, Totals, View},
+    view::{FleetAllowed, FleetBlock, NodeRow, Totals, View},
 };
 
 /// The fleet. Cheap to clone.
@@ -42,14 +46,19 @@ impl Fleet {
         self.view.totals()
     }
 
-    /// Blocks in force now, in order of their targets.
-    pub fn blocks(&self, query: &BlockQuery) -> BlockPage {
-        self.view.blocks(query, clock::now())
-    }
-
     /// Every block in force now, in order of their targets, and the list's revision.
     pub fn every_block(&self) -> (u64, Vec<Arc<FleetBlock>>) {
         self.view.every_block(clock::now())
+    }
+
+    /// Every block in force now within a prefix, in order of their targets.
+    pub fn blocks_within(&self, net: &IpNet) -> Vec<Arc<FleetBlock>> {
+        self.view.blocks_within(net, clock::now())
+    }
+
+    /// What is allowed now: what operators allow the fleet, and what single nodes do.
+    pub fn allowed(&self) -> Vec<FleetAllowed> {
+        self.view.allowed(clock::now())
     }
 
     /// Higher whenever the list of blocks is another than it was.
@@ -70,11 +79,6 @@ impl Fleet {
         self.history.query(query).await
     }
 
-    /// What is new, from now on.
-    pub fn subscribe(&self) -> broadcast::Receiver<News> {
-        self.view.subscribe()
-    }
-
     /// Every event that is kept, from now on.
     pub fn subscribe_events(&self) -> broadcast::Receiver<Arc<smartfw_history::Event>> {
         self.view.subscribe_events()
@@ -83,6 +87,17 @@ impl Fleet {
     /// What is wrong with the coordinator, the worst first.
     pub fn health(&self) -> Vec<Entry> {
         self.health.list()
+    }
+
+    /// What nodes say to a question: some of `first`, and some of the others, whichever chance says; of one site alone,
+    /// where one is named.
+    pub async fn ask(
+        &self,
+        question: &Question,
+        site: Option<&str>,
+        first: &BTreeSet<NodeId>,
+    ) -> BTreeMap<NodeId, Reply> {
+        self.carrier.ask(question, site, first).await
     }
 
     /// Has an order given that an operator signed; which node gave it.

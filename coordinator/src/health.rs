@@ -22,6 +22,8 @@ pub enum Matter {
     Nodes,
     /// There are more blocks than it can show.
     Blocks,
+    /// More is allowed than it can show.
+    Allowed,
     /// No member hears where it is.
     Announcing,
     /// Who was expelled is not known.

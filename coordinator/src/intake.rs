@@ -8,9 +8,11 @@
 //! ```
 
 mod appender;
+mod carrier;
 mod line;
 mod numbers;
 mod orders;
+mod questions;
 mod stream;
 
 use std::{
@@ -47,16 +49,18 @@ use tonic::{Request, Response, Status, Streaming};
 use crate::{
     health::{Health, Level, Matter},
     keeper::Keeper,
-    view::{Refused, View},
+    view::{Refused, Unlisted, View},
 };
 use appender::{Appender, Batch, Lasts};
 use line::{HANDED, Lines};
 use orders::Orders;
+use questions::Questions;
 
-pub use orders::{Carrier, NotCarried};
+pub use carrier::Carrier;
+pub use orders::NotCarried;
 
 /// The protocols that are spoken.
-const PROTOCOL: (u32, u32) = (1, 1);
+const PROTOCOL: (u32, u32) = (1, 2);
 /// Room for events that wait to be kept, over all streams, in units of [`ROOM_UNIT`]: 64 MiB. Who finds none is not read.
 const ROOMS: u32 = 64 << 10;
 const ROOM_UNIT: usize = 1 << 10;
@@ -110,6 +114,7 @@ pub(crate) struct Intake {
     lines: Lines,
     lasts: Arc<Lasts>,
     orders: Orders,
+    questions: Questions,
     history: Arc<dyn Keeper>,
     view: Arc<View>,
     health: Arc<Health>,
@@ -160,10 +165,18 @@ impl Running {
         };
         let ending = watch::Sender::new(false);
         let appender = tokio::spawn(appender.run(ending.subscribe()));
-        let (lines, orders, room) =
-            (Lines::default(), Orders::default(), Arc::new(Semaphore::new(ROOMS as usize)));
-        let intake =
-            Arc::new(Intake { lines, lasts, orders, history, view, health, counters, room, batches });
+        let intake = Arc::new(Intake {
+            lines: Lines::default(),
+            lasts,
+            orders: Orders::default(),
+            questions: Questions::default(),
+            history,
+            view,
+            health,
+            counters,
+            room: Arc::new(Semaphore::new(ROOMS as usize)),
+            batches,
+        });
         let server = tokio::spawn(accept(intake.clone(), net, listener));
         Ok(Self { intake, appender: Mutex::new(Some(appender)), server, ending, address })
     }
@@ -207,6 +220,13 @@ fn crowded(health: &Health, why: Refused) {
     let remedy =
         "let nodes block prefixes instead of addresses; the nodes drop all of them, whatever is shown here";
     health.set(Matter::Blocks, Level::Warn, why.to_string(), remedy);
+}
+
+/// More is allowed than can be shown.
+fn allowing(health: &Health, why: Unlisted) {
+    let remedy = "allow prefixes instead of addresses, and end what is not needed; the nodes allow all of it, whatever \
+                  is shown here";
+    health.set(Matter::Allowed, Level::Warn, why.to_string(), remedy);
 }
 
 fn accept(

@@ -108,7 +108,8 @@ impl Coordinator {
         listener: TcpListener,
         lock: Lock,
     ) -> anyhow::Result<Self> {
-        let cluster = identity.trust().cluster().to_string();
+        let (cluster, site) =
+            (identity.trust().cluster().to_string(), identity.member().name.site.to_string());
         let (current, revocations) = (Current::new(identity), Arc::new(revocations));
         let (view, counters) = (Arc::<View>::default(), Arc::<Counters>::default());
         let mut tasks = JoinSet::new();
@@ -168,7 +169,7 @@ impl Coordinator {
             None => None,
             Some(address) => {
                 let (files, state_dir, log_dir) = (&settings.web, settings.folder(), &settings.log_dir);
-                let web = Web { address, files, state_dir, log_dir, cluster };
+                let web = Web { address, files, state_dir, log_dir, cluster, site };
                 Some(web.serve(fleet.clone(), &mut tasks).await?)
             }
         };

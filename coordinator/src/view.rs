@@ -1,36 +1,40 @@
 //! What the fleet is right now, as its nodes tell it: in memory only, filled anew by what they send whenever they connect.
 
+mod allows;
 mod blocks;
-mod news;
 mod roster;
 mod rows;
 
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
-use smartfw_core::{Block, Time, fleet::NodeId};
+use smartfw_core::{Block, IpNet, Time, fleet::NodeId};
 use smartfw_history::{Event, EventKind};
 use smartfw_identity::Member;
 use smartfw_proto::{
-    convert::{FleetMember, Opening, Statistics},
+    convert::{Allowance, FleetMember, Opening, Statistics},
     view::NodeStatus,
 };
 use tokio::sync::broadcast;
 
-pub use blocks::{BlockKey, BlockPage, BlockQuery, EACH, FleetBlock, MOST_BLOCKS, Refused, TOGETHER};
-pub use news::{BEHIND, News};
+pub use allows::{FleetAllowed, Unlisted};
+pub use blocks::{EACH, FleetBlock, MOST_BLOCKS, Refused, TOGETHER};
 pub use roster::{FORGOTTEN, Full, Totals};
 pub use rows::{Link, NodeRow, Rates};
 
+use allows::Allows;
 use blocks::Blocks;
 use roster::Roster;
+
+/// Events that wait for a slow follower, each a pointer: two seconds of the busiest fleet. One that is further behind is
+/// told how many it missed.
+pub const BEHIND: usize = 4_096;
 
 /// The view. Whoever asks gets a copy, so that nobody is held up.
 #[derive(Debug)]
 pub struct View {
     roster: RwLock<Roster>,
     blocks: RwLock<Blocks>,
-    news: broadcast::Sender<News>,
-    /// Events alone: what a list of blocks brings must not push them out.
+    allows: RwLock<Allows>,
     events: broadcast::Sender<Arc<Event>>,
 }
 
@@ -39,7 +43,7 @@ impl Default for View {
         Self {
             roster: RwLock::default(),
             blocks: RwLock::default(),
-            news: broadcast::Sender::new(BEHIND),
+            allows: RwLock::default(),
             events: broadcast::Sender::new(BEHIND),
         }
     }
@@ -61,9 +65,17 @@ impl View {
         self.read().totals()
     }
 
-    /// Blocks in force at `now`, in order of their targets.
-    pub fn blocks(&self, query: &BlockQuery, now: Time) -> BlockPage {
-        self.blocks.read().unwrap_or_else(PoisonError::into_inner).page(query, now)
+    /// Every block in force at `now` within a prefix, in order of their targets.
+    pub fn blocks_within(&self, net: &IpNet, now: Time) -> Vec<Arc<FleetBlock>> {
+        self.blocks.read().unwrap_or_else(PoisonError::into_inner).within(net, now)
+    }
+
+    /// What is allowed at `now`, in order of targets: what operators allow the fleet as most nodes tell that report, and
+    /// what single nodes allow.
+    pub fn allowed(&self, now: Time) -> Vec<FleetAllowed> {
+        let roster = self.read();
+        let allows = self.allows.read().unwrap_or_else(PoisonError::into_inner);
+        allows.all(now, |id| roster.row(id))
     }
 
     /// Every block in force at `now`, in order of their targets, and a number that is higher whenever the list is another
@@ -89,11 +101,6 @@ impl View {
         self.blocks.read().unwrap_or_else(PoisonError::into_inner).len()
     }
 
-    /// What is new, from now on. Who reads too slowly is told how much was missed.
-    pub fn subscribe(&self) -> broadcast::Receiver<News> {
-        self.news.subscribe()
-    }
-
     /// Every event that is kept, from now on. Who reads too slowly is told how many were missed.
     pub fn subscribe_events(&self) -> broadcast::Receiver<Arc<Event>> {
         self.events.subscribe()
@@ -110,15 +117,12 @@ impl View {
         opening: &Opening,
         now: Time,
     ) -> Result<(), Full> {
-        let row = self.write().opened(member, from, opening, now)?.clone();
-        self.tell(News::Node(row.into()));
-        Ok(())
+        self.write().opened(member, from, opening, now)
     }
 
     /// A node's stream ended, and no other took its place.
     pub(crate) fn closed(&self, id: &NodeId, now: Time) {
-        let row = self.write().closed(id, now).cloned();
-        row.into_iter().for_each(|row| self.tell(News::Node(row.into())));
+        self.write().closed(id, now);
     }
 
     /// A node told something; with `listed` the last of its blocks.
@@ -131,10 +135,9 @@ impl View {
         self.write().counted(id, statistics);
     }
 
-    /// How a node is. What everybody hears of is only what changed in its health.
+    /// How a node is.
     pub(crate) fn said(&self, id: &NodeId, status: NodeStatus) {
-        let row = self.write().said(id, status).cloned();
-        row.into_iter().for_each(|row| self.tell(News::Node(row.into())));
+        self.write().said(id, status);
     }
 
     /// A part of a node's own blocks, of the stream with this number; with the last, what it did not name is over.
@@ -145,21 +148,29 @@ impl View {
         (blocks, complete): (Vec<Block>, bool),
     ) -> Result<(), Refused> {
         let Some(name) = self.read().row(&id).map(|row| row.name.clone()) else { return Ok(()) };
-        let mut changes = Vec::new();
-        let refused = {
-            let mut known = self.write_blocks();
-            let mut refused = Ok(());
-            for block in blocks {
-                let block = FleetBlock::new(id, name.clone(), block);
-                refused = refused.and(known.put(block, stream).map(|news| changes.extend(news)));
-            }
-            if complete {
-                changes.extend(known.complete(&id, stream));
-            }
-            refused
-        };
-        changes.into_iter().for_each(|news| self.tell(news));
+        let (mut known, mut refused) = (self.write_blocks(), Ok(()));
+        for block in blocks {
+            refused = refused.and(known.put(FleetBlock::new(id, name.clone(), block), stream).map(drop));
+        }
+        if complete {
+            known.complete(&id, stream);
+        }
         refused
+    }
+
+    /// A part of what is allowed on a node, of the stream with this number; with the last the list is another.
+    pub(crate) fn allowing(
+        &self,
+        id: NodeId,
+        stream: u64,
+        (entries, complete): (Vec<Allowance>, bool),
+    ) -> Result<(), Unlisted> {
+        let mut allows = self.allows.write().unwrap_or_else(PoisonError::into_inner);
+        let taken = allows.put(id, stream, entries);
+        if complete {
+            allows.complete(&id);
+        }
+        taken
     }
 
     /// Events of a node that are kept now, in order, as they came on the stream with this number; so many are missed
@@ -170,10 +181,8 @@ impl View {
         let mut refused = Ok(());
         for event in events {
             refused = refused.and(self.follow(&event, stream));
-            let event = Arc::new(event);
-            // Without anybody who listens it is not news.
-            let _ = self.events.send(event.clone());
-            self.tell(News::Event(event));
+            // Nobody may be listening.
+            let _ = self.events.send(event.into());
         }
         refused
     }
@@ -184,13 +193,9 @@ impl View {
             EventKind::Block => {
                 // One of a later version may have a form that is not known.
                 let Some(block) = FleetBlock::told(event) else { return Ok(()) };
-                let news = self.write_blocks().put(block, stream)?;
-                news.into_iter().for_each(|news| self.tell(news));
+                self.write_blocks().put(block, stream)?;
             }
-            EventKind::Lift => {
-                let lifted = self.write_blocks().lift(event);
-                lifted.into_iter().for_each(|block| self.tell(News::Lifted(block)));
-            }
+            EventKind::Lift => self.write_blocks().lift(event),
             EventKind::Alert | EventKind::Health | EventKind::Audit => {}
         }
         Ok(())
@@ -201,29 +206,22 @@ impl View {
         self.write().heard(members);
     }
 
-    /// Nodes that were expelled, and their blocks.
+    /// Nodes that were expelled: their word is void.
     pub(crate) fn expel(&self, expelled: impl Fn(&Member) -> bool) {
-        let rows = self.write().expel(expelled);
-        for row in rows {
-            let lifted = self.write_blocks().forget(&row.id);
-            lifted.into_iter().for_each(|block| self.tell(News::Lifted(block)));
-            self.tell(News::Node(row.into()));
-        }
+        let out = self.write().expel(expelled);
+        out.iter().for_each(|id| self.forget(id));
     }
 
     /// Lets go what is over: blocks that ran out, nodes that are long gone.
     pub(crate) fn tidy(&self, now: Time) {
         let forgotten = self.write().forget(now);
-        let mut over = self.write_blocks().expire(now);
-        for id in forgotten {
-            over.extend(self.write_blocks().forget(&id));
-        }
-        over.into_iter().for_each(|block| self.tell(News::Lifted(block)));
+        forgotten.iter().for_each(|id| self.forget(id));
+        self.write_blocks().expire(now);
     }
 
-    fn tell(&self, news: News) {
-        // Without anybody who listens it is not news.
-        let _ = self.news.send(news);
+    fn forget(&self, id: &NodeId) {
+        self.write_blocks().forget(id);
+        self.allows.write().unwrap_or_else(PoisonError::into_inner).forget(id);
     }
 
     fn read(&self) -> RwLockReadGuard<'_, Roster> {

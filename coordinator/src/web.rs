@@ -34,6 +34,8 @@ pub struct Web<'a> {
     pub log_dir: &'a Path,
     /// The cluster's name.
     pub cluster: String,
+    /// The site that the coordinator is at.
+    pub site: String,
 }
 
 impl Web<'_> {
@@ -42,10 +44,10 @@ impl Web<'_> {
     /// # Errors
     /// When the address is taken, the certificate cannot be used, or the accounts cannot be read.
     pub async fn serve(self, fleet: Fleet, tasks: &mut JoinSet<()>) -> anyhow::Result<Served> {
-        let Self { address, files, state_dir, log_dir, cluster } = self;
+        let Self { address, files, state_dir, log_dir, cluster, site } = self;
         let folder = state_dir.join(FOLDER);
-        let operator = state_dir.join(orders::FOLDER).join(&cluster);
-        let shown = Arc::new(shown::Shown::new(fleet, cluster, operator));
+        let orders = orders::Orders::new(state_dir.join(orders::FOLDER).join(&cluster), site);
+        let shown = Arc::new(shown::Shown::new(fleet, cluster, orders));
         let settings =
             smartfw_api::Settings { state: folder.clone(), log: log_dir.to_owned(), clock: Clock::system() };
         let (api, first) = Api::open(settings, shown.clone())?;

@@ -8,6 +8,7 @@
 //! A node without `<state>/identity` has none of this: no thread, no socket, no cost.
 
 mod announcing;
+pub(crate) mod asked;
 pub mod beside;
 mod brain;
 mod codec;

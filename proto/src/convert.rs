@@ -2,6 +2,7 @@
 //! may carry is checked on the way. What goes out is clipped to the same limits, so that it always comes in.
 
 mod answer;
+mod asked;
 mod cluster;
 mod coordinator;
 mod inward;
@@ -19,6 +20,7 @@ mod tests;
 use thiserror::Error;
 
 pub use answer::{answer_from_wire, reloaded_from_wire};
+pub use asked::{Allowance, Question, Reply};
 pub use coordinator::{Announced, Answer, FleetMember, Opening, Report, Statistics};
 pub use inward::located;
 pub use join::{Certificates, Redeemed, Redeeming};

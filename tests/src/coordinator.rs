@@ -130,11 +130,40 @@ impl Coordinator {
         ["-b", &jar, "-H", "X-Smartfw: 1"].map(str::to_owned).to_vec()
     }
 
+    /// How who has logged in is answered.
+    pub fn ask_as(&self, session: &Session, path: &str) -> (u16, Value) {
+        self.ask(&session.iter().map(String::as_str).chain([path]).collect::<Vec<_>>())
+    }
+
+    /// How it is answered that something shall be taken back.
+    pub fn delete(&self, session: &Session, path: &str) -> (u16, Value) {
+        let arguments = session.iter().map(String::as_str).chain(["-X", "DELETE", path]);
+        self.ask(&arguments.collect::<Vec<_>>())
+    }
+
+    /// The secret of a new token.
+    pub fn token(&self, session: &Session, role: &str) -> String {
+        let token = json!({"name": role, "role": role, "duration": 3600});
+        let (made, token) = self.post(session, "/api/v1/tokens", &token);
+        assert_eq!(made, 201, "{token}");
+        token["token"].as_str().unwrap().to_owned()
+    }
+
+    /// Gives it an operator's certificate.
+    pub fn appoint(&self, hosts: &Hosts) {
+        let token = hosts.token(0, &["--role", "operator"]);
+        let mut join = self.host.command(&program("smartfw-cli").unwrap().display().to_string());
+        join.env("SMARTFW_OPERATOR_DIR", self.dir.join("state/coordinator/operator"));
+        let signer = format!("{}:7470", address(0));
+        join.args(["cluster", "join", &signer, "--token", &token, "--operator", "web", "--no-passphrase"]);
+        let joined = join.output().unwrap();
+        assert!(joined.status.success(), "{}", String::from_utf8_lossy(&joined.stderr));
+    }
+
     /// What must be answered.
     #[track_caller]
     pub fn get(&self, session: &Session, path: &str) -> Value {
-        let arguments: Vec<&str> = session.iter().map(String::as_str).chain([path]).collect();
-        let (status, body) = self.ask(&arguments);
+        let (status, body) = self.ask_as(session, path);
         assert_eq!(status, 200, "{path}: {body}");
         body
     }

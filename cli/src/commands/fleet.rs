@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use smartfw_core::{
     Block, BlockId, Detector, IpNet, Origin, Strength,
-    agent::{is_all_private, is_private},
+    agent::names_private,
     fleet::{COVERED, LONGEST_PANIC, OUTLIVES, OrderKind, SignedOrder},
     order::{BlockOrder, Refusal},
     protect::Why,
@@ -264,17 +264,6 @@ impl Fleet {
             let mut daemon = Daemon::connect(&global.socket).await?;
             give(&mut daemon, orders).await
         })
-    }
-}
-
-/// Whether an order names hosts that are others at other sites.
-fn names_private(kind: &OrderKind) -> bool {
-    match kind {
-        OrderKind::Block { targets, .. } => targets.iter().any(is_private),
-        OrderKind::Allow { target, .. }
-        | OrderKind::Unblock { target, .. }
-        | OrderKind::Canary { target, .. } => is_all_private(target),
-        _ => false,
     }
 }
 

@@ -96,9 +96,4 @@ impl Api {
     pub fn router(&self, rest: Router) -> Router {
         dispatch::router(self, rest)
     }
-
-    /// Entries that the audit log lost because the disk refused them: a number for the metrics.
-    pub fn audit_lost(&self) -> u64 {
-        self.0.audit.lost()
-    }
 }

@@ -26,7 +26,10 @@ pub trait Fleet: Send + Sync + 'static {
     /// is asked for.
     async fn blocks(&self) -> Blocks;
 
-    /// The operators' allow list, in order of the targets.
+    /// Where a block is enforced, as those nodes say that answer within some seconds.
+    async fn spread(&self, target: &IpNet) -> Spread;
+
+    /// What is allowed, in order of the targets.
     async fn allowed(&self) -> Vec<Allowed>;
 
     /// The events that are wanted, the newest first.
@@ -42,7 +45,7 @@ pub trait Fleet: Send + Sync + 'static {
     async fn statistics(&self, over: Duration) -> Result<Box<RawValue>, Refusal>;
 
     /// Every event from now on. The channel's capacity is how far a client of the live view may fall behind.
-    fn subscribe(&self) -> broadcast::Receiver<Arc<Event>>;
+    fn subscribe(&self) -> broadcast::Receiver<Arc<Live>>;
 
     /// Gives the fleet an order. Answered once it is on its way and cannot be lost.
     ///
@@ -103,7 +106,7 @@ pub struct Node {
     pub site: String,
     /// Where its peers reach it.
     pub address: Option<String>,
-    /// `alive`, `suspect`, `dead` or `left`.
+    /// `alive`, `suspect`, `dead` or `left`; while no member has said, `connected`, `away`, `silent` or `expelled`.
     pub state: String,
     /// The version of its program.
     pub version: String,
@@ -149,8 +152,6 @@ pub struct Block {
     pub origin: String,
     /// Who says the same.
     pub confirmed_by: Vec<String>,
-    /// The members whose kernel drops it.
-    pub enforced_on: Vec<String>,
     /// Why.
     pub reason: String,
     /// Since when.
@@ -164,8 +165,17 @@ pub struct Block {
     /// Whether bouncers are to ban it: not what is soft, wide, or must never be blocked.
     #[serde(skip)]
     pub ban: bool,
-    /// How long it took, from the decision to the drop, by member.
-    pub propagation_ms: BTreeMap<String, u64>,
+}
+
+/// Where a block is enforced.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct Spread {
+    /// The members whose kernel drops it.
+    pub enforced_on: Vec<String>,
+    /// How long it took, from the decision to the drop, milliseconds by member: of what those say that were asked.
+    pub propagation_ms: BTreeMap<String, f64>,
+    /// The members that said so.
+    pub told_by: Vec<String>,
 }
 
 /// An entry of the allow list.
@@ -182,6 +192,19 @@ pub struct Allowed {
     pub expires: Option<OffsetDateTime>,
     /// Whoever allowed it, why.
     pub comment: String,
+    /// The members on which alone it holds; none: on all.
+    pub nodes: Option<Vec<String>>,
+    /// The site on which alone it holds; none: on all.
+    pub site: Option<String>,
+}
+
+/// What a client of the live view hears.
+#[derive(Clone, Debug)]
+pub enum Live {
+    /// Something happened.
+    Event(Event),
+    /// So many events came too fast, and are in the history alone.
+    Missed(u64),
 }
 
 /// Something that happened.

@@ -11,7 +11,7 @@ use crate::{
     query::net,
 };
 
-/// The longest reason or comment, in bytes.
+/// The longest reason or comment, in characters.
 pub(crate) const MOST_REASON: usize = 256;
 /// The longest that something lasts, short of for ever: ten years.
 pub(crate) const LONGEST: u64 = 10 * 366 * 86_400;
@@ -35,15 +35,14 @@ const fn optional(name: &'static str, schema: &'static str) -> Field {
     Field { name, schema, needed: false }
 }
 
-const TARGET: Field =
-    needed("target", r#"{"type":"string","description":"an address or a CIDR","examples":["203.0.113.7"]}"#);
+const TARGET: Field = needed("target", r##"{"$ref":"#/components/schemas/Net","examples":["203.0.113.7"]}"##);
 const DURATION: Field = optional(
     "duration",
     r#"{"type":["integer","null"],"minimum":1,"maximum":316224000,"description":"seconds; null: for ever","examples":[3600]}"#,
 );
-const NAME: Field =
+pub(crate) const NAME: Field =
     needed("name", r#"{"type":"string","pattern":"^[A-Za-z0-9._@-]{1,64}$","examples":["ada"]}"#);
-const TEXT: &str = r#"{"type":"string","maxLength":256,"examples":["seen in the logs"]}"#;
+const TEXT: &str = r##"{"$ref":"#/components/schemas/Text","examples":["seen in the logs"]}"##;
 const PASSWORD: &str = r#"{"type":"string","minLength":12,"maxLength":256,"examples":["four random words"]}"#;
 const GIVEN: &str = r#"{"type":"string","maxLength":256,"examples":["four random words"]}"#;
 const PERSON: &str = r#"{"type":"string","enum":["viewer","operator","admin"],"examples":["viewer"]}"#;
@@ -71,7 +70,7 @@ pub(crate) const TOKEN_FIELDS: &[Field] = &[NAME, needed("role", ANY_ROLE), DURA
 pub(crate) struct BlockForm {
     #[serde(deserialize_with = "target")]
     pub(crate) target: IpNet,
-    #[serde(default = "usual")]
+    #[serde(default = "usual", deserialize_with = "seconds")]
     duration: Option<u64>,
     #[serde(default)]
     reason: String,
@@ -84,6 +83,7 @@ pub(crate) struct BlockForm {
 pub(crate) struct AllowForm {
     #[serde(deserialize_with = "target")]
     pub(crate) target: IpNet,
+    #[serde(default, deserialize_with = "seconds")]
     duration: Option<u64>,
     #[serde(default)]
     comment: String,
@@ -114,7 +114,9 @@ pub(crate) struct UserForm {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct UserChange {
+    #[serde(default, deserialize_with = "given")]
     pub(crate) role: Option<Role>,
+    #[serde(default, deserialize_with = "given")]
     pub(crate) password: Option<String>,
 }
 
@@ -123,6 +125,7 @@ pub(crate) struct UserChange {
 pub(crate) struct TokenForm {
     pub(crate) name: String,
     pub(crate) role: Role,
+    #[serde(default, deserialize_with = "seconds")]
     duration: Option<u64>,
 }
 
@@ -175,12 +178,10 @@ fn expected(text: &str) -> String {
 
 /// A new password that is worth its name.
 pub(crate) fn password(text: &str) -> Result<(), Problem> {
-    let (short, long) = (text.chars().count() < SHORTEST_PASSWORD, text.len() > MOST_PASSWORD);
-    if !short && !long {
+    if (SHORTEST_PASSWORD..=MOST_PASSWORD).contains(&text.chars().count()) {
         return Ok(());
     }
-    let why =
-        format!("a password has {SHORTEST_PASSWORD} characters at least and {MOST_PASSWORD} bytes at most");
+    let why = format!("a password has {SHORTEST_PASSWORD} to {MOST_PASSWORD} characters");
     Err(Problem::invalid(why, "choose another, for example four random words"))
 }
 
@@ -191,6 +192,22 @@ fn usual() -> Option<u64> {
 fn target<'de, D: Deserializer<'de>>(from: D) -> Result<IpNet, D::Error> {
     let text = String::deserialize(from)?;
     net(&text).ok_or_else(|| serde::de::Error::custom("target is neither an address nor a CIDR"))
+}
+
+/// What is there if it is named: null is no value of it.
+fn given<'de, T: Deserialize<'de>, D: Deserializer<'de>>(from: D) -> Result<Option<T>, D::Error> {
+    T::deserialize(from).map(Some)
+}
+
+/// A whole number, also as JSON writes one with a point: 3600.0.
+fn seconds<'de, D: Deserializer<'de>>(from: D) -> Result<Option<u64>, D::Error> {
+    let Some(number) = Option::<serde_json::Number>::deserialize(from)? else { return Ok(None) };
+    let pointed =
+        number.as_f64().filter(|float| float.fract() == 0.0 && (0.0..=LONGEST as f64).contains(float));
+    let whole = number.as_u64().or(pointed.map(|float| float as u64));
+    whole
+        .map(Some)
+        .ok_or_else(|| serde::de::Error::custom("duration is no whole number of seconds from 1 on"))
 }
 
 fn span(seconds: Option<u64>) -> Result<Option<Duration>, Problem> {
@@ -204,8 +221,11 @@ fn span(seconds: Option<u64>) -> Result<Option<Duration>, Problem> {
 }
 
 fn line(name: &str, text: &str) -> Result<String, Problem> {
-    if text.len() > MOST_REASON {
-        return Err(Problem::invalid(format!("{name} is longer than {MOST_REASON} bytes"), "shorten it"));
+    if text.chars().count() > MOST_REASON {
+        return Err(Problem::invalid(
+            format!("{name} is longer than {MOST_REASON} characters"),
+            "shorten it",
+        ));
     }
     if text.chars().any(char::is_control) {
         return Err(Problem::invalid(
@@ -233,7 +253,10 @@ mod tests {
             ("203.0.113.7/32", Some(Duration::from_secs(14_400)))
         );
         assert_eq!(block(r#"{"target":"203.0.113.7","duration":null}"#).unwrap().1, None);
-        assert_eq!(block(r#"{"target":"::1","duration":60}"#).unwrap().1, Some(Duration::from_secs(60)));
+        for duration in ["60", "60.0", "6e1"] {
+            let body = format!(r#"{{"target":"::1","duration":{duration}}}"#);
+            assert_eq!(block(&body).unwrap().1, Some(Duration::from_secs(60)));
+        }
     }
 
     #[test]
@@ -248,6 +271,10 @@ mod tests {
             (r#"{"target":"everything"}"#, 422),
             (r#"{"target":"::1","duration":0}"#, 422),
             (r#"{"target":"::1","duration":-1}"#, 422),
+            (r#"{"target":"::1","duration":1.5}"#, 422),
+            (r#"{"target":"::1","duration":1e300}"#, 422),
+            (r#"{"target":"::1","duration":"60"}"#, 422),
+            (r#"{"target":"::1","reason":null}"#, 422),
             (r#"{"target":"::1","duration":316224001}"#, 422),
             (r#"{"target":"::1","reason":"a\u001b[2Jb"}"#, 422),
             (r#"{"target":"::1","unknown":1}"#, 422),
@@ -256,6 +283,13 @@ mod tests {
         for (body, status) in cases {
             assert_eq!(block(body).unwrap_err().status.as_u16(), status, "{body:.60}");
         }
+    }
+
+    #[test]
+    fn a_change_of_nothing_is_not_written_as_null() {
+        let change = |body: &str| parse::<UserChange>(body.as_bytes()).map(|change| change.role.is_some());
+        assert_eq!((change(r#"{"role":"viewer"}"#), change("{}")), (Ok(true), Ok(false)));
+        assert!(change(r#"{"role":null}"#).is_err() && change(r#"{"password":null}"#).is_err());
     }
 
     #[test]

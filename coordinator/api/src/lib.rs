@@ -28,8 +28,8 @@ mod tests;
 pub use api::{Api, FirstPassword, OpenError, Settings};
 pub use auth::Role;
 pub use fleet::{
-    Allowed, Block, Blocks, Concern, Event, EventQuery, Events, Fleet, Health, Level, Node, Order, Ordered,
-    Refusal, Refused, Who,
+    Allowed, Block, Blocks, Concern, Event, EventQuery, Events, Fleet, Health, Level, Live, Node, Order,
+    Ordered, Refusal, Refused, Spread, Who,
 };
 pub use moment::{Clock, rfc3339};
 pub use openapi::document;

@@ -10,7 +10,10 @@ use crate::{
     routes::{Access, Route, routes},
 };
 
-/// What the answers look like.
+/// A text without control characters.
+const PLAIN: &str = r"^[^\u0000-\u001f\u007f-\u009f]*$";
+
+/// What the answers look like, and what is given in several places.
 const SCHEMAS: &str = include_str!("schemas.json");
 
 pub(crate) async fn answer(_: Call) -> Answered {
@@ -63,20 +66,31 @@ fn operation(route: &Route) -> Value {
 fn parameters(route: &Route) -> Vec<Value> {
     let path = route.path();
     let tail = path.split_once('{').and_then(|(_, rest)| rest.strip_suffix('}'));
-    let tail =
-        tail.map(|name| json!({"name": name, "in": "path", "required": true, "schema": {"type": "string"}}));
+    let tail = tail.map(|name| {
+        let schema = match name {
+            "target" => net(),
+            "name" if route.action.is_some() => serde_json::from_str(crate::form::NAME.schema).unwrap_or_default(),
+            _ => json!({"type": "string", "minLength": 1, "maxLength": crate::query::MOST_VALUE, "pattern": PLAIN}),
+        };
+        json!({"name": name, "in": "path", "required": true, "schema": schema})
+    });
     tail.into_iter().chain(route.query.iter().map(parameter)).collect()
 }
 
 fn parameter(param: &Param) -> Value {
     let schema = match param.sort {
-        Sort::Text => json!({"type": "string", "maxLength": crate::query::MOST_VALUE}),
+        Sort::Text => json!({"$ref": "#/components/schemas/Text"}),
         Sort::Time => json!({"type": "string", "format": "date-time"}),
-        Sort::Net => json!({"type": "string", "description": "an address or a CIDR"}),
+        Sort::Net => net(),
         Sort::Number(least, most) => json!({"type": "integer", "minimum": least, "maximum": most}),
         Sort::Flag => json!({"type": "boolean"}),
+        Sort::OneOf(words) => json!({"type": "string", "enum": words}),
     };
     json!({"name": param.name, "in": "query", "required": false, "description": param.what, "schema": schema})
+}
+
+fn net() -> Value {
+    json!({"$ref": "#/components/schemas/Net"})
 }
 
 fn responses(route: &Route) -> Value {
@@ -85,10 +99,30 @@ fn responses(route: &Route) -> Value {
     if let Some(answer) = route.answer {
         done["content"] = content(answer);
     }
-    json!({
-        route.status.to_string(): done,
-        "default": {"description": "It was refused or failed.", "content": content(problem)},
-    })
+    let refused =
+        |status: u16| (status.to_string(), json!({"description": why(status), "content": content(problem)}));
+    let mut responses: Map<String, Value> = route.refusals().into_iter().map(refused).collect();
+    responses.insert(route.status.to_string(), done);
+    responses.into()
+}
+
+/// What a status says here.
+fn why(status: u16) -> &'static str {
+    match status {
+        400 => "The request makes no sense.",
+        401 => "It is not known who asks.",
+        403 => "That is not allowed.",
+        404 => "There is no such thing.",
+        408 => "The request's body is too slow.",
+        409 => "That is not possible now.",
+        413 => "The request's body is too large.",
+        415 => "The request's body is not said to be JSON.",
+        422 => "The request is well formed, and what it wants cannot be.",
+        426 => "This is a WebSocket.",
+        429 => "There were too many attempts; wait as long as Retry-After says.",
+        503 => "The coordinator is busy or ending, or what it needs is not there; try again later.",
+        _ => "The system refuses; the coordinator's log says why.",
+    }
 }
 
 fn content(schema: &str) -> Value {
@@ -109,6 +143,11 @@ fn body(fields: &[Field]) -> Value {
         .map(|field| (field.name.to_owned(), serde_json::from_str(field.schema).unwrap_or_default()))
         .collect();
     let required: Vec<&str> = fields.iter().filter(|field| field.needed).map(|field| field.name).collect();
-    // A body without fields of its own is a bouncer's: it holds what its library puts in.
-    json!({"type": "object", "properties": properties, "required": required, "additionalProperties": fields.is_empty()})
+    // A body without fields of its own is a bouncer's: it holds what its library puts in. Where nothing is needed, nothing
+    // at all is no change.
+    let least = usize::from(required.is_empty() && !fields.is_empty());
+    json!({
+        "type": "object", "properties": properties, "required": required, "minProperties": least,
+        "additionalProperties": fields.is_empty(),
+    })
 }

@@ -8,10 +8,10 @@ use time::OffsetDateTime;
 
 use crate::{moment, problem::Problem};
 
-/// The longest query, in bytes as it came.
-pub(crate) const MOST_QUERY: usize = 4_096;
-/// The longest value, decoded.
-pub(crate) const MOST_VALUE: usize = 512;
+/// The longest query, in bytes as it came: every parameter that there is at its longest, each character in twelve bytes.
+pub(crate) const MOST_QUERY: usize = 28 << 10;
+/// The longest value, in characters.
+pub(crate) const MOST_VALUE: usize = 256;
 
 /// A parameter of a query.
 #[derive(Clone, Copy, Debug)]
@@ -35,6 +35,8 @@ pub(crate) enum Sort {
     Number(u64, u64),
     /// `true` or `false`.
     Flag,
+    /// One of these words.
+    OneOf(&'static [&'static str]),
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -141,8 +143,8 @@ fn decoded(raw: &str) -> Result<String, Problem> {
 
 /// A text that is neither too long nor harmful to whoever reads it in a terminal.
 pub(crate) fn plain(text: String) -> Result<String, Problem> {
-    if text.len() > MOST_VALUE {
-        return Err(Problem::bad(format!("a value is longer than {MOST_VALUE} bytes"), "shorten it"));
+    if text.chars().count() > MOST_VALUE {
+        return Err(Problem::bad(format!("a value is longer than {MOST_VALUE} characters"), "shorten it"));
     }
     if text.chars().any(char::is_control) {
         return Err(Problem::bad("it holds control characters", "leave them out"));
@@ -159,6 +161,8 @@ fn value(param: &Param, text: &str) -> Result<Value, Problem> {
         }
         Sort::Net => net(text).map(Value::Net).ok_or_else(|| wanted("write an address or a CIDR")),
         Sort::Flag => text.parse().map(Value::Flag).map_err(|_| wanted("write true or false")),
+        Sort::OneOf(words) if words.contains(&text) => Ok(Value::Text(text.to_owned())),
+        Sort::OneOf(words) => Err(wanted(&format!("write {}", words.join(" or ")))),
         Sort::Number(least, most) => text
             .parse()
             .ok()

@@ -1,6 +1,6 @@
 //! The routes: routing, the check of roles, the audit log and the OpenAPI document follow this table.
 
-use std::{future::Future, pin::Pin};
+use std::{collections::BTreeSet, future::Future, pin::Pin};
 
 use axum::http::Method;
 
@@ -39,6 +39,8 @@ pub struct Route {
     /// The status of what was done, and the schema of the answer.
     pub(crate) status: u16,
     pub(crate) answer: Option<&'static str>,
+    /// How it may be refused beside what is the same for all.
+    also: &'static [u16],
     pub(crate) handler: Handler,
 }
 
@@ -80,6 +82,33 @@ impl Route {
     pub(crate) fn is_open(&self) -> bool {
         self.access == Access::Open
     }
+
+    /// The statuses with which it may be refused, or fail.
+    pub(crate) fn refusals(&self) -> BTreeSet<u16> {
+        // The query, the body's time and size, our disk, our end.
+        let mut all = BTreeSet::from([400, 408, 413, 500, 503]);
+        all.extend(self.also);
+        match self.access {
+            Access::Open => {}
+            // As CrowdSec's Local API has it.
+            BOUNCER => drop(all.insert(403)),
+            Access::From(_) => all.extend([401, 403]),
+        }
+        if self.action.is_some() {
+            all.extend([403, 409]);
+        }
+        if self.path.contains('{') {
+            all.extend([404, 422]);
+        }
+        if self.body.is_some() {
+            all.extend([415, 422]);
+        }
+        all
+    }
+
+    const fn also(self, also: &'static [u16]) -> Self {
+        Self { also, ..self }
+    }
 }
 
 /// The routes.
@@ -119,7 +148,7 @@ const BLOCKS: &[Param] = &[
     CLASS,
     param("overlaps", Sort::Net, "only what overlaps this address or CIDR"),
     LIMIT,
-    CURSOR,
+    param("cursor", Sort::Net, "the cursor of the page before"),
 ];
 const LIVE: &[Param] = &[
     param("kind", Sort::Text, "only of these kinds, separated by commas"),
@@ -130,12 +159,15 @@ const AUDIT: &[Param] = &[
     param("who", Sort::Text, "only of this user or token"),
     param("action", Sort::Text, "only this action"),
     LIMIT,
-    CURSOR,
+    param("cursor", Sort::Number(0, u64::MAX), "the cursor of the page before"),
 ];
 const STATISTICS: &[Param] =
     &[param("over", Sort::Number(60, 31 * 86_400), "of the last seconds; 3600 unless given")];
-const UNBLOCK: &[Param] =
-    &[param("reason", Sort::Text, "false-positive: trust in who said it falls; else nothing or manual")];
+const UNBLOCK: &[Param] = &[param(
+    "reason",
+    Sort::OneOf(&["manual", "false-positive"]),
+    "false-positive: trust in who said it falls",
+)];
 const FILTERS: [Param; 5] = [
     param("scopes", Sort::Text, "ip, range or both, separated by commas"),
     param(
@@ -177,7 +209,19 @@ const fn get(
     handler: Handler,
 ) -> Route {
     let (method, answer) = (Verb::Get, Some(answer));
-    Route { action: None, method, path, access, what, query, body: None, status: 200, answer, handler }
+    Route {
+        action: None,
+        method,
+        path,
+        access,
+        what,
+        query,
+        body: None,
+        status: 200,
+        answer,
+        also: &[],
+        handler,
+    }
 }
 
 /// What does something: the audit log has it under its name.
@@ -193,7 +237,19 @@ const fn change(
     (status, answer): (u16, Option<&'static str>),
     handler: Handler,
 ) -> Route {
-    Route { action: Some(action), method, path, access, what, query, body, status, answer, handler }
+    Route {
+        action: Some(action),
+        method,
+        path,
+        access,
+        what,
+        query,
+        body,
+        status,
+        answer,
+        also: &[],
+        handler,
+    }
 }
 
 /// A function as the table holds it.
@@ -213,18 +269,19 @@ const ROUTES: &[Route] = &[
     get("/api/v1/nodes/{name}", VIEWER, "One member.", &[], "Node", by!(fleet::node)),
     get("/api/v1/blocks", VIEWER, "What the fleet blocks, in order of target.", BLOCKS, "Blocks", by!(fleet::blocks)),
     change("block", Verb::Post, "/api/v1/blocks", OPERATOR, "Blocks a target on the whole fleet.", &[], Some(form::BLOCK_FIELDS), ORDERED, by!(orders::block)),
+    get("/api/v1/blocks/{*target}", VIEWER, "One block of the fleet, and where it is enforced: nodes are asked.", &[], "OneBlock", by!(fleet::block)),
     change("unblock", Verb::Delete, "/api/v1/blocks/{*target}", OPERATOR, "Ends the blocks of a target.", UNBLOCK, None, ORDERED, by!(orders::unblock)),
     get("/api/v1/allow", VIEWER, "What is never blocked.", &[], "AllowList", by!(fleet::allowed)),
     change("allow", Verb::Post, "/api/v1/allow", OPERATOR, "Never blocks a target.", &[], Some(form::ALLOW_FIELDS), ORDERED, by!(orders::allow)),
     change("disallow", Verb::Delete, "/api/v1/allow/{*target}", OPERATOR, "Takes a target off the allow list.", &[], None, ORDERED, by!(orders::disallow)),
-    get("/api/v1/events", VIEWER, "What happened, the newest first.", EVENTS, "Events", by!(events::events)),
-    get("/api/v1/alerts", VIEWER, "What was detected, the newest first.", ALERTS, "Events", by!(events::alerts)),
+    get("/api/v1/events", VIEWER, "What happened, the newest first.", EVENTS, "Events", by!(events::events)).also(&[422]),
+    get("/api/v1/alerts", VIEWER, "What was detected, the newest first.", ALERTS, "Events", by!(events::alerts)).also(&[422]),
     get("/api/v1/statistics", VIEWER, "What was counted.", STATISTICS, "Statistics", by!(fleet::statistics)),
-    get("/api/v1/live", VIEWER, "Events as they happen, over a WebSocket: one JSON object a message.", LIVE, "Event", by!(live::live)),
-    change("login", Verb::Post, "/api/v1/login", Access::Open, "Begins a session.", &[], Some(form::LOGIN_FIELDS), (200, Some("Me")), by!(sessions::login)),
+    get("/api/v1/live", VIEWER, "Events as they happen, over a WebSocket: one JSON object a message.", LIVE, "Event", by!(live::live)).also(&[426]),
+    change("login", Verb::Post, "/api/v1/login", Access::Open, "Begins a session.", &[], Some(form::LOGIN_FIELDS), (200, Some("Me")), by!(sessions::login)).also(&[401, 429]),
     change("logout", Verb::Post, "/api/v1/logout", VIEWER, "Ends the session.", &[], None, DONE, by!(sessions::logout)),
     get("/api/v1/me", VIEWER, "Who asks.", &[], "Me", by!(sessions::me)),
-    change("change_password", Verb::Post, "/api/v1/me/password", VIEWER, "Changes the own password.", &[], Some(form::PASSWORD_FIELDS), DONE, by!(sessions::password)),
+    change("change_password", Verb::Post, "/api/v1/me/password", VIEWER, "Changes the own password.", &[], Some(form::PASSWORD_FIELDS), DONE, by!(sessions::password)).also(&[429]),
     get("/api/v1/users", ADMIN, "The users.", &[], "Users", by!(accounts::users)),
     change("add_user", Verb::Post, "/api/v1/users", ADMIN, "Adds a user.", &[], Some(form::USER_FIELDS), (201, Some("User")), by!(accounts::add_user)),
     change("change_user", Verb::Patch, "/api/v1/users/{name}", ADMIN, "Changes a user's role or password.", &[], Some(form::USER_CHANGES), (200, Some("User")), by!(accounts::change_user)),
@@ -238,6 +295,6 @@ const ROUTES: &[Route] = &[
     get("/v1/decisions/stream", BOUNCER, "Decisions that are new or gone since the key's last pull.", STREAM, "Stream", by!(bouncers::stream)),
     Route {
         action: None, method: Verb::Post, path: "/v1/usage-metrics", access: BOUNCER, what: "Takes a bouncer's numbers; they are not kept.",
-        query: &[], body: Some(&[]), status: 201, answer: None, handler: by!(bouncers::metrics),
+        query: &[], body: Some(&[]), status: 201, answer: None, also: &[], handler: by!(bouncers::metrics),
     },
 ];

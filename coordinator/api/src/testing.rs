@@ -13,8 +13,8 @@ use time::OffsetDateTime;
 use tokio::sync::broadcast;
 
 use crate::{
-    Allowed, Block, Blocks, Clock, Event, EventQuery, Events, Fleet, Health, Node, Order, Ordered, Refusal,
-    Refused, Who, moment, rfc3339,
+    Allowed, Block, Blocks, Clock, Event, EventQuery, Events, Fleet, Health, Live, Node, Order, Ordered,
+    Refusal, Refused, Spread, Who, moment, rfc3339,
 };
 
 /// Events that a follower may fall behind.
@@ -24,7 +24,7 @@ const BACKLOG: usize = 64;
 pub struct MemoryFleet {
     clock: Clock,
     state: Mutex<State>,
-    live: broadcast::Sender<Arc<Event>>,
+    live: broadcast::Sender<Arc<Live>>,
 }
 
 #[derive(Default)]
@@ -69,6 +69,11 @@ impl MemoryFleet {
         );
     }
 
+    /// So many events happen too fast for the live view.
+    pub fn miss(&self, events: u64) {
+        let _ = self.live.send(Arc::new(Live::Missed(events))); // nobody may be listening
+    }
+
     fn happen(
         &self,
         now: OffsetDateTime,
@@ -80,9 +85,9 @@ impl MemoryFleet {
     ) {
         let Ok(body) = RawValue::from_string(body.to_string()) else { return };
         let class = Some(class.to_owned());
-        let event = Arc::new(Event { kind: kind.to_owned(), node: node.to_owned(), class, body });
-        self.state().events.push((now, address, event.clone()));
-        let _ = self.live.send(event); // nobody may be listening
+        let event = Event { kind: kind.to_owned(), node: node.to_owned(), class, body };
+        self.state().events.push((now, address, event.clone().into()));
+        let _ = self.live.send(Arc::new(Live::Event(event))); // nobody may be listening
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -100,7 +105,9 @@ impl MemoryFleet {
             Order::Unblock { target, .. } => drop(state.blocks.remove(&target)),
             Order::Allow { target, duration, comment } => {
                 let expires = duration.and_then(|duration| moment::after(now, duration));
-                state.allowed.insert(target, Allowed { target, since: now, expires, comment });
+                let (nodes, site) = (None, None);
+                let allowed = Allowed { target, since: now, expires, comment, nodes, site };
+                state.allowed.insert(target, allowed);
             }
             Order::Disallow { target } => drop(state.allowed.remove(&target)),
         }
@@ -148,6 +155,12 @@ impl Fleet for MemoryFleet {
         }
     }
 
+    async fn spread(&self, _: &IpNet) -> Spread {
+        let web = || vec!["web-1".to_owned()];
+        let propagation_ms = BTreeMap::from([("web-1".to_owned(), 7.5)]);
+        Spread { enforced_on: web(), propagation_ms, told_by: web() }
+    }
+
     async fn allowed(&self) -> Vec<Allowed> {
         self.state().allowed.values().cloned().collect()
     }
@@ -169,7 +182,7 @@ impl Fleet for MemoryFleet {
         Ok(Events { events: page.into_iter().map(|(_, (_, _, event))| event.body.clone()).collect(), cursor })
     }
 
-    fn subscribe(&self) -> broadcast::Receiver<Arc<Event>> {
+    fn subscribe(&self) -> broadcast::Receiver<Arc<Live>> {
         self.live.subscribe()
     }
 
@@ -206,13 +219,11 @@ fn block(target: IpNet, since: OffsetDateTime, expires: Option<OffsetDateTime>, 
         class: "manual".to_owned(),
         origin: "operator".to_owned(),
         confirmed_by: Vec::new(),
-        enforced_on: vec!["web-1".to_owned()],
         reason,
         since,
         expires,
         strength: "hard".into(),
         ban: true,
-        propagation_ms: BTreeMap::from([("web-1".to_owned(), 7)]),
     }
 }
 

@@ -3,13 +3,13 @@
 use std::{
     collections::BTreeMap,
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc, Mutex, MutexGuard, OnceLock, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
     time::Duration,
 };
 
-use smartfw_core::fleet::{NodeId, SignedOrder, Version};
+use smartfw_core::fleet::{NodeId, Version};
 use smartfw_proto::{convert::Answer, wire::CoordinatorAnswer};
 use tokio::{
     sync::{Semaphore, mpsc, watch},
@@ -19,8 +19,8 @@ use tonic::Status;
 
 /// Batches of one stream that wait to be kept: one is being written, one comes.
 const BATCHES: usize = 2;
-/// Orders that wait for one stream: a person gives them.
-const ORDERS: usize = 64;
+/// Orders and questions that wait for one stream: a person gives them.
+const PASSED: usize = 64;
 /// Answers handed to a connection that it has not written yet.
 pub(super) const HANDED: usize = 4;
 /// How long a node is given to take the reason of a stream's end.
@@ -35,8 +35,10 @@ pub(super) struct Line {
     pub(super) number: u64,
     /// A permit for each batch that may wait.
     pub(super) turns: Arc<Semaphore>,
+    /// What both speak, once that is known.
+    protocol: OnceLock<u32>,
     kept: watch::Sender<Option<Version>>,
-    orders: mpsc::Sender<SignedOrder>,
+    passed: mpsc::Sender<Answer>,
     /// Why it ends, once it does.
     end: watch::Sender<Option<Status>>,
 }
@@ -44,7 +46,7 @@ pub(super) struct Line {
 /// What a stream's speaker says.
 pub(super) struct Spoken {
     kept: watch::Receiver<Option<Version>>,
-    orders: mpsc::Receiver<SignedOrder>,
+    passed: mpsc::Receiver<Answer>,
     end: watch::Receiver<Option<Status>>,
 }
 
@@ -57,9 +59,19 @@ impl Line {
         self.kept.send_replace(Some(upto));
     }
 
-    /// Passes an order on; whether there was room.
-    pub(super) fn order(&self, order: SignedOrder) -> bool {
-        self.orders.try_send(order).is_ok()
+    /// Passes an order or a question on; whether there was room.
+    pub(super) fn pass(&self, what: Answer) -> bool {
+        self.passed.try_send(what).is_ok()
+    }
+
+    /// From now on both speak this.
+    pub(super) fn agree(&self, protocol: u32) {
+        self.protocol.get_or_init(|| protocol);
+    }
+
+    /// Whether the node can be asked: those of the first protocol know no questions.
+    pub(super) fn answers(&self) -> bool {
+        self.protocol.get().is_some_and(|protocol| *protocol >= 2)
     }
 
     /// Ends it, unless it ends already.
@@ -87,7 +99,7 @@ async fn ended(end: &mut watch::Receiver<Option<Status>>) -> Status {
 
 /// Says on a stream what there is to say, until it ends; then why, where that is not in order.
 pub(super) async fn speak(spoken: Spoken, to: Outbound) {
-    let Spoken { mut kept, mut orders, mut end } = spoken;
+    let Spoken { mut kept, mut passed, mut end } = spoken;
     let speaking = async {
         loop {
             let answer = tokio::select! {
@@ -96,7 +108,7 @@ pub(super) async fn speak(spoken: Spoken, to: Outbound) {
                     Ok(None) => continue,
                     Err(_) => return,
                 },
-                Some(order) = orders.recv() => Answer::Order(order),
+                Some(answer) = passed.recv() => answer,
             };
             if to.send(Ok(answer.into())).await.is_err() {
                 return;
@@ -124,12 +136,13 @@ pub(super) struct Lines {
 impl Lines {
     /// A new stream of a node, which nobody else sees yet.
     pub(super) fn begin(&self, id: NodeId) -> (Arc<Line>, Spoken) {
-        let (kept, orders) = (watch::Sender::new(None), mpsc::channel(ORDERS));
+        let (kept, passed) = (watch::Sender::new(None), mpsc::channel(PASSED));
         let end = watch::Sender::new(None);
-        let spoken = Spoken { kept: kept.subscribe(), orders: orders.1, end: end.subscribe() };
+        let spoken = Spoken { kept: kept.subscribe(), passed: passed.1, end: end.subscribe() };
         let number = self.numbers.fetch_add(1, Ordering::Relaxed) + 1;
         let turns = Arc::new(Semaphore::new(BATCHES));
-        (Arc::new(Line { id, number, turns, kept, orders: orders.0, end }), spoken)
+        let protocol = OnceLock::new();
+        (Arc::new(Line { id, number, turns, protocol, kept, passed: passed.0, end }), spoken)
     }
 
     /// From now on this is the node's stream, if `admit` agrees; an older one ends.
@@ -164,18 +177,27 @@ impl Lines {
 
 #[cfg(test)]
 mod tests {
+    use smartfw_proto::convert::Question;
+
     use super::*;
 
-    fn order() -> SignedOrder {
-        let bytes = [1].as_slice();
-        SignedOrder { bytes: bytes.into(), signature: [1; 64], certificate: bytes.into(), lasts: None }
+    #[test]
+    fn no_more_waits_for_a_node_than_may() {
+        let (line, _spoken) = Lines::default().begin(NodeId([1; 32]));
+        let question = || Answer::Question(1, Question::Covers("192.0.2.1/32".parse().unwrap()));
+        assert!((0..PASSED).all(|_| line.pass(question())));
+        assert!(!line.pass(question()));
     }
 
     #[test]
-    fn no_more_orders_wait_for_a_node_than_may() {
-        let (line, _spoken) = Lines::default().begin(NodeId([1; 32]));
-        assert!((0..ORDERS).all(|_| line.order(order())));
-        assert!(!line.order(order()));
+    fn a_node_is_asked_once_it_is_known_to_understand() {
+        let line = || Lines::default().begin(NodeId([1; 32])).0;
+        let agreed = |protocol| {
+            let line = line();
+            line.agree(protocol);
+            line.answers()
+        };
+        assert!(!line().answers() && !agreed(1) && agreed(2));
     }
 
     #[tokio::test]

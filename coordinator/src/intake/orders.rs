@@ -7,18 +7,21 @@ use std::{
 };
 
 use smartfw_core::fleet::{NodeId, SignedOrder};
-use smartfw_proto::{ConvertError, convert::decode_order};
+use smartfw_proto::{
+    ConvertError,
+    convert::{Answer, decode_order},
+};
 use tokio::{
     sync::oneshot,
     task::JoinSet,
     time::{error::Elapsed, timeout},
 };
 
-use super::line::Lines;
+use super::line::Line;
 
 /// How long one node may take to say what became of it, before another is asked.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// Nodes that are asked at once.
+/// Nodes that are given it at once.
 const ASKED: usize = 3;
 /// Orders under way at once.
 const AT_ONCE: usize = 256;
@@ -63,14 +66,16 @@ pub(super) struct Orders(Mutex<Waiting>);
 impl Orders {
     /// Has an order given by nodes that report, and tells which said first that it did. Several are asked at once, whichever
     /// chance says: an order is one however many carry it, and no single member can keep it from the fleet.
-    pub(super) async fn carry(&self, lines: &Lines, order: SignedOrder) -> Result<NodeId, NotCarried> {
+    pub(super) async fn carry(
+        &self,
+        lines: Vec<Arc<Line>>,
+        order: SignedOrder,
+    ) -> Result<NodeId, NotCarried> {
         let id = decode_order(&order.bytes)?.id.to_be_bytes();
-        let mut open = lines.all();
-        open.sort_by_cached_key(|_| chance());
         let mut asked = JoinSet::new();
-        for line in open {
+        for line in lines {
             let outcome = self.expect(id, line.id)?;
-            if !line.order(order.clone()) {
+            if !line.pass(Answer::Order(order.clone())) {
                 self.waiting().remove(&(id, line.id));
                 continue;
             }
@@ -117,26 +122,6 @@ impl Orders {
 
     fn waiting(&self) -> MutexGuard<'_, Waiting> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// Whom is asked first: nobody shall know beforehand.
-fn chance() -> u64 {
-    use std::hash::{BuildHasher as _, Hasher as _, RandomState};
-    RandomState::new().build_hasher().finish()
-}
-
-/// Held by whoever may pass orders on. Cheap to clone.
-#[derive(Clone)]
-pub struct Carrier(pub(super) Arc<super::Intake>);
-
-impl Carrier {
-    /// Has a signed order given by a node that reports, and tells which did. It answers once the order is stored there.
-    ///
-    /// # Errors
-    /// When there is none, or the node refuses it, or does not say.
-    pub async fn carry(&self, order: SignedOrder) -> Result<NodeId, NotCarried> {
-        self.0.orders.carry(&self.0.lines, order).await
     }
 }
 

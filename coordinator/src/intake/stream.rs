@@ -83,6 +83,7 @@ impl Stream<'_> {
             return Err(Status::invalid_argument("a stream begins with an opening"));
         };
         let protocol = spoken_by_both(&opening)?;
+        self.line.agree(protocol);
         self.enter(&opening)?;
         let kept = self.kept().await;
         let said = kept.map(|Count { epoch, sequence }| Version { epoch, sequence });
@@ -130,7 +131,7 @@ impl Stream<'_> {
     }
 
     async fn hear(&self, report: Report, numbers: &mut Numbers) -> Result<(), Status> {
-        let Intake { view, health, orders, .. } = &**self.intake;
+        let Intake { view, health, orders, questions, .. } = &**self.intake;
         let id = self.line.id;
         let all = matches!(report, Report::Blocks(_, true));
         match report {
@@ -144,6 +145,12 @@ impl Stream<'_> {
                 }
             }
             Report::Outcome { id: order, refused } => orders.outcome(&id, order, refused),
+            Report::Reply(number, reply) => questions.reply(&id, number, reply),
+            Report::Allowed(entries, complete) => {
+                if let Err(why) = view.allowing(id, self.line.number, (entries, complete)) {
+                    super::allowing(health, why);
+                }
+            }
         }
         // Only now: whoever is told that the list is complete finds all of it.
         view.heard_of(&id, clock::now(), all);

@@ -5,12 +5,15 @@ mod hostile;
 mod load;
 mod trouble;
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
-use smartfw_core::fleet::{SignedOrder, Version};
+use smartfw_core::{
+    fleet::{SignedOrder, Version},
+    order::Allowed,
+};
 use smartfw_history::{Embedded, EventKind, Query};
 use smartfw_identity::Role;
-use smartfw_proto::convert::{Answer, Report, Statistics};
+use smartfw_proto::convert::{Allowance, Answer, Opening, Question, Reply, Report, Statistics};
 
 use super::*;
 use crate::{
@@ -213,6 +216,70 @@ async fn no_single_node_can_keep_an_order_from_the_fleet() {
         stream.say(Report::Outcome { id: 2_u128.to_be_bytes(), refused }).await;
     }
     assert_eq!(carried.await.unwrap().unwrap(), nodes[2].id());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_order_for_one_site_is_given_there_and_nowhere_else() {
+    let (cluster, memory) = (Cluster::found("prod"), Arc::new(Memory::default()));
+    let (fleet, node) = (Fleet::start(&cluster, memory).await, FakeNode::new(&cluster, "web-1", Role::Node));
+    let (mut stream, carrier) = (node.open(&fleet, 1).await.unwrap(), fleet.running.carrier());
+    let of = |site: &str| {
+        let mut known = smartfw_proto::convert::decode_order(&order_bytes(5)).unwrap();
+        known.site = Some(site.to_owned());
+        SignedOrder { bytes: smartfw_proto::convert::encode_order(&known).unwrap().into(), ..order(5) }
+    };
+    assert!(matches!(carrier.carry(of("east")).await, Err(NotCarried::Nobody)));
+    let carried = tokio::spawn(async move { carrier.carry(of("default")).await });
+    assert!(matches!(stream.next().await, Ok(Answer::Order(_))));
+    stream.say(Report::Outcome { id: 5_u128.to_be_bytes(), refused: None }).await;
+    assert_eq!(carried.await.unwrap().unwrap(), node.id());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn some_are_asked_the_first_among_them_and_nobody_who_would_not_understand() {
+    let (cluster, memory) = (Cluster::found("prod"), Arc::new(Memory::default()));
+    let fleet = Fleet::start(&cluster, memory).await;
+    let older = FakeNode::new(&cluster, "older", Role::Node);
+    let first = Opening { protocol: (1, 1), ..fakes::opening(1) };
+    let (spoken, mut old) = older.speak(fleet.address, first).await.unwrap();
+    assert_eq!(spoken, 1);
+    let question = Question::Block("203.0.113.7/32".parse().unwrap());
+    let carrier = fleet.running.carrier();
+    assert!(carrier.ask(&question, None, &BTreeSet::new()).await.is_empty(), "nobody can answer");
+
+    let nodes: Vec<FakeNode> =
+        (0..6).map(|n| FakeNode::new(&cluster, &format!("web-{n}"), Role::Node)).collect();
+    let (origin, mut listening) = (nodes[4].id(), Vec::new());
+    for node in &nodes {
+        let mut stream = node.insist(fleet.address).await;
+        listening.push(tokio::spawn(async move {
+            let Ok(Answer::Question(number, _)) = stream.next().await else { panic!("no question") };
+            stream.say(Report::Reply(number + 1_000, Reply::Block(None))).await;
+            stream.say(Report::Reply(number, Reply::Block(None))).await;
+            stream
+        }));
+    }
+    let said = carrier.ask(&question, None, &[origin].into()).await;
+    assert_eq!((said.len(), said.contains_key(&origin)), (4, true), "the first, and three of the others");
+    assert!(carrier.ask(&question, Some("east"), &BTreeSet::new()).await.is_empty(), "nobody is there");
+    listening.iter().for_each(JoinHandle::abort);
+    assert!(timeout(Duration::from_millis(200), old.next()).await.is_err(), "it was not asked");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_allowed_is_shown_once_a_node_has_told_all_of_it() {
+    let (cluster, memory) = (Cluster::found("prod"), Arc::new(Memory::default()));
+    let (fleet, node) = (Fleet::start(&cluster, memory).await, FakeNode::new(&cluster, "web-1", Role::Node));
+    let stream = node.open(&fleet, 1).await.unwrap();
+    let entry = |target: &str| {
+        let target = smartfw_core::prefix::parse_target(target).unwrap();
+        let allowed = Allowed { target, since: clock::now(), expires: None, comment: "the office".into() };
+        Allowance { allowed, order: None, site: None }
+    };
+    stream.say(Report::Allowed(vec![entry("198.51.100.7")], false)).await;
+    stream.say(Report::Allowed(vec![entry("198.51.100.8")], true)).await;
+    until("both are there", || fleet.view.allowed(clock::now()).len() == 2).await;
+    assert_eq!(&*fleet.view.allowed(clock::now())[0].nodes[0], "web-1");
 }
 
 fn order_bytes(id: u128) -> Arc<[u8]> {

@@ -5,14 +5,12 @@ mod fleet_block;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    ops::Bound::{Excluded, Included, Unbounded},
     sync::Arc,
 };
 
-use smartfw_core::{Class, IpNet, Time, fleet::NodeId};
+use smartfw_core::{IpNet, Time, fleet::NodeId};
 use smartfw_history::Event;
 
-use super::News;
 pub use fleet_block::FleetBlock;
 
 /// Blocks in all: a few hundred bytes each.
@@ -21,11 +19,9 @@ pub const MOST_BLOCKS: usize = 1_000_000;
 pub const EACH: usize = MOST_BLOCKS / 4;
 /// Blocks of one target by one node: its own, and those of operators whose orders it carries.
 pub const TOGETHER: usize = 16;
-/// Rows of a page at most.
-const ROWS: usize = 1_000;
 
 /// Where a block stands in the list.
-pub type BlockKey = (IpNet, NodeId);
+type BlockKey = (IpNet, NodeId);
 
 /// A block does not fit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -36,32 +32,6 @@ pub enum Refused {
     /// There are too many of one node.
     #[error("a node says that it blocks more than {EACH} targets, and no more of it are shown")]
     OfOne,
-}
-
-/// Which blocks are wanted. What is `None` does not matter.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct BlockQuery {
-    /// Of this address or prefix, or any within it.
-    pub within: Option<IpNet>,
-    /// By this node.
-    pub node: Option<NodeId>,
-    /// Of this class.
-    pub class: Option<Class>,
-    /// So many targets at most, and never more than a thousand.
-    pub limit: usize,
-    /// Only what stands behind this, as the page before said.
-    pub after: Option<BlockKey>,
-}
-
-/// A part of the answer.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct BlockPage {
-    /// The blocks, in order of their targets.
-    pub blocks: Vec<Arc<FleetBlock>>,
-    /// Where to go on; `None` when there is nothing more.
-    pub next: Option<BlockKey>,
-    /// Higher whenever the list is another than it was.
-    pub revision: u64,
 }
 
 /// The list.
@@ -117,8 +87,16 @@ impl Blocks {
         held.filter(|block| !block.expired(now)).cloned().collect()
     }
 
-    /// A block is in force; news where it is another than it was.
-    pub(super) fn put(&mut self, block: FleetBlock, stream: u64) -> Result<Option<News>, Refused> {
+    /// Every block in force within a prefix, in order of their targets.
+    pub(super) fn within(&self, net: &IpNet, now: Time) -> Vec<Arc<FleetBlock>> {
+        // Prefixes are in the order of their addresses, wider ones first: none that lies within stands before this.
+        let keys = self.held.range((*net, NodeId([0; 32]))..);
+        let held = keys.take_while(|((target, _), _)| net.contains(target)).flat_map(|(_, all)| all);
+        held.map(|held| &held.block).filter(|block| !block.expired(now)).cloned().collect()
+    }
+
+    /// A block is in force; whether that makes another list.
+    pub(super) fn put(&mut self, block: FleetBlock, stream: u64) -> Result<bool, Refused> {
         let key = (block.target, block.node);
         if let Some(expires) = block.expires {
             self.next = Some(self.next.map_or(expires, |next| next.min(expires)));
@@ -127,22 +105,21 @@ impl Blocks {
             .held
             .get_mut(&key)
             .and_then(|all| all.iter_mut().find(|held| held.block.origin == block.origin));
-        let block = match same {
+        match same {
             Some(held) => {
                 held.stream = held.stream.max(stream);
                 if *held.block == block {
-                    return Ok(None);
+                    return Ok(false);
                 }
                 held.block = block.into();
-                held.block.clone()
             }
             None => self.add(key, block, stream)?,
-        };
+        }
         self.revision += 1;
-        Ok(Some(News::Blocked(block)))
+        Ok(true)
     }
 
-    fn add(&mut self, key: BlockKey, block: FleetBlock, stream: u64) -> Result<Arc<FleetBlock>, Refused> {
+    fn add(&mut self, key: BlockKey, block: FleetBlock, stream: u64) -> Result<(), Refused> {
         let (most, each) = self.limits;
         if self.len >= most {
             return Err(Refused::Full);
@@ -152,88 +129,44 @@ impl Blocks {
         if known >= TOGETHER || (known == 0 && targets >= each) {
             return Err(Refused::OfOne);
         }
-        let block = Arc::new(block);
-        self.held.entry(key).or_default().push(Held { block: block.clone(), stream });
+        self.held.entry(key).or_default().push(Held { block: block.into(), stream });
         self.targets.entry(key.1).or_default().insert(key.0);
         self.len += 1;
-        Ok(block)
+        Ok(())
     }
 
     /// What an event says is over.
-    pub(super) fn lift(&mut self, event: &Event) -> Vec<Arc<FleetBlock>> {
-        let Some(target) = event.address else { return Vec::new() };
+    pub(super) fn lift(&mut self, event: &Event) {
+        let Some(target) = event.address else { return };
         // Without a word of whose block it was, it was the node's only one.
         let origin = fleet_block::origin(event);
         self.remove(&[(target, event.id)], |held| {
             origin.as_ref().is_none_or(|origin| held.block.origin == *origin)
-        })
+        });
     }
 
     /// A node has told all of its blocks on a stream: what neither the list nor an event named on it is over.
-    pub(super) fn complete(&mut self, id: &NodeId, stream: u64) -> Vec<News> {
+    pub(super) fn complete(&mut self, id: &NodeId, stream: u64) {
         let keys = self.of(id);
-        let over = self.remove(&keys, |held| held.stream < stream);
-        over.into_iter().map(News::Lifted).collect()
+        self.remove(&keys, |held| held.stream < stream);
     }
 
-    /// Everything of a node.
-    pub(super) fn forget(&mut self, id: &NodeId) -> Vec<Arc<FleetBlock>> {
+    /// Nothing of a node is in force any more.
+    pub(super) fn forget(&mut self, id: &NodeId) {
         let keys = self.of(id);
-        self.remove(&keys, |_| true)
+        self.remove(&keys, |_| true);
     }
 
-    /// What ran out.
-    pub(super) fn expire(&mut self, now: Time) -> Vec<Arc<FleetBlock>> {
+    /// Lets go what ran out.
+    pub(super) fn expire(&mut self, now: Time) {
         if self.next.is_none_or(|next| next > now) {
-            return Vec::new();
+            return;
         }
         let over = |all: &Vec<Held>| all.iter().any(|held| held.block.expired(now));
         let keys: Vec<BlockKey> =
             self.held.iter().filter(|(_, all)| over(all)).map(|(key, _)| *key).collect();
-        let gone = self.remove(&keys, |held| held.block.expired(now));
+        self.remove(&keys, |held| held.block.expired(now));
         self.next = self.held.values().flatten().filter_map(|held| held.block.expires).min();
-        gone
-    }
-
-    pub(super) fn page(&self, query: &BlockQuery, now: Time) -> BlockPage {
-        let limit = query.limit.clamp(1, ROWS);
-        let mut page = BlockPage { revision: self.revision, ..BlockPage::default() };
-        let mut last = None;
-        for key in self.candidates(query) {
-            let all = self.held.get(&key).into_iter().flatten();
-            let wanted = |held: &&Held| query.wants(&held.block) && !held.block.expired(now);
-            let mut found = all.filter(wanted).map(|held| held.block.clone()).peekable();
-            if found.peek().is_none() {
-                continue;
-            }
-            if page.blocks.len() >= limit {
-                page.next = last;
-                break;
-            }
-            page.blocks.extend(found);
-            last = Some(key);
-        }
-        page
-    }
-
-    /// Where wanted blocks may stand, in order.
-    fn candidates<'a>(&'a self, query: &BlockQuery) -> Box<dyn Iterator<Item = BlockKey> + 'a> {
-        let within = query.within;
-        // Prefixes are in the order of their addresses, wider ones first: none that lies within stands before this.
-        let first = within.map_or(Unbounded, |net| Included((net, NodeId([0; 32]))));
-        let from = query.after.map_or(first, Excluded);
-        let beyond = move |target: &IpNet| within.is_some_and(|net| target.addr() > net.broadcast());
-        let Some(node) = query.node else {
-            let keys = self.held.range((from, Unbounded)).map(|(key, _)| *key);
-            return Box::new(keys.take_while(move |(target, _)| !beyond(target)));
-        };
-        let from = match (query.after, within) {
-            (Some((target, _)), _) => Excluded(target),
-            (None, Some(net)) => Included(net),
-            (None, None) => Unbounded,
-        };
-        let targets = self.targets.get(&node).into_iter().flat_map(move |all| all.range((from, Unbounded)));
-        Box::new(targets.take_while(move |target| !beyond(target)).map(move |target| (*target, node)))
     }
 
     /// Where a node's blocks stand.
@@ -241,20 +174,19 @@ impl Blocks {
         self.targets.get(id).into_iter().flatten().map(|target| (*target, *id)).collect()
     }
 
-    fn remove(&mut self, keys: &[BlockKey], over: impl Fn(&Held) -> bool) -> Vec<Arc<FleetBlock>> {
-        let mut gone = Vec::new();
+    fn remove(&mut self, keys: &[BlockKey], over: impl Fn(&Held) -> bool) {
+        let before = self.len;
         for key in keys {
             let Some(all) = self.held.get_mut(key) else { continue };
-            let before = gone.len();
-            gone.extend(all.extract_if(.., |held| over(held)).map(|held| held.block));
-            self.len -= gone.len() - before;
+            let held = all.len();
+            all.retain(|held| !over(held));
+            self.len -= held - all.len();
             if all.is_empty() {
                 self.held.remove(key);
                 self.forget_target(key);
             }
         }
-        self.revision += u64::from(!gone.is_empty());
-        gone
+        self.revision += u64::from(self.len < before);
     }
 
     fn forget_target(&mut self, (target, id): &BlockKey) {
@@ -264,13 +196,5 @@ impl Blocks {
                 self.targets.remove(id);
             }
         }
-    }
-}
-
-impl BlockQuery {
-    fn wants(&self, block: &FleetBlock) -> bool {
-        self.within.is_none_or(|net| net.contains(&block.target))
-            && self.node.is_none_or(|node| block.node == node)
-            && self.class.is_none_or(|class| block.class == class)
     }
 }

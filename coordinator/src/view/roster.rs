@@ -65,7 +65,7 @@ impl Roster {
         from: SocketAddr,
         opening: &Opening,
         now: Time,
-    ) -> Result<&NodeRow, Full> {
+    ) -> Result<(), Full> {
         if !self.rows.contains_key(&member.id) && self.rows.len() >= MOST_NODES {
             return Err(Full);
         }
@@ -75,16 +75,15 @@ impl Roster {
             .entry(member.id)
             .or_insert_with(|| NodeRow::heard(member.id, name.name.as_str(), name.site.as_str()));
         row.open(member, from, opening, now);
-        Ok(row)
+        Ok(())
     }
 
-    pub(super) fn closed(&mut self, id: &NodeId, now: Time) -> Option<&NodeRow> {
-        let row = self.rows.get_mut(id)?;
+    pub(super) fn closed(&mut self, id: &NodeId, now: Time) {
+        let Some(row) = self.rows.get_mut(id) else { return };
         if let Link::Connected(_) = row.link {
             row.link = Link::Away(now);
         }
         row.rates = Rates::default();
-        Some(row)
     }
 
     /// It told something; with `listed` the last of its blocks.
@@ -110,11 +109,11 @@ impl Roster {
         }
     }
 
-    /// The row, where its health is another now. What it is called, the certificate says.
-    pub(super) fn said(&mut self, id: &NodeId, status: NodeStatus) -> Option<&NodeRow> {
-        let row = self.rows.get_mut(id)?;
-        let status = NodeStatus { node: row.name.to_string(), ..status };
-        row.say(status).then_some(&*row)
+    /// It told how it is. What it is called, the certificate says.
+    pub(super) fn said(&mut self, id: &NodeId, status: NodeStatus) {
+        if let Some(row) = self.rows.get_mut(id) {
+            row.say(NodeStatus { node: row.name.to_string(), ..status });
+        }
     }
 
     pub(super) fn kept(&mut self, id: &NodeId, count: Count, last: Time, (kept, missed): (u64, u64)) {
@@ -142,17 +141,17 @@ impl Roster {
     }
 
     /// Those who are expelled now and were not before.
-    pub(super) fn expel(&mut self, expelled: impl Fn(&Member) -> bool) -> Vec<NodeRow> {
-        let mut rows = Vec::new();
+    pub(super) fn expel(&mut self, expelled: impl Fn(&Member) -> bool) -> Vec<NodeId> {
+        let mut out = Vec::new();
         for row in self.rows.values_mut() {
             let new = !matches!(row.link, Link::Expelled(_)) && row.member.as_ref().is_some_and(&expelled);
             if new {
                 row.link = Link::Expelled(crate::clock::now());
                 row.rates = Rates::default();
-                rows.push(row.clone());
+                out.push(row.id);
             }
         }
-        rows
+        out
     }
 
     /// Forgets those who are long gone; who they are.

@@ -171,17 +171,12 @@ impl NodeRow {
         self.member = Some(member.clone());
     }
 
-    /// It told how it is; whether its health is another.
-    pub(super) fn say(&mut self, mut status: NodeStatus) -> bool {
+    /// It told how it is.
+    pub(super) fn say(&mut self, mut status: NodeStatus) {
         status.interfaces.truncate(LISTED);
         status.models.truncate(LISTED);
         status.health.truncate(LISTED);
-        let changed = self.status.as_ref().is_none_or(|before| {
-            before.health != status.health
-                || (before.enforcement, before.mode) != (status.enforcement, status.mode)
-        });
         self.status = Some(status.into());
-        changed
     }
 
     /// When its certificate ends, by what it showed when it last connected.

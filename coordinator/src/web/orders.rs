@@ -1,107 +1,122 @@
 //! What people order through the API, signed with the operator's certificate that this coordinator was given.
 
-use std::path::PathBuf;
+mod ending;
+mod refusals;
+#[cfg(test)]
+mod tests;
+
+use std::{collections::BTreeSet, path::PathBuf, time::Duration};
 
 use smartfw_api::{Order, Ordered, Refusal, Refused};
 use smartfw_core::{
-    Class,
-    fleet::{Entry, OperatorOrder, OrderKind, RunHeader},
+    Class, IpNet,
+    agent::{is_all_private, is_private, names_private},
+    fleet::{Entry, OperatorOrder, OrderKind, RunHeader, SignedOrder},
 };
-use smartfw_identity::{Codec, Identity, IdentityError, order_id, sign_order};
-use smartfw_proto::convert;
+use smartfw_identity::{Codec, Identity, order_id, sign_order};
+use smartfw_proto::convert::{self, Question, Reply};
 
-use crate::{clock, fleet::Fleet, intake::NotCarried};
+use crate::{clock, fleet::Fleet};
+use refusals::{invalid, no_operator, not_carried, refusal, unavailable};
 
 /// The folder of operators' identities within the state folder, by cluster, as `SMARTFW_OPERATOR_DIR` has them.
 pub(super) const FOLDER: &str = "operator";
 
-/// Who signs.
+/// Who signs, and for which site where private addresses are meant: elsewhere they are other hosts.
 #[derive(Debug)]
 pub(super) struct Orders {
     folder: PathBuf,
+    site: String,
 }
+
+/// What is to be signed, and for how long that has to be remembered where it does not say so itself.
+type Wanted = (OrderKind, Option<Duration>);
 
 impl Orders {
-    pub(super) const fn new(folder: PathBuf) -> Self {
-        Self { folder }
+    pub(super) const fn new(folder: PathBuf, site: String) -> Self {
+        Self { folder, site }
     }
 
-    /// Signs an order and has a node give it. The certificate is read each time: it may be renewed, or taken away.
+    /// Signs an order, and has nodes give it.
     pub(super) async fn give(&self, fleet: &Fleet, order: Order) -> Result<Ordered, Refusal> {
+        let operator = self.operator().await?;
+        let (mut ids, members) = (Vec::new(), fleet.totals().connected);
+        for wanted in self.wanted(fleet, order).await? {
+            let (id, signed) = self.sign(&operator, wanted)?;
+            fleet.order(signed).await.map_err(not_carried)?;
+            ids.push(id);
+        }
+        // What takes several has no single name.
+        let id = if let [id] = ids[..] { Some(format!("{id:032x}")) } else { None };
+        Ok(Ordered { id, members })
+    }
+
+    /// The certificate is read each time: it may be renewed, or taken away.
+    async fn operator(&self) -> Result<Identity, Refusal> {
         let folder = self.folder.clone();
-        let signed = tokio::task::spawn_blocking(move || sign(&folder, order)).await;
-        let (id, signed) =
-            signed.map_err(|_| unavailable("the coordinator is ending".into(), "try again"))??;
-        fleet.order(signed).await.map_err(not_carried)?;
-        Ok(Ordered { id: Some(format!("{id:032x}")), members: fleet.totals().connected })
+        let read = tokio::task::spawn_blocking(move || Identity::load(&folder, None)).await;
+        let read = read.map_err(|_| unavailable("the coordinator is ending".into(), "try again"))?;
+        read.map_err(|why| no_operator(&self.folder, &why))
     }
-}
 
-fn sign(folder: &std::path::Path, order: Order) -> Result<(u128, smartfw_core::fleet::SignedOrder), Refusal> {
-    let operator = Identity::load(folder, None).map_err(|why| no_operator(folder, &why))?;
-    let id = order_id().map_err(|why| unavailable(why.to_string(), "try again"))?;
-    let order = OperatorOrder {
-        id,
-        operator: operator.member().name.name.to_string(),
-        issued: clock::now(),
-        lasts: None,
-        site: None,
-        kind: kind(order)?,
-    };
-    let signed = sign_order(&operator, &order, &Wire);
-    signed.map(|signed| (id, signed)).map_err(|why| {
-        refusal(Refused::Conflict, why.to_string(), "look at the operator's certificate, or at the order")
-    })
-}
-
-/// What ends something names what it ends: versions and ids that nodes know and this coordinator does not.
-fn kind(order: Order) -> Result<OrderKind, Refusal> {
-    match order {
-        Order::Block { target, duration, reason, force } => {
-            Ok(OrderKind::Block { targets: vec![target], duration, class: Class::Manual, reason, force })
-        }
-        Order::Allow { target, duration, comment } => Ok(OrderKind::Allow { target, duration, comment }),
-        Order::Unblock { target, .. } => Err(on_a_node("unblock", &target)),
-        Order::Disallow { target } => Err(on_a_node("allow remove", &target)),
-    }
-}
-
-fn on_a_node(command: &str, target: &smartfw_core::IpNet) -> Refusal {
-    refusal(
-        Refused::Conflict,
-        "such an order names what it ends by numbers that only nodes know".into(),
-        &format!("run `smartfw-cli {command} {target}` on any node, with an operator's key"),
-    )
-}
-
-fn no_operator(folder: &std::path::Path, why: &IdentityError) -> Refusal {
-    let why = format!("this coordinator has no operator's certificate that it can use ({why})");
-    let make = format!(
-        "on this host `SMARTFW_OPERATOR_DIR={} smartfw-cli cluster join ADDR:PORT --token T --operator NAME \
-         --no-passphrase` with the token of `smartfw-cli cluster token --role operator`, or give the order by \
-         smartfw-cli on a node",
-        folder.parent().unwrap_or(folder).display()
-    );
-    refusal(Refused::Conflict, why, &make)
-}
-
-fn not_carried(why: NotCarried) -> Refusal {
-    match why {
-        NotCarried::Refused { .. } | NotCarried::Unreadable(_) => {
-            refusal(Refused::Conflict, why.to_string(), "look at what the node says")
-        }
-        NotCarried::Nobody | NotCarried::Silent | NotCarried::Busy => {
-            unavailable(why.to_string(), "try again in a moment")
+    async fn wanted(&self, fleet: &Fleet, order: Order) -> Result<Vec<Wanted>, Refusal> {
+        match order {
+            Order::Block { target, duration, reason, force } => {
+                self.check(fleet, target, force).await?;
+                let (targets, class) = (vec![target], Class::Manual);
+                Ok(vec![(OrderKind::Block { targets, duration, class, reason, force }, None)])
+            }
+            Order::Allow { target, .. } if target.prefix_len() == 0 => {
+                Err(invalid("that would allow every address", "name a prefix"))
+            }
+            Order::Allow { target, duration, comment } => {
+                Ok(vec![(OrderKind::Allow { target, duration, comment }, None)])
+            }
+            Order::Unblock { target, false_positive } => {
+                let site = is_all_private(&target).then_some(self.site.as_str());
+                ending::unblocking(fleet, target, site, false_positive).await
+            }
+            Order::Disallow { target } => ending::disallowing(fleet, &target),
         }
     }
-}
 
-fn unavailable(why: String, remedy: &str) -> Refusal {
-    refusal(Refused::Unavailable, why, remedy)
-}
+    /// What every node that is asked refuses would be obeyed by nobody. What one of them protects, that one protects.
+    async fn check(&self, fleet: &Fleet, target: IpNet, force: bool) -> Result<(), Refusal> {
+        let site = is_private(&target).then_some(self.site.as_str());
+        let said = fleet.ask(&Question::Check(target, force), site, &BTreeSet::new()).await;
+        let refused = |reply: &Reply| match reply {
+            Reply::Check(refused) => refused.as_ref().map(|(_, why)| why.to_string()),
+            _ => None,
+        };
+        let whys: Vec<String> = said.values().filter_map(refused).collect();
+        match whys.first() {
+            Some(why) if whys.len() == said.len() => {
+                let why = format!("{target} is not blocked: {why}");
+                Err(refusal(
+                    Refused::Conflict,
+                    why,
+                    "name another target, or take it off the allow list first",
+                ))
+            }
+            _ => Ok(()),
+        }
+    }
 
-fn refusal(kind: Refused, why: String, remedy: &str) -> Refusal {
-    Refusal { kind, what: "the order is not given".into(), why, remedy: remedy.into() }
+    fn sign(&self, operator: &Identity, (kind, lasts): Wanted) -> Result<(u128, SignedOrder), Refusal> {
+        let id = order_id().map_err(|why| unavailable(why.to_string(), "try again"))?;
+        let order = OperatorOrder {
+            id,
+            operator: operator.member().name.name.to_string(),
+            issued: clock::now(),
+            lasts,
+            site: names_private(&kind).then(|| self.site.clone()),
+            kind,
+        };
+        let signed = sign_order(operator, &order, &Wire);
+        signed.map(|signed| (id, signed)).map_err(|why| {
+            refusal(Refused::Conflict, why.to_string(), "look at the operator's certificate, or at the order")
+        })
+    }
 }
 
 /// Orders as the wire writes them.

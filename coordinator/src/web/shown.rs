@@ -6,18 +6,18 @@ mod forms;
 use std::{
     collections::{BTreeMap, BTreeSet},
     net::SocketAddr,
-    path::PathBuf,
     sync::{Arc, PoisonError, RwLock},
     time::{Duration, Instant},
 };
 
 use serde_json::{json, value::RawValue};
 use smartfw_api::{
-    Allowed, Block, Blocks, Event, EventQuery, Events, Health, Node, Order, Ordered, Refusal, Refused, Who,
+    Allowed, Block, Blocks, EventQuery, Events, Health, Live, Node, Order, Ordered, Refusal, Refused, Spread,
+    Who,
 };
 use smartfw_core::{EventKind, IpNet, Time, fleet::NodeId, prefix, protect::ProtectedSet};
 use smartfw_history::{Cursor, Event as Kept, Query};
-use smartfw_proto::json as form;
+use smartfw_proto::{convert::Question, json as form};
 use tokio::{
     sync::broadcast::{self, error::RecvError},
     time::{MissedTickBehavior, interval},
@@ -30,7 +30,7 @@ use crate::{
     view::{Link, NodeRow},
 };
 use blocks::by_target;
-use forms::{concern, moment, nanos, no_cursor, node, shown, standing, unread, word};
+use forms::{allowed, concern, moment, nanos, no_cursor, node, shown, spread, unread};
 
 /// How often the list of blocks is made anew at most: an attack on a hundred nodes changes it hundreds of times a second.
 const ANEW: Duration = Duration::from_millis(200);
@@ -47,7 +47,7 @@ pub(super) struct Shown {
     cluster: String,
     started: Instant,
     blocks: RwLock<List>,
-    live: broadcast::Sender<Arc<Event>>,
+    live: broadcast::Sender<Arc<Live>>,
     orders: Orders,
 }
 
@@ -61,32 +61,20 @@ struct List {
 }
 
 impl Shown {
-    pub(super) fn new(fleet: Fleet, cluster: String, operator: PathBuf) -> Self {
+    pub(super) fn new(fleet: Fleet, cluster: String, orders: Orders) -> Self {
         Self {
             fleet,
             cluster,
             started: Instant::now(),
             blocks: RwLock::default(),
             live: broadcast::Sender::new(BEHIND),
-            orders: Orders::new(operator),
+            orders,
         }
     }
 
-    /// Passes on what is new; for ever.
+    /// Passes on what is new, and how much came too fast; for ever.
     pub(super) async fn follow(self: Arc<Self>) {
-        let mut events = self.fleet.subscribe_events();
-        loop {
-            match events.recv().await {
-                Ok(event) => self.tell(&event),
-                Err(RecvError::Lagged(missed)) => {
-                    tracing::warn!(
-                        missed,
-                        "the live view misses events that came too fast; they are in the history"
-                    );
-                }
-                Err(RecvError::Closed) => return,
-            }
-        }
+        pass_on(self.fleet.subscribe_events(), &self.live).await;
     }
 
     /// Makes the list of blocks when it has changed; for ever.
@@ -98,12 +86,6 @@ impl Shown {
             let shown = self.clone();
             // A million blocks take their time.
             let _ = tokio::task::spawn_blocking(move || shown.make()).await;
-        }
-    }
-
-    fn tell(&self, event: &Kept) {
-        if let Some(event) = shown(event) {
-            let _ = self.live.send(Arc::new(event)); // nobody may be listening
         }
     }
 
@@ -184,6 +166,23 @@ impl Shown {
     }
 }
 
+/// Each event is put into words once, for all who follow.
+async fn pass_on(mut events: broadcast::Receiver<Arc<Kept>>, live: &broadcast::Sender<Arc<Live>>) {
+    loop {
+        let news = match events.recv().await {
+            Ok(event) => shown(&event).map(Live::Event),
+            Err(RecvError::Lagged(missed)) => {
+                tracing::warn!(missed, "events came too fast for the live view; they are in the history");
+                Some(Live::Missed(missed))
+            }
+            Err(RecvError::Closed) => return,
+        };
+        if let Some(news) = news {
+            let _ = live.send(Arc::new(news)); // nobody may be listening
+        }
+    }
+}
+
 #[async_trait::async_trait]
 impl smartfw_api::Fleet for Shown {
     async fn health(&self) -> Health {
@@ -213,17 +212,15 @@ impl smartfw_api::Fleet for Shown {
         Blocks { version: made.version, complete: made.complete, list: made.list.clone() }
     }
 
+    async fn spread(&self, target: &IpNet) -> Spread {
+        let origins = self.fleet.blocks_within(target).into_iter().filter(|block| block.target == *target);
+        let origins: BTreeSet<NodeId> = origins.map(|block| block.node).collect();
+        let said = self.fleet.ask(&Question::Block(*target), None, &origins).await;
+        spread(said, |id| self.fleet.node(id).map(|row| row.name.to_string()))
+    }
+
     async fn allowed(&self) -> Vec<Allowed> {
-        let (mut seen, mut allowed) = (BTreeSet::new(), Vec::new());
-        let asked = Query { kind: Some(EventKind::Audit), limit: ROWS, ..Query::default() };
-        let look = self.each(asked, |event| {
-            allowed.extend(word(event).filter(|word| seen.insert(word.target)).and_then(standing));
-        });
-        if let Err(why) = look.await {
-            tracing::warn!(%why, "the allow list is shown as far as the history could be read");
-        }
-        allowed.sort_by_key(|allowed: &Allowed| allowed.target);
-        allowed
+        self.fleet.allowed().into_iter().map(allowed).collect()
     }
 
     async fn events(&self, asked: EventQuery) -> Result<Events, Refusal> {
@@ -266,11 +263,37 @@ impl smartfw_api::Fleet for Shown {
         })
     }
 
-    fn subscribe(&self) -> broadcast::Receiver<Arc<Event>> {
+    fn subscribe(&self) -> broadcast::Receiver<Arc<Live>> {
         self.live.subscribe()
     }
 
     async fn order(&self, order: Order, _who: &Who) -> Result<Ordered, Refusal> {
         self.orders.give(&self.fleet, order).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn what_comes_too_fast_is_counted_for_those_who_follow_and_the_rest_comes() {
+        let (kept, live) = (broadcast::Sender::new(16), broadcast::Sender::new(64));
+        let (events, mut heard) = (kept.subscribe(), live.subscribe());
+        for sequence in 1..=20 {
+            let (node, body) = ("web-1".to_owned(), format!("{{\"n\":{sequence}}}"));
+            let (id, time, kind) = (NodeId([1; 32]), Time::ZERO, EventKind::Alert);
+            let event = Kept { node, id, epoch: 1, sequence, time, kind, address: None, class: None, body };
+            kept.send(Arc::new(event)).unwrap();
+        }
+        drop(kept);
+        pass_on(events, &live).await;
+        assert!(matches!(*heard.recv().await.unwrap(), Live::Missed(4)));
+        for sequence in 5..=20 {
+            let news = heard.recv().await.unwrap();
+            let Live::Event(event) = &*news else { panic!("{news:?}") };
+            assert_eq!(event.body.get(), format!("{{\"n\":{sequence}}}"));
+        }
+        assert!(heard.try_recv().is_err());
     }
 }

@@ -49,7 +49,7 @@ use effects::{Key, Outbox};
 pub use feeds::{FeedChange, FeedDone, FeedEntry};
 pub use fleet::{
     FleetMember, FleetStamp, FleetWord, Foreigner, Heard, OrderListed, OriginListed, REGULARS,
-    is_all_private, is_private,
+    is_all_private, is_private, names_private,
 };
 use shield::Shield;
 

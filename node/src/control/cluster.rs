@@ -15,7 +15,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
 
 use super::service::Service;
-use crate::fleet::{FleetRefused, Named, joining::Vault};
+use crate::fleet::{FleetRefused, Named, asked, joining::Vault};
 use audit::{Caller, uid};
 
 /// The service.
@@ -116,7 +116,7 @@ impl Cluster for ClusterService {
     ) -> Result<Response<wire::CoversAnswer>, Status> {
         let asked = wire::CheckAllowedRequest { target: request.into_inner().target };
         let target = IpNet::try_from(asked)?;
-        let covers: Covers = self.service.ask(move |agent, now| orders::covers(agent, now, target)).await?;
+        let covers: Covers = self.service.ask(move |agent, now| asked::covers(agent, now, target)).await?;
         Ok(Response::new(covers.into()))
     }
 

@@ -15,7 +15,7 @@ use smartfw_identity::{
     tls::{Accepted, Listening, Net, PeerInfo},
 };
 use smartfw_proto::{
-    convert::{Answer, Opening, Report, Statistics},
+    convert::{Allowance, Answer, Opening, Question, Reply, Report, Statistics},
     view::NodeStatus,
     wire::{
         CoordinatorAnswer, NodeReport,
@@ -45,6 +45,8 @@ pub(crate) struct Mood {
     pub(crate) nonsense: Option<fn(Version) -> Answer>,
     /// What it passes on at once.
     pub(crate) orders: Vec<SignedOrder>,
+    /// What it asks at once; without questions it speaks the first protocol alone.
+    pub(crate) questions: Vec<Question>,
 }
 
 /// What it heard.
@@ -64,6 +66,12 @@ pub(crate) struct Heard {
     pub(crate) statuses: Vec<NodeStatus>,
     pub(crate) statistics: Vec<Statistics>,
     pub(crate) outcomes: Vec<([u8; 16], Option<String>)>,
+    /// Questions that it asked.
+    pub(crate) asked: usize,
+    pub(crate) replies: Vec<(u64, Reply)>,
+    /// Lists of what is allowed that were complete, each with how many messages it took.
+    pub(crate) allowed: Vec<(Vec<Allowance>, usize)>,
+    allowing: (Vec<Allowance>, usize),
 }
 
 impl Heard {
@@ -131,9 +139,13 @@ impl Fake {
             (heard.mood.clone(), heard.openings.len(), heard.mood.claims.or(heard.kept))
         };
         let say = async |answer: Answer| to.send(Ok(answer.into())).await.ok();
-        say(Answer::Opening(1, kept)).await?;
+        say(Answer::Opening(if mood.questions.is_empty() { 1 } else { 2 }, kept)).await?;
         for order in mood.orders {
             say(Answer::Order(order)).await?;
+        }
+        for (number, question) in (0..).zip(mood.questions) {
+            say(Answer::Question(number, question)).await?;
+            self.heard().asked += 1;
         }
         loop {
             let report = next().await?;
@@ -172,6 +184,15 @@ impl Fake {
             Report::Status(status) => heard.statuses.push(*status),
             Report::Statistics(statistics) => heard.statistics.push(statistics),
             Report::Outcome { id, refused } => heard.outcomes.push((id, refused)),
+            Report::Reply(number, reply) => heard.replies.push((number, reply)),
+            Report::Allowed(entries, complete) => {
+                heard.allowing.0.extend(entries);
+                heard.allowing.1 += 1;
+                if complete {
+                    let list = std::mem::take(&mut heard.allowing);
+                    heard.allowed.push(list);
+                }
+            }
             Report::Opening(_) => panic!("it opened twice"),
         }
         None

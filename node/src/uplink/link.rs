@@ -9,11 +9,11 @@ use std::{
     collections::BTreeMap,
     hash::{BuildHasher as _, Hasher as _, RandomState},
     net::SocketAddr,
-    sync::{Arc, Mutex},
+    sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
-use smartfw_core::fleet::NodeId;
+use smartfw_core::fleet::{NodeId, Version};
 use smartfw_identity::{
     Refused, Revocations, Role, Roles,
     tls::{DialError, Expected, Net, channel},
@@ -43,7 +43,7 @@ use speaking::Mouth;
 /// Coordinators that are reported to at once; each has its own place in the buffer.
 const SEATS: usize = 4;
 /// The protocols that this version speaks.
-const PROTOCOL: (u32, u32) = (1, 1);
+const PROTOCOL: (u32, u32) = (1, 2);
 /// The first pause between two attempts, and the longest, with up to as much again by chance: a thousand nodes do not
 /// come back together.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(300), Duration::from_secs(10));
@@ -150,6 +150,8 @@ enum Ended {
 
 /// What both directions of a stream share.
 struct Shared {
+    /// What both speak.
+    protocol: u32,
     conversation: Mutex<Conversation>,
     /// Wakes when the coordinator has kept more.
     kept: Notify,
@@ -207,16 +209,15 @@ impl Link {
         let opened = timeout(PATIENCE, async {
             let mut inbound =
                 client.report(ReceiverStream::new(outbound)).await.map_err(closed)?.into_inner();
-            let kept = match next(&mut inbound).await? {
+            match next(&mut inbound).await? {
                 Answer::Opening(protocol, _) if protocol < PROTOCOL.0 || protocol > PROTOCOL.1 => {
-                    return Err(Ended::Protocol(protocol));
+                    Err(Ended::Protocol(protocol))
                 }
-                Answer::Opening(_, kept) => kept,
-                _ => return Err(Ended::Unopened),
-            };
-            Ok((inbound, kept))
+                Answer::Opening(protocol, kept) => Ok((inbound, protocol, kept)),
+                _ => Err(Ended::Unopened),
+            }
         });
-        let (inbound, kept) = opened.await.map_err(|_| Ended::Mute)??;
+        let (inbound, protocol, kept) = opened.await.map_err(|_| Ended::Mute)??;
         // It may have known what was added since.
         let next = self.way.uplink.0.index.borrow().next;
         let conversation = Conversation::begin(index.epoch, next, kept).inspect_err(|why| {
@@ -224,7 +225,8 @@ impl Link {
                 self.way.uplink.order(super::keeper::Order::Ahead(*known));
             }
         })?;
-        self.converse(address, conversation, to, inbound).await
+        let shared = Shared { protocol, conversation: Mutex::new(conversation), kept: Notify::new() };
+        self.converse(address, shared, to, inbound).await
     }
 
     /// What is in the buffer, which is about to be opened at the first start.
@@ -237,14 +239,14 @@ impl Link {
     async fn converse(
         &self,
         address: SocketAddr,
-        conversation: Conversation,
+        shared: Shared,
         to: mpsc::Sender<wire::NodeReport>,
         inbound: Streaming<wire::CoordinatorAnswer>,
     ) -> Result<(), Ended> {
         let uplink = &self.way.uplink;
-        let _up = Up::new(uplink, self.id, &conversation);
+        let kept = shared.conversation.lock().unwrap_or_else(PoisonError::into_inner).kept();
+        let _up = Up::new(uplink, self.id, kept);
         tracing::info!(id = %self.id, %address, "events are told to a coordinator");
-        let shared = Shared { conversation: Mutex::new(conversation), kept: Notify::new() };
         let (outcomes, outcome) = mpsc::channel(OUTCOMES);
         let ear = Ear::new(&self.way, self.id, &shared, inbound, outcomes);
         let mouth = Mouth::new(&self.way, &shared, to, outcome);
@@ -259,8 +261,8 @@ impl Link {
 struct Up<'a>(&'a Uplink, NodeId);
 
 impl<'a> Up<'a> {
-    fn new(uplink: &'a Uplink, id: NodeId, conversation: &Conversation) -> Self {
-        uplink.up(id, conversation.kept());
+    fn new(uplink: &'a Uplink, id: NodeId, kept: Version) -> Self {
+        uplink.up(id, kept);
         Self(uplink, id)
     }
 }

@@ -8,7 +8,7 @@ use smartfw_core::{
 };
 
 use super::{
-    ConvertError, Problem,
+    Allowance, ConvertError, Problem, Question, Reply,
     peer::{bytes, fixed, node, version},
     scalar::{Result, clip, list, name, optional_name, required, target, text},
 };
@@ -34,6 +34,10 @@ pub enum Report {
         /// Why it was refused; `None`: it is carried out and stored.
         refused: Option<String>,
     },
+    /// What people allow there; whether these are the last of them.
+    Allowed(Vec<Allowance>, bool),
+    /// What it says to the question with this number.
+    Reply(u64, Reply),
 }
 
 /// How a node opens its stream.
@@ -87,6 +91,8 @@ pub enum Answer {
     Kept(Version),
     /// An operator's order.
     Order(SignedOrder),
+    /// A question, with its number.
+    Question(u64, Question),
 }
 
 /// What a node answers to an announcement.
@@ -133,6 +139,11 @@ impl From<Report> for wire::NodeReport {
                 id: id.to_vec(),
                 refused: clip(limits::TEXT, refused.unwrap_or_default()),
             }),
+            Report::Allowed(entries, complete) => Wire::Allowed(wire::AllowList {
+                entries: entries.into_iter().take(limits::CHUNK).map(Into::into).collect(),
+                complete,
+            }),
+            Report::Reply(number, reply) => Wire::Reply((number, reply).into()),
         };
         Self { report: Some(report) }
     }
@@ -156,6 +167,13 @@ impl TryFrom<wire::NodeReport> for Report {
                     id: fixed("outcome.id", &id)?,
                     refused: Some(refused).filter(|refused| !refused.is_empty()),
                 }
+            }
+            Wire::Allowed(wire::AllowList { entries, complete }) => {
+                Self::Allowed(list("report.allowed", limits::CHUNK, entries)?, complete)
+            }
+            Wire::Reply(reply) => {
+                let (number, reply) = reply.try_into()?;
+                Self::Reply(number, reply)
             }
         })
     }
@@ -242,6 +260,7 @@ impl From<Answer> for wire::CoordinatorAnswer {
                     certificate: certificate.to_vec(),
                 })
             }
+            Answer::Question(number, question) => Wire::Question((number, question).into()),
         };
         Self { answer: Some(answer) }
     }
@@ -263,6 +282,10 @@ impl TryFrom<wire::CoordinatorAnswer> for Answer {
                 certificate: bytes("order.certificate", CHAIN_BYTES, certificate)?.into(),
                 lasts: None,
             }),
+            Wire::Question(question) => {
+                let (number, question) = question.try_into()?;
+                Self::Question(number, question)
+            }
         })
     }
 }

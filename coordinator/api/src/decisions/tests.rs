@@ -10,13 +10,11 @@ fn block(target: &str, seconds: Option<i64>) -> Arc<Block> {
         class: "port_scan".into(),
         origin: "web-1".into(),
         confirmed_by: Vec::new(),
-        enforced_on: Vec::new(),
         reason: String::new(),
         since: START,
         expires: seconds.map(|seconds| START + Duration::seconds(seconds)),
         strength: "hard".into(),
         ban: true,
-        propagation_ms: BTreeMap::new(),
     })
 }
 

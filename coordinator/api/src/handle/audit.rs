@@ -6,12 +6,7 @@ use crate::{
 };
 
 pub(crate) async fn audit(call: Call) -> Answered {
-    let below = match call.query.text("cursor") {
-        Some(text) => text.parse().map_err(|_| {
-            Problem::bad("the cursor is none of ours", "take it from the page before, or leave it out")
-        })?,
-        None => u64::MAX,
-    };
+    let below = call.query.number("cursor").unwrap_or(u64::MAX);
     let limit =
         usize::try_from(call.query.number("limit").unwrap_or(super::fleet::PAGE)).unwrap_or(usize::MAX);
     let read = tokio::task::spawn_blocking(move || {

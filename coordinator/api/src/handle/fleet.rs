@@ -7,10 +7,9 @@ use ipnet::IpNet;
 use serde_json::json;
 
 use crate::{
-    Block, Concern, Level,
+    Block, Concern, Level, Spread,
     call::{Answered, Call, ok},
     problem::Problem,
-    query::net,
 };
 
 /// Entries of a page, unless it is said.
@@ -39,7 +38,7 @@ pub(crate) async fn node(call: Call) -> Answered {
 }
 
 pub(crate) async fn blocks(call: Call) -> Answered {
-    let after = call.query.text("cursor").map(cursor).transpose()?;
+    let after = call.query.net("cursor");
     let (origin, class) = (call.query.text("origin"), call.query.text("class"));
     let overlaps = call.query.net("overlaps");
     let limit = usize::try_from(call.query.number("limit").unwrap_or(PAGE)).unwrap_or(usize::MAX);
@@ -58,6 +57,17 @@ pub(crate) async fn blocks(call: Call) -> Answered {
     ok(&json!({"blocks": page, "cursor": cursor, "total": blocks.list.len()}))
 }
 
+pub(crate) async fn block(call: Call) -> Answered {
+    let target = super::orders::target(&call)?;
+    let list = call.fleet().blocks().await.list;
+    let at = list.binary_search_by(|block| block.target.cmp(&target));
+    let block = at.map_err(|_| Problem::missing(format!("nobody blocks exactly {target}")))?;
+    let Spread { enforced_on, propagation_ms, told_by } = call.fleet().spread(&target).await;
+    ok(&json!({
+        "block": list[block], "enforced_on": enforced_on, "propagation_ms": propagation_ms, "told_by": told_by,
+    }))
+}
+
 pub(crate) async fn allowed(call: Call) -> Answered {
     ok(&json!({"allowed": call.fleet().allowed().await}))
 }
@@ -73,10 +83,4 @@ pub(crate) async fn statistics(call: Call) -> Answered {
 /// Whether two nets have an address in common.
 pub(super) fn overlap(one: &IpNet, other: &IpNet) -> bool {
     one.contains(other) || other.contains(one)
-}
-
-fn cursor(text: &str) -> Result<IpNet, Problem> {
-    net(text).ok_or_else(|| {
-        Problem::bad("the cursor is none of ours", "take it from the page before, or leave it out")
-    })
 }

@@ -16,7 +16,7 @@ use tokio::{
 };
 
 use crate::{
-    Event,
+    Event, Live,
     api::Inner,
     auth::Via,
     call::{Answered, Call},
@@ -56,7 +56,7 @@ struct Client {
     api: Arc<Inner>,
     via: Via,
     filter: Filter,
-    events: broadcast::Receiver<Arc<Event>>,
+    events: broadcast::Receiver<Arc<Live>>,
     _seat: OwnedSemaphorePermit,
 }
 
@@ -84,9 +84,13 @@ impl Client {
         let mut unanswered = false;
         loop {
             let kept = tokio::select! {
-                event = self.events.recv() => match event {
-                    Ok(event) if !self.filter.wants(&event) => true,
-                    Ok(event) => send(&mut socket, Message::Text(event.body.get().into())).await,
+                heard = self.events.recv() => match heard.as_deref() {
+                    Ok(Live::Event(event)) if !self.filter.wants(event) => true,
+                    Ok(Live::Event(event)) => send(&mut socket, Message::Text(event.body.get().into())).await,
+                    Ok(Live::Missed(missed)) => {
+                        let why = format!("too fast: {missed} events were missed; open it again");
+                        return part(socket, close_code::AGAIN, &why).await;
+                    }
                     Err(RecvError::Lagged(missed)) => {
                         let why = format!("too slow: {missed} events were missed; open it again");
                         return part(socket, close_code::AGAIN, &why).await;

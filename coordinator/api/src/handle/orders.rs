@@ -22,13 +22,7 @@ pub(crate) async fn block(call: Call) -> Answered {
 
 pub(crate) async fn unblock(call: Call) -> Answered {
     let target = target(&call)?;
-    let false_positive = match call.query.text("reason") {
-        None | Some("manual") => false,
-        Some("false-positive") => true,
-        Some(_) => {
-            return Err(Problem::invalid("there is no such reason", "give false-positive, manual, or none"));
-        }
-    };
+    let false_positive = call.query.text("reason") == Some("false-positive");
     given(&call, Order::Unblock { target, false_positive }).await
 }
 
@@ -53,7 +47,8 @@ fn lasting(duration: Option<Duration>) -> String {
     duration.map_or_else(|| "for ever".to_owned(), |duration| format!("for {} s", duration.as_secs()))
 }
 
-fn target(call: &Call) -> Result<ipnet::IpNet, Problem> {
+/// What the path names.
+pub(super) fn target(call: &Call) -> Result<ipnet::IpNet, Problem> {
     let text = call.tail()?;
     call.about(text.as_str(), call.query.owned("reason"));
     net(&text)

@@ -25,7 +25,7 @@ pub(crate) async fn login(call: Call) -> Answered {
         }
         return Err(Problem::too_often("this address or this user tried too often", often.seconds));
     }
-    if password.len() > MOST_PASSWORD {
+    if password.chars().count() > MOST_PASSWORD {
         return Err(wrong());
     }
     let user = call.api.accounts.user(&name);
@@ -76,7 +76,8 @@ pub(crate) async fn password(call: Call) -> Answered {
     let often = call.api.limiter.attempt(call.api.clock.now(), name.as_str(), call.from);
     often.map_err(|often| Problem::too_often("this address or this user tried too often", often.seconds))?;
     let kept = call.api.accounts.user(&name).map(|user| user.password);
-    let right = old.len() <= MOST_PASSWORD && call.api.passwords.verify(old, kept).await.map_err(unhashed)?;
+    let right = old.chars().count() <= MOST_PASSWORD
+        && call.api.passwords.verify(old, kept).await.map_err(unhashed)?;
     if !right {
         return Err(Problem::forbidden("the old password is wrong", "an admin can set a new one"));
     }

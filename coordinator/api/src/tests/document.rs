@@ -33,6 +33,27 @@ async fn the_document_names_exactly_the_routes_that_there_are() {
     }
 }
 
+#[tokio::test]
+async fn every_operation_of_the_document_says_whom_it_is_for_and_refuses_who_is_not_known() {
+    let bench = Bench::new();
+    let document = document();
+    let mut open = Vec::new();
+    for (path, item) in document["paths"].as_object().unwrap() {
+        let real = path.replace("{name}", "x").replace("{target}", "192.0.2.1").replace("{id}", "x");
+        for (method, operation) in item.as_object().unwrap() {
+            if operation["security"].as_array().unwrap().is_empty() {
+                open.push(format!("{method} {path}"));
+                continue;
+            }
+            assert!(operation["description"].as_str().unwrap().starts_with("For the role "), "{path}");
+            let nobody = super::bench::nobody().with("content-type", "application/json");
+            let answer = bench.send(&method.to_uppercase(), &real, &nobody, "{}").await;
+            assert!([401, 403].contains(&answer.status), "{method} {path}: {}", answer.status);
+        }
+    }
+    assert_eq!(open, ["post /api/v1/login"]);
+}
+
 #[test]
 fn every_reference_leads_somewhere() {
     let document = document();
@@ -81,7 +102,9 @@ async fn answers_look_as_the_document_says() {
     for route in routes().iter().filter(|route| route.method() == Method::GET && route.path != "/api/v1/live")
     {
         let from = if route.for_bouncers() { &bouncer } else { &admin };
-        let answer = bench.get(&route.path().replace("{name}", "web-1"), from).await;
+        let answer = bench
+            .get(&route.path().replace("{name}", "web-1").replace("{target}", "203.0.113.7"), from)
+            .await;
         assert_eq!(answer.status, 200, "{}", route.path);
         let schema = json!({"$ref": format!("#/components/schemas/{}", route.answer.unwrap())});
         if let Err(why) = fits(&document, &schema, &answer.body) {

@@ -40,7 +40,24 @@ async fn an_order_reaches_the_fleet_with_who_gave_it() {
     );
     assert_eq!(bench.fleet.orders()[1].0, Order::Unblock { target, false_positive: true });
     assert_eq!(bench.delete("/api/v1/blocks/203.0.113.0%2F24", &operator).await.status, 202, "encoded, too");
-    assert_eq!(bench.delete("/api/v1/blocks/203.0.113.7?reason=whim", &operator).await.status, 422);
+    assert_eq!(bench.delete("/api/v1/blocks/203.0.113.7?reason=whim", &operator).await.status, 400);
+}
+
+#[tokio::test]
+async fn one_block_is_told_with_where_it_is_enforced() {
+    let bench = Bench::new();
+    let operator = token(&bench.token("operator").await);
+    for target in ["203.0.113.7", "203.0.113.0/24"] {
+        bench.put("POST", "/api/v1/blocks", &operator, json!({"target": target})).await;
+    }
+    for target in ["203.0.113.7", "203.0.113.0/24", "203.0.113.0%2F24"] {
+        let one = bench.get(&format!("/api/v1/blocks/{target}"), &operator).await.body;
+        assert!(one["block"]["target"].as_str().unwrap().starts_with(&target[..9]), "{one}");
+        assert_eq!((&one["enforced_on"], &one["propagation_ms"]["web-1"]), (&json!(["web-1"]), &json!(7.5)));
+    }
+    for (target, status) in [("203.0.113.8", 404), ("203.0.113.0/25", 404), ("everybody", 422)] {
+        assert_eq!(bench.get(&format!("/api/v1/blocks/{target}"), &operator).await.status, status);
+    }
 }
 
 #[tokio::test]
@@ -50,7 +67,10 @@ async fn the_allow_list_is_read_and_changed() {
     let body = json!({"target": "10.1.2.3/8", "comment": "the office"});
     assert_eq!(bench.put("POST", "/api/v1/allow", &operator, body).await.status, 202);
     let list = bench.get("/api/v1/allow", &operator).await;
-    let entry = json!({"target": "10.0.0.0/8", "since": "2026-01-01T00:00:00Z", "expires": null, "comment": "the office"});
+    let entry = json!({
+        "target": "10.0.0.0/8", "since": "2026-01-01T00:00:00Z", "expires": null, "comment": "the office", "nodes": null,
+        "site": null,
+    });
     assert_eq!(list.body, json!({"allowed": [entry]}));
     assert_eq!(bench.delete("/api/v1/allow/10.0.0.0/8", &operator).await.status, 202);
     assert_eq!(bench.get("/api/v1/allow", &operator).await.body, json!({"allowed": []}));
@@ -146,7 +166,7 @@ async fn a_log_that_cannot_be_written_is_seen_in_the_health_and_stops_nobody() {
     std::fs::write(&log, "a file is in the way").unwrap();
     let refused = bench.put("POST", "/api/v1/blocks", &operator, json!({"target": "x"})).await;
     assert_eq!(refused.status, 422);
-    assert_eq!(bench.api.audit_lost(), 1);
+    assert_eq!(bench.api.0.audit.lost(), 1);
     let health = bench.get("/api/v1/health", &operator).await;
     assert_eq!(health.body["health"][0]["level"], "error");
 }

@@ -91,6 +91,21 @@ async fn a_client_that_falls_behind_is_told_so_and_dropped() {
 }
 
 #[tokio::test]
+async fn whoever_follows_what_came_too_fast_for_all_is_told_how_much_was_missed() {
+    let bench = Bench::new();
+    let line = Line::new(&bench).await;
+    let bearer = bearer(&bench.token("viewer").await);
+    let mut socket = open(&line, "?kind=block", &[("authorization", &bearer)]).await.unwrap();
+    bench.fleet.miss(904);
+    let Message::Close(close) = next(&mut socket).await else { panic!() };
+    let close = close.unwrap();
+    assert_eq!(
+        (close.code, close.reason.as_str()),
+        (CloseCode::Again, "too fast: 904 events were missed; open it again")
+    );
+}
+
+#[tokio::test]
 async fn with_a_cookie_only_our_own_page_opens_it() {
     let bench = Bench::new();
     let line = Line::new(&bench).await;

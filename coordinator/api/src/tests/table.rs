@@ -1,6 +1,6 @@
 //! What holds for every route of the table.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use axum::body::Body;
 use serde_json::json;
@@ -48,6 +48,21 @@ async fn every_route_but_the_login_refuses_who_is_not_known() {
         }
     }
     assert!(bench.fleet.orders().is_empty());
+}
+
+#[test]
+fn the_login_alone_is_open_to_everybody_and_nothing_is_in_the_table_twice() {
+    let open: Vec<&str> =
+        routes().iter().filter(|route| route.access() == Access::Open).map(|route| route.path).collect();
+    assert_eq!(open, ["/api/v1/login"]);
+    let names: BTreeSet<String> =
+        routes().iter().map(|route| format!("{} {}", route.method(), route.path())).collect();
+    assert_eq!(names.len(), routes().len());
+    // What is read is for viewers at least, what is changed for operators: but for one's own session and password.
+    for route in routes().iter().filter(|route| route.action.is_some() && !route.is_open()) {
+        let own = ["/api/v1/logout", "/api/v1/me/password"].contains(&route.path);
+        assert_eq!(route.access() == Access::From(Role::Viewer), own, "{}", route.path);
+    }
 }
 
 #[tokio::test]
@@ -226,6 +241,10 @@ fn whatever_is_asked_is_answered_and_never_a_failure_of_ours() {
                 from.with("content-type", "application/json").with("cookie", "__Host-smartfw=%00; =;;");
             let answer = runtime.block_on(bench.send(route.method().as_str(), &path, &from, body.concat()));
             proptest::prop_assert!(answer.status < 500, "{} {}: {}", route.method(), path, answer.text);
+            // Elsewhere than at the route there is nothing, or another method.
+            let known = route.refusals().contains(&answer.status)
+                || [route.status, 404, 405].contains(&answer.status);
+            proptest::prop_assert!(known, "{} {} undocumented: {}", route.method(), path, answer.status);
             Ok(())
         })
         .unwrap();

@@ -90,10 +90,15 @@ impl FakeNode {
     }
 
     pub(super) async fn dial(&self, to: SocketAddr, epoch: u64) -> Result<FakeStream, Status> {
+        self.speak(to, opening(epoch)).await.map(|(_, stream)| stream)
+    }
+
+    /// Opens a stream so; which protocol is spoken.
+    pub(super) async fn speak(&self, to: SocketAddr, opening: Opening) -> Result<(u32, FakeStream), Status> {
         let mut stream = self.connect(to).await?;
-        stream.say(Report::Opening(opening(epoch))).await;
+        stream.say(Report::Opening(opening)).await;
         match stream.next().await? {
-            Answer::Opening(1, kept) => Ok(FakeStream { kept, ..stream }),
+            Answer::Opening(protocol, kept) => Ok((protocol, FakeStream { kept, ..stream })),
             other => panic!("{other:?}"),
         }
     }

@@ -48,7 +48,7 @@ async fn who_is_revoked_is_cut_off_and_does_not_come_back() {
 async fn a_stream_that_does_not_begin_as_it_should_is_closed_with_the_reason() {
     let (cluster, _, fleet) = fleet().await;
     let node = FakeNode::new(&cluster, "web-1", Role::Node);
-    let later = Opening { protocol: (2, 9), ..opening(1) };
+    let later = Opening { protocol: (3, 9), ..opening(1) };
     for (first, code) in [
         (NodeReport::from(batch(1..=1)), InvalidArgument),
         (NodeReport { report: None }, InvalidArgument),

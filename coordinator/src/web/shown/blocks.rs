@@ -1,9 +1,6 @@
 //! The fleet's blocks as the API shows them, and which of them bouncers ban.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::Arc,
-};
+use std::{collections::BTreeSet, sync::Arc};
 
 use smartfw_api::Block;
 use smartfw_core::{IpNet, Strength, prefix};
@@ -36,14 +33,11 @@ fn one(said: &[Arc<FleetBlock>], never: &[IpNet]) -> Option<Block> {
         class: first.class.to_string(),
         origin: first.origin.to_string(),
         confirmed_by: nodes.into_iter().filter(|name| **name != *first.origin).collect(),
-        // Whose kernel drops it, nodes know: `smartfw-cli cluster blocks`.
-        enforced_on: Vec::new(),
         reason: first.reason.to_string(),
         since: instant(first.since),
         expires: longest.map(instant),
         strength: strength.to_string(),
         ban: hard && is_bannable(first.target, never),
-        propagation_ms: BTreeMap::new(),
     })
 }
 

@@ -1,15 +1,18 @@
 //! What the coordinator knows, in the API's forms.
 
-use serde::Deserialize;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
+
 use serde_json::value::RawValue;
-use smartfw_api::{Allowed, Concern, Event, Level, Node, Refusal, Refused};
-use smartfw_core::{HealthLevel, IpNet, Time};
+use smartfw_api::{Allowed, Concern, Event, Level, Node, Refusal, Refused, Spread};
+use smartfw_core::{HealthLevel, Time, fleet::NodeId};
 use smartfw_history::Event as Kept;
-use smartfw_proto::json as form;
-use std::time::Duration;
+use smartfw_proto::{convert::Reply, json as form};
 use time::OffsetDateTime;
 
-use crate::{clock, view::NodeRow};
+use crate::view::{FleetAllowed, NodeRow};
 
 /// An event as users read it.
 pub(super) fn shown(event: &Kept) -> Option<Event> {
@@ -49,30 +52,33 @@ pub(super) fn concern(entry: crate::health::Entry) -> Concern {
     Concern { level, what: entry.what, remedy: entry.remedy }
 }
 
-/// What an audit event says of the allow list.
-#[derive(Deserialize)]
-pub(super) struct Word {
-    kind: String,
-    pub(super) target: IpNet,
-    since: Option<String>,
-    expires: Option<String>,
-    #[serde(default)]
-    comment: String,
+pub(super) fn allowed(known: FleetAllowed) -> Allowed {
+    let FleetAllowed { allowed, order, site, nodes } = known;
+    let nodes = || nodes.iter().map(ToString::to_string).collect();
+    Allowed {
+        target: allowed.target,
+        since: instant(allowed.since),
+        expires: allowed.expires.map(instant),
+        comment: allowed.comment,
+        nodes: order.is_none().then(nodes),
+        site,
+    }
 }
 
-pub(super) fn word(event: &Kept) -> Option<Word> {
-    let word: Word = serde_json::from_str(&event.body).ok()?;
-    ["allowed", "disallowed"].contains(&word.kind.as_str()).then_some(word)
-}
-
-/// The entry, if this word put it on the list and it is not over.
-pub(super) fn standing(word: Word) -> Option<Allowed> {
-    let Word { kind, target, since, expires, comment } = word;
-    let at = |text: String| form::parse_rfc3339(&text).map(instant);
-    let expires = expires.and_then(at);
-    let over = expires.is_some_and(|expires| expires <= instant(clock::now()));
-    let since = since.and_then(at)?;
-    (kind == "allowed" && !over).then_some(Allowed { target, since, expires, comment })
+/// What nodes say of where a block is enforced. Whose word it is measured how long it took.
+pub(super) fn spread(said: BTreeMap<NodeId, Reply>, name: impl Fn(&NodeId) -> Option<String>) -> Spread {
+    let (mut on, mut spread) = (BTreeSet::new(), Spread::default());
+    for (node, reply) in said {
+        let Reply::Block(row) = reply else { continue };
+        spread.told_by.extend(name(&node));
+        let Some(row) = row else { continue };
+        on.extend(row.enforced_on);
+        let took = row.propagation.into_iter().map(|(node, took)| (node, took.as_secs_f64() * 1e3));
+        spread.propagation_ms.extend(took);
+    }
+    spread.told_by.sort_unstable();
+    spread.enforced_on = on.into_iter().collect();
+    spread
 }
 
 pub(super) fn unread(why: smartfw_history::HistoryError) -> Refusal {

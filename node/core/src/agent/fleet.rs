@@ -48,7 +48,7 @@ use crate::{
 
 use super::{Agent, TEXT, clip, effects::Key};
 
-pub use accept::{is_all_private, is_private};
+pub use accept::{is_all_private, is_private, names_private};
 pub use foreign::Foreigner;
 pub use orders::Heard;
 pub use queries::{OrderListed, OriginListed};

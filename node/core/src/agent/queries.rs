@@ -89,9 +89,14 @@ impl Agent {
         self.pending.iter().map(|(_, pending)| pending)
     }
 
-    /// The allow list: operators' entries, then the configuration's.
+    /// The allow list: this node's operators' entries, the fleet's, the configuration's.
     pub fn allowed(&self) -> impl Iterator<Item = &Allowed> {
         self.shield.list()
+    }
+
+    /// What is allowed on this node alone: by its operators, and by its configuration.
+    pub fn allowed_here(&self) -> impl Iterator<Item = &Allowed> {
+        self.shield.here()
     }
 
     /// What people corrected, oldest first.

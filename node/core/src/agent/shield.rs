@@ -179,6 +179,11 @@ impl Shield {
         self.allowed.iter().chain(self.ordered.iter()).chain(self.configured.iter()).map(|(_, entry)| entry)
     }
 
+    /// This node's operators' entries and the configuration's.
+    pub(super) fn here(&self) -> impl Iterator<Item = &Allowed> {
+        self.allowed.iter().chain(self.configured.iter()).map(|(_, entry)| entry)
+    }
+
     /// The operators' entries.
     pub(super) fn operators(&self) -> impl Iterator<Item = &Allowed> {
         self.allowed.iter().map(|(_, entry)| entry)

@@ -9,7 +9,7 @@ use smartfw_core::{
 };
 use smartfw_proto::{
     limits,
-    view::{ClusterNode, FleetBlockFilter, FleetBlockRow, StandingOrder},
+    view::{ClusterNode, FleetBlockFilter, StandingOrder},
     wire,
 };
 use tokio::sync::mpsc;
@@ -17,7 +17,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::Status;
 
 use super::{super::service::Service, ClusterService, refusal};
-use crate::fleet::{FleetBlockView, FleetBlocks, FleetHandle, MemberView};
+use crate::fleet::{FleetBlockView, FleetBlocks, FleetHandle, MemberView, asked};
 
 /// Chunks that may wait for a slow reader.
 const WAITING: usize = 4;
@@ -109,7 +109,8 @@ pub(super) fn blocks(
                 Ok(piece) => piece,
                 Err(why) => return drop(sender.send(Err(refusal(&why))).await),
             };
-            let blocks: Vec<_> = piece.blocks.into_iter().filter(of).map(|view| row(view).into()).collect();
+            let blocks: Vec<_> =
+                piece.blocks.into_iter().filter(of).map(|view| asked::row(view).into()).collect();
             for blocks in blocks.chunks(limits::FLEET_BLOCKS).map(<[_]>::to_vec) {
                 if sender.send(Ok(wire::FleetBlockChunk { blocks })).await.is_err() {
                     return;
@@ -122,22 +123,6 @@ pub(super) fn blocks(
         }
     });
     ReceiverStream::new(stream)
-}
-
-fn row(view: FleetBlockView) -> FleetBlockRow {
-    let took = |millis: f64| Duration::from_secs_f64(millis.clamp(0.0, 3.6e9) / 1e3);
-    FleetBlockRow {
-        target: view.target,
-        class: view.class,
-        origin: view.origin,
-        confirmed_by: view.confirmed_by,
-        enforced_on: view.enforced_on,
-        since: view.since,
-        expires: view.expires,
-        propagation: view.propagation_ms.into_iter().map(|(node, millis)| (node, took(millis))).collect(),
-        withheld: view.withheld,
-        origin_id: view.origin_id,
-    }
 }
 
 /// The operators' orders that are not over.

@@ -1,4 +1,4 @@
-//! What a coordinator answers: what it has kept, and what operators order through it.
+//! What a coordinator answers: what it has kept, what operators order through it, and what they ask before.
 
 use std::{
     sync::{Arc, PoisonError},
@@ -7,19 +7,25 @@ use std::{
 
 use smartfw_core::fleet::{NodeId, SignedOrder, Version};
 use smartfw_proto::{
-    convert::{Answer, Report, decode_order},
+    convert::{Answer, Question, Report, decode_order},
     wire,
 };
 use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore, mpsc},
-    time::sleep,
+    time::{Instant, sleep},
 };
 use tonic::Streaming;
 
 use super::{Ended, Shared, Way, next};
+use crate::fleet::asked;
 
-/// Orders of one coordinator that are being carried out: as many as a fleet's people give at once.
+/// Orders and questions of one coordinator that are being seen to: as many as a fleet's people give at once.
 const UNDER_WAY: usize = 32;
+/// Each question is followed by a rest so many times as long as it took: the thread that answers is the one that decides,
+/// and no coordinator has more than a tenth of it.
+const REST: u32 = 9;
+/// No rest is longer: it took so long because the thread had other things to do.
+const LONGEST_REST: Duration = Duration::from_secs(1);
 /// How often one is taken, or what was kept before is heard again: a signature is checked by the thread that decides, and two hundred a second are a hundredth
 /// of its time.
 const PACE: Duration = Duration::from_millis(5);
@@ -32,6 +38,8 @@ pub(super) struct Ear<'a> {
     inbound: Streaming<wire::CoordinatorAnswer>,
     outcomes: mpsc::Sender<Report>,
     room: Arc<Semaphore>,
+    /// Held by the question that is being answered.
+    alone: Arc<Semaphore>,
 }
 
 impl<'a> Ear<'a> {
@@ -42,7 +50,8 @@ impl<'a> Ear<'a> {
         inbound: Streaming<wire::CoordinatorAnswer>,
         outcomes: mpsc::Sender<Report>,
     ) -> Self {
-        Self { way, id, shared, inbound, outcomes, room: Arc::new(Semaphore::new(UNDER_WAY)) }
+        let (room, alone) = (Arc::new(Semaphore::new(UNDER_WAY)), Arc::new(Semaphore::new(1)));
+        Self { way, id, shared, inbound, outcomes, room, alone }
     }
 
     /// Until the stream ends.
@@ -60,7 +69,19 @@ impl<'a> Ear<'a> {
                     self.carry(order)?;
                     sleep(PACE).await;
                 }
+                Answer::Question(number, question) => {
+                    self.answer(number, question);
+                    sleep(PACE).await;
+                }
             }
+        }
+    }
+
+    /// Looks up what is asked, one thing after the other; who asks more than may wait is not answered.
+    fn answer(&self, number: u64, question: Question) {
+        if let Ok(turn) = self.room.clone().try_acquire_owned() {
+            let (way, outcomes, alone) = (self.way.clone(), self.outcomes.clone(), self.alone.clone());
+            tokio::spawn(look_up(way, (number, question), outcomes, alone, turn));
         }
     }
 
@@ -79,11 +100,26 @@ impl<'a> Ear<'a> {
                 Ok(())
             }
             Err(_) => {
-                let refused = Some(format!("{UNDER_WAY} orders are being carried out already"));
+                let refused = Some(format!("{UNDER_WAY} orders and questions are being seen to already"));
                 outcomes.try_send(Report::Outcome { id, refused }).map_err(|_| Ended::Flooded)
             }
         }
     }
+}
+
+async fn look_up(
+    way: Way,
+    (number, question): (u64, Question),
+    outcomes: mpsc::Sender<Report>,
+    alone: Arc<Semaphore>,
+    _turn: OwnedSemaphorePermit,
+) {
+    let Ok(_alone) = alone.acquire().await else { return };
+    let begun = Instant::now();
+    let Some(reply) = asked::reply(&way.inbox, question).await else { return };
+    let took = begun.elapsed();
+    let _ = outcomes.send(Report::Reply(number, reply)).await;
+    sleep((took * REST).min(LONGEST_REST)).await;
 }
 
 async fn carry_out(

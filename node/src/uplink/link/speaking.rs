@@ -7,6 +7,7 @@ use std::{
 
 use smartfw_proto::{
     convert::{Report, Statistics},
+    limits,
     view::NodeStatus,
     wire,
 };
@@ -23,6 +24,7 @@ use super::{
     },
     Ended, Shared, Way,
 };
+use crate::fleet::asked;
 
 /// A coordinator that kept nothing of what it was sent for so long is given up, and dialled again.
 pub(super) const UNKEPT: Duration = Duration::from_secs(60);
@@ -87,6 +89,7 @@ impl<'a> Mouth<'a> {
             self.say(Report::Status(status)).await?;
         }
         self.blocks().await?;
+        self.allowed().await?;
         let mut told = Told::clone(&self.told.borrow_and_update());
         loop {
             while self.events().await? {}
@@ -172,6 +175,23 @@ impl<'a> Mouth<'a> {
             behind = piece.behind;
             self.say(Report::Blocks(piece.blocks, behind.is_none())).await?;
             if behind.is_none() {
+                return Ok(());
+            }
+        }
+    }
+
+    /// What people allow; a coordinator that speaks the first protocol alone knows no such list.
+    async fn allowed(&mut self) -> Result<(), Ended> {
+        if self.shared.protocol < 2 {
+            return Ok(());
+        }
+        let all = asked::allowances(&self.way.inbox).await;
+        let mut rest = all.ok_or_else(|| Ended::Broken("the node is ending".into()))?;
+        loop {
+            let behind = rest.split_off(rest.len().min(limits::CHUNK));
+            let entries = std::mem::replace(&mut rest, behind);
+            self.say(Report::Allowed(entries, rest.is_empty())).await?;
+            if rest.is_empty() {
                 return Ok(());
             }
         }

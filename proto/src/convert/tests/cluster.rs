@@ -6,7 +6,7 @@ use smartfw_core::{
 };
 
 use super::*;
-use crate::view::{ClusterNode, Covers, Entering, FleetBlockFilter, FleetBlockRow, Founding, Given, Invite};
+use crate::view::{ClusterNode, Covers, Entering, FleetBlockFilter, Founding, Given, Invite};
 
 #[test]
 fn what_a_daemon_tells_of_its_cluster_survives_the_wire() {
@@ -32,21 +32,7 @@ fn what_a_daemon_tells_of_its_cluster_survives_the_wire() {
         Node,
         ClusterNode { id: None, address: None, role: Some("signer".into()), signer: None, ..node }
     );
-    survives!(
-        FleetBlock,
-        FleetBlockRow {
-            target: "2001:db8::/48".parse().unwrap(),
-            class: Class::BruteForce,
-            origin: "web-1".into(),
-            confirmed_by: vec!["web-2".into()],
-            enforced_on: vec!["web-1".into()],
-            since: Time::from_secs(1),
-            expires: None,
-            propagation: vec![("web-2".into(), Duration::from_millis(7))],
-            withheld: Some(Withheld::Quota),
-            origin_id: Some(NodeId([3; 32])),
-        }
-    );
+    survives!(FleetBlock, fleet_block());
     let covering = Some("2001:db8::1".parse().unwrap());
     survives!(ListFleetBlocksRequest, FleetBlockFilter { origin: Some("web-1".into()), covering });
     let version = Version { epoch: 1, sequence: 2 };

@@ -6,10 +6,14 @@ use smartfw_core::{
 };
 
 use super::{
-    super::coordinator::{Announced, Answer, FleetMember, Opening, Report, Statistics},
-    samples::{block, status},
+    super::{
+        Allowance, Question, Reply,
+        coordinator::{Announced, Answer, FleetMember, Opening, Report, Statistics},
+    },
+    samples::{block, fleet_block, status},
     *,
 };
+use crate::view::Covers;
 
 fn event(sequence: u64) -> Event {
     Event {
@@ -50,6 +54,42 @@ fn what_a_node_tells_a_coordinator_survives_the_wire() {
     for refused in [None, Some("a canary".to_owned())] {
         survives!(NodeReport, Report::Outcome { id: [7; 16], refused });
     }
+    for (order, site) in [(None, None), (Some(u128::MAX - 1), Some("east".to_owned()))] {
+        survives!(NodeReport, Report::Allowed(vec![allowance(order, site)], false));
+    }
+}
+
+fn allowance(order: Option<u128>, site: Option<String>) -> Allowance {
+    Allowance { allowed: allowed(), order, site }
+}
+
+#[test]
+fn questions_and_what_is_said_to_them_survive_the_wire() {
+    let target: IpNet = "203.0.113.0/24".parse().unwrap();
+    for question in [Question::Covers(target), Question::Check(target, true), Question::Block(target)] {
+        survives!(CoordinatorAnswer, Answer::Question(u64::MAX, question));
+    }
+    let covers = vec![(NodeId([5; 32]), Version { epoch: 1, sequence: 2 })];
+    let (orders, lasts) = (vec![u128::MAX - 1], Some(Duration::from_secs(60)));
+    let covers = Covers { covers, orders, lasts, targets: vec![target], total: 1 };
+    survives!(NodeReport, Report::Reply(1, Reply::Covers(covers)));
+    for refused in [None, Some((target, Refusal::TooWide { shortest: 16 }))] {
+        survives!(NodeReport, Report::Reply(1, Reply::Check(refused)));
+    }
+    survives!(NodeReport, Report::Reply(1, Reply::Block(None)));
+    survives!(NodeReport, Report::Reply(1, Reply::Block(Some(fleet_block()))));
+}
+
+#[test]
+fn a_question_or_reply_without_anything_in_it_is_refused() {
+    let nothing = wire::CheckTargetsRequest { targets: Vec::new(), force: true };
+    for question in [None, Some(wire::question::Question::Check(nothing))] {
+        assert!(<(u64, Question)>::try_from(wire::Question { number: 1, question }).is_err());
+    }
+    assert!(<(u64, Reply)>::try_from(wire::Reply { number: 1, reply: None }).is_err());
+    let order = Some(vec![7; 15]);
+    let wire = wire::Allowance { order, ..allowance(None, None).into() };
+    assert!(Allowance::try_from(wire).is_err());
 }
 
 #[test]

@@ -4,13 +4,16 @@ use std::time::Duration;
 
 use smartfw_core::{
     Action, Alert, Block, BlockId, BlockState, Class, Detector, Evidence, Features, Health, HealthLevel,
-    Origin, Outcome, Reason, Strength, Subject, Time,
+    Origin, Outcome, Reason, Strength, Subject, Time, Withheld,
+    fleet::NodeId,
     order::{Allowed, BlockOrder, EnforcementState, Mode},
     protect::{Protected, Why},
     record::{Incident, Offender},
 };
 
-use crate::view::{BlockRow, Coordinator, Explanation, NodeStatus, Pending, TopFrame, TopSource};
+use crate::view::{
+    BlockRow, Coordinator, Explanation, FleetBlockRow, NodeStatus, Pending, TopFrame, TopSource,
+};
 
 pub(super) fn features() -> Features {
     Features::from_array(std::array::from_fn(|index| index as f32 + 0.5))
@@ -30,6 +33,21 @@ pub(super) fn block(target: &str) -> Block {
         since: Time::from_secs(10),
         expires: Some(Time::from_secs(20)),
         level: 3,
+    }
+}
+
+pub(super) fn fleet_block() -> FleetBlockRow {
+    FleetBlockRow {
+        target: "2001:db8::/48".parse().unwrap(),
+        class: Class::BruteForce,
+        origin: "web-1".into(),
+        confirmed_by: vec!["web-2".into()],
+        enforced_on: vec!["web-1".into()],
+        since: Time::from_secs(1),
+        expires: None,
+        propagation: vec![("web-2".into(), Duration::from_millis(7))],
+        withheld: Some(Withheld::Quota),
+        origin_id: Some(NodeId([3; 32])),
     }
 }
 

@@ -9,8 +9,12 @@ use core::{
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
 use crate::{
-    BlockId, Class, Detector, Evidence, Strength, Time, Withheld, blocklist::Held, fleet::NodeId,
-    gossip::TOLERANCE, prefix, record::Speaker,
+    BlockId, Class, Detector, Evidence, Strength, Time, Withheld,
+    blocklist::Held,
+    fleet::{NodeId, OrderKind},
+    gossip::TOLERANCE,
+    prefix,
+    record::Speaker,
 };
 
 use super::{super::Agent, quota::MINUTE};
@@ -41,6 +45,17 @@ pub fn is_private(target: &IpNet) -> bool {
 /// Whether it has no others.
 pub fn is_all_private(target: &IpNet) -> bool {
     PRIVATE.iter().any(|net| net.contains(target))
+}
+
+/// Whether an order names hosts that are others at other sites: then it has to be for one site alone.
+pub fn names_private(kind: &OrderKind) -> bool {
+    match kind {
+        OrderKind::Block { targets, .. } => targets.iter().any(is_private),
+        OrderKind::Allow { target, .. }
+        | OrderKind::Unblock { target, .. }
+        | OrderKind::Canary { target, .. } => is_all_private(target),
+        _ => false,
+    }
 }
 
 impl Agent {

@@ -193,12 +193,21 @@ impl Book {
 
     /// What operators allow of exactly `target`: the longest word of several.
     pub(super) fn allowed(&self, target: &IpNet) -> Option<Allowed> {
-        let ids = self.allows.get(target)?.iter().filter(|id| !self.is_disallowed(**id));
-        let rows = ids.filter_map(|id| self.rows.get(id));
-        let row = rows.max_by_key(|row| (row.until, row.order.id))?;
-        let OrderKind::Allow { comment, .. } = &row.order.kind else { return None };
-        let expires = (row.until != Time::NEVER).then_some(row.until);
-        Some(Allowed { target: *target, since: row.born, expires, comment: comment.clone() })
+        let rows = self.allowing(self.allows.get(target));
+        rows.max_by_key(|row| (row.until, row.order.id)).and_then(Row::allowed)
+    }
+
+    /// Every order that allows a target.
+    pub(super) fn all_allowing(&self) -> impl Iterator<Item = &Row> {
+        self.allowing(self.allows.values())
+    }
+
+    fn allowing<'a>(
+        &'a self,
+        ids: impl IntoIterator<Item = &'a BTreeSet<u128>>,
+    ) -> impl Iterator<Item = &'a Row> {
+        let ids = ids.into_iter().flatten().filter(|id| !self.is_disallowed(**id));
+        ids.filter_map(|id| self.rows.get(id))
     }
 
     /// Whether an `unblock` covers what a member says of a target under a version: it names this version, or a later
@@ -225,6 +234,15 @@ impl Book {
     pub(super) fn signed_by(&self, out: impl Fn(&NodeId, &NodeId) -> bool) -> BTreeSet<u128> {
         let rows = self.rows.iter().filter(|(_, row)| out(&row.signers.0, &row.signers.1));
         rows.map(|(id, _)| *id).collect()
+    }
+}
+
+impl Row {
+    /// What it allows, if it does.
+    pub(super) fn allowed(&self) -> Option<Allowed> {
+        let OrderKind::Allow { target, comment, .. } = &self.order.kind else { return None };
+        let expires = (self.until != Time::NEVER).then_some(self.until);
+        Some(Allowed { target: *target, since: self.born, expires, comment: comment.clone() })
     }
 }
 

@@ -13,6 +13,7 @@ use crate::{
     Health, HealthLevel, Time, Withheld,
     blocklist::Held,
     fleet::{NodeId, OperatorOrder, OrderKind, Version},
+    order::Allowed,
     protect::{Protected, Why},
     record::Speaker,
 };
@@ -93,6 +94,12 @@ impl Agent {
             targets: row.targets,
             expires: (row.until != Time::NEVER).then_some(row.until),
         })
+    }
+
+    /// What operators allow the fleet: by which order, and the site that alone it concerns.
+    pub fn fleet_allowed(&self) -> impl Iterator<Item = (u128, Option<&str>, Allowed)> {
+        let rows = self.fleet.orders.all_allowing();
+        rows.filter_map(|row| Some((row.order.id, row.order.site.as_deref(), row.allowed()?)))
     }
 
     /// How many blocks of the fleet are held and not enforced.

@@ -137,7 +137,10 @@ fn an_allow_beats_every_block_until_it_is_taken_back_by_its_id() {
     assert_eq!(node.agent.block_count(), 3, "they rest");
     assert_eq!(node.proven("192.0.2.4"), Some(Action::Protected));
     assert_eq!(node.agent.allowed().next().unwrap().comment, "partner");
+    let ids = |node: &Node| node.agent.fleet_allowed().map(|(id, ..)| id).collect::<Vec<_>>();
+    assert_eq!((ids(&node), node.agent.allowed_here().count()), ([2, 3].into(), 0));
     node.ordered(4, OrderKind::Disallow { id: 2 });
+    assert_eq!(ids(&node), [3]);
     assert!(node.kernel.blocks.is_empty(), "the other allow stands");
     node.ordered(5, OrderKind::Disallow { id: 3 });
     assert_eq!(node.kernel.blocks.len(), 3);

@@ -1,0 +1,147 @@
+//! Orders that end others: they name what they end by versions and ids, which nodes know.
+//!
+//! A node may lie. So what an order names is what the node says itself whose word it is, or what most of those say that
+//! were asked; and trust falls in none of whom only others say that it blocks something.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
+
+use smartfw_api::Refusal;
+use smartfw_core::{
+    IpNet,
+    fleet::{COVERED, NodeId, OUTLIVES, OrderKind, Version},
+};
+use smartfw_proto::{
+    convert::{Question, Reply},
+    view::Covers,
+};
+
+use super::{
+    Wanted,
+    refusals::{nothing_to_end, unavailable},
+};
+use crate::{clock, fleet::Fleet};
+
+/// For how long detection is held back from what a person unblocked, as `smartfw-cli unblock` has it.
+const HOLD: Duration = Duration::from_secs(600);
+
+/// What a member said, by its version.
+type Cover = (NodeId, Version);
+
+/// The orders that end what the fleet says of a target, and of all within it.
+pub(super) async fn unblocking(
+    fleet: &Fleet,
+    target: IpNet,
+    site: Option<&str>,
+    false_positive: bool,
+) -> Result<Vec<Wanted>, Refusal> {
+    let listed = fleet.blocks_within(&target);
+    let by_own_word = listed.iter().filter(|block| block.origin.as_ref() == block.name.as_ref());
+    let origins: BTreeSet<NodeId> = by_own_word.map(|block| block.node).collect();
+    let said = fleet.ask(&Question::Covers(target), site, &origins).await;
+    let said = said.into_iter().filter_map(|(node, reply)| match reply {
+        Reply::Covers(covers) => Some((node, covers)),
+        _ => None,
+    });
+    let said: BTreeMap<NodeId, Covers> = said.collect();
+    if said.is_empty() {
+        return Err(nobody_says());
+    }
+    let found = Found::of(&said);
+    if found.covers.is_empty() && found.orders.is_empty() {
+        let nodes: BTreeSet<String> = listed.iter().map(|block| block.name.to_string()).collect();
+        let nodes: Vec<String> = nodes.into_iter().collect();
+        return Err(nothing_to_end("blocks it", &format!("unblock {target}"), &nodes));
+    }
+    Ok(found.orders_to(target, &origins, false_positive))
+}
+
+/// The orders that end every allowance of exactly this target.
+pub(super) fn disallowing(fleet: &Fleet, target: &IpNet) -> Result<Vec<Wanted>, Refusal> {
+    let mut allowed = fleet.allowed();
+    allowed.retain(|known| known.allowed.target == *target);
+    let now = clock::now();
+    let ending = |id, expires: Option<smartfw_core::Time>| {
+        let lasts = expires.map(|at| at.since(now).saturating_add(OUTLIVES));
+        (OrderKind::Disallow { id }, lasts)
+    };
+    let orders = allowed.iter().filter_map(|known| Some(ending(known.order?, known.allowed.expires)));
+    let orders: Vec<Wanted> = orders.collect();
+    if orders.is_empty() {
+        let nodes = allowed.iter().flat_map(|known| &known.nodes).map(ToString::to_string);
+        let nodes: Vec<String> = nodes.collect();
+        return Err(nothing_to_end("allows exactly it", &format!("allow remove {target}"), &nodes));
+    }
+    Ok(orders)
+}
+
+/// What is to be named.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Found {
+    pub(super) covers: BTreeSet<Cover>,
+    pub(super) orders: BTreeSet<u128>,
+    /// How long the longest of it still lasts, as the middle one of those says that were asked.
+    pub(super) lasts: Option<Duration>,
+}
+
+impl Found {
+    pub(super) fn of(said: &BTreeMap<NodeId, Covers>) -> Self {
+        let most = |count: usize| count * 2 > said.len();
+        let (mut covers, mut orders) = (BTreeMap::<_, usize>::new(), BTreeMap::<_, usize>::new());
+        for (teller, Covers { covers: named, orders: by_id, .. }) in said {
+            // Whoever says something twice says it once.
+            for cover in named.iter().collect::<BTreeSet<_>>() {
+                *covers.entry(*cover).or_default() += if cover.0 == *teller { said.len() } else { 1 };
+            }
+            for id in by_id.iter().collect::<BTreeSet<_>>() {
+                *orders.entry(*id).or_default() += 1;
+            }
+        }
+        let mut lasts: Vec<Duration> =
+            said.values().map(|covers| covers.lasts.unwrap_or(Duration::MAX)).collect();
+        lasts.sort_unstable();
+        let middle = lasts.get(lasts.len() / 2).copied().unwrap_or(Duration::MAX);
+        Self {
+            covers: covers.into_iter().filter(|(_, count)| most(*count)).map(|(cover, _)| cover).collect(),
+            orders: orders.into_iter().filter(|(_, count)| most(*count)).map(|(id, _)| id).collect(),
+            lasts: Some(middle).filter(|lasts| *lasts < Duration::MAX),
+        }
+    }
+
+    /// As few orders as hold it; the blame is on those alone that say so themselves.
+    pub(super) fn orders_to(
+        self,
+        target: IpNet,
+        origins: &BTreeSet<NodeId>,
+        false_positive: bool,
+    ) -> Vec<Wanted> {
+        let (blamed, others): (Vec<_>, Vec<_>) =
+            self.covers.into_iter().partition(|(node, _)| false_positive && origins.contains(node));
+        let orders: Vec<u128> = self.orders.into_iter().collect();
+        let mut wanted = Vec::new();
+        for (covers, orders, false_positive) in [(blamed, Vec::new(), true), (others, orders, false)] {
+            for (covers, orders) in pieces(&covers, &orders) {
+                let kind = OrderKind::Unblock { target, covers, orders, hold: HOLD, false_positive };
+                wanted.push((kind, self.lasts));
+            }
+        }
+        wanted
+    }
+}
+
+fn pieces(covers: &[Cover], orders: &[u128]) -> Vec<(Vec<Cover>, Vec<u128>)> {
+    let count = covers.len().max(orders.len()).div_ceil(COVERED);
+    let (mut covers, mut orders) = (covers.chunks(COVERED), orders.chunks(COVERED));
+    let mut next =
+        || (covers.next().unwrap_or_default().to_vec(), orders.next().unwrap_or_default().to_vec());
+    (0..count).map(|_| next()).collect()
+}
+
+fn nobody_says() -> Refusal {
+    unavailable(
+        "no node that reports says what such an order has to name".into(),
+        "see at GET /api/v1/nodes whether nodes report, and try again in a moment",
+    )
+}

@@ -1,0 +1,54 @@
+//! Why an order is not given, for those who asked for it.
+
+use std::path::Path;
+
+use smartfw_api::{Refusal, Refused};
+use smartfw_identity::IdentityError;
+
+use crate::intake::NotCarried;
+
+pub(super) fn no_operator(folder: &Path, why: &IdentityError) -> Refusal {
+    let why = format!("this coordinator has no operator's certificate that it can use ({why})");
+    let make = format!(
+        "on this host `SMARTFW_OPERATOR_DIR={} smartfw-cli cluster join ADDR:PORT --token T --operator NAME \
+         --no-passphrase` with the token of `smartfw-cli cluster token --role operator`, or give the order by \
+         smartfw-cli on a node",
+        folder.parent().unwrap_or(folder).display()
+    );
+    refusal(Refused::Conflict, why, &make)
+}
+
+pub(super) fn not_carried(why: NotCarried) -> Refusal {
+    match why {
+        NotCarried::Refused { .. } | NotCarried::Unreadable(_) => {
+            refusal(Refused::Conflict, why.to_string(), "look at what the node says")
+        }
+        NotCarried::Nobody | NotCarried::Silent | NotCarried::Busy => {
+            unavailable(why.to_string(), "try again in a moment")
+        }
+    }
+}
+
+/// There is nothing of the fleet's to end; `nodes` are those of which people said it on the spot.
+pub(super) fn nothing_to_end(what: &str, command: &str, nodes: &[String]) -> Refusal {
+    let Some(first) = nodes.first() else {
+        let why = format!("nobody {what}");
+        return refusal(Refused::Missing, why, "GET /api/v1/blocks and GET /api/v1/allow list what there is");
+    };
+    let others = if nodes.len() > 1 { format!(" and {} others", nodes.len() - 1) } else { String::new() };
+    let why =
+        format!("only people on single nodes ({first}{others}) said so, and theirs is the last word there");
+    refusal(Refused::Conflict, why, &format!("run `smartfw-cli {command} --local` on each of them"))
+}
+
+pub(super) fn invalid(why: &str, remedy: &str) -> Refusal {
+    refusal(Refused::Invalid, why.into(), remedy)
+}
+
+pub(super) fn unavailable(why: String, remedy: &str) -> Refusal {
+    refusal(Refused::Unavailable, why, remedy)
+}
+
+pub(super) fn refusal(kind: Refused, why: String, remedy: &str) -> Refusal {
+    Refusal { kind, what: "the order is not given".into(), why, remedy: remedy.into() }
+}

@@ -1,0 +1,66 @@
+use std::{collections::BTreeMap, time::Duration};
+
+use smartfw_core::fleet::{COVERED, NodeId, Version};
+use smartfw_proto::view::Covers;
+
+use super::{ending::Found, *};
+
+const fn node(n: u8) -> NodeId {
+    NodeId([n; 32])
+}
+
+const fn said(of: u8, sequence: u64) -> (NodeId, Version) {
+    (node(of), Version { epoch: 1, sequence })
+}
+
+fn covers(covers: &[(NodeId, Version)], orders: &[u128], lasts: Option<u64>) -> Covers {
+    let lasts = lasts.map(Duration::from_secs);
+    Covers { covers: covers.to_vec(), orders: orders.to_vec(), lasts, targets: Vec::new(), total: 0 }
+}
+
+fn found(answers: &[(u8, Covers)]) -> Found {
+    Found::of(&answers.iter().map(|(of, covers)| (node(*of), covers.clone())).collect::<BTreeMap<_, _>>())
+}
+
+#[test]
+fn what_most_say_is_named_and_what_a_node_says_of_itself() {
+    let honest = covers(&[said(1, 5), said(2, 7)], &[9], Some(60));
+    let lie = covers(&[said(1, 5), said(7, 1), said(2, 8), said(2, 8)], &[66, 66], None);
+    let own = covers(&[said(4, 2)], &[9], Some(50));
+    let known = found(&[(2, honest.clone()), (3, lie), (4, own)]);
+    assert_eq!(known.covers, [said(1, 5), said(2, 7), said(4, 2)].into());
+    assert_eq!((known.orders, known.lasts), ([9].into(), Some(Duration::from_secs(60))));
+    assert_eq!(found(&[(2, honest)]).covers.len(), 2, "whoever is alone is believed");
+}
+
+#[test]
+fn blame_is_on_those_who_say_so_themselves_and_on_nobody_where_it_was_no_mistake() {
+    let target = "203.0.113.7/32".parse().unwrap();
+    let wanted = |false_positive| {
+        let known = found(&[(1, covers(&[said(1, 5), said(2, 7)], &[9], None))]);
+        let orders = known.orders_to(target, &[node(1), node(3)].into(), false_positive);
+        let parts = orders.into_iter().map(|(kind, lasts)| {
+            let OrderKind::Unblock { covers, orders, false_positive, .. } = kind else { panic!() };
+            assert_eq!(lasts, None);
+            (covers, orders, false_positive)
+        });
+        parts.collect::<Vec<_>>()
+    };
+    assert_eq!(wanted(false), [(vec![said(1, 5), said(2, 7)], vec![9], false)]);
+    assert_eq!(wanted(true), [(vec![said(1, 5)], vec![], true), (vec![said(2, 7)], vec![9], false)]);
+}
+
+#[test]
+fn everything_is_named_in_as_few_orders_as_hold_it() {
+    let many: Vec<_> = (0..2 * COVERED as u64 + 1).map(|n| said(1, n)).collect();
+    let target = "203.0.113.0/24".parse().unwrap();
+    let orders = found(&[(1, covers(&many, &[7], Some(1)))]).orders_to(target, &BTreeSet::new(), false);
+    let sizes: Vec<_> = orders
+        .iter()
+        .map(|(kind, _)| match kind {
+            OrderKind::Unblock { covers, orders, .. } => (covers.len(), orders.len()),
+            other => panic!("{other:?}"),
+        })
+        .collect();
+    assert_eq!(sizes, [(COVERED, 1), (COVERED, 0), (1, 0)]);
+}
