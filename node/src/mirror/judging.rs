@@ -40,6 +40,10 @@ pub(super) fn judge(root: &Root, bytes: &[u8]) -> Result<Judged, String> {
             says,
         };
         match entry {
+            // Operators sign orders; their blocks need no proof, so that nobody else may claim to be one.
+            Entry::Block(block) if block.detector == Detector::Operator => {
+                judged.refused.push("a member that is no operator speaks as one".to_owned());
+            }
             Entry::Block(block) => {
                 judged.words.push(word(block.duration, ForeignSays::Block(Box::new(block.clone()))));
             }
@@ -235,6 +239,16 @@ mod tests {
         assert_eq!(said, expected.map(|(from, what)| (from.to_owned(), what.to_owned())));
         assert!(judged.words.iter().all(|word| word.from.cluster == root.id));
         assert_eq!(judged.refused.len(), 3);
+    }
+
+    #[test]
+    fn a_member_that_speaks_as_an_operator_is_not_followed() {
+        let abroad = Abroad::found();
+        let root = abroad.root();
+        let Entry::Block(block) = block() else { unreachable!() };
+        let claimed = FleetBlock { detector: Detector::Operator, evidence: None, ..block };
+        let judged = judge(&root, &abroad.says(vec![Entry::Block(claimed)])).unwrap();
+        assert_eq!((judged.words.len(), judged.refused.len()), (0, 1), "{judged:?}");
     }
 
     #[test]
