@@ -157,7 +157,7 @@ in_namespaces() {
   local name threads
   for name in $programs; do
     # What measures has the machine for itself.
-    case $name in fleet_spread) threads=1; lints_done ;; fleet*) threads=3 ;; *) threads=2 ;; esac
+    case $name in fleet_spread) threads=1; lints_done ;; fleet*) threads=3 ;; coordinator_trouble) threads=5 ;; *) threads=2 ;; esac
     suite "$name" cargo test --workspace --test "$name" -- --ignored --test-threads=$threads --nocapture
   done
   if [ "$mode" = long ]; then
