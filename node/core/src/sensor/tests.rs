@@ -15,5 +15,6 @@ mod net_flood;
 mod open;
 mod port_scan;
 mod slow_dos;
+mod strange;
 mod view;
 mod weak;
