@@ -11,7 +11,7 @@ use smartfw_tests::{
 };
 
 #[test]
-#[ignore = "needs root"]
+#[ignore = "needs root: tests/run.sh runs it"]
 fn a_fleet_is_made_grown_ordered_and_left_without_a_restart() {
     let hosts = Hosts::start(2);
     assert_eq!(hosts.array(0, &["cluster", "nodes"]).len(), 1, "without a cluster the node itself");
@@ -36,7 +36,7 @@ fn a_fleet_is_made_grown_ordered_and_left_without_a_restart() {
 }
 
 #[test]
-#[ignore = "needs root"]
+#[ignore = "needs root: tests/run.sh runs it"]
 fn whom_a_token_does_not_let_in_is_told_why() {
     let hosts = Hosts::start(3);
     hosts.found();
@@ -63,7 +63,7 @@ fn whom_a_token_does_not_let_in_is_told_why() {
 }
 
 #[test]
-#[ignore = "needs root"]
+#[ignore = "needs root: tests/run.sh runs it"]
 fn a_second_signer_lets_others_in_and_outlives_the_first() {
     let mut hosts = Hosts::start(3);
     hosts.found();
@@ -77,7 +77,7 @@ fn a_second_signer_lets_others_in_and_outlives_the_first() {
 }
 
 #[test]
-#[ignore = "needs root"]
+#[ignore = "needs root: tests/run.sh runs it"]
 fn who_is_expelled_stays_out_until_it_has_a_new_key() {
     let hosts = Hosts::start(2);
     hosts.found();
@@ -93,7 +93,7 @@ fn who_is_expelled_stays_out_until_it_has_a_new_key() {
 }
 
 #[test]
-#[ignore = "needs root"]
+#[ignore = "needs root: tests/run.sh runs it"]
 fn a_panic_of_the_fleet_stops_every_node_ends_by_itself_and_ends_early_when_told_to() {
     let hosts = Hosts::start(2);
     hosts.found();

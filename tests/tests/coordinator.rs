@@ -42,6 +42,17 @@ fn until_nodes_say(hosts: &Hosts, coordinator: &str) {
     until(&format!("both nodes say that it is {coordinator}"), SOON, all).unwrap();
 }
 
+/// A fleet of two, and a coordinator to which both report.
+fn fleet() -> (Hosts, Coordinator, Session) {
+    let hosts = Hosts::start(2);
+    hosts.found();
+    hosts.join(1);
+    let coordinator = Coordinator::join(&hosts);
+    until_nodes_say(&hosts, "connected");
+    let session = coordinator.log_in();
+    (hosts, coordinator, session)
+}
+
 /// The events of the fleet about an address, the newest first.
 fn about(coordinator: &Coordinator, session: &Session, address: &str) -> Vec<Value> {
     let page = coordinator.get(session, &format!("/api/v1/events?source={address}&limit=500"));
@@ -154,12 +165,7 @@ fn scan(source: Ipv4Addr) {
 #[test]
 #[ignore = "needs root: tests/run.sh runs it"]
 fn a_firewall_bouncer_of_crowdsecs_drops_what_the_fleet_blocks_and_lets_go_what_it_lets_go() {
-    let hosts = Hosts::start(2);
-    hosts.found();
-    hosts.join(1);
-    let coordinator = Coordinator::join(&hosts);
-    until_nodes_say(&hosts, "connected");
-    let session = coordinator.log_in();
+    let (hosts, coordinator, session) = fleet();
     let key = coordinator.token(&session, "bouncer");
     hosts.works(0, &["block", "203.0.113.7", "--for", "1h", "--local"]);
 

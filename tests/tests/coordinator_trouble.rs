@@ -36,7 +36,7 @@ fn long() -> bool {
 }
 
 #[test]
-#[ignore = "needs root"]
+#[ignore = "needs root: tests/run.sh runs it"]
 fn a_coordinator_that_is_killed_under_load_is_not_missed_and_misses_nothing() {
     let hosts = fleet();
     let mut coordinator = Coordinator::join(&hosts);
@@ -75,7 +75,7 @@ fn redis(host: &Namespace, coordinator: &Coordinator) -> Running {
 }
 
 #[test]
-#[ignore = "needs root"]
+#[ignore = "needs root: tests/run.sh runs it"]
 fn a_redis_that_is_killed_under_load_loses_and_doubles_nothing() {
     let hosts = fleet();
     let mut coordinator = Coordinator::enter(&hosts);
@@ -110,7 +110,7 @@ fn a_redis_that_is_killed_under_load_loses_and_doubles_nothing() {
 }
 
 #[test]
-#[ignore = "needs root"]
+#[ignore = "needs root: tests/run.sh runs it"]
 fn a_coordinator_whose_disk_is_full_says_so_and_has_everything_once_there_is_room() {
     let hosts = fleet();
     let disk = SmallDisk::mount(&hosts.folder(COORDINATOR).join("state"));
@@ -137,7 +137,7 @@ fn a_coordinator_whose_disk_is_full_says_so_and_has_everything_once_there_is_roo
 const SMALL: usize = 2;
 
 #[test]
-#[ignore = "needs root"]
+#[ignore = "needs root: tests/run.sh runs it"]
 fn a_node_whose_disk_is_full_drops_attackers_and_tells_of_them_once_there_is_room() {
     let mut hosts = fleet();
     let disk = SmallDisk::mount(&hosts.folder(SMALL).join("state"));
@@ -196,7 +196,7 @@ fn misbehaviours() -> [(Fault, &'static str); 6] {
 }
 
 #[test]
-#[ignore = "needs root"]
+#[ignore = "needs root: tests/run.sh runs it"]
 fn whatever_the_mirrors_database_does_it_has_everything_afterwards_and_the_history_at_once() {
     let hosts = fleet();
     let mut coordinator = Coordinator::enter(&hosts);

@@ -26,7 +26,7 @@ const COMPLETE: Duration = Duration::from_secs(2);
 const AWAY: [Duration; 3] = [Duration::ZERO, Duration::from_secs(4), Duration::from_secs(15)];
 
 #[test]
-#[ignore = "needs root"]
+#[ignore = "needs root: tests/run.sh runs it"]
 fn an_attack_on_one_of_two_is_dropped_by_both() {
     let wire = Wire::new(2);
     let fleet = Fleet::start(&wire);
@@ -34,7 +34,7 @@ fn an_attack_on_one_of_two_is_dropped_by_both() {
 }
 
 #[test]
-#[ignore = "needs root"]
+#[ignore = "needs root: tests/run.sh runs it"]
 fn an_attack_on_one_of_five_is_dropped_by_all() {
     let wire = Wire::new(5);
     let fleet = Fleet::start(&wire);
@@ -44,7 +44,7 @@ fn an_attack_on_one_of_five_is_dropped_by_all() {
 /// Many attacks, one after another: how long after each decision its origin has every member's word. The kernels are
 /// polled meanwhile, which takes time from the daemons.
 #[test]
-#[ignore = "needs root"]
+#[ignore = "needs root: tests/run.sh runs it"]
 fn many_attacks_on_one_of_five_are_dropped_by_all_in_time() {
     const ATTACKS: u8 = 20;
     if !long() {
@@ -84,7 +84,7 @@ fn spreads(fleet: &Fleet<'_>) {
 }
 
 #[test]
-#[ignore = "needs root"]
+#[ignore = "needs root: tests/run.sh runs it"]
 fn what_its_origin_takes_back_is_dropped_nowhere() {
     let wire = Wire::new(3);
     let fleet = Fleet::start(&wire);
@@ -95,7 +95,7 @@ fn what_its_origin_takes_back_is_dropped_nowhere() {
 }
 
 #[test]
-#[ignore = "needs root"]
+#[ignore = "needs root: tests/run.sh runs it"]
 fn a_killed_member_goes_on_dropping_and_learns_what_it_missed() {
     let wire = Wire::new(3);
     let mut fleet = Fleet::start(&wire);
@@ -128,7 +128,7 @@ fn a_killed_member_goes_on_dropping_and_learns_what_it_missed() {
 }
 
 #[test]
-#[ignore = "needs root"]
+#[ignore = "needs root: tests/run.sh runs it"]
 fn a_healed_partition_brings_both_sides_what_the_other_decided() {
     if !long() {
         return;
@@ -162,7 +162,7 @@ fn names(fleet: &Fleet<'_>, node: usize, what: &str) {
 }
 
 #[test]
-#[ignore = "needs root"]
+#[ignore = "needs root: tests/run.sh runs it"]
 fn who_has_a_foreign_certificate_is_refused_and_named() {
     let wire = Wire::new(3);
     let mut fleet = Fleet::of(&wire, 2);

@@ -22,7 +22,7 @@ const OTHER: Ipv4Addr = Ipv4Addr::new(203, 0, 113, 10);
 const LATER: Ipv4Addr = Ipv4Addr::new(203, 0, 113, 11);
 
 #[test]
-#[ignore = "needs root"]
+#[ignore = "needs root: tests/run.sh runs it"]
 fn a_hundred_thousand_blocks_given_to_one_are_in_every_kernel() {
     const MANY: usize = 100_000;
     let wire = Wire::new(5);
@@ -58,7 +58,7 @@ fn resident(pid: u32) -> String {
 }
 
 #[test]
-#[ignore = "needs root"]
+#[ignore = "needs root: tests/run.sh runs it"]
 fn who_is_expelled_is_believed_in_nothing_and_heard_no_more() {
     let wire = Wire::new(5);
     let fleet = Fleet::start(&wire);
@@ -85,7 +85,7 @@ fn who_is_expelled_is_believed_in_nothing_and_heard_no_more() {
 }
 
 #[test]
-#[ignore = "needs root"]
+#[ignore = "needs root: tests/run.sh runs it"]
 fn an_attack_over_ipv6_is_dropped_by_all() {
     let wire = Wire::new(5);
     let fleet = Fleet::start(&wire);
@@ -98,7 +98,7 @@ fn an_attack_over_ipv6_is_dropped_by_all() {
 }
 
 #[test]
-#[ignore = "needs root"]
+#[ignore = "needs root: tests/run.sh runs it"]
 fn private_attackers_stay_within_their_site() {
     let wire = Wire::new(4);
     let authority = Authority::found("prod");
@@ -125,7 +125,7 @@ fn private_attackers_stay_within_their_site() {
 }
 
 #[test]
-#[ignore = "needs root"]
+#[ignore = "needs root: tests/run.sh runs it"]
 fn a_member_whose_datagrams_are_dropped_from_now_on_stays_one() {
     let wire = Wire::new(5);
     let fleet = Fleet::start(&wire);
@@ -145,7 +145,7 @@ fn a_member_whose_datagrams_are_dropped_from_now_on_stays_one() {
 
 /// Only streams get through to it: of those whom it does not know it hears through others, and dials them.
 #[test]
-#[ignore = "needs root"]
+#[ignore = "needs root: tests/run.sh runs it"]
 fn a_node_whose_datagrams_are_dropped_becomes_a_member_all_the_same() {
     let wire = Wire::new(3);
     wire.mute(2, true);
@@ -157,7 +157,7 @@ fn a_node_whose_datagrams_are_dropped_becomes_a_member_all_the_same() {
 }
 
 #[test]
-#[ignore = "needs root"]
+#[ignore = "needs root: tests/run.sh runs it"]
 fn an_idle_fleet_is_nearly_silent_on_the_wire() {
     const WATCHED: u64 = 20;
     let wire = Wire::new(5);

@@ -36,7 +36,7 @@ const SYN: Way =
 const HYDRA: Way = Way { name: "hydra", line: "hydra -I -t 8 -l root -P {words} ssh://{to}", hard: true };
 
 #[test]
-#[ignore = "needs root"]
+#[ignore = "needs root: tests/run.sh runs it"]
 fn the_last_of_five_drops_an_attacker_soon_after_the_first() {
     let wire = Wire::new(5);
     let fleet = Fleet::start(&wire);
@@ -44,7 +44,7 @@ fn the_last_of_five_drops_an_attacker_soon_after_the_first() {
 }
 
 #[test]
-#[ignore = "needs root"]
+#[ignore = "needs root: tests/run.sh runs it"]
 fn the_last_of_twenty_drops_an_attacker_soon_after_the_first() {
     let wire = Wire::new(20);
     let fleet = Fleet::start(&wire);

@@ -54,7 +54,7 @@ fn tell(alerts: &[Value]) {
 }
 
 #[test]
-#[ignore = "needs root"]
+#[ignore = "needs root: tests/run.sh runs it"]
 fn one_port_on_each_of_five_is_a_scan_and_on_one_it_is_nothing() {
     let wire = Wire::new(5);
     let fleet = Fleet::start(&wire);
@@ -74,7 +74,7 @@ fn one_port_on_each_of_five_is_a_scan_and_on_one_it_is_nothing() {
 }
 
 #[test]
-#[ignore = "needs root"]
+#[ignore = "needs root: tests/run.sh runs it"]
 fn the_same_ports_on_a_node_alone_are_nothing() {
     let wire = Wire::new(1);
     let fleet = Fleet::start(&wire);
@@ -98,7 +98,7 @@ fn scan(wire: &Wire, from: Ipv4Addr, how: &str, node: usize, port: &str) {
 
 /// Under anybody's name: the fleet says so, and blocks nobody for it.
 #[test]
-#[ignore = "needs root"]
+#[ignore = "needs root: tests/run.sh runs it"]
 fn forged_probes_of_five_are_an_alert_and_no_block() {
     let wire = Wire::new(5);
     let fleet = Fleet::start(&wire);
@@ -144,7 +144,7 @@ fn guess(wire: &Wire, at: impl Fn(u8, usize) -> usize + Sync) {
 }
 
 #[test]
-#[ignore = "needs root"]
+#[ignore = "needs root: tests/run.sh runs it"]
 fn three_failures_each_of_thirty_addresses_are_a_campaign_against_five() {
     let wire = Wire::new(5);
     let fleet = Fleet::start(&wire);
@@ -165,7 +165,7 @@ fn three_failures_each_of_thirty_addresses_are_a_campaign_against_five() {
 }
 
 #[test]
-#[ignore = "needs root"]
+#[ignore = "needs root: tests/run.sh runs it"]
 fn the_same_guesses_at_a_node_alone_are_nothing() {
     let wire = Wire::new(1);
     let fleet = Fleet::start(&wire);

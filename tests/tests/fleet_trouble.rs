@@ -26,7 +26,7 @@ const HEALED: Duration = Duration::from_secs(5);
 const GIVEN_UP: Duration = Duration::from_secs(15);
 
 #[test]
-#[ignore = "needs root"]
+#[ignore = "needs root: tests/run.sh runs it"]
 fn two_and_three_decide_apart_and_agree_when_the_partition_heals() {
     let (one, other) = ([0, 1], [2, 3, 4]);
     let (before, apart) = (Ipv4Addr::new(192, 0, 2, 66), Ipv4Addr::new(192, 0, 2, 77));
@@ -83,7 +83,7 @@ fn agree(fleet: &Fleet<'_>, nodes: &[usize], expected: &BTreeSet<String>, limit:
 }
 
 #[test]
-#[ignore = "needs root"]
+#[ignore = "needs root: tests/run.sh runs it"]
 fn a_wiped_node_whose_clock_is_behind_refills_and_is_heard_again() {
     let wire = Wire::new(5);
     let mut fleet = Fleet::start(&wire);
@@ -118,7 +118,7 @@ fn a_wiped_node_whose_clock_is_behind_refills_and_is_heard_again() {
 }
 
 #[test]
-#[ignore = "needs root"]
+#[ignore = "needs root: tests/run.sh runs it"]
 fn clocks_two_hours_wrong_neither_hide_nor_prolong_a_block() {
     let wire = Wire::new(5);
     let fleet = skewed(&wire);
@@ -145,7 +145,7 @@ fn skewed(wire: &Wire) -> Fleet<'_> {
 }
 
 #[test]
-#[ignore = "needs root"]
+#[ignore = "needs root: tests/run.sh runs it"]
 fn an_operator_s_word_counts_where_the_clock_is_wrong() {
     let wire = Wire::new(5);
     let fleet = skewed(&wire);
@@ -158,7 +158,7 @@ fn an_operator_s_word_counts_where_the_clock_is_wrong() {
 
 /// Who types on such a machine signs by its clock. That may be refused, but not be taken and come to nothing.
 #[test]
-#[ignore = "needs root"]
+#[ignore = "needs root: tests/run.sh runs it"]
 fn an_order_signed_by_a_wrong_clock_counts_everywhere_or_is_refused() {
     let wire = Wire::new(5);
     let fleet = skewed(&wire);
@@ -185,7 +185,7 @@ fn holds_for_an_hour(fleet: &Fleet<'_>, target: Ipv4Addr) -> Vec<u64> {
 }
 
 #[test]
-#[ignore = "needs root"]
+#[ignore = "needs root: tests/run.sh runs it"]
 fn who_cannot_hear_one_member_hears_the_others_say_it() {
     let wire = Wire::new(5);
     let fleet = Fleet::start(&wire);
@@ -210,7 +210,7 @@ fn who_cannot_hear_one_member_hears_the_others_say_it() {
 }
 
 #[test]
-#[ignore = "needs root"]
+#[ignore = "needs root: tests/run.sh runs it"]
 fn a_quarter_of_all_packets_lost_does_not_stop_a_block() {
     let wire = Wire::new(5);
     let fleet = Fleet::start(&wire);
@@ -231,7 +231,7 @@ fn a_quarter_of_all_packets_lost_does_not_stop_a_block() {
 }
 
 #[test]
-#[ignore = "needs root"]
+#[ignore = "needs root: tests/run.sh runs it"]
 fn a_member_killed_while_thousands_are_blocked_comes_back_complete() {
     const MANY: usize = 5000;
     let wire = Wire::new(3);
@@ -263,7 +263,7 @@ fn a_member_killed_while_thousands_are_blocked_comes_back_complete() {
 }
 
 #[test]
-#[ignore = "needs root"]
+#[ignore = "needs root: tests/run.sh runs it"]
 fn another_signer_lets_in_when_the_first_node_is_gone_for_good() {
     let wire = Wire::new(4);
     let fleet = orphans(&wire);
@@ -274,7 +274,7 @@ fn another_signer_lets_in_when_the_first_node_is_gone_for_good() {
 
 /// Two thirds of a certificate's life are over: it is renewed by whoever still may.
 #[test]
-#[ignore = "needs root"]
+#[ignore = "needs root: tests/run.sh runs it"]
 fn another_signer_renews_when_the_first_node_is_gone_for_good() {
     if !long() {
         return;

@@ -220,7 +220,7 @@ async fn ended(from: &mut Streaming<PeerMessage>) {
 }
 
 #[test]
-#[ignore = "needs root"]
+#[ignore = "needs root: tests/run.sh runs it"]
 fn who_may_not_come_in_is_refused_and_named() {
     let (wire, authority) = (Wire::new(3), Authority::found());
     let expired = authority.admit("old", Role::Node, seventy_days_ago());
@@ -251,7 +251,7 @@ fn who_may_not_come_in_is_refused_and_named() {
 }
 
 #[test]
-#[ignore = "needs root"]
+#[ignore = "needs root: tests/run.sh runs it"]
 fn a_stolen_token_is_good_once_and_for_no_name_of_another() {
     let (wire, authority) = (Wire::new(3), Authority::found());
     let case = Case::start(&wire, &authority, &[]);
@@ -272,7 +272,7 @@ fn a_stolen_token_is_good_once_and_for_no_name_of_another() {
 }
 
 #[test]
-#[ignore = "needs root"]
+#[ignore = "needs root: tests/run.sh runs it"]
 fn a_member_that_does_not_behave_is_cut_off_and_named_and_the_fleet_stays_whole() {
     let (wire, authority) = (Wire::new(3), Authority::found());
     let mallory = authority.admit("mallory", Role::Node, now());
@@ -308,7 +308,7 @@ fn a_member_that_does_not_behave_is_cut_off_and_named_and_the_fleet_stays_whole(
 }
 
 #[test]
-#[ignore = "needs root"]
+#[ignore = "needs root: tests/run.sh runs it"]
 fn a_stream_that_never_ends_and_many_that_never_begin_stop_nobody() {
     const LASTS: Duration = Duration::from_secs(8);
     let (wire, authority) = (Wire::new(3), Authority::found());
@@ -343,7 +343,7 @@ fn a_stream_that_never_ends_and_many_that_never_begin_stop_nobody() {
 }
 
 #[test]
-#[ignore = "needs root"]
+#[ignore = "needs root: tests/run.sh runs it"]
 fn ten_thousand_handshakes_that_never_end_and_a_flood_of_datagrams_stop_nobody() {
     let (wire, authority) = (Wire::new(3), Authority::found());
     let case = Case::start(&wire, &authority, &[]);

@@ -20,7 +20,7 @@ use smartfw_tests::{
 };
 
 #[test]
-#[ignore = "needs root"]
+#[ignore = "needs root: tests/run.sh runs it"]
 fn the_meter_tells_what_is_dropped_from_what_passes() {
     let ward = Ward::new().unwrap();
     let attacker = ward.net.host(Side::Attackers).unwrap();
@@ -34,7 +34,7 @@ fn the_meter_tells_what_is_dropped_from_what_passes() {
 }
 
 #[test]
-#[ignore = "needs root"]
+#[ignore = "needs root: tests/run.sh runs it"]
 fn entries_of_our_sets_are_found_and_others_are_not() {
     let ward = Ward::new().unwrap();
     let sets = "create smartfw_hard4 hash:net\nadd smartfw_hard4 203.0.113.7\ncreate other hash:ip\nadd other 203.0.113.8\n";
@@ -44,7 +44,7 @@ fn entries_of_our_sets_are_found_and_others_are_not() {
 }
 
 #[test]
-#[ignore = "needs root"]
+#[ignore = "needs root: tests/run.sh runs it"]
 fn open_connections_are_counted_by_their_remote_end() {
     let ward = Ward::new().unwrap();
     let _site = ward.site().unwrap();
@@ -58,7 +58,7 @@ fn open_connections_are_counted_by_their_remote_end() {
 }
 
 #[test]
-#[ignore = "needs root"]
+#[ignore = "needs root: tests/run.sh runs it"]
 fn a_client_that_is_cut_off_says_so() {
     let ward = Ward::new().unwrap();
     let site = ward.site().unwrap();
@@ -91,7 +91,7 @@ fn a_client_that_is_cut_off_says_so() {
 }
 
 #[test]
-#[ignore = "needs root"]
+#[ignore = "needs root: tests/run.sh runs it"]
 fn whoever_comes_or_goes_cuts_nobody_off() {
     let ward = Ward::new().unwrap();
     let _site = ward.site().unwrap();
@@ -117,7 +117,7 @@ fn serves(from: &Namespace, server: IpAddr) -> bool {
 }
 
 #[test]
-#[ignore = "needs root"]
+#[ignore = "needs root: tests/run.sh runs it"]
 fn everybody_who_comes_and_goes_is_served_where_nobody_guards() {
     let ward = Ward::new().unwrap();
     let site = ward.site().unwrap();
@@ -130,7 +130,7 @@ fn everybody_who_comes_and_goes_is_served_where_nobody_guards() {
 }
 
 #[test]
-#[ignore = "needs root"]
+#[ignore = "needs root: tests/run.sh runs it"]
 fn people_behind_a_load_balancer_are_served() {
     let ward = Ward::new().unwrap();
     let _site = ward.site().unwrap();

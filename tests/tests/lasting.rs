@@ -24,7 +24,7 @@ use smartfw_tests::{
 };
 
 #[test]
-#[ignore = "needs root"]
+#[ignore = "needs root: tests/run.sh runs it"]
 fn a_daemon_killed_at_any_moment_leaves_the_kernel_dropping() {
     let ward = Ward::new().unwrap();
     let mut guard = ward.guard().unwrap();
@@ -42,7 +42,7 @@ fn a_daemon_killed_at_any_moment_leaves_the_kernel_dropping() {
 }
 
 #[test]
-#[ignore = "needs root"]
+#[ignore = "needs root: tests/run.sh runs it"]
 fn a_daemon_ended_in_order_leaves_the_kernel_dropping() {
     let ward = Ward::new().unwrap();
     let mut guard = ward.guard().unwrap();
@@ -56,7 +56,7 @@ fn a_daemon_ended_in_order_leaves_the_kernel_dropping() {
 }
 
 #[test]
-#[ignore = "needs root"]
+#[ignore = "needs root: tests/run.sh runs it"]
 fn a_hundred_thousand_imported_blocks_survive_a_kill() {
     const COUNT: usize = 100_000;
     let ward = Ward::new().unwrap();
@@ -75,7 +75,7 @@ fn a_hundred_thousand_imported_blocks_survive_a_kill() {
 }
 
 #[test]
-#[ignore = "needs root"]
+#[ignore = "needs root: tests/run.sh runs it"]
 fn flushed_iptables_rules_come_back() {
     repaired(|server| {
         for program in ["iptables", "ip6tables"] {
@@ -88,7 +88,7 @@ fn flushed_iptables_rules_come_back() {
 }
 
 #[test]
-#[ignore = "needs root"]
+#[ignore = "needs root: tests/run.sh runs it"]
 fn a_flushed_nft_ruleset_comes_back() {
     let ward = Ward::new().unwrap();
     let guard = ward.guard().unwrap();
@@ -100,7 +100,7 @@ fn a_flushed_nft_ruleset_comes_back() {
 }
 
 #[test]
-#[ignore = "needs root"]
+#[ignore = "needs root: tests/run.sh runs it"]
 fn a_foreign_accept_before_our_jump_is_overtaken() {
     repaired(|server| {
         for table in ["raw", "mangle"] {
@@ -110,19 +110,19 @@ fn a_foreign_accept_before_our_jump_is_overtaken() {
 }
 
 #[test]
-#[ignore = "needs root"]
+#[ignore = "needs root: tests/run.sh runs it"]
 fn a_flushed_set_is_refilled() {
     repaired(|server| run(server, "ipset", &["flush"]));
 }
 
 #[test]
-#[ignore = "needs root"]
+#[ignore = "needs root: tests/run.sh runs it"]
 fn a_destroyed_set_is_made_again() {
     repaired(forget);
 }
 
 #[test]
-#[ignore = "needs root"]
+#[ignore = "needs root: tests/run.sh runs it"]
 fn a_deleted_entry_comes_back() {
     repaired(|server| {
         let entry = kernel::blocked(server).unwrap().remove(0);
@@ -131,7 +131,7 @@ fn a_deleted_entry_comes_back() {
 }
 
 #[test]
-#[ignore = "needs root"]
+#[ignore = "needs root: tests/run.sh runs it"]
 fn a_full_disk_does_not_stop_the_dropping() {
     let ward = Ward::new().unwrap();
     let state = ward.dir().join("node/state");
@@ -171,7 +171,7 @@ fn a_full_disk_does_not_stop_the_dropping() {
 }
 
 #[test]
-#[ignore = "needs root"]
+#[ignore = "needs root: tests/run.sh runs it"]
 fn a_damaged_store_is_set_aside_and_refilled_from_the_kernel() {
     let ward = Ward::new().unwrap();
     let mut guard = ward.guard().unwrap();
@@ -189,7 +189,7 @@ fn a_damaged_store_is_set_aside_and_refilled_from_the_kernel() {
 }
 
 #[test]
-#[ignore = "needs root"]
+#[ignore = "needs root: tests/run.sh runs it"]
 fn after_a_reboot_the_saved_sets_drop_before_the_daemon_runs() {
     let ward = Ward::new().unwrap();
     let mut guard = ward.guard().unwrap();
@@ -210,7 +210,7 @@ fn after_a_reboot_the_saved_sets_drop_before_the_daemon_runs() {
 }
 
 #[test]
-#[ignore = "needs root"]
+#[ignore = "needs root: tests/run.sh runs it"]
 fn disable_works_with_the_daemon_dead_and_is_remembered() {
     let ward = Ward::new().unwrap();
     let mut guard = ward.guard().unwrap();
@@ -230,7 +230,7 @@ fn disable_works_with_the_daemon_dead_and_is_remembered() {
 }
 
 #[test]
-#[ignore = "needs root"]
+#[ignore = "needs root: tests/run.sh runs it"]
 fn panic_works_with_the_daemon_dead_and_ends_by_itself() {
     let ward = Ward::new().unwrap();
     let mut guard = ward.guard().unwrap();
@@ -244,7 +244,7 @@ fn panic_works_with_the_daemon_dead_and_ends_by_itself() {
 }
 
 #[test]
-#[ignore = "needs root"]
+#[ignore = "needs root: tests/run.sh runs it"]
 fn unblock_works_with_the_daemon_dead_and_is_remembered() {
     let ward = Ward::new().unwrap();
     let mut guard = ward.guard().unwrap();
@@ -262,7 +262,7 @@ fn unblock_works_with_the_daemon_dead_and_is_remembered() {
 }
 
 #[test]
-#[ignore = "needs root"]
+#[ignore = "needs root: tests/run.sh runs it"]
 fn allow_add_works_with_the_daemon_dead_and_is_remembered() {
     let ward = Ward::new().unwrap();
     let mut guard = ward.guard().unwrap();
@@ -278,7 +278,7 @@ fn allow_add_works_with_the_daemon_dead_and_is_remembered() {
 }
 
 #[test]
-#[ignore = "needs root"]
+#[ignore = "needs root: tests/run.sh runs it"]
 fn disable_removes_every_rule_and_set_and_nothing_else() {
     let ward = Ward::new().unwrap();
     let server = ward.net.server();

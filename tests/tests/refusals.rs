@@ -25,7 +25,7 @@ const USAGE: i32 = 2;
 const UNREACHABLE: i32 = 3;
 
 #[test]
-#[ignore = "needs root"]
+#[ignore = "needs root: tests/run.sh runs it"]
 fn the_gateway_is_not_blocked() {
     let ward = Ward::new().unwrap();
     let guard = ward.guard().unwrap();
@@ -34,7 +34,7 @@ fn the_gateway_is_not_blocked() {
 }
 
 #[test]
-#[ignore = "needs root"]
+#[ignore = "needs root: tests/run.sh runs it"]
 fn the_hosts_own_address_is_not_blocked() {
     let ward = Ward::new().unwrap();
     let guard = ward.guard().unwrap();
@@ -44,7 +44,7 @@ fn the_hosts_own_address_is_not_blocked() {
 }
 
 #[test]
-#[ignore = "needs root"]
+#[ignore = "needs root: tests/run.sh runs it"]
 fn whoever_is_logged_in_over_ssh_is_not_blocked() {
     let ward = Ward::new().unwrap();
     let site = ward.site().unwrap();
@@ -70,7 +70,7 @@ fn whoever_is_logged_in_over_ssh_is_not_blocked() {
 }
 
 #[test]
-#[ignore = "needs root"]
+#[ignore = "needs root: tests/run.sh runs it"]
 fn everybody_is_not_blocked() {
     let ward = Ward::new().unwrap();
     let guard = ward.guard().unwrap();
@@ -81,7 +81,7 @@ fn everybody_is_not_blocked() {
 }
 
 #[test]
-#[ignore = "needs root"]
+#[ignore = "needs root: tests/run.sh runs it"]
 fn a_wide_prefix_needs_force() {
     let ward = Ward::new().unwrap();
     let guard = ward.guard().unwrap();
@@ -90,7 +90,7 @@ fn a_wide_prefix_needs_force() {
 }
 
 #[test]
-#[ignore = "needs root"]
+#[ignore = "needs root: tests/run.sh runs it"]
 fn garbage_is_refused() {
     let ward = Ward::new().unwrap();
     let guard = ward.guard().unwrap();
@@ -100,7 +100,7 @@ fn garbage_is_refused() {
 }
 
 #[test]
-#[ignore = "needs root"]
+#[ignore = "needs root: tests/run.sh runs it"]
 fn a_wrong_command_line_is_wrong_usage() {
     let ward = Ward::new().unwrap();
     let guard = prepared(&ward, "");
@@ -110,7 +110,7 @@ fn a_wrong_command_line_is_wrong_usage() {
 }
 
 #[test]
-#[ignore = "needs root"]
+#[ignore = "needs root: tests/run.sh runs it"]
 fn unknown_targets_and_ids_are_refused() {
     let ward = Ward::new().unwrap();
     let guard = ward.guard().unwrap();
@@ -119,7 +119,7 @@ fn unknown_targets_and_ids_are_refused() {
 }
 
 #[test]
-#[ignore = "needs root"]
+#[ignore = "needs root: tests/run.sh runs it"]
 fn an_interface_that_does_not_exist_is_named() {
     let ward = Ward::new().unwrap();
     let guard = prepared(&ward, "");
@@ -128,7 +128,7 @@ fn an_interface_that_does_not_exist_is_named() {
 }
 
 #[test]
-#[ignore = "needs root"]
+#[ignore = "needs root: tests/run.sh runs it"]
 fn a_missing_capability_is_named() {
     let ward = Ward::new().unwrap();
     let guard = prepared(&ward, "");
@@ -144,7 +144,7 @@ fn a_missing_capability_is_named() {
 }
 
 #[test]
-#[ignore = "needs root"]
+#[ignore = "needs root: tests/run.sh runs it"]
 fn a_configuration_that_cannot_be_read_is_named() {
     let ward = Ward::new().unwrap();
     let guard = prepared(&ward, "");
@@ -153,7 +153,7 @@ fn a_configuration_that_cannot_be_read_is_named() {
 }
 
 #[test]
-#[ignore = "needs root"]
+#[ignore = "needs root: tests/run.sh runs it"]
 fn an_unknown_key_is_named_with_its_line_and_the_nearest_known_one() {
     let ward = Ward::new().unwrap();
     let guard = prepared(&ward, "# ours\n[enforcement]\nmodd = \"manual\"\n");
@@ -161,7 +161,7 @@ fn an_unknown_key_is_named_with_its_line_and_the_nearest_known_one() {
 }
 
 #[test]
-#[ignore = "needs root"]
+#[ignore = "needs root: tests/run.sh runs it"]
 fn a_value_of_the_wrong_type_is_named() {
     let ward = Ward::new().unwrap();
     let guard = prepared(&ward, "[enforcement]\nmode = 7\n");
@@ -169,7 +169,7 @@ fn a_value_of_the_wrong_type_is_named() {
 }
 
 #[test]
-#[ignore = "needs root"]
+#[ignore = "needs root: tests/run.sh runs it"]
 fn a_good_configuration_passes_the_check() {
     let ward = Ward::new().unwrap();
     let guard = prepared(&ward, "[enforcement]\nmode = \"manual\"\n");
@@ -177,7 +177,7 @@ fn a_good_configuration_passes_the_check() {
 }
 
 #[test]
-#[ignore = "needs root"]
+#[ignore = "needs root: tests/run.sh runs it"]
 fn a_socket_that_nobody_listens_on_is_unreachable() {
     let ward = Ward::new().unwrap();
     let guard = prepared(&ward, "");
@@ -188,7 +188,7 @@ fn a_socket_that_nobody_listens_on_is_unreachable() {
 }
 
 #[test]
-#[ignore = "needs root"]
+#[ignore = "needs root: tests/run.sh runs it"]
 fn a_truncated_capture_gives_its_results_and_says_so() {
     let ward = Ward::new().unwrap();
     let guard = prepared(&ward, "");

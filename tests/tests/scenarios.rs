@@ -29,7 +29,7 @@ use smartfw_tests::{
 const DETECTION: Duration = Duration::from_secs(40);
 
 #[test]
-#[ignore = "needs root"]
+#[ignore = "needs root: tests/run.sh runs it"]
 fn a_slowloris_loses_its_sockets_within_a_second_of_its_block() {
     let ward = Ward::new().unwrap();
     let _site = ward.site().unwrap();
@@ -47,7 +47,7 @@ fn a_slowloris_loses_its_sockets_within_a_second_of_its_block() {
 }
 
 #[test]
-#[ignore = "needs root"]
+#[ignore = "needs root: tests/run.sh runs it"]
 fn a_person_blocks_a_slowloris_and_its_sockets_are_gone() {
     let ward = Ward::new().unwrap();
     let _site = ward.site().unwrap();
@@ -62,7 +62,7 @@ fn a_person_blocks_a_slowloris_and_its_sockets_are_gone() {
 }
 
 #[test]
-#[ignore = "needs root"]
+#[ignore = "needs root: tests/run.sh runs it"]
 fn hydra_is_blocked_and_the_admin_of_the_same_subnet_is_not() {
     let ward = Ward::new().unwrap();
     let site = ward.site().unwrap();
@@ -83,7 +83,7 @@ fn hydra_is_blocked_and_the_admin_of_the_same_subnet_is_not() {
 }
 
 #[test]
-#[ignore = "needs root"]
+#[ignore = "needs root: tests/run.sh runs it"]
 fn an_admin_stays_protected_under_an_attack_from_the_same_address() {
     let ward = Ward::new().unwrap();
     let site = ward.site().unwrap();
@@ -104,7 +104,7 @@ fn an_admin_stays_protected_under_an_attack_from_the_same_address() {
 }
 
 #[test]
-#[ignore = "needs root"]
+#[ignore = "needs root: tests/run.sh runs it"]
 fn a_load_balancer_with_one_attacker_and_ten_people_behind_it_is_not_hard_blocked() {
     let ward = Ward::new().unwrap();
     let _site = ward.site().unwrap();
@@ -119,7 +119,7 @@ fn a_load_balancer_with_one_attacker_and_ten_people_behind_it_is_not_hard_blocke
 }
 
 #[test]
-#[ignore = "needs root"]
+#[ignore = "needs root: tests/run.sh runs it"]
 fn a_source_behind_a_hard_block_raises_no_level() {
     let ward = Ward::new().unwrap();
     let _site = ward.site().unwrap();
@@ -139,7 +139,7 @@ fn a_source_behind_a_hard_block_raises_no_level() {
 }
 
 #[test]
-#[ignore = "needs root"]
+#[ignore = "needs root: tests/run.sh runs it"]
 fn manual_mode_asks_before_it_blocks() {
     let ward = Ward::new().unwrap();
     let _site = ward.site().unwrap();
@@ -157,7 +157,7 @@ fn manual_mode_asks_before_it_blocks() {
 }
 
 #[test]
-#[ignore = "needs root"]
+#[ignore = "needs root: tests/run.sh runs it"]
 fn a_block_and_an_unblock_reach_the_kernel_in_both_families() {
     let ward = Ward::new().unwrap();
     let guard = ward.guard().unwrap();

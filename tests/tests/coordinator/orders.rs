@@ -4,22 +4,16 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use smartfw_tests::{
-    coordinator::Coordinator,
-    hosts::{Hosts, SOON, address},
+    hosts::{SOON, address},
     process::until,
 };
 
-use super::{ATTACKER, until_nodes_say};
+use super::{ATTACKER, fleet};
 
 #[test]
 #[ignore = "needs root: tests/run.sh runs it"]
 fn what_people_order_needs_an_operators_certificate_and_reaches_the_fleet() {
-    let hosts = Hosts::start(2);
-    hosts.found();
-    hosts.join(1);
-    let coordinator = Coordinator::join(&hosts);
-    until_nodes_say(&hosts, "connected");
-    let session = coordinator.log_in();
+    let (hosts, coordinator, session) = fleet();
     let order = json!({"target": "203.0.113.99", "duration": 3600, "reason": "seen in the logs"});
     let (refused, why) = coordinator.post(&session, "/api/v1/blocks", &order);
     assert_eq!(refused, 409, "{why}");
@@ -50,13 +44,8 @@ fn what_people_order_needs_an_operators_certificate_and_reaches_the_fleet() {
 #[test]
 #[ignore = "needs root: tests/run.sh runs it"]
 fn what_nodes_said_is_ended_by_people_at_the_coordinator_and_what_people_said_on_a_node_is_theirs() {
-    let hosts = Hosts::start(2);
-    hosts.found();
-    hosts.join(1);
-    let coordinator = Coordinator::join(&hosts);
-    until_nodes_say(&hosts, "connected");
+    let (hosts, coordinator, session) = fleet();
     coordinator.appoint(&hosts);
-    let session = coordinator.log_in();
 
     // What detection said, which the other node knows from the first.
     let (attacker, source) = (hosts.guest(ATTACKER), format!("{}/32", address(ATTACKER)));
@@ -89,13 +78,8 @@ fn what_nodes_said_is_ended_by_people_at_the_coordinator_and_what_people_said_on
 #[test]
 #[ignore = "needs root: tests/run.sh runs it"]
 fn what_is_allowed_anywhere_is_listed_and_the_fleets_is_taken_back() {
-    let hosts = Hosts::start(2);
-    hosts.found();
-    hosts.join(1);
-    let coordinator = Coordinator::join(&hosts);
-    until_nodes_say(&hosts, "connected");
+    let (hosts, coordinator, session) = fleet();
     coordinator.appoint(&hosts);
-    let session = coordinator.log_in();
     hosts.works(1, &["allow", "add", "198.51.100.8", "--comment", "a partner", "--local"]);
     let (given, why) = coordinator.post(
         &session,
