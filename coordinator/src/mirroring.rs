@@ -4,17 +4,15 @@
 
 mod pushing;
 
-use std::{
-    path::Path,
-    sync::Arc,
-    time::{Duration, SystemTime},
-};
+use std::{path::Path, sync::Arc, time::Duration};
 
-use anyhow::Context as _;
 use serde_json::Value;
 use smartfw_core::{EventKind, Time, fleet::NodeId};
 use smartfw_history::{Appended, Count, Event, Page, Query, Size};
-use smartfw_mirror::{Auth, Cluster, Database, Item, ItemId, Limits, Outbox, Patience, Sender, State, Watch};
+use smartfw_mirror::{
+    Auth, Cluster, Database, Item, ItemId, Limits, Outbox, Patience, Sender, State, Watch, chance,
+    since_epoch,
+};
 use smartfw_proto::json::rfc3339;
 use tokio::time::interval;
 
@@ -57,7 +55,11 @@ pub fn begin(
     health: Arc<Health>,
 ) -> anyhow::Result<Option<Begun>> {
     let Some(url) = &settings.url else { return Ok(None) };
-    let database = Arc::new(Database::new(url, auth(settings)?, Patience::default())?);
+    let database = Arc::new(Database::new(
+        url,
+        Auth::from_files(settings.account.as_deref(), settings.secret.as_deref())?,
+        Patience::default(),
+    )?);
     let opened = Outbox::open(&state_dir.join(FOLDER), Limits::default())?;
     if let Some((place, why)) = opened.set_aside {
         tracing::error!(place = %place.display(), why, "the mirror's outbox was damaged; an empty one is begun");
@@ -68,19 +70,6 @@ pub fn begin(
         history: Arc::new(Mirrored { inner: history, pushing: Pushing::into(outbox), health }),
         sender,
     }))
-}
-
-fn auth(settings: &Mirror) -> anyhow::Result<Auth> {
-    let read =
-        |path: &Path| std::fs::read(path).with_context(|| format!("{} cannot be read", path.display()));
-    match (&settings.account, &settings.secret) {
-        (Some(path), None) => Ok(Auth::account(&read(path)?)?),
-        (None, Some(path)) => {
-            let secret = String::from_utf8(read(path)?).context("the database's secret is no text")?;
-            Ok(Auth::secret(secret.trim())?)
-        }
-        _ => anyhow::bail!("mirror.url needs mirror.account or mirror.secret, and not both"),
-    }
 }
 
 /// Brings what waits to the database; for ever.
@@ -108,16 +97,6 @@ fn told(state: &State) -> String {
     let since =
         since.map_or_else(String::new, |nanos| format!(", since {}", rfc3339(Time::from_nanos(nanos))));
     format!("the mirror: {state}{since}")
-}
-
-fn since_epoch() -> Duration {
-    SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default()
-}
-
-/// Spreads the attempts of several coordinators; nobody is harmed by guessing it.
-fn chance() -> u64 {
-    use std::hash::{BuildHasher as _, Hasher as _, RandomState};
-    RandomState::new().build_hasher().finish()
 }
 
 impl Mirrored {
@@ -232,14 +211,5 @@ mod tests {
         let url = Some("https://example.firebaseio.com".to_owned());
         let settings = Mirror { url, account: None, secret: Some(secret) };
         begin(&settings, "prod", folder, history, Arc::default()).unwrap().unwrap()
-    }
-
-    #[test]
-    fn a_mirror_without_credentials_or_with_two_is_refused() {
-        let url = Some("https://example.firebaseio.com".to_owned());
-        let neither = Mirror { url, account: None, secret: None };
-        assert!(auth(&neither).is_err_and(|why| why.to_string().contains("mirror.account")));
-        let both = Mirror { account: Some("a".into()), secret: Some("b".into()), ..neither };
-        assert!(auth(&both).is_err());
     }
 }

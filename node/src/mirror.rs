@@ -14,15 +14,15 @@ mod roots;
 mod speaking;
 
 use std::{
-    path::Path,
     sync::{Arc, Mutex, PoisonError},
-    time::{Duration, SystemTime},
+    time::Duration,
 };
 
-use anyhow::Context as _;
 use smartfw_config::{MirrorSettings, NodeConfig};
 use smartfw_core::{Agent, Time, fleet::SignedRun};
-use smartfw_mirror::{Auth, Cluster, Database, Limits, Outbox, Patience, Sender, State, Watch};
+use smartfw_mirror::{
+    Auth, Cluster, Database, Limits, Outbox, Patience, Sender, State, Watch, chance, since_epoch,
+};
 use smartfw_proto::{json::rfc3339, view::MirrorView};
 use tokio::{
     sync::{mpsc, oneshot},
@@ -83,7 +83,11 @@ pub fn prepare(config: &NodeConfig, health: &Arc<Health>) -> anyhow::Result<(Mir
     if !mirror.configured {
         return Ok((mirror, Mouth::default(), None));
     }
-    let database = Arc::new(Database::new(&settings.url, auth(&settings)?, Patience::default())?);
+    let database = Arc::new(Database::new(
+        &settings.url,
+        Auth::from_files(settings.account.as_deref(), settings.secret.as_deref())?,
+        Patience::default(),
+    )?);
     let opened = Outbox::open(&config.state_dir.join(FOLDER), Limits::default())?;
     if let Some((place, why)) = opened.set_aside {
         tracing::error!(place = %place.display(), why, "the mirror's outbox was damaged; an empty one is begun");
@@ -92,19 +96,6 @@ pub fn prepare(config: &NodeConfig, health: &Arc<Health>) -> anyhow::Result<(Mir
     let (mouth, runs) = Mouth::new(settings.runs);
     let begun = Begun { settings, database, outbox, runs, mirror: mirror.clone(), health: health.clone() };
     Ok((mirror, mouth, Some(begun)))
-}
-
-fn auth(settings: &MirrorSettings) -> anyhow::Result<Auth> {
-    let read =
-        |path: &Path| std::fs::read(path).with_context(|| format!("{} cannot be read", path.display()));
-    match (&settings.account, &settings.secret) {
-        (Some(path), None) => Ok(Auth::account(&read(path)?)?),
-        (None, Some(path)) => {
-            let secret = String::from_utf8(read(path)?).context("the database's secret is no text")?;
-            Ok(Auth::secret(secret.trim())?)
-        }
-        _ => anyhow::bail!("mirror.url needs mirror.account or mirror.secret, and not both"),
-    }
 }
 
 impl Begun {
@@ -227,14 +218,4 @@ impl Mirror {
             roots: Vec::new(),
         }
     }
-}
-
-fn since_epoch() -> Duration {
-    SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default()
-}
-
-/// Spreads the attempts of several nodes; nobody is harmed by guessing it.
-fn chance() -> u64 {
-    use std::hash::{BuildHasher as _, Hasher as _, RandomState};
-    RandomState::new().build_hasher().finish()
 }

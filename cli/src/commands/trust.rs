@@ -38,14 +38,11 @@ fn add_root(global: &Global, output: &mut Output, file: &Path) -> Result<(), Fai
         daemon.ask_mirror(async |mut client| client.add_root(wire::AddRootRequest { pem }).await).await
     })?;
     let root = ForeignRoot::try_from(answer)?;
-    match output.format {
-        Format::Json => output.json(&json::foreign_root(&root)),
-        Format::Raw => output.raw(&raw_root(&root)),
-        Format::Human => output.line(&format!(
-            "The root of cluster {} ({}) is believed on this node: what it signs may block, and nothing else",
-            root.cluster, root.id
-        )),
-    }
+    let told = format!(
+        "The root of cluster {} ({}) is believed on this node: what it signs may block, and nothing else",
+        root.cluster, root.id
+    );
+    tell_root(output, &root, &told)
 }
 
 fn remove_root(global: &Global, output: &mut Output, cluster: String) -> Result<(), Failure> {
@@ -56,13 +53,18 @@ fn remove_root(global: &Global, output: &mut Output, cluster: String) -> Result<
             .await
     })?;
     let root = ForeignRoot::try_from(answer)?;
+    let told = format!(
+        "The root of cluster {} is believed no more on this node: what it blocked here ends",
+        root.cluster
+    );
+    tell_root(output, &root, &told)
+}
+
+fn tell_root(output: &mut Output, root: &ForeignRoot, told: &str) -> Result<(), Failure> {
     match output.format {
-        Format::Json => output.json(&json::foreign_root(&root)),
-        Format::Raw => output.raw(&raw_root(&root)),
-        Format::Human => output.line(&format!(
-            "The root of cluster {} is believed no more on this node: what it blocked here ends",
-            root.cluster
-        )),
+        Format::Json => output.json(&json::foreign_root(root)),
+        Format::Raw => output.raw(&raw_root(root)),
+        Format::Human => output.line(told),
     }
 }
 

@@ -1,6 +1,10 @@
 //! Who we are to the database.
 
-use std::{fmt, time::Duration};
+use std::{
+    fmt, fs, io,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use reqwest::{Client, header::CONTENT_TYPE};
 use serde::Deserialize;
@@ -75,7 +79,45 @@ fn in_address(byte: u8) -> String {
 #[error("a database secret is one word of printable letters")]
 pub struct BadSecret;
 
+/// What is configured cannot be used.
+#[derive(Debug, Error)]
+pub enum BadFile {
+    /// The file cannot be read.
+    #[error("{0} cannot be read: {1}")]
+    Unreadable(PathBuf, io::Error),
+    /// It holds no secret.
+    #[error("{0}: {1}")]
+    Secret(PathBuf, BadSecret),
+    /// It holds no service account.
+    #[error("{0}: {1}")]
+    Account(PathBuf, BadAccount),
+    /// Neither or both are named.
+    #[error("mirror.url needs mirror.account or mirror.secret, and not both")]
+    Either,
+}
+
 impl Auth {
+    /// As the configuration says: by the key file of a service account, or by the file of a database secret.
+    ///
+    /// # Errors
+    /// When not exactly one is named, or it cannot be used.
+    pub fn from_files(account: Option<&Path>, secret: Option<&Path>) -> Result<Self, BadFile> {
+        let read = |path: &Path| {
+            fs::read(path).map(Zeroizing::new).map_err(|why| BadFile::Unreadable(path.to_owned(), why))
+        };
+        match (account, secret) {
+            (Some(path), None) => {
+                Self::account(&read(path)?).map_err(|why| BadFile::Account(path.to_owned(), why))
+            }
+            (None, Some(path)) => {
+                let bytes = read(path)?;
+                let text = str::from_utf8(&bytes).map_err(|_| BadSecret);
+                text.and_then(Self::secret).map_err(|why| BadFile::Secret(path.to_owned(), why))
+            }
+            _ => Err(BadFile::Either),
+        }
+    }
+
     /// With a database secret, as the project's settings in the Firebase console show it.
     ///
     /// # Errors
@@ -170,5 +212,27 @@ impl fmt::Debug for Auth {
             Kind::Emulator => f.write_str("Auth(emulator)"),
             Kind::Account(account) => write!(f, "Auth({account:?})"),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_configured_is_one_file_that_holds_what_it_should() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("secret");
+        let why = |account, secret| Auth::from_files(account, secret).unwrap_err().to_string();
+        assert!(
+            why(None, None).contains("mirror.account") && why(Some(&file), Some(&file)).contains("not both")
+        );
+        assert!(why(None, Some(&file)).contains("cannot be read"));
+        fs::write(&file, "two words").unwrap();
+        assert!(why(None, Some(&file)).contains("one word") && why(Some(&file), None).contains("secret: "));
+        fs::write(&file, [0xff]).unwrap();
+        assert!(why(None, Some(&file)).contains("one word"));
+        fs::write(&file, "its-secret\n").unwrap();
+        assert!(Auth::from_files(None, Some(&file)).is_ok());
     }
 }

@@ -8,7 +8,7 @@
 //! nobody signed is another type, so that it cannot be taken for one.
 //!
 //! Senders and receivers are machines that take time and chance as arguments and do one thing a step; `run` drives them
-//! in earnest.
+//! in earnest, with [`since_epoch`] and [`chance`].
 
 mod account;
 mod audit;
@@ -18,6 +18,7 @@ mod body;
 mod change;
 mod copy;
 mod database;
+mod earnest;
 mod health;
 mod heard;
 mod item;
@@ -31,9 +32,10 @@ mod trouble;
 
 pub use account::{ACCOUNT_BYTES, BadAccount};
 pub use audit::AUDITED;
-pub use auth::{Auth, BadSecret};
+pub use auth::{Auth, BadFile, BadSecret};
 pub use backoff::LONGEST;
 pub use database::{BadDatabase, Database, Patience};
+pub use earnest::{chance, since_epoch};
 pub use health::State;
 pub use heard::Heard;
 pub use item::{BadItem, Cluster, ITEM_BYTES, Item, ItemId, List, ROW_LEVELS, RUN_BYTES};

@@ -5,7 +5,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use smartfw_mirror::{Cluster, Database, Heard, List, Listening, Receiver};
+use smartfw_mirror::{Cluster, Database, Heard, List, Listening, Receiver, chance, since_epoch};
 use smartfw_proto::view::FollowedCluster;
 use tokio::{
     sync::{Semaphore, mpsc},
@@ -13,10 +13,9 @@ use tokio::{
 };
 
 use super::{
-    Roots, chance,
+    Roots,
     judging::{Judged, judge},
     ledger::Ledger,
-    since_epoch,
 };
 use crate::{
     fleet,
