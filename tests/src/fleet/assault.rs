@@ -54,7 +54,13 @@ impl Fleet<'_> {
         };
         self.wire.attacker.inside(scan).unwrap();
         let seen = until("the node drops its attacker", SPREAD, dropped);
-        assert!(seen.is_ok(), "{from} asked node {node}: {:?}, in the kernel {:?}", seen, self.kernel(node));
+        let said = || ["status", "alerts"].map(|what| self.guards[node].order(&[what]));
+        assert!(
+            seen.is_ok(),
+            "{from} asked node {node}: {seen:?}, in the kernel {:?}; it says {:#?}",
+            self.kernel(node),
+            said()
+        );
         let next = || answers(SocketAddr::new(victim, PORTS.end));
         assert!(
             !self.wire.attacker.inside(next).unwrap(),
