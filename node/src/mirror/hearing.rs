@@ -58,8 +58,7 @@ impl Ears {
         let mut changes = self.roots.watch();
         loop {
             changes.mark_unchanged();
-            let clusters = self.roots.all().iter().map(|root| (root.id, root.cluster.clone())).collect();
-            self.inbox.send(Input::Fleet(fleet::Input::Foreigners(clusters)));
+            self.inbox.send(Input::Fleet(fleet::Input::Foreigners(self.roots.believed())));
             let mut ears = self.listen();
             // Nobody else holds the sender: it lives as long as this.
             let _ = changes.changed().await;

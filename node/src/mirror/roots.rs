@@ -152,6 +152,11 @@ impl Roots {
         self.roots.read().unwrap_or_else(PoisonError::into_inner).values().cloned().collect()
     }
 
+    /// The clusters whose roots these are, by the ids of these.
+    pub fn believed(&self) -> BTreeMap<NodeId, String> {
+        self.all().iter().map(|root| (root.id, root.cluster.clone())).collect()
+    }
+
     /// Rises whenever they change.
     pub fn watch(&self) -> watch::Receiver<u64> {
         self.changed.subscribe()

@@ -49,7 +49,8 @@ use crate::{
 use super::{Agent, TEXT, clip, effects::Key};
 
 pub use accept::{is_all_private, is_private, names_private};
-pub use foreign::Foreigner;
+pub(super) use foreign::is_foreigner;
+pub use foreign::{Foreigner, LAST_WORDS};
 pub use orders::Heard;
 pub use queries::{OrderListed, OriginListed};
 pub use words::{FleetStamp, FleetWord};
@@ -316,7 +317,7 @@ impl Agent {
         }
         while self.fleet.withdrawn.pop_due(now).is_some() {}
         while self.fleet.left_out.pop_due(now).is_some() {}
-        self.fleet.foreign.expire(now);
+        self.forget_foreign(now);
         self.retry(now);
         self.say_again(now);
         if self.fleet.unsaid_at <= now {

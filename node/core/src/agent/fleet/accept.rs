@@ -83,6 +83,12 @@ impl Agent {
         said.into_iter().for_each(|target| self.doubt(target));
     }
 
+    /// Judges what other clusters say anew, also where this node is in no fleet.
+    pub(super) fn rejudge_abroad(&mut self, now: Time) {
+        let abroad = |held: &Held| matches!(held.words.speaker(), Some(Speaker::Foreign { .. }));
+        let _all = self.rejudge_where(now, abroad);
+    }
+
     fn rejudge_where(&mut self, now: Time, which: impl Fn(&Held) -> bool) -> Vec<IpNet> {
         let targets = self.blocks.iter().filter(|(_, entries)| entries.iter().any(&which));
         let targets: Vec<IpNet> = targets.map(|(target, _)| *target).collect();

@@ -186,7 +186,7 @@ impl Agent {
     /// Whether one more block of an origin may be held. One origin takes no more than this node's detection may make,
     /// and all together leave room for that and for what operators order. The second half of the room is for those
     /// who have less than their share of it: a few who flood leave it to the others.
-    fn has_room(&mut self, node: &NodeId) -> bool {
+    pub(super) fn has_room(&mut self, node: &NodeId) -> bool {
         let limits = &self.config.limits;
         let of_origin = self.fleet.origins.get(node).map_or(0, |source| source.blocks);
         let all = limits.blocks.saturating_sub(limits.automatic_blocks);

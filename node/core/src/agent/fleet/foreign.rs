@@ -1,28 +1,33 @@
 //! What other clusters say, whose roots a person on this node believes. They may block, and take back what they said
 //! themselves; nothing else of theirs has a way in here. It is this node's alone: it is never told to the fleet as a
-//! word of ours, and agrees with nobody when others are asked whether they agree.
+//! word of ours, and agrees with nobody when others are asked whether they agree. No log of ours tells it again after a
+//! restart: the store keeps each word.
 
-use alloc::{collections::BTreeMap, string::String, sync::Arc};
+use alloc::{
+    collections::{BTreeMap, BTreeSet},
+    string::String,
+    sync::Arc,
+};
 use core::time::Duration;
 
 use ipnet::IpNet;
 
 use crate::{
-    Time,
+    BlockId, Time, Withheld,
     blocklist::{Held, Said},
     fleet::{FleetBlock, NodeId, OUTLIVES, Version},
     nets::ExpiringMap,
     prefix,
-    record::Speaker,
+    record::{ForeignWord, Speaker},
 };
 
 use super::{
-    super::{Agent, TEXT, clip},
+    super::{Agent, TEXT, clip, effects::Key, restore::as_held},
     blocks::bounded,
 };
 
 /// Last words that are remembered, so that what comes late and was taken back is not believed: 10 MB.
-const LAST_WORDS: usize = 50_000;
+pub const LAST_WORDS: usize = 50_000;
 /// No last word is remembered for longer.
 const LONGEST: Duration = Duration::from_secs(30 * 24 * 3600);
 
@@ -37,13 +42,34 @@ pub struct Foreigner {
     pub name: String,
 }
 
+/// Whether somebody of another cluster is called like this: `cluster/name`. No member, node or feed has a name like it.
+pub(in super::super) fn is_foreigner(origin: &str) -> bool {
+    origin.contains('/') && !origin.contains(':')
+}
+
+impl Foreigner {
+    const fn speaker(&self) -> Speaker {
+        Speaker::Foreign { cluster: self.cluster, node: self.node }
+    }
+}
+
 /// What is known of other clusters.
 #[derive(Clone, Debug)]
 pub(super) struct Foreign {
     /// Those whose roots are believed, and what they are called.
     clusters: BTreeMap<NodeId, String>,
-    last: ExpiringMap<(NodeId, IpNet), Version>,
+    last: ExpiringMap<(IpNet, Speaker), Last>,
 }
+
+/// The last word of somebody on a target.
+#[derive(Clone, Copy, Debug)]
+struct Last {
+    version: Version,
+    until: Time,
+}
+
+/// What is known of a word: the last version, and the block that stands on it, with its end.
+type Known = (Option<Version>, Option<(BlockId, Time)>);
 
 impl Foreign {
     pub(super) const fn new() -> Self {
@@ -58,40 +84,31 @@ impl Foreign {
         self.last.next_due()
     }
 
-    pub(super) fn expire(&mut self, now: Time) {
-        while self.last.pop_due(now).is_some() {}
-    }
-
-    /// Whether nothing later is known of this target.
-    fn is_last(
-        &mut self,
-        now: Time,
-        key: (NodeId, IpNet),
-        version: Version,
-        lasts: Option<Duration>,
-    ) -> bool {
-        if self.last.get(&key).is_some_and(|known| *known > version) {
-            return false;
-        }
-        if self.last.get(&key).is_none() && self.last.len() >= LAST_WORDS {
-            self.last.pop_first();
-        }
-        let until = now.after(lasts.unwrap_or(LONGEST).min(LONGEST).saturating_add(OUTLIVES));
-        self.last.insert(key, version, until);
-        true
+    /// Remembers a last word; gives the one that had to go for it.
+    fn remember(&mut self, key: (IpNet, Speaker), last: Last) -> Option<(IpNet, Speaker)> {
+        let full = self.last.get(&key).is_none() && self.last.len() >= LAST_WORDS;
+        let gone = full.then(|| self.last.pop_first()).flatten();
+        self.last.insert(key, last, last.until);
+        gone.map(|(key, _)| key)
     }
 }
 
 impl Agent {
-    /// Takes the clusters whose roots are believed here, by the ids of these, with their names. What others said ends.
+    /// Takes the clusters whose roots are believed here, by the ids of these, with their names. What others said ends. At
+    /// start it comes behind what the store kept, which is judged by it, and before the kernel's entries are adopted.
     pub fn handle_foreign_clusters(&mut self, now: Time, clusters: BTreeMap<NodeId, String>) {
         self.handle_timeout(now);
-        let gone = |held: &Held| match held.words.speaker() {
-            Some(Speaker::Foreign { cluster, .. }) => !clusters.contains_key(cluster),
+        let gone = |speaker: &Speaker| match speaker {
+            Speaker::Foreign { cluster, .. } => !clusters.contains_key(cluster),
             _ => false,
         };
-        self.end_words(now, gone);
+        for (target, speaker) in self.foreign_keys().into_iter().filter(|(_, speaker)| gone(speaker)) {
+            self.fleet.foreign.last.remove(&(target, speaker));
+            self.outbox.persist(now, Key::Foreign(target, speaker));
+        }
+        self.end_words(now, |held| held.words.speaker().is_some_and(gone));
         self.fleet.foreign.clusters = clusters;
+        self.rejudge_abroad(now);
     }
 
     /// Takes a block that somebody in another cluster signed. `remaining` is how long it is still to last; `None` for
@@ -104,21 +121,10 @@ impl Agent {
         block: FleetBlock,
         remaining: Option<Duration>,
     ) {
-        self.handle_timeout(now);
         let block = bounded(block);
-        let target = block.target;
-        if !self.hears(now, from, target, version, remaining) {
-            return;
-        }
-        let speaker = Speaker::Foreign { cluster: from.cluster, node: from.node };
-        let expires = self.expires(now, &block, remaining);
-        let Some(expires) = expires.filter(|_| !self.covered(&target, &from.node, version)) else {
-            return self.end_said(now, target, &speaker);
-        };
-        let said = Arc::new(Said { speaker, epoch: version.epoch, force: false });
-        let held = self.as_held(now, &said, version, &block, remaining, expires);
-        let words = self.blocks.words_said(&said, &clip(from.name.clone(), TEXT), &block.reason);
-        self.keep_said(now, target, Held { words, ..held });
+        self.hear_abroad(now, from, (block.target, version), remaining, |agent| {
+            agent.take_foreign(now, from, version, &block, remaining);
+        });
     }
 
     /// Takes that somebody in another cluster takes back what he said himself of a target.
@@ -130,30 +136,131 @@ impl Agent {
         target: IpNet,
         remaining: Option<Duration>,
     ) {
-        self.handle_timeout(now);
         let target = prefix::canonical_net(target);
-        if self.hears(now, from, target, version, remaining) {
-            self.end_said(now, target, &Speaker::Foreign { cluster: from.cluster, node: from.node });
+        self.hear_abroad(now, from, (target, version), remaining, |agent| {
+            agent.end_said(now, target, &from.speaker());
+        });
+    }
+
+    /// What was said before a restart is held again, and waits until it is known who is believed.
+    pub(in super::super) fn restore_foreign(&mut self, now: Time, word: ForeignWord) {
+        let ForeignWord { target, speaker, version, until, block } = word;
+        let Speaker::Foreign { cluster, .. } = speaker else { return };
+        if until > now {
+            self.remember(now, (target, speaker), Last { version, until });
+        }
+        let before = block.is_some();
+        let Some(block) = block.filter(|block| !block.expired(now) && self.has_room(&cluster)) else {
+            if before || until <= now {
+                self.outbox.persist(now, Key::Foreign(target, speaker));
+            }
+            return;
+        };
+        let said = Arc::new(Said { speaker, epoch: version.epoch, force: false });
+        let words = self.blocks.words_said(&said, &block.origin.0, &block.reason);
+        self.fleet.origins.entry(cluster).or_default().blocks += 1;
+        let held = Held { withheld: Some(Withheld::Quota), ..as_held(block, false, words) };
+        self.blocks.insert(target, held);
+    }
+
+    /// What the store has of a word.
+    pub(in super::super) fn foreign_record(&self, target: IpNet, speaker: Speaker) -> Option<ForeignWord> {
+        let held = self.blocks.said(&target, &speaker);
+        let last = self.fleet.foreign.last.get(&(target, speaker));
+        let version = held.and_then(Held::version).map(|(_, version)| version);
+        Some(ForeignWord {
+            target,
+            speaker,
+            version: version.or(last.map(|last| last.version))?,
+            until: last.map_or(Time::ZERO, |last| last.until),
+            block: held.map(|held| held.to_block(target)),
+        })
+    }
+
+    /// Of which words a store has to have a record.
+    pub(in super::super) fn foreign_keys(&self) -> BTreeSet<(IpNet, Speaker)> {
+        let foreign = |held: &Held| held.words.speaker().copied().filter(is_foreign);
+        let all =
+            self.blocks.iter().flat_map(|(target, entries)| entries.iter().map(move |held| (*target, held)));
+        let held = all.filter_map(|(target, held)| Some((target, foreign(held)?)));
+        held.chain(self.fleet.foreign.last.iter().map(|(key, _)| *key)).collect()
+    }
+
+    /// Forgets the last words that are over.
+    pub(super) fn forget_foreign(&mut self, now: Time) {
+        while let Some(((target, speaker), _)) = self.fleet.foreign.last.pop_due(now) {
+            self.outbox.persist(now, Key::Foreign(target, speaker));
         }
     }
 
-    /// How many blocks of another cluster are held, enforced or not.
-    pub fn foreign_count(&self, cluster: &NodeId) -> usize {
-        self.fleet.origins.get(cluster).map_or(0, |source| source.blocks)
-    }
-
-    fn hears(
+    /// Does what a word says where somebody is believed and has said nothing later of the target, and keeps it on disk
+    /// where that is news.
+    fn hear_abroad(
         &mut self,
         now: Time,
         from: &Foreigner,
-        target: IpNet,
-        version: Version,
+        (target, version): (IpNet, Version),
         remaining: Option<Duration>,
-    ) -> bool {
-        self.fleet.me.is_some()
-            && self.fleet.foreign.clusters.contains_key(&from.cluster)
-            && self.fleet.foreign.is_last(now, (from.node, target), version, remaining)
+        obey: impl FnOnce(&mut Self),
+    ) {
+        self.handle_timeout(now);
+        let speaker = from.speaker();
+        let before = self.known_abroad(target, &speaker);
+        let believed = self.fleet.me.is_some() && self.fleet.foreign.clusters.contains_key(&from.cluster);
+        if !believed || before.0 > Some(version) {
+            return;
+        }
+        if before.0 < Some(version) {
+            let until = now.after(remaining.unwrap_or(LONGEST).min(LONGEST).saturating_add(OUTLIVES));
+            self.remember(now, (target, speaker), Last { version, until });
+        }
+        obey(self);
+        if self.known_abroad(target, &speaker) != before {
+            self.outbox.persist(now, Key::Foreign(target, speaker));
+        }
     }
+
+    fn take_foreign(
+        &mut self,
+        now: Time,
+        from: &Foreigner,
+        version: Version,
+        block: &FleetBlock,
+        remaining: Option<Duration>,
+    ) {
+        let (target, speaker) = (block.target, from.speaker());
+        let expires = self.expires(now, block, remaining);
+        let Some(expires) = expires.filter(|_| !self.covered(&target, &from.node, version)) else {
+            return self.end_said(now, target, &speaker);
+        };
+        let said = Arc::new(Said { speaker, epoch: version.epoch, force: false });
+        let held = self.as_held(now, &said, version, block, remaining, expires);
+        let words = self.blocks.words_said(&said, &clip(from.name.clone(), TEXT), &block.reason);
+        self.keep_said(now, target, Held { words, ..held });
+    }
+
+    fn remember(&mut self, now: Time, key: (IpNet, Speaker), last: Last) {
+        if let Some((target, speaker)) = self.fleet.foreign.remember(key, last) {
+            self.outbox.persist(now, Key::Foreign(target, speaker));
+        }
+    }
+
+    fn known_abroad(&self, target: IpNet, speaker: &Speaker) -> Known {
+        let held = self.blocks.said(&target, speaker);
+        let version = held.and_then(Held::version).map(|(_, version)| version);
+        let last = self.fleet.foreign.last.get(&(target, *speaker)).map(|last| last.version);
+        (version.max(last), held.map(|held| (held.id, held.expires)))
+    }
+
+    /// How many blocks of another cluster are held, enforced or not.
+    #[cfg(test)]
+    pub(in super::super) fn foreign_count(&self, cluster: &NodeId) -> usize {
+        self.fleet.origins.get(cluster).map_or(0, |source| source.blocks)
+    }
+}
+
+const fn is_foreign(speaker: &Speaker) -> bool {
+    matches!(speaker, Speaker::Foreign { .. })
 }
 
 #[cfg(test)]
@@ -163,15 +270,13 @@ mod tests {
     #[test]
     fn last_words_are_bounded_and_the_first_to_end_go_first() {
         let mut foreign = Foreign::new();
-        let now = Time::from_secs(1_000_000);
-        let target = |n: u32| prefix::host(core::net::IpAddr::from(n.to_be_bytes()));
+        let speaker = Speaker::Foreign { cluster: NodeId([1; 32]), node: NodeId([2; 32]) };
+        let key = |n: u32| (prefix::host(core::net::IpAddr::from(n.to_be_bytes())), speaker);
         for n in 0..=LAST_WORDS as u32 {
-            let lasts = Some(Duration::from_secs(60 + u64::from(n)));
-            assert!(foreign.is_last(now, (NodeId([1; 32]), target(n)), Version::default(), lasts));
+            let last = Last { version: Version::default(), until: Time::from_secs(60 + u64::from(n)) };
+            let gone = foreign.remember(key(n), last);
+            assert_eq!(gone, (n as usize == LAST_WORDS).then(|| key(0)));
         }
         assert_eq!(foreign.last.len(), LAST_WORDS);
-        assert!(foreign.last.get(&(NodeId([1; 32]), target(0))).is_none());
-        foreign.expire(now.after(LONGEST + OUTLIVES));
-        assert_eq!(foreign.last.len(), 0);
     }
 }

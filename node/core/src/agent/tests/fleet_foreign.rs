@@ -15,6 +15,19 @@ const OTHER: NodeId = NodeId([90; 32]);
 const HOUR: Duration = Duration::from_secs(3600);
 
 impl Node {
+    /// The node after a restart in the order of a real one: the store, the fleet, whom to believe, the kernel.
+    fn restarted_believing(&self, clusters: &[(NodeId, &str)]) -> Self {
+        let mut node = self.restarted();
+        node.join();
+        let clusters = clusters.iter().map(|(id, name)| (*id, String::from(*name))).collect();
+        node.agent.handle_foreign_clusters(node.now(), clusters);
+        for entry in self.kernel.blocks.values() {
+            assert!(node.agent.adopt(node.now(), entry.clone()));
+        }
+        node.take();
+        node
+    }
+
     fn believing() -> Self {
         Self::believing_with(|_| {})
     }
@@ -137,4 +150,53 @@ fn our_operators_end_it_in_the_whole_fleet() {
     assert_eq!(node.dropped("203.0.113.7"), None);
     node.hears_abroad(100, version(1), fleet_block("203.0.113.7"));
     assert_eq!(node.dropped("203.0.113.7"), None, "the same word said again");
+}
+
+#[test]
+fn a_restart_makes_nothing_of_another_cluster_our_own() {
+    let mut node = Node::believing_with(|config| config.fleet.blocks_per_minute = 2);
+    for n in 1..=4 {
+        node.hears_abroad(
+            100,
+            version(n),
+            FleetBlock { duration: Some(HOUR), ..fleet_block(&alloc::format!("203.0.113.{n}")) },
+        );
+    }
+    node.hears_abroad(101, version(1), fleet_block("203.0.113.9"));
+    node.withdrawn_abroad(101, 2, "203.0.113.9");
+    node.pass(60);
+    let mut again = node.restarted_believing(&[(OTHER, "other")]);
+    assert_eq!(again.kernel, node.kernel, "what was dropped is, and what waited for the quota waits");
+    let blocks = |node: &Node| node.agent.blocks().map(|listed| listed.block).collect::<Vec<_>>();
+    assert_eq!(blocks(&again), blocks(&node));
+    assert_eq!((again.agent.blocks.automatic(), again.agent.foreign_count(&OTHER)), (0, 4));
+    again.hears_abroad(101, version(1), fleet_block("203.0.113.9"));
+    assert_eq!(again.dropped("203.0.113.9"), None, "what was taken back is known to be");
+    again.withdrawn_abroad(100, 5, "203.0.113.1");
+    assert_eq!(again.dropped("203.0.113.1"), None);
+    again.ordered(1, unblock_order("203.0.113.2", &[(NodeId([100; 32]), 2)], &[]));
+    assert_eq!(again.dropped("203.0.113.2"), None, "our operators end it still");
+    let none = node.restarted_believing(&[]);
+    assert_eq!((none.agent.block_count(), none.kernel.blocks.len()), (0, 0), "nobody is believed any more");
+    assert!(!none.store.keys().any(|(tree, _)| *tree == Tree::Foreign));
+    again.pass(40 * 24 * 3600);
+    assert!(!again.store.keys().any(|(tree, _)| *tree == Tree::Foreign), "all of it is over");
+}
+
+#[test]
+fn a_store_that_was_lost_is_given_what_other_clusters_say_anew() {
+    let mut node = Node::believing();
+    node.hears_abroad(100, version(1), fleet_block("203.0.113.7"));
+    let before = core::mem::take(&mut node.store);
+    node.agent.handle_store_lost(node.now());
+    node.take();
+    let foreign = |store: &BTreeMap<(Tree, Vec<u8>), Record>| {
+        store
+            .iter()
+            .filter(|((tree, _), _)| *tree == Tree::Foreign)
+            .map(|(_, record)| record.clone())
+            .collect()
+    };
+    let (before, after): (Vec<_>, Vec<_>) = (foreign(&before), foreign(&node.store));
+    assert_eq!((before.len(), &before), (1, &after));
 }
