@@ -201,6 +201,11 @@ impl BlockList {
         self.retain(target, |held| !ids.contains(&held.id))
     }
 
+    /// Ends the entries of a target that `which` picks.
+    pub(crate) fn remove_where(&mut self, target: &IpNet, which: impl Fn(&Held) -> bool) -> Vec<Held> {
+        self.retain(target, |held| !which(held))
+    }
+
     /// Withholds an entry, or no longer.
     pub(crate) fn withhold(&mut self, target: &IpNet, id: BlockId, why: Option<Withheld>) {
         let Some(slot) = self.nets.get_mut(target) else { return };

@@ -28,6 +28,9 @@ use super::{
 
 /// Last words that are remembered, so that what comes late and was taken back is not believed: 10 MB.
 pub const LAST_WORDS: usize = 50_000;
+/// Words of one cluster on one target: its root makes as many members as it likes, and every look at a target is a look
+/// at all that is said of it.
+const WORDS: usize = 8;
 /// No last word is remembered for longer.
 const LONGEST: Duration = Duration::from_secs(30 * 24 * 3600);
 
@@ -233,10 +236,22 @@ impl Agent {
         let Some(expires) = expires.filter(|_| !self.covered(&target, &from.node, version)) else {
             return self.end_said(now, target, &speaker);
         };
+        if self.is_crowded(&target, from) {
+            return self.no_room(target, speaker, expires);
+        }
         let said = Arc::new(Said { speaker, epoch: version.epoch, force: false });
         let held = self.as_held(now, &said, version, block, remaining, expires);
         let words = self.blocks.words_said(&said, &clip(from.name.clone(), TEXT), &block.reason);
         self.keep_said(now, target, Held { words, ..held });
+    }
+
+    /// Whether as many others of the same cluster say something of a target as may.
+    fn is_crowded(&self, target: &IpNet, from: &Foreigner) -> bool {
+        let others = |held: &&Held| match held.words.speaker() {
+            Some(Speaker::Foreign { cluster, node }) => *cluster == from.cluster && *node != from.node,
+            _ => false,
+        };
+        self.blocks.of(target).iter().filter(others).count() >= WORDS
     }
 
     fn remember(&mut self, now: Time, key: (IpNet, Speaker), last: Last) {

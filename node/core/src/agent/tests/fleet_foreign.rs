@@ -200,3 +200,27 @@ fn a_store_that_was_lost_is_given_what_other_clusters_say_anew() {
     let (before, after): (Vec<_>, Vec<_>) = (foreign(&before), foreign(&node.store));
     assert_eq!((before.len(), &before), (1, &after));
 }
+
+#[test]
+fn however_many_speak_there_of_one_target_eight_are_held() {
+    let mut node = Node::believing();
+    for key in 100..150 {
+        node.hears_abroad(key, version(1), fleet_block("203.0.113.7"));
+    }
+    assert_eq!((node.agent.foreign_count(&OTHER), node.agent.block_count()), (8, 8));
+    let health = node.agent.health(node.now());
+    assert!(health.iter().any(|health| health.what.starts_with("42 blocks of the fleet have no room")));
+    node.hears(WEB_2, 1, "203.0.113.7");
+    assert_eq!(node.agent.block_count(), 9, "members have room of their own");
+    node.hears_abroad(107, version(2), fleet_block("203.0.113.7"));
+    node.withdrawn_abroad(100, 2, "203.0.113.7");
+    node.hears_abroad(149, version(1), fleet_block("203.0.113.7"));
+    assert_eq!(
+        node.agent.foreign_count(&OTHER),
+        8,
+        "whoever is held may speak again, and room is given away"
+    );
+    node.agent.handle_foreign_clusters(node.now(), BTreeMap::new());
+    node.take();
+    assert_eq!(node.agent.block_count(), 1);
+}
