@@ -162,7 +162,7 @@ impl Agent {
             };
             self.withhold(target, id, before, after);
             // Whatever else is wrong with it: nobody honest says it.
-            if let Some(Speaker::Member { node, .. }) = speaker {
+            if let Some(node) = speaker.as_ref().and_then(Speaker::charged) {
                 self.suspect(now, node, &target, (id, since));
             }
         }
@@ -306,7 +306,8 @@ impl Agent {
     }
 
     /// A member blocks a canary, and did so well after the canary was declared: until then honest members may have been
-    /// deceived by forged packets. It lies where it knew of the canary; one that was away, or has just joined, did not.
+    /// deceived by forged packets. It lies where it knew of the canary; one that was away, or has just joined, did not, and
+    /// no other cluster does.
     fn suspect(&mut self, now: Time, node: NodeId, target: &IpNet, (id, since): (BlockId, Time)) {
         let Some((declared, order)) = self.fleet.canaries.declared(target) else { return };
         if since <= declared.after(TOLERANCE) {

@@ -8,7 +8,7 @@ use alloc::{
     string::String,
     sync::Arc,
 };
-use core::time::Duration;
+use core::{ops::RangeInclusive, time::Duration};
 
 use ipnet::IpNet;
 
@@ -191,6 +191,23 @@ impl Agent {
 
     /// Forgets the last words that are over.
     pub(super) fn forget_foreign(&mut self, now: Time) {
+    /// The clusters of those who said something within `target`: the trust of these falls for it, since their roots make as
+    /// many keys as they like.
+    pub(super) fn clusters_of(&self, target: &IpNet) -> BTreeMap<NodeId, NodeId> {
+        let cluster = |speaker: &Speaker| match speaker {
+            Speaker::Foreign { cluster, node } => Some((*node, *cluster)),
+            _ => None,
+        };
+        let last = self.fleet.foreign.last.range(within(target)).map(|((net, speaker), _)| (net, *speaker));
+        let held = self.blocks.within(target).flat_map(|net| {
+            self.blocks.of(net).iter().filter_map(move |held| Some((net, *held.words.speaker()?)))
+        });
+        last.chain(held)
+            .filter(|(net, _)| target.contains(*net))
+            .filter_map(|(_, said)| cluster(&said))
+            .collect()
+    }
+
         while let Some(((target, speaker), _)) = self.fleet.foreign.last.pop_due(now) {
             self.outbox.persist(now, Key::Foreign(target, speaker));
         }
@@ -276,6 +293,14 @@ impl Agent {
 
 const fn is_foreign(speaker: &Speaker) -> bool {
     matches!(speaker, Speaker::Foreign { .. })
+/// Where what is said within `target` stands, with little besides.
+fn within(target: &IpNet) -> RangeInclusive<(IpNet, Speaker)> {
+    let (first, last) = (NodeId([0; 32]), NodeId([u8::MAX; 32]));
+    let end = prefix::host(target.broadcast());
+    (*target, Speaker::Member { node: first, site: false })
+        ..=(end, Speaker::Foreign { cluster: last, node: last })
+}
+
 }
 
 #[cfg(test)]

@@ -224,3 +224,34 @@ fn however_many_speak_there_of_one_target_eight_are_held() {
     node.take();
     assert_eq!(node.agent.block_count(), 1);
 }
+
+#[test]
+fn a_mistake_costs_the_cluster_its_trust_whichever_of_its_keys_spoke() {
+    let mut node = Node::believing_with(|config| config.fleet.trust = 90);
+    for (n, key) in (100..103).enumerate() {
+        let target = alloc::format!("203.0.113.{n}");
+        node.hears_abroad(key, version(1), fleet_block(&target));
+        let OrderKind::Unblock { target, covers, orders, hold, .. } =
+            unblock_order(&target, &[(NodeId([key; 32]), 1)], &[])
+        else {
+            unreachable!()
+        };
+        node.ordered(
+            1 + n as u128,
+            OrderKind::Unblock { target, covers, orders, hold, false_positive: true },
+        );
+    }
+    node.hears_abroad(110, version(1), fleet_block("203.0.113.9"));
+    assert_eq!(node.withheld("203.0.113.9"), Some(Withheld::Distrusted));
+    let weighed = |node: &Node| node.store.keys().filter(|(tree, _)| *tree == Tree::Trust).count();
+    assert_eq!((node.trust(OTHER), weighed(&node)), (0.85, 1), "no account is opened for a key");
+}
+
+#[test]
+fn a_cluster_that_blocks_a_canary_is_blamed_and_not_proven_a_liar() {
+    let mut node = Node::believing();
+    node.ordered_before(600, 1, OrderKind::Canary { target: net("198.51.100.9"), watched: true });
+    node.hears_abroad(100, version(1), fleet_block("198.51.100.9"));
+    node.hears_abroad(101, version(1), fleet_block("198.51.100.9"));
+    assert_eq!(node.trust(OTHER), 0.9, "it cannot know what is one here");
+}
