@@ -8,7 +8,7 @@ use std::{
 use smartfw_mirror::{Cluster, Database, Heard, List, Listening, Receiver, chance, since_epoch};
 use smartfw_proto::view::FollowedCluster;
 use tokio::{
-    sync::{Semaphore, mpsc},
+    sync::{mpsc, oneshot},
     task::JoinSet,
 };
 
@@ -24,8 +24,6 @@ use crate::{
 
 /// What was heard and waits to be judged, of one cluster: nothing more is read meanwhile.
 const HEARD: usize = 16;
-/// Runs that wait for the driver, of all clusters.
-const RUNS: usize = 64;
 
 const UNKNOWN: &str = "the root of that cluster is not believed here";
 const BELIEVE: &str = "smartfw-cli trust add --root FILE, or take the cluster out of mirror.follow";
@@ -69,7 +67,6 @@ impl Ears {
     /// One task for each cluster; they end with the set.
     fn listen(&self) -> JoinSet<()> {
         let mut ears = JoinSet::new();
-        let room = Arc::new(Semaphore::new(RUNS));
         self.hearing.lock().clear();
         for name in &self.follow {
             let place = Cluster::new(name).ok();
@@ -84,14 +81,14 @@ impl Ears {
             self.hearing.lock().insert(name.clone(), ear);
             let (heard, hears) = mpsc::channel(HEARD);
             ears.spawn(receiver.run(since_epoch, chance, heard));
-            ears.spawn(self.one(name.clone(), room.clone()).judge_all(hears));
+            ears.spawn(self.one(name.clone()).judge_all(hears));
         }
         ears
     }
 
-    fn one(&self, cluster: String, room: Arc<Semaphore>) -> One {
+    fn one(&self, cluster: String) -> One {
         let (roots, ledger, inbox) = (self.roots.clone(), self.ledger.clone(), self.inbox.clone());
-        One { cluster, roots, ledger, inbox, room }
+        One { cluster, roots, ledger, inbox }
     }
 }
 
@@ -101,7 +98,6 @@ struct One {
     roots: Arc<Roots>,
     ledger: Arc<Ledger>,
     inbox: Inbox,
-    room: Arc<Semaphore>,
 }
 
 impl One {
@@ -135,9 +131,14 @@ impl One {
         if words.is_empty() {
             return;
         }
-        let Ok(permit) = self.room.clone().acquire_owned().await else { return };
         self.ledger.followed(&self.cluster);
-        self.inbox.send(Input::Fleet(fleet::Input::Foreign(words, permit)));
+        let (answer, ahead) = oneshot::channel();
+        self.inbox.send(Input::Fleet(fleet::Input::Foreign(words, answer)));
+        // Nothing more of this cluster is judged before: one run of each waits for the driver.
+        let ahead = ahead.await.unwrap_or_default();
+        if ahead > 0 {
+            self.refuse(key, format!("{ahead} words in it are dated ahead of the time"));
+        }
     }
 
     fn refuse(&self, key: String, why: impl Into<String>) {

@@ -114,18 +114,20 @@ impl Agent {
         self.rejudge_abroad(now);
     }
 
-    /// Takes a block that somebody in another cluster signed. `remaining` is how long it is still to last; `None` for
-    /// ever, which here is as long as this node's own may last.
+    /// Takes a block that somebody in another cluster signed, `age` ago. For ever is as long as this node's own block of the
+    /// kind may last from then, so that whatever is heard again and again has an end.
     pub fn handle_foreign_block(
         &mut self,
         now: Time,
         from: &Foreigner,
         version: Version,
         block: FleetBlock,
-        remaining: Option<Duration>,
+        age: Duration,
     ) {
         let block = bounded(block);
-        self.hear_abroad(now, from, (block.target, version), remaining, |agent| {
+        let lasts = block.duration.unwrap_or_else(|| self.longest(&block));
+        let (block, remaining) = (FleetBlock { duration: Some(lasts), ..block }, lasts.saturating_sub(age));
+        self.hear_abroad(now, from, (block.target, version), Some(remaining), |agent| {
             agent.take_foreign(now, from, version, &block, remaining);
         });
     }
@@ -189,8 +191,6 @@ impl Agent {
         held.chain(self.fleet.foreign.last.iter().map(|(key, _)| *key)).collect()
     }
 
-    /// Forgets the last words that are over.
-    pub(super) fn forget_foreign(&mut self, now: Time) {
     /// The clusters of those who said something within `target`: the trust of these falls for it, since their roots make as
     /// many keys as they like.
     pub(super) fn clusters_of(&self, target: &IpNet) -> BTreeMap<NodeId, NodeId> {
@@ -208,6 +208,8 @@ impl Agent {
             .collect()
     }
 
+    /// Forgets the last words that are over.
+    pub(super) fn forget_foreign(&mut self, now: Time) {
         while let Some(((target, speaker), _)) = self.fleet.foreign.last.pop_due(now) {
             self.outbox.persist(now, Key::Foreign(target, speaker));
         }
@@ -246,9 +248,9 @@ impl Agent {
         from: &Foreigner,
         version: Version,
         block: &FleetBlock,
-        remaining: Option<Duration>,
+        remaining: Duration,
     ) {
-        let (target, speaker) = (block.target, from.speaker());
+        let (target, speaker, remaining) = (block.target, from.speaker(), Some(remaining));
         let expires = self.expires(now, block, remaining);
         let Some(expires) = expires.filter(|_| !self.covered(&target, &from.node, version)) else {
             return self.end_said(now, target, &speaker);
@@ -291,8 +293,6 @@ impl Agent {
     }
 }
 
-const fn is_foreign(speaker: &Speaker) -> bool {
-    matches!(speaker, Speaker::Foreign { .. })
 /// Where what is said within `target` stands, with little besides.
 fn within(target: &IpNet) -> RangeInclusive<(IpNet, Speaker)> {
     let (first, last) = (NodeId([0; 32]), NodeId([u8::MAX; 32]));
@@ -301,6 +301,8 @@ fn within(target: &IpNet) -> RangeInclusive<(IpNet, Speaker)> {
         ..=(end, Speaker::Foreign { cluster: last, node: last })
 }
 
+const fn is_foreign(speaker: &Speaker) -> bool {
+    matches!(speaker, Speaker::Foreign { .. })
 }
 
 #[cfg(test)]

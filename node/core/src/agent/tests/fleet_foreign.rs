@@ -39,8 +39,11 @@ impl Node {
     }
 
     fn hears_abroad(&mut self, key: u8, version: Version, block: FleetBlock) {
-        let left = block.duration;
-        self.agent.handle_foreign_block(self.now(), &foreigner(key), version, block, left);
+        self.hears_abroad_late(key, version, block, Duration::ZERO);
+    }
+
+    fn hears_abroad_late(&mut self, key: u8, version: Version, block: FleetBlock, age: Duration) {
+        self.agent.handle_foreign_block(self.now(), &foreigner(key), version, block, age);
         self.take();
     }
 
@@ -254,4 +257,25 @@ fn a_cluster_that_blocks_a_canary_is_blamed_and_not_proven_a_liar() {
     node.hears_abroad(100, version(1), fleet_block("198.51.100.9"));
     node.hears_abroad(101, version(1), fleet_block("198.51.100.9"));
     assert_eq!(node.trust(OTHER), 0.9, "it cannot know what is one here");
+}
+
+#[test]
+fn a_block_for_ever_ends_when_our_own_longest_would_however_often_it_is_heard() {
+    let mut node = Node::believing();
+    let for_ever = |target| FleetBlock { duration: None, ..of_operator(target) };
+    let longest = 7 * 24 * 3600 * 11 / 10;
+    node.hears_abroad(100, version(1), for_ever("203.0.113.7"));
+    assert_eq!(node.left("203.0.113.7"), Some(longest));
+    node.pass(longest - 60);
+    let age = Duration::from_secs(longest - 60);
+    node.hears_abroad_late(100, version(1), for_ever("203.0.113.7"), age);
+    assert_eq!(node.left("203.0.113.7"), Some(60), "the row was told again");
+    node.agent.handle_foreign_clusters(node.now(), BTreeMap::new());
+    node.agent.handle_foreign_clusters(node.now(), BTreeMap::from([(OTHER, "other".into())]));
+    node.hears_abroad_late(100, version(1), for_ever("203.0.113.7"), age);
+    assert_eq!(node.left("203.0.113.7"), Some(60), "its root was removed and added again");
+    node.pass(61);
+    let age = Duration::from_secs(longest + 1);
+    node.hears_abroad_late(100, version(1), for_ever("203.0.113.7"), age);
+    assert_eq!(node.dropped("203.0.113.7"), None, "the row was removed and put again");
 }
