@@ -80,6 +80,8 @@ pub enum Matter {
     MirrorOutbox,
     /// What it will never have.
     MirrorMissed,
+    /// What it is not given, since it is dated ahead.
+    MirrorAhead,
     /// Other clusters that are listened to.
     Followed,
     /// Threat feeds.

@@ -38,6 +38,7 @@ use hearing::Hearing;
 use ledger::Ledger;
 pub use roots::{Root, RootRefused, Roots};
 pub use speaking::Mouth;
+use speaking::Speaking;
 
 /// The folder of what waits for the database, within the state folder.
 const FOLDER: &str = "mirror";
@@ -129,7 +130,7 @@ impl Begun {
                 None => sleep(LOOK).await,
             }
         };
-        let room = (cluster.to_owned(), self.outbox.clone(), self.health.clone());
+        let speaking = Speaking::new(cluster.to_owned(), self.outbox.clone(), self.health.clone());
         let ears = hearing::Ears {
             ours: cluster.to_owned(),
             follow: self.settings.follow.clone(),
@@ -139,8 +140,7 @@ impl Begun {
             hearing: self.mirror.hearing.clone(),
             inbox: inbox.clone(),
         };
-        let (sending, speaking) =
-            (sender.run(since_epoch, chance), speaking::keep(held, &mut self.runs, &room));
+        let (sending, speaking) = (sender.run(since_epoch, chance), speaking.keep(held, &mut self.runs));
         let showing = show(&watch, &self.mirror.hearing, &self.health);
         tokio::join!(sending, speaking, ears.run(), showing);
     }
