@@ -84,6 +84,8 @@ pub enum Matter {
     MirrorAhead,
     /// Other clusters that are listened to.
     Followed,
+    /// Their roots.
+    Roots,
     /// Threat feeds.
     Feeds,
     /// What is kept of them.

@@ -100,6 +100,11 @@ pub fn prepare(config: &NodeConfig, health: &Arc<Health>) -> anyhow::Result<(Mir
         sending: Arc::default(),
         configured: !settings.url.is_empty(),
     };
+    if let Some(strange) = mirror.roots.strange() {
+        let what = format!("a root of another cluster is not believed: {strange}");
+        let remedy = "smartfw-cli trust add --root FILE, or remove the file; then restart the node";
+        health.set(Matter::Roots, Level::Error, what, remedy);
+    }
     if !mirror.configured {
         return Ok((mirror, Mouth::default(), None));
     }

@@ -56,7 +56,7 @@ impl Ears {
         let mut changes = self.roots.watch();
         loop {
             changes.mark_unchanged();
-            self.inbox.send(Input::Fleet(fleet::Input::Foreigners(self.roots.believed())));
+            self.roots.tell(&self.inbox);
             let mut ears = self.listen();
             // Nobody else holds the sender: it lives as long as this.
             let _ = changes.changed().await;

@@ -64,3 +64,16 @@ fn a_word_that_is_dated_ahead_is_not_taken() {
     assert_eq!(node.hears(words), Some(1));
     assert_eq!(node.drops(), [net("203.0.113.8/32")]);
 }
+
+#[test]
+fn whoever_is_believed_no_longer_loses_its_blocks_also_in_no_cluster() {
+    let (authority, node) = (Authority::found(), Node::start());
+    node.enter(&authority.member("one"), Vec::new()).unwrap();
+    node.believes(&[(WEST, "west")]);
+    assert_eq!(node.hears(vec![word("203.0.113.7/32", clock::now())]), Some(0));
+    node.runtime.block_on(node.handle.leave()).unwrap();
+    assert_eq!(node.drops(), [net("203.0.113.7/32")], "what is dropped stays so");
+    assert_eq!(node.hears(vec![word("203.0.113.8/32", clock::now())]), None, "nobody is heard");
+    node.believes(&[]);
+    assert!(node.drops().is_empty());
+}
