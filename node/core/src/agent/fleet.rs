@@ -265,7 +265,12 @@ impl Agent {
         }
         let trust = core::mem::replace(&mut self.fleet.trust, trust::Ledger::new());
         let regulars = core::mem::replace(&mut self.fleet.regulars, Nets::new());
-        let left = core::mem::replace(&mut self.fleet, Fleet { trust, regulars, ..Fleet::new() });
+        // Whom a person here believes is this node's own affair, whatever fleet it is in.
+        let foreign = core::mem::replace(&mut self.fleet.foreign, foreign::Foreign::new());
+        let mut origins = core::mem::take(&mut self.fleet.origins);
+        origins.retain(|id, _| foreign.name(id).is_some());
+        let kept = Fleet { trust, regulars, foreign, origins, ..Fleet::new() };
+        let left = core::mem::replace(&mut self.fleet, kept);
         left.orders.allowed_targets().for_each(|target| self.refresh_allowed(target));
         let overruled = left.overruled.iter().map(|((target, speaker), _)| Key::Overruled(*target, *speaker));
         overruled.for_each(|key| self.outbox.persist(now, key));

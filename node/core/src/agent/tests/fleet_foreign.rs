@@ -279,3 +279,14 @@ fn a_block_for_ever_ends_when_our_own_longest_would_however_often_it_is_heard() 
     node.hears_abroad_late(100, version(1), for_ever("203.0.113.7"), age);
     assert_eq!(node.dropped("203.0.113.7"), None, "the row was removed and put again");
 }
+
+#[test]
+fn who_is_believed_is_believed_also_in_the_next_fleet() {
+    let mut node = Node::believing();
+    node.hears_abroad(100, version(1), fleet_block("203.0.113.7"));
+    node.agent.leave_fleet(node.now());
+    node.take();
+    node.join();
+    node.hears_abroad(100, version(2), fleet_block("203.0.113.8"));
+    assert_eq!((node.kernel.blocks.len(), node.agent.foreign_count(&OTHER)), (2, 2));
+}
