@@ -115,7 +115,7 @@ pub enum Input {
 #[derive(Clone, Debug, PartialEq)]
 pub struct ForeignWord {
     /// Who.
-    pub from: Foreigner,
+    pub from: Arc<Foreigner>,
     /// Under which version: of one target the highest of a key holds.
     pub version: Version,
     /// When it was signed, by the signer's clock.

@@ -8,7 +8,7 @@ use std::{
 use smartfw_mirror::{Cluster, Database, Heard, List, Listening, Receiver, chance, since_epoch};
 use smartfw_proto::view::FollowedCluster;
 use tokio::{
-    sync::{mpsc, oneshot},
+    sync::{Semaphore, mpsc, oneshot},
     task::JoinSet,
 };
 
@@ -18,12 +18,17 @@ use super::{
     ledger::Ledger,
 };
 use crate::{
-    fleet,
+    fleet::{self, ForeignWord},
     inbox::{Inbox, Input},
 };
 
 /// What was heard and waits to be judged, of one cluster: nothing more is read meanwhile.
 const HEARD: usize = 16;
+
+/// Runs that are judged and followed at once, of all clusters: one may have thousands of words.
+const RUNS: usize = 4;
+/// Words that the driver is given at once: it does nothing else meanwhile.
+const WORDS: usize = 256;
 
 const UNKNOWN: &str = "the root of that cluster is not believed here";
 const BELIEVE: &str = "smartfw-cli trust add --root FILE, or take the cluster out of mirror.follow";
@@ -67,6 +72,7 @@ impl Ears {
     /// One task for each cluster; they end with the set.
     fn listen(&self) -> JoinSet<()> {
         let mut ears = JoinSet::new();
+        let room = Arc::new(Semaphore::new(RUNS));
         self.hearing.lock().clear();
         for name in &self.follow {
             let place = Cluster::new(name).ok();
@@ -81,14 +87,14 @@ impl Ears {
             self.hearing.lock().insert(name.clone(), ear);
             let (heard, hears) = mpsc::channel(HEARD);
             ears.spawn(receiver.run(since_epoch, chance, heard));
-            ears.spawn(self.one(name.clone()).judge_all(hears));
+            ears.spawn(self.one(name.clone(), room.clone()).judge_all(hears));
         }
         ears
     }
 
-    fn one(&self, cluster: String) -> One {
+    fn one(&self, cluster: String, room: Arc<Semaphore>) -> One {
         let (roots, ledger, inbox) = (self.roots.clone(), self.ledger.clone(), self.inbox.clone());
-        One { cluster, roots, ledger, inbox }
+        One { cluster, roots, ledger, inbox, room }
     }
 }
 
@@ -98,6 +104,7 @@ struct One {
     roots: Arc<Roots>,
     ledger: Arc<Ledger>,
     inbox: Inbox,
+    room: Arc<Semaphore>,
 }
 
 impl One {
@@ -106,6 +113,7 @@ impl One {
             match heard {
                 Heard::Run { id, bytes } => {
                     let key = id.to_key().unwrap_or_default();
+                    let Ok(_permit) = self.room.acquire().await else { return };
                     match self.judged(bytes).await {
                         Ok(judged) => self.follow(key, judged).await,
                         Err(why) => self.refuse(key, why),
@@ -132,13 +140,20 @@ impl One {
             return;
         }
         self.ledger.followed(&self.cluster);
-        let (answer, ahead) = oneshot::channel();
-        self.inbox.send(Input::Fleet(fleet::Input::Foreign(words, answer)));
-        // Nothing more of this cluster is judged before: one run of each waits for the driver.
-        let ahead = ahead.await.unwrap_or_default();
+        let (mut words, mut ahead) = (words.into_iter().peekable(), 0);
+        while words.peek().is_some() {
+            ahead += self.tell(words.by_ref().take(WORDS).collect()).await;
+        }
         if ahead > 0 {
             self.refuse(key, format!("{ahead} words in it are dated ahead of the time"));
         }
+    }
+
+    /// Tells the driver, and waits for it; how many of the words are dated ahead.
+    async fn tell(&self, words: Vec<ForeignWord>) -> usize {
+        let (answer, ahead) = oneshot::channel();
+        self.inbox.send(Input::Fleet(fleet::Input::Foreign(words, answer)));
+        ahead.await.unwrap_or_default()
     }
 
     fn refuse(&self, key: String, why: impl Into<String>) {
@@ -181,5 +196,61 @@ impl Ear {
                 (super::told(&state), state.remedy())
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use smartfw_core::{
+        IpNet, Time,
+        agent::Foreigner,
+        fleet::{NodeId, Version},
+    };
+
+    use super::*;
+    use crate::{clock, fleet::ForeignSays, inbox::inbox};
+
+    fn word(n: u32) -> ForeignWord {
+        ForeignWord {
+            from: Arc::new(Foreigner {
+                cluster: NodeId([1; 32]),
+                node: NodeId([2; 32]),
+                name: "west/web".into(),
+            }),
+            version: Version { epoch: 1, sequence: u64::from(n) },
+            issued: Time::ZERO,
+            lasts: None,
+            says: ForeignSays::Withdraw(IpNet::from(std::net::IpAddr::from(n.to_be_bytes()))),
+        }
+    }
+
+    #[tokio::test]
+    async fn the_driver_is_given_a_few_words_at_a_time() {
+        let folder = tempfile::tempdir().unwrap();
+        let (inbox, inputs) = inbox(Arc::default());
+        let one = One {
+            cluster: "west".into(),
+            roots: Arc::new(Roots::open(folder.path())),
+            ledger: Arc::default(),
+            inbox,
+            room: Arc::new(Semaphore::new(RUNS)),
+        };
+        let driver = std::thread::spawn(move || {
+            let mut given = Vec::new();
+            while given.iter().sum::<usize>() < 1000 {
+                let input = inputs.wait(clock::now().after(Duration::from_secs(10)));
+                let Some(Input::Fleet(fleet::Input::Foreign(words, answer))) = input else { continue };
+                given.push(words.len());
+                answer.send(1).unwrap();
+            }
+            given
+        });
+        one.follow("its-key".into(), Judged { words: (0..1000).map(word).collect(), ..Judged::default() })
+            .await;
+        assert_eq!(driver.join().unwrap(), [256, 256, 256, 232]);
+        assert_eq!(one.ledger.counts("west"), (1, 1));
+        assert!(one.ledger.refused()[0].why.starts_with("4 words in it are dated ahead"));
     }
 }

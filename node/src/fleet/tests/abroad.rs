@@ -27,7 +27,7 @@ fn word(target: &str, issued: Time) -> ForeignWord {
         duration: None,
     };
     ForeignWord {
-        from: Foreigner { cluster: WEST, node: NodeId([91; 32]), name: "west/alice".into() },
+        from: Arc::new(Foreigner { cluster: WEST, node: NodeId([91; 32]), name: "west/alice".into() }),
         version: Version { epoch: 1, sequence: 1 },
         issued,
         lasts: None,
