@@ -28,6 +28,10 @@ use super::{
 
 /// Last words that are remembered, so that what comes late and was taken back is not believed: 10 MB.
 pub const LAST_WORDS: usize = 50_000;
+/// Clusters that are believed at once.
+const CLUSTERS: usize = 16;
+/// Last words of one cluster: none makes room for its own by having another's forgotten.
+const SHARE: usize = LAST_WORDS / CLUSTERS;
 /// Words of one cluster on one target: its root makes as many members as it likes, and every look at a target is a look
 /// at all that is said of it.
 const WORDS: usize = 8;
@@ -61,7 +65,7 @@ impl Foreigner {
 pub(super) struct Foreign {
     /// Those whose roots are believed, and what they are called.
     clusters: BTreeMap<NodeId, String>,
-    last: ExpiringMap<(IpNet, Speaker), Last>,
+    last: BTreeMap<NodeId, ExpiringMap<(IpNet, Speaker), Last>>,
 }
 
 /// The last word of somebody on a target.
@@ -76,7 +80,7 @@ type Known = (Option<Version>, Option<(BlockId, Time)>);
 
 impl Foreign {
     pub(super) const fn new() -> Self {
-        Self { clusters: BTreeMap::new(), last: ExpiringMap::new() }
+        Self { clusters: BTreeMap::new(), last: BTreeMap::new() }
     }
 
     pub(super) fn name(&self, cluster: &NodeId) -> Option<&str> {
@@ -84,31 +88,44 @@ impl Foreign {
     }
 
     pub(super) fn next_due(&self) -> Time {
-        self.last.next_due()
+        self.last.values().map(ExpiringMap::next_due).min().unwrap_or(Time::NEVER)
+    }
+
+    /// The last word of a speaker on a target.
+    fn last(&self, target: IpNet, speaker: &Speaker) -> Option<&Last> {
+        self.last.get(&speaker.charged()?)?.get(&(target, *speaker))
     }
 
     /// Remembers a last word; gives the one that had to go for it.
     fn remember(&mut self, key: (IpNet, Speaker), last: Last) -> Option<(IpNet, Speaker)> {
-        let full = self.last.get(&key).is_none() && self.last.len() >= LAST_WORDS;
-        let gone = full.then(|| self.last.pop_first()).flatten();
-        self.last.insert(key, last, last.until);
+        let words = self.last.entry(key.1.charged()?).or_insert_with(ExpiringMap::new);
+        let full = words.get(&key).is_none() && words.len() >= SHARE;
+        let gone = full.then(|| words.pop_first()).flatten();
+        words.insert(key, last, last.until);
         gone.map(|(key, _)| key)
+    }
+
+    fn pop_due(&mut self, now: Time) -> Option<(IpNet, Speaker)> {
+        self.last.values_mut().find_map(|words| words.pop_due(now)).map(|(key, _)| key)
     }
 }
 
 impl Agent {
     /// Takes the clusters whose roots are believed here, by the ids of these, with their names. What others said ends. At
     /// start it comes behind what the store kept, which is judged by it, and before the kernel's entries are adopted.
-    pub fn handle_foreign_clusters(&mut self, now: Time, clusters: BTreeMap<NodeId, String>) {
+    pub fn handle_foreign_clusters(&mut self, now: Time, mut clusters: BTreeMap<NodeId, String>) {
         self.handle_timeout(now);
+        while clusters.len() > CLUSTERS {
+            clusters.pop_last();
+        }
         let gone = |speaker: &Speaker| match speaker {
             Speaker::Foreign { cluster, .. } => !clusters.contains_key(cluster),
             _ => false,
         };
         for (target, speaker) in self.foreign_keys().into_iter().filter(|(_, speaker)| gone(speaker)) {
-            self.fleet.foreign.last.remove(&(target, speaker));
             self.outbox.persist(now, Key::Foreign(target, speaker));
         }
+        self.fleet.foreign.last.retain(|cluster, _| clusters.contains_key(cluster));
         self.end_words(now, |held| held.words.speaker().is_some_and(gone));
         self.fleet.foreign.clusters = clusters;
         self.rejudge_abroad(now);
@@ -171,7 +188,7 @@ impl Agent {
     /// What the store has of a word.
     pub(in super::super) fn foreign_record(&self, target: IpNet, speaker: Speaker) -> Option<ForeignWord> {
         let held = self.blocks.said(&target, &speaker);
-        let last = self.fleet.foreign.last.get(&(target, speaker));
+        let last = self.fleet.foreign.last(target, &speaker);
         let version = held.and_then(Held::version).map(|(_, version)| version);
         Some(ForeignWord {
             target,
@@ -188,7 +205,8 @@ impl Agent {
         let all =
             self.blocks.iter().flat_map(|(target, entries)| entries.iter().map(move |held| (*target, held)));
         let held = all.filter_map(|(target, held)| Some((target, foreign(held)?)));
-        held.chain(self.fleet.foreign.last.iter().map(|(key, _)| *key)).collect()
+        let last = self.fleet.foreign.last.values().flat_map(ExpiringMap::iter);
+        held.chain(last.map(|(key, _)| *key)).collect()
     }
 
     /// The clusters of those who said something within `target`: the trust of these falls for it, since their roots make as
@@ -198,7 +216,8 @@ impl Agent {
             Speaker::Foreign { cluster, node } => Some((*node, *cluster)),
             _ => None,
         };
-        let last = self.fleet.foreign.last.range(within(target)).map(|((net, speaker), _)| (net, *speaker));
+        let last = self.fleet.foreign.last.values().flat_map(|words| words.range(within(target)));
+        let last = last.map(|((net, speaker), _)| (net, *speaker));
         let held = self.blocks.within(target).flat_map(|net| {
             self.blocks.of(net).iter().filter_map(move |held| Some((net, *held.words.speaker()?)))
         });
@@ -210,7 +229,7 @@ impl Agent {
 
     /// Forgets the last words that are over.
     pub(super) fn forget_foreign(&mut self, now: Time) {
-        while let Some(((target, speaker), _)) = self.fleet.foreign.last.pop_due(now) {
+        while let Some((target, speaker)) = self.fleet.foreign.pop_due(now) {
             self.outbox.persist(now, Key::Foreign(target, speaker));
         }
     }
@@ -282,7 +301,7 @@ impl Agent {
     fn known_abroad(&self, target: IpNet, speaker: &Speaker) -> Known {
         let held = self.blocks.said(&target, speaker);
         let version = held.and_then(Held::version).map(|(_, version)| version);
-        let last = self.fleet.foreign.last.get(&(target, *speaker)).map(|last| last.version);
+        let last = self.fleet.foreign.last(target, speaker).map(|last| last.version);
         (version.max(last), held.map(|held| (held.id, held.expires)))
     }
 
@@ -310,15 +329,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn last_words_are_bounded_and_the_first_to_end_go_first() {
+    fn last_words_are_bounded_for_each_cluster_and_the_first_to_end_go_first() {
         let mut foreign = Foreign::new();
-        let speaker = Speaker::Foreign { cluster: NodeId([1; 32]), node: NodeId([2; 32]) };
-        let key = |n: u32| (prefix::host(core::net::IpAddr::from(n.to_be_bytes())), speaker);
-        for n in 0..=LAST_WORDS as u32 {
-            let last = Last { version: Version::default(), until: Time::from_secs(60 + u64::from(n)) };
-            let gone = foreign.remember(key(n), last);
-            assert_eq!(gone, (n as usize == LAST_WORDS).then(|| key(0)));
+        let speaker = |cluster| Speaker::Foreign { cluster: NodeId([cluster; 32]), node: NodeId([2; 32]) };
+        let key = |n: u32| (prefix::host(core::net::IpAddr::from(n.to_be_bytes())), speaker(1));
+        let last = |n: u32| Last { version: Version::default(), until: Time::from_secs(60 + u64::from(n)) };
+        let other = (key(0).0, speaker(2));
+        foreign.remember(other, last(0));
+        for n in 0..=SHARE as u32 {
+            assert_eq!(foreign.remember(key(n), last(n)), (n as usize == SHARE).then(|| key(0)));
         }
-        assert_eq!(foreign.last.len(), LAST_WORDS);
+        assert_eq!(foreign.last[&NodeId([1; 32])].len(), SHARE);
+        assert!(foreign.last(other.0, &other.1).is_some(), "another cluster's stay");
     }
 }
