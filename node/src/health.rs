@@ -82,6 +82,8 @@ pub enum Matter {
     MirrorMissed,
     /// What it is not given, since it is dated ahead.
     MirrorAhead,
+    /// What it is not given, since some of it stays within the cluster.
+    MirrorMixed,
     /// Other clusters that are listened to.
     Followed,
     /// Their roots.
