@@ -258,6 +258,8 @@ mod tests {
         let full = Roots::open(folder.path());
         assert_eq!(full.all().len(), FOREIGN_ROOTS);
         assert!(full.strange().unwrap().ends_with("; and 1 more"));
+        fs::remove_dir_all(folder.path().join("roots")).unwrap();
+        assert!(full.remove("c0").is_ok());
     }
 
     #[test]
