@@ -234,17 +234,7 @@ async fn show(watch: &Watch, hearing: &Hearing, health: &Health) {
 
 /// How it is, and since when.
 fn told(state: &State) -> String {
-    match since(state) {
-        Some(since) => format!("{state}, since {}", rfc3339(since)),
-        None => state.to_string(),
-    }
-}
-
-fn since(state: &State) -> Option<Time> {
-    state
-        .trouble
-        .as_ref()
-        .map(|(_, since)| Time::from_nanos(u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)))
+    state.told(|since| rfc3339(Time::ZERO.after(since)))
 }
 
 impl Mirror {
@@ -264,7 +254,10 @@ impl Mirror {
             configured: self.configured,
             state: shown,
             remedy: state.as_ref().and_then(State::remedy).unwrap_or_default().to_owned(),
-            since: state.as_ref().and_then(since),
+            since: state
+                .as_ref()
+                .and_then(|state| state.trouble.as_ref())
+                .map(|(_, since)| Time::ZERO.after(*since)),
             sent: state.as_ref().map_or(0, |state| state.sent),
             waiting: state.as_ref().map_or(0, |state| state.counts.waiting),
             followed: self.hearing.view(&self.ledger),
