@@ -136,9 +136,11 @@ fn two_clusters_that_share_a_database_block_each_others_attackers() {
     let said = runs(&database, "east").len();
     east.works(&["allow", "add", "198.51.100.7"]);
     assert!(!east.drops("198.51.100.7") && west.drops("198.51.100.7"));
+    east.works(&["block", "198.51.100.8", "--for", "1h"]);
+    west.comes_to_drop("198.51.100.8");
+    assert_eq!(runs(&database, "east").len(), said + 1, "what was said before it would have come before it");
     west.works(&["unblock", "198.51.100.7"]);
     until("west lets it go", SOON, || !west.drops("198.51.100.7")).unwrap();
-    assert_eq!(runs(&database, "east").len(), said);
     let trusted = west.json(&["trust", "list"]);
     assert!(
         trusted.as_array().unwrap().iter().any(|row| row["name"] == "east" && row["fingerprint"].is_string())
