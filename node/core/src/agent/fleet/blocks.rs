@@ -110,14 +110,14 @@ impl Agent {
 
     /// When a block ends here: its origin's word, within what this node would do itself. `None` when it is over.
     pub(super) fn expires(&self, now: Time, block: &FleetBlock, remaining: Option<Duration>) -> Option<Time> {
-        let left = self.longest(block).saturating_sub(age(block, remaining));
+        let left = self.longest(strength(block)).saturating_sub(age(block, remaining));
         let left = remaining.map_or(left, |remaining| remaining.min(left));
         (!left.is_zero()).then(|| now.after(left))
     }
 
     /// How long this node's own block of this kind may last.
-    pub(super) fn longest(&self, block: &FleetBlock) -> Duration {
-        match strength(block) {
+    pub(super) fn longest(&self, strength: Strength) -> Duration {
+        match strength {
             Strength::Soft => self.config.soft,
             Strength::Hard => {
                 let longest = self.config.ladder.iter().max().copied().unwrap_or_default();

@@ -13,7 +13,7 @@ use core::{ops::RangeInclusive, time::Duration};
 use ipnet::IpNet;
 
 use crate::{
-    BlockId, Time, Withheld,
+    BlockId, Strength, Time, Withheld,
     blocklist::{Held, Said},
     fleet::{FleetBlock, NodeId, OUTLIVES, Version},
     nets::ExpiringMap,
@@ -23,7 +23,7 @@ use crate::{
 
 use super::{
     super::{Agent, TEXT, clip, effects::Key, restore::as_held},
-    blocks::bounded,
+    blocks::{bounded, strength},
 };
 
 /// Last words that are remembered, so that what comes late and was taken back is not believed: 10 MB.
@@ -35,8 +35,6 @@ const SHARE: usize = LAST_WORDS / CLUSTERS;
 /// Words of one cluster on one target: its root makes as many members as it likes, and every look at a target is a look
 /// at all that is said of it.
 const WORDS: usize = 8;
-/// No last word is remembered for longer.
-const LONGEST: Duration = Duration::from_secs(30 * 24 * 3600);
 
 /// Who speaks in another cluster.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -142,7 +140,7 @@ impl Agent {
         age: Duration,
     ) {
         let block = bounded(block);
-        let lasts = block.duration.unwrap_or_else(|| self.longest(&block));
+        let lasts = block.duration.unwrap_or_else(|| self.longest(strength(&block)));
         let (block, remaining) = (FleetBlock { duration: Some(lasts), ..block }, lasts.saturating_sub(age));
         self.hear_abroad(now, from, (block.target, version), Some(remaining), |agent| {
             agent.take_foreign(now, from, version, &block, remaining);
@@ -252,7 +250,10 @@ impl Agent {
             return;
         }
         if before.0 < Some(version) {
-            let until = now.after(remaining.unwrap_or(LONGEST).min(LONGEST).saturating_add(OUTLIVES));
+            // Of what it takes back nothing is held here for longer.
+            let longest = self.longest(Strength::Hard);
+            let until =
+                now.after(remaining.map_or(longest, |left| left.min(longest)).saturating_add(OUTLIVES));
             self.remember(now, (target, speaker), Last { version, until });
         }
         obey(self);

@@ -290,3 +290,21 @@ fn who_is_believed_is_believed_also_in_the_next_fleet() {
     node.hears_abroad(100, version(2), fleet_block("203.0.113.8"));
     assert_eq!((node.kernel.blocks.len(), node.agent.foreign_count(&OTHER)), (2, 2));
 }
+
+#[test]
+fn what_was_taken_back_is_known_as_long_as_it_could_be_held() {
+    let year = Duration::from_secs(365 * 24 * 3600);
+    let mut node = Node::believing_with(|config| config.ladder = [year; 4]);
+    let for_a_year = || FleetBlock { duration: Some(year), ..fleet_block("203.0.113.7") };
+    node.hears_abroad(100, version(1), for_a_year());
+    node.agent.handle_foreign_withdrawal(
+        node.now(),
+        &foreigner(100),
+        version(2),
+        net("203.0.113.7"),
+        Some(year),
+    );
+    node.pass(40 * 24 * 3600);
+    node.hears_abroad_late(100, version(1), for_a_year(), Duration::from_secs(40 * 24 * 3600));
+    assert_eq!(node.dropped("203.0.113.7"), None);
+}
