@@ -119,10 +119,11 @@ impl Agent {
 
     fn restore_block(&mut self, now: Time, stored: StoredBlock) {
         let StoredBlock { block, forced, unconfirmed } = stored;
-        let expired = block.expired(now);
+        // What an earlier version had made its own is another cluster's, and no root's end would end it.
+        let over = block.expired(now) || is_foreigner(&block.origin.0);
         let words = self.blocks.words(&block.origin.0, &block.reason);
         let (target, held) = (block.target, as_held(block, forced, words.clone()));
-        if expired {
+        if over {
             return self.outbox.persist(now, Key::Block(target, words));
         }
         if let Some(full) = unconfirmed {

@@ -6,9 +6,10 @@ use super::{
     *,
 };
 use crate::{
-    BlockState, Withheld,
+    Block, BlockState, Origin, Withheld,
     agent::Foreigner,
     fleet::{FleetBlock, NodeId, OrderKind, Version},
+    record::StoredBlock,
 };
 
 const OTHER: NodeId = NodeId([90; 32]);
@@ -289,6 +290,21 @@ fn who_is_believed_is_believed_also_in_the_next_fleet() {
     node.join();
     node.hears_abroad(100, version(2), fleet_block("203.0.113.8"));
     assert_eq!((node.kernel.blocks.len(), node.agent.foreign_count(&OTHER)), (2, 2));
+}
+
+#[test]
+fn what_an_earlier_version_had_made_its_own_is_so_no_longer() {
+    let mut node = Node::believing();
+    node.proven("203.0.113.7");
+    let ours = node.store.iter().find(|((tree, _), _)| *tree == Tree::Blocks).unwrap().1.clone();
+    let Record::Block(ours) = ours else { unreachable!() };
+    let block =
+        Block { target: net("203.0.113.8"), origin: Origin("other/web-1".into()), ..ours.block.clone() };
+    let adopted = Record::Block(StoredBlock { block, ..ours });
+    node.store.insert((adopted.tree(), adopted.key()), adopted);
+    let again = node.restarted_believing(&[(OTHER, "other")]);
+    assert_eq!((again.agent.block_count(), again.dropped("203.0.113.8")), (1, None));
+    assert_eq!(again.store.keys().filter(|(tree, _)| *tree == Tree::Blocks).count(), 1);
 }
 
 #[test]
