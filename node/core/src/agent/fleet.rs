@@ -37,8 +37,8 @@ use core::{net::IpAddr, time::Duration};
 use ipnet::IpNet;
 
 use crate::{
-    BlockId, Time,
-    blocklist::{Held, Said},
+    Time,
+    blocklist::Said,
     fleet::{NodeId, VerifiedOrder, Version},
     nets::{ExpiringMap, Nets},
     prefix,
@@ -254,15 +254,7 @@ impl Agent {
     /// only held is let go; what is dropped on the fleet's word stays dropped until it ends.
     pub fn leave_fleet(&mut self, now: Time) {
         self.handle_members(now, Vec::new());
-        let held = |(target, entries): (&IpNet, &[Held])| {
-            let ids = entries.iter().filter(|held| held.withheld.is_some()).map(|held| held.id);
-            let ids: Vec<BlockId> = ids.collect();
-            (!ids.is_empty()).then_some((*target, ids))
-        };
-        let held: Vec<(IpNet, Vec<BlockId>)> = self.blocks.iter().filter_map(held).collect();
-        for (target, ids) in held {
-            self.end(now, target, |blocks| blocks.remove_ids(&target, &ids));
-        }
+        self.end_words(now, |held| held.withheld.is_some());
         let trust = core::mem::replace(&mut self.fleet.trust, trust::Ledger::new());
         let regulars = core::mem::replace(&mut self.fleet.regulars, Nets::new());
         // Whom a person here believes is this node's own affair, whatever fleet it is in.

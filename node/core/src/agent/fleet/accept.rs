@@ -10,7 +10,7 @@ use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
 use crate::{
     BlockId, Class, Detector, Evidence, Strength, Time, Withheld,
-    blocklist::Held,
+    blocklist::{Held, Which},
     fleet::{NodeId, OrderKind},
     gossip::TOLERANCE,
     prefix,
@@ -148,29 +148,28 @@ impl Agent {
 
     /// Judges the entries of `target` that `which` picks anew.
     pub(super) fn rejudge_entries(&mut self, now: Time, target: IpNet, which: impl Fn(&Held) -> bool) {
-        let judged = |held: &Held| {
-            (held.id, held.withheld, self.judge(&target, held), held.words.speaker().copied(), held.since)
-        };
+        let judged = |held: &Held| (held.which(), held.withheld, self.judge(&target, held), held.since);
         let said = self.blocks.of(&target).iter().filter(|held| held.words.said.is_some() && which(held));
         let judged: Vec<_> = said.map(judged).collect();
-        for (id, before, judged, speaker, since) in judged {
-            let after = match (judged, speaker.as_ref().and_then(Speaker::charged)) {
+        for (which, before, judged, since) in judged {
+            let charged = which.1.as_ref().and_then(Speaker::charged);
+            let after = match (judged, charged) {
                 (None, Some(node)) if before.is_some() && !self.charge(now, node, target, since) => {
                     Some(Withheld::Quota)
                 }
                 _ => judged,
             };
-            self.withhold(target, id, before, after);
+            self.withhold(target, which, before, after);
             // Whatever else is wrong with it: nobody honest says it.
-            if let Some(node) = speaker.as_ref().and_then(Speaker::charged) {
-                self.suspect(now, node, &target, (id, since));
+            if let Some(node) = charged {
+                self.suspect(now, node, &target, (which.0, since));
             }
         }
     }
 
-    fn withhold(&mut self, target: IpNet, id: BlockId, before: Option<Withheld>, after: Option<Withheld>) {
+    fn withhold(&mut self, target: IpNet, which: Which, before: Option<Withheld>, after: Option<Withheld>) {
         if before != after {
-            self.changing(target, |blocks| blocks.withhold(&target, id, after));
+            self.changing(target, |blocks| blocks.withhold(&target, which, after));
         }
     }
 

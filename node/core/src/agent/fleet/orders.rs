@@ -7,7 +7,7 @@ use ipnet::IpNet;
 
 use crate::{
     Block, BlockId, Class, Detector, Strength, Time, Withheld,
-    blocklist::{Held, Said},
+    blocklist::{Held, Said, Which},
     fleet::{COVERED, NodeId, ORDER_TARGETS, OperatorOrder, OrderKind, VerifiedOrder, Version},
     prefix,
     record::{Lesson, Speaker},
@@ -239,12 +239,12 @@ impl Agent {
         let targets: Vec<IpNet> = self.blocks.within(&target).copied().collect();
         for target in targets {
             let void = |held: &&Held| self.is_void(&target, held);
-            let void: Vec<BlockId> =
-                self.blocks.of(&target).iter().filter(void).map(|held| held.id).collect();
+            let void: Vec<Which> = self.blocks.of(&target).iter().filter(void).map(Held::which).collect();
             if void.is_empty() {
                 continue;
             }
-            let ended = self.end(now, target, |blocks| blocks.remove_ids(&target, &void));
+            let void = |held: &Held| void.contains(&held.which());
+            let ended = self.end(now, target, |blocks| blocks.remove_where(&target, void));
             let ours = ended.iter().filter(|held| false_positive && held.words.said.is_none());
             for held in ours {
                 let features = self.history.get(held.id).map(|alert| alert.features);

@@ -8,8 +8,9 @@ use super::{
 use crate::{
     Block, BlockState, Origin, Withheld,
     agent::Foreigner,
+    blocklist::Said,
     fleet::{FleetBlock, NodeId, OrderKind, Version},
-    record::StoredBlock,
+    record::{Speaker, StoredBlock},
 };
 
 const OTHER: NodeId = NodeId([90; 32]);
@@ -290,6 +291,30 @@ fn who_is_believed_is_believed_also_in_the_next_fleet() {
     node.join();
     node.hears_abroad(100, version(2), fleet_block("203.0.113.8"));
     assert_eq!((node.kernel.blocks.len(), node.agent.foreign_count(&OTHER)), (2, 2));
+}
+
+#[test]
+fn a_word_under_the_number_of_another_s_moves_nothing_but_itself() {
+    let mut node = Node::believing();
+    node.proven("203.0.113.7");
+    node.hears(WEB_2, 1, "203.0.113.8");
+    for target in ["203.0.113.7", "203.0.113.8"] {
+        let listed = node.agent.blocks().find(|listed| listed.block.target == net(target)).unwrap();
+        let speaker = Speaker::Foreign { cluster: OTHER, node: NodeId([100; 32]) };
+        let same = Said { speaker, epoch: 7, force: false }.version(listed.block.id);
+        // Nobody follows it, and it is taken back.
+        node.hears_abroad(100, same, FleetBlock { class: Class::Botnet, ..fleet_block(target) });
+        let ids = node.agent.blocks().filter(|one| one.block.id == listed.block.id);
+        let words: Vec<_> = ids.map(|one| node.agent.fleet_word(&one.block)).collect();
+        assert_eq!(words.len(), 2, "{target}");
+        assert_ne!(words[0], words[1], "{target}");
+        assert!(node.dropped(target).is_some(), "{target}: it is withheld alone");
+        let taken_back = Version { sequence: same.sequence.saturating_add(1), ..same };
+        node.agent.handle_foreign_withdrawal(node.now(), &foreigner(100), taken_back, net(target), None);
+        node.take();
+        assert!(node.dropped(target).is_some(), "{target}: it ends alone");
+        assert_eq!(node.agent.foreign_count(&OTHER), 0, "{target}");
+    }
 }
 
 #[test]
