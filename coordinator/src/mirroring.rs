@@ -10,8 +10,7 @@ use serde_json::Value;
 use smartfw_core::{EventKind, Time, fleet::NodeId};
 use smartfw_history::{Appended, Count, Event, Page, Query, Size};
 use smartfw_mirror::{
-    Auth, Cluster, Database, Item, ItemId, Limits, Outbox, Patience, Sender, State, Watch, chance,
-    since_epoch,
+    Auth, Cluster, Database, Item, ItemId, Limits, Outbox, Patience, Sender, Watch, chance, since_epoch,
 };
 use smartfw_proto::json::rfc3339;
 use tokio::time::interval;
@@ -85,18 +84,13 @@ async fn show(watch: Watch, health: Arc<Health>) {
         turn.tick().await;
         let state = watch.state();
         match state.remedy() {
-            Some(remedy) => health.set(Matter::Mirror, Level::Warn, told(&state), remedy),
+            Some(remedy) => {
+                let told = state.told(|since| rfc3339(Time::ZERO.after(since)));
+                health.set(Matter::Mirror, Level::Warn, format!("the mirror: {told}"), remedy);
+            }
             None => health.clear(Matter::Mirror),
         }
     }
-}
-
-/// How it is, and since when.
-fn told(state: &State) -> String {
-    let since = state.trouble.as_ref().map(|(_, since)| u64::try_from(since.as_nanos()).unwrap_or(u64::MAX));
-    let since =
-        since.map_or_else(String::new, |nanos| format!(", since {}", rfc3339(Time::from_nanos(nanos))));
-    format!("the mirror: {state}{since}")
 }
 
 impl Mirrored {

@@ -35,6 +35,19 @@ pub fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
     path.parent().map_or(Ok(()), |folder| File::open(folder)?.sync_all())
 }
 
+/// Removes a file, which may be gone already, with its folder; on disk when this returns.
+///
+/// # Errors
+/// When the disk refuses.
+pub fn remove(path: &Path) -> io::Result<()> {
+    let or_gone = |done: io::Result<()>| match done {
+        Err(why) if why.kind() == io::ErrorKind::NotFound => Ok(()),
+        other => other,
+    };
+    or_gone(fs::remove_file(path))?;
+    path.parent().map_or(Ok(()), |folder| or_gone(File::open(folder).and_then(|folder| folder.sync_all())))
+}
+
 fn write_new(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)?;
     file.write_all(bytes)?;

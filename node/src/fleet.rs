@@ -104,8 +104,9 @@ pub enum Input {
     Leave(Reply),
     /// The other clusters whose roots are believed, by the ids of these.
     Foreigners(BTreeMap<NodeId, String>),
-    /// Somebody in another cluster says something; all signatures hold.
-    Foreign(Vec<ForeignWord>, OwnedSemaphorePermit),
+    /// Somebody in another cluster says something; all signatures hold. Answered with how many words are dated ahead of the
+    /// cluster's time, and not taken.
+    Foreign(Vec<ForeignWord>, oneshot::Sender<usize>),
     /// A question.
     Ask(Question),
 }
@@ -114,7 +115,7 @@ pub enum Input {
 #[derive(Clone, Debug, PartialEq)]
 pub struct ForeignWord {
     /// Who.
-    pub from: Foreigner,
+    pub from: Arc<Foreigner>,
     /// Under which version: of one target the highest of a key holds.
     pub version: Version,
     /// When it was signed, by the signer's clock.

@@ -80,8 +80,14 @@ pub enum Matter {
     MirrorOutbox,
     /// What it will never have.
     MirrorMissed,
+    /// What it is not given, since it is dated ahead.
+    MirrorAhead,
+    /// What it is not given, since some of it stays within the cluster.
+    MirrorMixed,
     /// Other clusters that are listened to.
     Followed,
+    /// Their roots.
+    Roots,
     /// Threat feeds.
     Feeds,
     /// What is kept of them.

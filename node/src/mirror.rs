@@ -14,6 +14,7 @@ mod roots;
 mod speaking;
 
 use std::{
+    path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
@@ -21,7 +22,7 @@ use std::{
 use smartfw_config::{MirrorSettings, NodeConfig};
 use smartfw_core::{Agent, Time, fleet::SignedRun};
 use smartfw_mirror::{
-    Auth, Cluster, Database, Limits, Outbox, Patience, Sender, State, Watch, chance, since_epoch,
+    Auth, BadFile, Cluster, Database, Limits, Outbox, Patience, Sender, State, Watch, chance, since_epoch,
 };
 use smartfw_proto::{json::rfc3339, view::MirrorView};
 use tokio::{
@@ -38,9 +39,12 @@ use hearing::Hearing;
 use ledger::Ledger;
 pub use roots::{Root, RootRefused, Roots};
 pub use speaking::Mouth;
+use speaking::Speaking;
 
 /// The folder of what waits for the database, within the state folder.
 const FOLDER: &str = "mirror";
+/// How long after one another it is tried to begin.
+const AGAIN: Duration = Duration::from_secs(30);
 /// How often it is looked which cluster this node is in, and shown how the mirror is.
 const LOOK: Duration = Duration::from_secs(2);
 
@@ -51,26 +55,42 @@ pub struct Mirror {
     pub roots: Arc<Roots>,
     ledger: Arc<Ledger>,
     hearing: Arc<Hearing>,
-    /// How what is sent is, once there is somebody to send it.
-    sending: Arc<Mutex<Option<Watch>>>,
+    sending: Arc<Mutex<Sending>>,
     configured: bool,
+}
+
+/// How what is sent is.
+#[derive(Debug, Default)]
+enum Sending {
+    /// Nobody sends: this node is in no cluster.
+    #[default]
+    Idle,
+    /// Nobody can, and why.
+    Fails(String),
+    Sends(Watch),
 }
 
 /// A mirror that is about to begin.
 pub struct Begun {
     settings: MirrorSettings,
-    database: Arc<Database>,
-    outbox: Arc<Outbox>,
+    folder: PathBuf,
     runs: mpsc::Receiver<SignedRun>,
     mirror: Mirror,
     health: Arc<Health>,
+}
+
+/// What is sent by, and from where.
+struct Means {
+    database: Arc<Database>,
+    outbox: Arc<Outbox>,
 }
 
 /// Sets up what the configuration asks for: the mirror for those who ask, the driver's way to it, and, where there is a
 /// database, what is to be run.
 ///
 /// # Errors
-/// When the address or the credentials make no sense, or the outbox cannot be used.
+/// When the configuration alone shows that there can be no mirror. Whatever else is wrong must not keep a node from
+/// guarding: it is seen to once it runs.
 pub fn prepare(config: &NodeConfig, health: &Arc<Health>) -> anyhow::Result<(Mirror, Mouth, Option<Begun>)> {
     let settings = config.mirror.clone();
     let mirror = Mirror {
@@ -80,29 +100,43 @@ pub fn prepare(config: &NodeConfig, health: &Arc<Health>) -> anyhow::Result<(Mir
         sending: Arc::default(),
         configured: !settings.url.is_empty(),
     };
+    if let Some(strange) = mirror.roots.strange() {
+        let what = format!("a root of another cluster is not believed: {strange}");
+        let remedy = "smartfw-cli trust add --root FILE, or remove the file; then restart the node";
+        health.set(Matter::Roots, Level::Error, what, remedy);
+    }
     if !mirror.configured {
         return Ok((mirror, Mouth::default(), None));
     }
-    let database = Arc::new(Database::new(
-        &settings.url,
-        Auth::from_files(settings.account.as_deref(), settings.secret.as_deref())?,
-        Patience::default(),
-    )?);
-    let opened = Outbox::open(&config.state_dir.join(FOLDER), Limits::default())?;
-    if let Some((place, why)) = opened.set_aside {
-        tracing::error!(place = %place.display(), why, "the mirror's outbox was damaged; an empty one is begun");
+    Database::check(&settings.url)?;
+    if settings.account.is_some() == settings.secret.is_some() {
+        return Err(BadFile::Either.into());
     }
-    let outbox = Arc::new(opened.outbox);
     let (mouth, runs) = Mouth::new(settings.runs);
-    let begun = Begun { settings, database, outbox, runs, mirror: mirror.clone(), health: health.clone() };
+    let (folder, mirror_of) = (config.state_dir.join(FOLDER), mirror.clone());
+    let begun = Begun { settings, folder, runs, mirror: mirror_of, health: health.clone() };
     Ok((mirror, mouth, Some(begun)))
+}
+
+impl Means {
+    fn open(settings: &MirrorSettings, folder: &Path) -> anyhow::Result<Self> {
+        let auth = Auth::from_files(settings.account.as_deref(), settings.secret.as_deref())?;
+        let database = Database::new(&settings.url, auth, Patience::default())?;
+        let opened = Outbox::open(folder, Limits::default())?;
+        if let Some((place, why)) = opened.set_aside {
+            tracing::error!(place = %place.display(), why, "the mirror's outbox was damaged; an empty one is begun");
+        }
+        Ok(Self { database: Arc::new(database), outbox: Arc::new(opened.outbox) })
+    }
 }
 
 impl Begun {
     /// Sends and listens, for ever; nothing while this node is in no cluster.
     pub async fn run(mut self, control: Arc<Control>, inbox: Inbox) {
+        let means = self.means(AGAIN).await;
         loop {
             let Some(cluster) = control.cluster() else {
+                self.mirror.is(Sending::Idle);
                 let what = "this node is in no cluster: nothing is mirrored, and nothing is heard";
                 self.health.set(Matter::Mirror, Level::Warn, what, "smartfw-cli cluster init or join");
                 self.health.clear(Matter::Followed);
@@ -110,18 +144,36 @@ impl Begun {
                 continue;
             };
             tokio::select! {
-                () = self.season(&cluster, &inbox) => {}
+                () = self.season(&means, &cluster, &inbox) => {}
                 () = has_left(&control, &cluster) => {}
             }
         }
     }
 
+    /// The credentials and the outbox, as soon as they can be used.
+    async fn means(&self, again: Duration) -> Means {
+        loop {
+            let (settings, folder) = (self.settings.clone(), self.folder.clone());
+            let opened = tokio::task::spawn_blocking(move || Means::open(&settings, &folder)).await;
+            let why = match opened {
+                Ok(Ok(means)) => return means,
+                Ok(Err(why)) => format!("{why:#}"),
+                Err(why) => why.to_string(),
+            };
+            let what = format!("nothing is mirrored, and no other cluster is heard: {why}");
+            self.health.set(Matter::Mirror, Level::Error, what, "see to it; it is tried again by itself");
+            self.mirror.is(Sending::Fails(why));
+            sleep(again).await;
+        }
+    }
+
     /// As long as this node is in one cluster.
-    async fn season(&mut self, cluster: &str, inbox: &Inbox) {
+    async fn season(&mut self, means: &Means, cluster: &str, inbox: &Inbox) {
         let Ok(place) = Cluster::new(cluster) else { return sleep(LOOK).await };
-        let sender = Sender::new(self.database.clone(), self.outbox.clone(), place);
+        let Means { database, outbox } = means;
+        let sender = Sender::new(database.clone(), outbox.clone(), place);
         let watch = sender.watch();
-        *self.mirror.sending.lock().unwrap_or_else(PoisonError::into_inner) = Some(watch.clone());
+        self.mirror.is(Sending::Sends(watch.clone()));
         // The driver may not have begun with its part in the cluster.
         let held = loop {
             match held_runs(inbox).await {
@@ -129,18 +181,17 @@ impl Begun {
                 None => sleep(LOOK).await,
             }
         };
-        let room = (cluster.to_owned(), self.outbox.clone(), self.health.clone());
+        let speaking = Speaking::new(cluster.to_owned(), outbox.clone(), self.health.clone());
         let ears = hearing::Ears {
             ours: cluster.to_owned(),
             follow: self.settings.follow.clone(),
-            database: self.database.clone(),
+            database: database.clone(),
             roots: self.mirror.roots.clone(),
             ledger: self.mirror.ledger.clone(),
             hearing: self.mirror.hearing.clone(),
             inbox: inbox.clone(),
         };
-        let (sending, speaking) =
-            (sender.run(since_epoch, chance), speaking::keep(held, &mut self.runs, &room));
+        let (sending, speaking) = (sender.run(since_epoch, chance), speaking.keep(held, &mut self.runs));
         let showing = show(&watch, &self.mirror.hearing, &self.health);
         tokio::join!(sending, speaking, ears.run(), showing);
     }
@@ -183,39 +234,72 @@ async fn show(watch: &Watch, hearing: &Hearing, health: &Health) {
 
 /// How it is, and since when.
 fn told(state: &State) -> String {
-    match since(state) {
-        Some(since) => format!("{state}, since {}", rfc3339(since)),
-        None => state.to_string(),
-    }
-}
-
-fn since(state: &State) -> Option<Time> {
-    state
-        .trouble
-        .as_ref()
-        .map(|(_, since)| Time::from_nanos(u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)))
+    state.told(|since| rfc3339(Time::ZERO.after(since)))
 }
 
 impl Mirror {
+    fn is(&self, sending: Sending) {
+        *self.sending.lock().unwrap_or_else(PoisonError::into_inner) = sending;
+    }
+
     /// How it is, but for the roots, of which the driver knows more.
     pub fn view(&self) -> MirrorView {
-        let sending = self.sending.lock().unwrap_or_else(PoisonError::into_inner);
-        let state = sending.as_ref().map(Watch::state);
-        let waits = || "it has not begun: this node is in no cluster".to_owned();
+        let (shown, state) = match &*self.sending.lock().unwrap_or_else(PoisonError::into_inner) {
+            Sending::Idle if !self.configured => (String::new(), None),
+            Sending::Idle => ("it has not begun: this node is in no cluster".to_owned(), None),
+            Sending::Fails(why) => (format!("it has not begun: {why}"), None),
+            Sending::Sends(watch) => (watch.state().to_string(), Some(watch.state())),
+        };
         MirrorView {
             configured: self.configured,
-            state: match &state {
-                Some(state) => state.to_string(),
-                None if self.configured => waits(),
-                None => String::new(),
-            },
+            state: shown,
             remedy: state.as_ref().and_then(State::remedy).unwrap_or_default().to_owned(),
-            since: state.as_ref().and_then(since),
+            since: state
+                .as_ref()
+                .and_then(|state| state.trouble.as_ref())
+                .map(|(_, since)| Time::ZERO.after(*since)),
             sent: state.as_ref().map_or(0, |state| state.sent),
             waiting: state.as_ref().map_or(0, |state| state.counts.waiting),
             followed: self.hearing.view(&self.ledger),
             refused: self.ledger.refused(),
             roots: Vec::new(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn config(folder: &Path, url: &str) -> NodeConfig {
+        let secret = Some(folder.join("secret"));
+        let mirror = MirrorSettings { url: url.into(), secret, ..MirrorSettings::default() };
+        NodeConfig { state_dir: folder.join("state"), mirror, ..NodeConfig::default() }
+    }
+
+    #[test]
+    fn what_the_configuration_alone_shows_to_be_wrong_is_refused() {
+        let (folder, health) = (tempfile::tempdir().unwrap(), Arc::<Health>::default());
+        let good = config(folder.path(), "https://east.firebaseio.com");
+        assert!(prepare(&config(folder.path(), "http://east.firebaseio.com"), &health).is_err());
+        let both = MirrorSettings { account: good.mirror.secret.clone(), ..good.mirror.clone() };
+        assert!(prepare(&NodeConfig { mirror: both, ..good }, &health).is_err());
+    }
+
+    #[tokio::test]
+    async fn a_node_starts_without_its_mirror_s_secret_and_mirrors_once_it_is_there() {
+        let (folder, health) = (tempfile::tempdir().unwrap(), Arc::<Health>::default());
+        let config = config(folder.path(), "https://east.firebaseio.com");
+        let (mirror, _, begun) = prepare(&config, &health).unwrap();
+        let begun = begun.unwrap();
+        let beginning = tokio::spawn(async move { begun.means(Duration::from_millis(10)).await });
+        while health.list().is_empty() {
+            sleep(Duration::from_millis(5)).await;
+        }
+        let told = health.list().remove(0);
+        assert!(told.level == Level::Error && told.what.contains("secret cannot be read"), "{told:?}");
+        assert!(mirror.view().state.contains("secret cannot be read"));
+        std::fs::write(folder.path().join("secret"), "its-secret\n").unwrap();
+        beginning.await.unwrap();
     }
 }

@@ -101,7 +101,7 @@ fn start(
     let (mirror, mouth, begun) = mirror::prepare(config, &links.shared.health)?;
     let vault = Vault::default();
     let fleet = Arc::new_cyclic(|fleet| control(config, &links, (fleet.clone(), vault.clone()), mouth));
-    let mut restored = restore::restore(config, &mut *enforcer, &fleet, &links.shared)?;
+    let mut restored = restore::restore(config, &mut *enforcer, (&fleet, &mirror.roots), &links.shared)?;
     // Who must not be locked out is known before anything is enforced.
     restored.protected = watcher.observed().protected.clone();
     restored.agent.handle_protected(clock::now(), restored.protected.clone());

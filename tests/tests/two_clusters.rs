@@ -136,9 +136,11 @@ fn two_clusters_that_share_a_database_block_each_others_attackers() {
     let said = runs(&database, "east").len();
     east.works(&["allow", "add", "198.51.100.7"]);
     assert!(!east.drops("198.51.100.7") && west.drops("198.51.100.7"));
+    east.works(&["block", "198.51.100.8", "--for", "1h"]);
+    west.comes_to_drop("198.51.100.8");
+    assert_eq!(runs(&database, "east").len(), said + 1, "what was said before it would have come before it");
     west.works(&["unblock", "198.51.100.7"]);
     until("west lets it go", SOON, || !west.drops("198.51.100.7")).unwrap();
-    assert_eq!(runs(&database, "east").len(), said);
     let trusted = west.json(&["trust", "list"]);
     assert!(
         trusted.as_array().unwrap().iter().any(|row| row["name"] == "east" && row["fingerprint"].is_string())
@@ -152,7 +154,7 @@ fn what_is_not_signed_under_a_believed_root_is_shown_and_not_enforced() {
     let wire = Wire::new(3);
     let database = Database::start(&wire.nodes[DATABASE], address(DATABASE));
     let east = Member::found(&wire, &database, EAST, "east", "west");
-    let west = Member::found(&wire, &database, WEST, "west", "east");
+    let mut west = Member::found(&wire, &database, WEST, "west", "east");
 
     east.works(&["block", "198.51.100.7", "--for", "1h"]);
     until("it stands in the database", SOON, || !runs(&database, "east").is_empty()).unwrap();
@@ -177,6 +179,15 @@ fn what_is_not_signed_under_a_believed_root_is_shown_and_not_enforced() {
     let held = west.json(&["blocks", "--all"]);
     assert_eq!(held.as_array().unwrap().len(), 1, "{held}");
     assert!(west.drops("198.51.100.7"), "what was said stands");
+
+    // What stands in the database now says nothing of it any more.
+    west.guard.kill();
+    west.guard.launch().unwrap();
+    west.comes_to_refuse(&key, "it");
+    let held = west.json(&["blocks", "--all"]);
+    let origins: Vec<_> = held.as_array().unwrap().iter().map(|block| block["origin"].clone()).collect();
+    assert_eq!(origins, ["east/alice"], "it stays what it was after a restart");
+    assert!(west.drops("198.51.100.7"));
 
     west.works(&["trust", "remove", "--root", "east"]);
     until("what it said ends with the belief", SOON, || !west.drops("198.51.100.7")).unwrap();

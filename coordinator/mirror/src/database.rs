@@ -91,14 +91,7 @@ impl Database {
     /// # Errors
     /// When the address is none, or would carry secrets in the open.
     pub fn new(address: &str, auth: Auth, patience: Patience) -> Result<Self, BadDatabase> {
-        let base = Url::parse(address).map_err(|_| BadDatabase::Address)?;
-        let odd = base.query_pairs().any(|(name, _)| name != "ns");
-        if odd || base.host_str().is_none() || !base.username().is_empty() || base.password().is_some() {
-            return Err(BadDatabase::Address);
-        }
-        if !is_safe(&base) {
-            return Err(BadDatabase::Open);
-        }
+        let base = parse(address)?;
         // Where the program has chosen a provider, that one stays.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let http = Client::builder()
@@ -108,6 +101,14 @@ impl Database {
         let http = if is_loopback(&base) { http.no_proxy() } else { http };
         let http = http.build().map_err(|error| BadDatabase::Tls(Trouble::from(error).to_string()))?;
         Ok(Self { base, http, auth, patience })
+    }
+
+    /// Whether an address can be one of a database, whatever else may be wrong.
+    ///
+    /// # Errors
+    /// When it is none, or secrets would go over the network in the open.
+    pub fn check(address: &str) -> Result<(), BadDatabase> {
+        parse(address).map(drop)
     }
 
     /// Sends a request; with fresh credentials once more if the first ones are not taken. The answer is a success, its
@@ -207,6 +208,15 @@ impl Database {
         let firebase = url.scheme() == "https" && FIREBASE.iter().any(|domain| host.ends_with(domain));
         (configured || firebase) && url.username().is_empty() && url.password().is_none()
     }
+}
+
+fn parse(address: &str) -> Result<Url, BadDatabase> {
+    let base = Url::parse(address).map_err(|_| BadDatabase::Address)?;
+    let odd = base.query_pairs().any(|(name, _)| name != "ns");
+    if odd || base.host_str().is_none() || !base.username().is_empty() || base.password().is_some() {
+        return Err(BadDatabase::Address);
+    }
+    if is_safe(&base) { Ok(base) } else { Err(BadDatabase::Open) }
 }
 
 /// Secrets may go there: it is https, or this machine.

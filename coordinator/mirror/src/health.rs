@@ -28,6 +28,12 @@ impl State {
         trouble.is_none() && counts.dropped == 0 && counts.aside == 0 && *rewritten == 0
     }
 
+    /// One line as [`Display`](fmt::Display) gives it, and since when; `written` writes a time since 1970.
+    pub fn told(&self, written: impl FnOnce(Duration) -> String) -> String {
+        let since = self.trouble.as_ref().map(|(_, since)| format!(", since {}", written(*since)));
+        format!("{self}{}", since.unwrap_or_default())
+    }
+
     /// What a person can do about it.
     pub fn remedy(&self) -> Option<&'static str> {
         let Self { counts, sent: _, rewritten, trouble } = self;
@@ -126,6 +132,7 @@ mod tests {
             10,
             "the outage began with the first failure"
         );
+        assert_eq!(state.told(|since| format!("{since:?}")), format!("{state}, since 10s"));
         assert!(state.remedy().unwrap().contains("quota") && !state.is_ok());
         health.sent(7);
         assert!(health.state().is_ok() && health.state().sent == 7);

@@ -6,6 +6,7 @@ use std::{
 };
 
 use smartfw_core::fleet::{NodeId, SignedOrder};
+use smartfw_mirror::chance;
 use smartfw_proto::convert::{Question, Reply, decode_order};
 
 use super::{Intake, NotCarried, line::Line};
@@ -48,9 +49,4 @@ impl Carrier {
         lines.sort_by_cached_key(|_| chance());
         lines
     }
-}
-
-fn chance() -> u64 {
-    use std::hash::{BuildHasher as _, Hasher as _, RandomState};
-    RandomState::new().build_hasher().finish()
 }

@@ -45,6 +45,10 @@ pub(crate) struct Held {
 }
 
 impl Held {
+    pub(crate) fn which(&self) -> Which {
+        (self.id, self.words.speaker().copied())
+    }
+
     /// Whether detection alone made it: a person's word is not bound as strictly.
     pub(crate) fn automatic(&self) -> bool {
         self.detector != Detector::Operator
@@ -84,6 +88,9 @@ impl Held {
         }
     }
 }
+
+/// What tells an entry from the others of its target. Who speaks chooses the numbers of his words: an id may stand twice.
+pub(crate) type Which = (BlockId, Option<Speaker>);
 
 /// Most targets have one entry.
 #[derive(Clone, Debug)]
@@ -196,15 +203,15 @@ impl BlockList {
         self.retain(target, |held| held.words.said.is_some())
     }
 
-    /// Ends the entries of a target with these ids.
-    pub(crate) fn remove_ids(&mut self, target: &IpNet, ids: &[BlockId]) -> Vec<Held> {
-        self.retain(target, |held| !ids.contains(&held.id))
+    /// Ends the entries of a target that `which` picks.
+    pub(crate) fn remove_where(&mut self, target: &IpNet, which: impl Fn(&Held) -> bool) -> Vec<Held> {
+        self.retain(target, |held| !which(held))
     }
 
     /// Withholds an entry, or no longer.
-    pub(crate) fn withhold(&mut self, target: &IpNet, id: BlockId, why: Option<Withheld>) {
+    pub(crate) fn withhold(&mut self, target: &IpNet, which: Which, why: Option<Withheld>) {
         let Some(slot) = self.nets.get_mut(target) else { return };
-        for held in slot.entries_mut().iter_mut().filter(|held| held.id == id) {
+        for held in slot.entries_mut().iter_mut().filter(|held| held.which() == which) {
             self.withheld = self.withheld + usize::from(why.is_some()) - usize::from(held.withheld.is_some());
             held.withheld = why;
         }

@@ -169,6 +169,11 @@ impl<K: Ord + Clone, V> ExpiringMap<K, V> {
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&K, &V)> {
         self.entries.iter().map(|(key, (_, value))| (key, value))
     }
+
+    /// The entries whose keys lie within.
+    pub(crate) fn range(&self, keys: RangeInclusive<K>) -> impl Iterator<Item = (&K, &V)> {
+        self.entries.range(keys).map(|(key, (_, value))| (key, value))
+    }
 }
 
 #[cfg(test)]

@@ -84,6 +84,15 @@ pub enum Record {
         /// Who had said so.
         speaker: Speaker,
     },
+    /// The last that somebody in another cluster said of a target.
+    Foreign(ForeignWord),
+    /// It is over.
+    ForeignGone {
+        /// The target.
+        target: IpNet,
+        /// Who had said so.
+        speaker: Speaker,
+    },
 }
 
 named! {
@@ -109,6 +118,8 @@ named! {
         Trust = "trust",
         /// What of the fleet's word people on this node ended.
         Overruled = "overruled",
+        /// What other clusters say.
+        Foreign = "foreign",
     }
 }
 
@@ -126,6 +137,7 @@ impl Record {
             Self::Lesson(_) | Self::LessonGone(_) => Tree::Lessons,
             Self::Trust(_) | Self::TrustGone(_) => Tree::Trust,
             Self::Overruled(_) | Self::OverruledGone { .. } => Tree::Overruled,
+            Self::Foreign(_) | Self::ForeignGone { .. } => Tree::Foreign,
         }
     }
 
@@ -147,9 +159,10 @@ impl Record {
             | Self::Lesson(Lesson { id, .. })
             | Self::LessonGone(id) => id.0.to_be_bytes().to_vec(),
             Self::Trust(Trust { node, .. }) | Self::TrustGone(node) => node.0.to_vec(),
-            Self::Overruled(Overruled { target, speaker, .. }) | Self::OverruledGone { target, speaker } => {
-                overruled_key(target, speaker)
-            }
+            Self::Overruled(Overruled { target, speaker, .. })
+            | Self::OverruledGone { target, speaker }
+            | Self::Foreign(ForeignWord { target, speaker, .. })
+            | Self::ForeignGone { target, speaker } => word_key(target, speaker),
             Self::Enforcement(_) => b"enforcement".to_vec(),
             Self::Mode { .. } => b"mode".to_vec(),
         }
@@ -168,6 +181,7 @@ impl Record {
                 | Self::LessonGone(_)
                 | Self::TrustGone(_)
                 | Self::OverruledGone { .. }
+                | Self::ForeignGone { .. }
         )
     }
 }
@@ -178,7 +192,7 @@ fn block_key(target: &IpNet, origin: &Origin) -> Vec<u8> {
     key
 }
 
-fn overruled_key(target: &IpNet, speaker: &Speaker) -> Vec<u8> {
+fn word_key(target: &IpNet, speaker: &Speaker) -> Vec<u8> {
     let mut key = net_key(target);
     match speaker {
         Speaker::Member { node, site } => {
@@ -354,6 +368,21 @@ pub struct Overruled {
     pub upto: Version,
     /// How long it has to be remembered.
     pub until: Time,
+}
+
+/// The last that somebody in another cluster said of a target.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ForeignWord {
+    /// The target.
+    pub target: IpNet,
+    /// Who said so.
+    pub speaker: Speaker,
+    /// Under which version.
+    pub version: Version,
+    /// How long it has to be remembered, so that what comes late is not believed.
+    pub until: Time,
+    /// The block that stands on it; none where it was taken back, has ended or found no room.
+    pub block: Option<Block>,
 }
 
 #[cfg(test)]

@@ -48,6 +48,7 @@ impl Wire for MirrorService {
             let added = self.mirror.roots.add(&pem, ours.as_deref());
             added.map_err(|why| Status::failed_precondition(why.to_string()))
         };
+        self.mirror.roots.tell(&self.service.inbox);
         let root =
             caller.ended("add_root", added, |root| format!("cluster {}, {:#}", root.cluster, root.id))?;
         Ok(Response::new(shown(&root, &self.origins().await?).into()))
@@ -61,6 +62,8 @@ impl Wire for MirrorService {
         let caller = Caller::of(&request, &self.service.uplink);
         let origins = self.origins().await?;
         let removed = self.mirror.roots.remove(&request.into_inner().cluster);
+        // Also where no mirror listens, and in no cluster.
+        self.mirror.roots.tell(&self.service.inbox);
         let removed = removed.map_err(|why| Status::failed_precondition(why.to_string()));
         let root = caller.ended("remove_root", removed, |root| format!("cluster {}", root.cluster))?;
         Ok(Response::new(shown(&root, &origins).into()))

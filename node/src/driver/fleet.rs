@@ -26,6 +26,7 @@ impl Running {
         match (&mut driver.brain, input) {
             (None, Input::Enter(opening, reply)) => self.enter(*opening, reply),
             (None, Input::Ask(question)) => question(&driver.agent, None, now),
+            (None, Input::Foreigners(clusters)) => driver.agent.handle_foreign_clusters(now, clusters),
             (None, Input::Order(_, reply) | Input::Leave(reply)) => {
                 drop(reply.send(Err(FleetRefused::NoCluster)));
             }

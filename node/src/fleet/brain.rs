@@ -139,7 +139,7 @@ impl Brain {
                 drop(reply.send(Ok(())));
             }
             Input::Foreigners(clusters) => agent.handle_foreign_clusters(now.wall, clusters),
-            Input::Foreign(words, _permit) => self.foreign(agent, now, words),
+            Input::Foreign(words, ahead) => drop(ahead.send(self.foreign(agent, now, words))),
             Input::Ask(question) => question(agent, Some(self), now.wall),
         }
     }

@@ -1,5 +1,6 @@
 //! Members with everything but kernel and disk, over the loopback interface.
 
+mod abroad;
 mod announcing;
 mod entering;
 mod hostile;

@@ -8,7 +8,7 @@ use std::{
 use smartfw_mirror::{Cluster, Database, Heard, List, Listening, Receiver, chance, since_epoch};
 use smartfw_proto::view::FollowedCluster;
 use tokio::{
-    sync::{Semaphore, mpsc},
+    sync::{Semaphore, mpsc, oneshot},
     task::JoinSet,
 };
 
@@ -18,14 +18,17 @@ use super::{
     ledger::Ledger,
 };
 use crate::{
-    fleet,
+    fleet::{self, ForeignWord},
     inbox::{Inbox, Input},
 };
 
 /// What was heard and waits to be judged, of one cluster: nothing more is read meanwhile.
 const HEARD: usize = 16;
-/// Runs that wait for the driver, of all clusters.
-const RUNS: usize = 64;
+
+/// Runs that are judged and followed at once, of all clusters: one may have thousands of words.
+const RUNS: usize = 4;
+/// Words that the driver is given at once: it does nothing else meanwhile.
+const WORDS: usize = 256;
 
 const UNKNOWN: &str = "the root of that cluster is not believed here";
 const BELIEVE: &str = "smartfw-cli trust add --root FILE, or take the cluster out of mirror.follow";
@@ -58,8 +61,7 @@ impl Ears {
         let mut changes = self.roots.watch();
         loop {
             changes.mark_unchanged();
-            let clusters = self.roots.all().iter().map(|root| (root.id, root.cluster.clone())).collect();
-            self.inbox.send(Input::Fleet(fleet::Input::Foreigners(clusters)));
+            self.roots.tell(&self.inbox);
             let mut ears = self.listen();
             // Nobody else holds the sender: it lives as long as this.
             let _ = changes.changed().await;
@@ -111,6 +113,7 @@ impl One {
             match heard {
                 Heard::Run { id, bytes } => {
                     let key = id.to_key().unwrap_or_default();
+                    let Ok(_permit) = self.room.acquire().await else { return };
                     match self.judged(bytes).await {
                         Ok(judged) => self.follow(key, judged).await,
                         Err(why) => self.refuse(key, why),
@@ -136,9 +139,21 @@ impl One {
         if words.is_empty() {
             return;
         }
-        let Ok(permit) = self.room.clone().acquire_owned().await else { return };
         self.ledger.followed(&self.cluster);
-        self.inbox.send(Input::Fleet(fleet::Input::Foreign(words, permit)));
+        let (mut words, mut ahead) = (words.into_iter().peekable(), 0);
+        while words.peek().is_some() {
+            ahead += self.tell(words.by_ref().take(WORDS).collect()).await;
+        }
+        if ahead > 0 {
+            self.refuse(key, format!("{ahead} words in it are dated ahead of the time"));
+        }
+    }
+
+    /// Tells the driver, and waits for it; how many of the words are dated ahead.
+    async fn tell(&self, words: Vec<ForeignWord>) -> usize {
+        let (answer, ahead) = oneshot::channel();
+        self.inbox.send(Input::Fleet(fleet::Input::Foreign(words, answer)));
+        ahead.await.unwrap_or_default()
     }
 
     fn refuse(&self, key: String, why: impl Into<String>) {
@@ -181,5 +196,61 @@ impl Ear {
                 (super::told(&state), state.remedy())
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use smartfw_core::{
+        IpNet, Time,
+        agent::Foreigner,
+        fleet::{NodeId, Version},
+    };
+
+    use super::*;
+    use crate::{clock, fleet::ForeignSays, inbox::inbox};
+
+    fn word(n: u32) -> ForeignWord {
+        ForeignWord {
+            from: Arc::new(Foreigner {
+                cluster: NodeId([1; 32]),
+                node: NodeId([2; 32]),
+                name: "west/web".into(),
+            }),
+            version: Version { epoch: 1, sequence: u64::from(n) },
+            issued: Time::ZERO,
+            lasts: None,
+            says: ForeignSays::Withdraw(IpNet::from(std::net::IpAddr::from(n.to_be_bytes()))),
+        }
+    }
+
+    #[tokio::test]
+    async fn the_driver_is_given_a_few_words_at_a_time() {
+        let folder = tempfile::tempdir().unwrap();
+        let (inbox, inputs) = inbox(Arc::default());
+        let one = One {
+            cluster: "west".into(),
+            roots: Arc::new(Roots::open(folder.path())),
+            ledger: Arc::default(),
+            inbox,
+            room: Arc::new(Semaphore::new(RUNS)),
+        };
+        let driver = std::thread::spawn(move || {
+            let mut given = Vec::new();
+            while given.iter().sum::<usize>() < 1000 {
+                let input = inputs.wait(clock::now().after(Duration::from_secs(10)));
+                let Some(Input::Fleet(fleet::Input::Foreign(words, answer))) = input else { continue };
+                given.push(words.len());
+                answer.send(1).unwrap();
+            }
+            given
+        });
+        one.follow("its-key".into(), Judged { words: (0..1000).map(word).collect(), ..Judged::default() })
+            .await;
+        assert_eq!(driver.join().unwrap(), [256, 256, 256, 232]);
+        assert_eq!(one.ledger.counts("west"), (1, 1));
+        assert!(one.ledger.refused()[0].why.starts_with("4 words in it are dated ahead"));
     }
 }

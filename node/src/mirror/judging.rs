@@ -1,5 +1,7 @@
 //! What of another cluster's run may be followed.
 
+use std::{collections::BTreeSet, sync::Arc};
+
 use smartfw_core::{
     Detector, Strength, Time,
     agent::Foreigner,
@@ -29,8 +31,8 @@ pub(super) fn judge(root: &Root, bytes: &[u8]) -> Result<Judged, String> {
     if header.site.is_some() {
         return Err("it is for one site of that cluster".to_owned());
     }
-    let from = foreigner(root, header.origin, &name(&run));
-    let mut judged = Judged::default();
+    let from = Arc::new(foreigner(root, header.origin, &name(&run)));
+    let (mut judged, mut orders) = (Judged::default(), BTreeSet::new());
     for (index, entry) in verified.entries().iter().enumerate() {
         let word = |lasts, says| ForeignWord {
             from: from.clone(),
@@ -50,7 +52,7 @@ pub(super) fn judge(root: &Root, bytes: &[u8]) -> Result<Judged, String> {
             Entry::Withdraw { target, lasts } => {
                 judged.words.push(word(*lasts, ForeignSays::Withdraw(*target)));
             }
-            Entry::Order(order) => judged.order(root, order),
+            Entry::Order(order) => judged.order(root, order, &mut orders),
             Entry::Sessions { .. } | Entry::Coordinator { .. } | Entry::Unknown { .. } => {
                 judged.refused.push("another cluster may only block".to_owned());
             }
@@ -60,8 +62,10 @@ pub(super) fn judge(root: &Root, bytes: &[u8]) -> Result<Judged, String> {
 }
 
 impl Judged {
-    fn order(&mut self, root: &Root, order: &SignedOrder) {
+    /// An order that stands among `known`, in the same run, says nothing more.
+    fn order(&mut self, root: &Root, order: &SignedOrder, known: &mut BTreeSet<u128>) {
         match root.judge.verify_order(order) {
+            Ok(VerifiedOrder { order, .. }) if !known.insert(order.id) => {}
             Ok(VerifiedOrder { order, signer, .. }) => self.ordered(root, signer, order),
             Err(why) => self.refused.push(format!("an order in it: {why}")),
         }
@@ -79,7 +83,7 @@ impl Judged {
                 .refused
                 .push(format!("an order of {operator} in it is for one site of that cluster"));
         }
-        let from = foreigner(root, signer, &operator);
+        let from = Arc::new(foreigner(root, signer, &operator));
         for (sequence, target) in (1..).zip(targets) {
             let block = FleetBlock {
                 target,
@@ -155,14 +159,14 @@ mod tests {
             Self { founded, folder }
         }
 
-        fn root(&self) -> std::sync::Arc<Root> {
+        fn root(&self) -> Arc<Root> {
             let pem = self.founded.identity.trust().root().to_pem();
             Roots::open(self.folder.path()).add(&pem, None).unwrap()
         }
 
-        fn ordered(&self, kind: OrderKind) -> Entry {
+        fn ordered(&self, id: u128, kind: OrderKind) -> Entry {
             let order = OperatorOrder {
-                id: 7,
+                id,
                 operator: "alice".into(),
                 issued: clock::now(),
                 lasts: HOUR,
@@ -212,18 +216,18 @@ mod tests {
         let targets = vec![net("203.0.113.8/32"), net("203.0.113.9/32")];
         let (class, reason) = (Class::Manual, "by hand".to_owned());
         let orders = [
-            abroad.ordered(OrderKind::Block { targets, duration: HOUR, class, reason, force: true }),
-            abroad.ordered(OrderKind::Allow {
-                target: net("203.0.113.7/32"),
-                duration: None,
-                comment: String::new(),
-            }),
-            abroad.ordered(OrderKind::Resume),
+            abroad.ordered(1, OrderKind::Block { targets, duration: HOUR, class, reason, force: true }),
+            abroad.ordered(
+                2,
+                OrderKind::Allow { target: net("203.0.113.7/32"), duration: None, comment: String::new() },
+            ),
+            abroad.ordered(3, OrderKind::Resume),
         ];
         let sessions = Entry::Sessions { addresses: vec![[192, 0, 2, 1].into()], lasts: HOUR };
         let withdrawn = Entry::Withdraw { target: net("203.0.113.7/32"), lasts: HOUR };
         let root = abroad.root();
-        let all = [block(), withdrawn, sessions].into_iter().chain(orders).collect();
+        let twice = orders.clone();
+        let all = [block(), withdrawn, sessions].into_iter().chain(orders).chain(twice).collect();
         let judged = judge(&root, &abroad.says(all)).unwrap();
         let said = |word: &ForeignWord| match &word.says {
             ForeignSays::Block(block) => (word.from.name.clone(), block.target.to_string()),

@@ -13,7 +13,11 @@ use smartfw_proto::limits::{FOREIGN_ROOTS, PEM};
 use thiserror::Error;
 use tokio::sync::watch;
 
-use crate::{files, fleet::PeerCodec};
+use crate::{
+    files,
+    fleet::{self, PeerCodec},
+    inbox::{Inbox, Input},
+};
 
 const FOLDER: &str = "roots";
 
@@ -36,6 +40,8 @@ pub struct Roots {
     folder: PathBuf,
     roots: RwLock<BTreeMap<String, Arc<Root>>>,
     changed: watch::Sender<u64>,
+    /// What is in the folder and not believed, and why.
+    strange: Vec<String>,
 }
 
 /// Why nothing was changed.
@@ -82,22 +88,28 @@ impl Root {
 }
 
 impl Roots {
-    /// The roots in the state folder. A file that cannot be read is left alone and believed no more.
+    /// The roots in the state folder, each in the file of its cluster's name, by which it is removed. Any other file is left
+    /// alone and believed no more.
     pub fn open(state_dir: &Path) -> Self {
         let folder = state_dir.join(FOLDER);
-        let mut roots = BTreeMap::new();
-        for path in fs::read_dir(&folder).into_iter().flatten().flatten().map(|entry| entry.path()) {
-            if path.extension().is_none_or(|extension| extension != "pem") || roots.len() >= FOREIGN_ROOTS {
-                continue;
-            }
+        let (mut roots, mut strange) = (BTreeMap::new(), Vec::new());
+        for path in files_in(&folder, &mut strange) {
             match read(&path) {
-                Ok(root) => drop(roots.insert(root.cluster.clone(), Arc::new(root))),
-                Err(why) => {
-                    tracing::error!(path = %path.display(), %why, "another cluster's root is not believed");
+                Ok(_) if roots.len() >= FOREIGN_ROOTS => {
+                    strange.push(format!("{}: {}", path.display(), RootRefused::Full));
                 }
+                Ok(root) => drop(roots.insert(root.cluster.clone(), Arc::new(root))),
+                Err(why) => strange.push(format!("{}: {why:#}", path.display())),
             }
         }
-        Self { folder, roots: RwLock::new(roots), changed: watch::Sender::new(0) }
+        Self { folder, roots: RwLock::new(roots), changed: watch::Sender::new(0), strange }
+    }
+
+    /// What was found at the start and is not believed, and why.
+    pub fn strange(&self) -> Option<String> {
+        let first = self.strange.first()?;
+        let more = self.strange.len() - 1;
+        Some(if more == 0 { first.clone() } else { format!("{first}; and {more} more") })
     }
 
     /// Believes a root from now on; on disk when this returns.
@@ -135,7 +147,7 @@ impl Roots {
         let unknown = || RootRefused::Unknown(cluster.to_owned());
         let root = roots.get(cluster).cloned().ok_or_else(unknown)?;
         let path = self.path(cluster);
-        fs::remove_file(&path).map_err(|why| RootRefused::Disk { path, why })?;
+        files::remove(&path).map_err(|why| RootRefused::Disk { path, why })?;
         roots.remove(cluster);
         drop(roots);
         self.changed.send_modify(|count| *count += 1);
@@ -152,6 +164,18 @@ impl Roots {
         self.roots.read().unwrap_or_else(PoisonError::into_inner).values().cloned().collect()
     }
 
+    /// The clusters whose roots these are, by the ids of these.
+    pub fn believed(&self) -> BTreeMap<NodeId, String> {
+        self.all().iter().map(|root| (root.id, root.cluster.clone())).collect()
+    }
+
+    /// Tells the driver whom to believe. Told while nothing changes, so that what is told last holds.
+    pub fn tell(&self, inbox: &Inbox) {
+        let roots = self.roots.read().unwrap_or_else(PoisonError::into_inner);
+        let clusters = roots.values().map(|root| (root.id, root.cluster.clone())).collect();
+        inbox.send(Input::Fleet(fleet::Input::Foreigners(clusters)));
+    }
+
     /// Rises whenever they change.
     pub fn watch(&self) -> watch::Receiver<u64> {
         self.changed.subscribe()
@@ -162,10 +186,29 @@ impl Roots {
     }
 }
 
+/// The certificates' files in a folder, in the order of their names.
+fn files_in(folder: &Path, strange: &mut Vec<String>) -> Vec<PathBuf> {
+    let entries = match fs::read_dir(folder) {
+        Ok(entries) => entries,
+        Err(why) if why.kind() == io::ErrorKind::NotFound => return Vec::new(),
+        Err(why) => {
+            strange.push(format!("{}: {why}", folder.display()));
+            return Vec::new();
+        }
+    };
+    let paths = entries.flatten().map(|entry| entry.path());
+    let mut paths: Vec<_> = paths.filter(|path| path.extension().is_some_and(|ext| ext == "pem")).collect();
+    paths.sort();
+    paths
+}
+
 fn read(path: &Path) -> anyhow::Result<Root> {
     let length = fs::metadata(path)?.len();
     anyhow::ensure!(length <= PEM as u64, "it is longer than {PEM} bytes");
-    Ok(Root::parse(&fs::read_to_string(path)?)?)
+    let root = Root::parse(&fs::read_to_string(path)?)?;
+    let named = path.file_stem().is_some_and(|name| name == root.cluster.as_str());
+    anyhow::ensure!(named, "it is the root of a cluster {0} and not named {0}.pem", root.cluster);
+    Ok(root)
 }
 
 #[cfg(test)]
@@ -195,6 +238,28 @@ mod tests {
         again.remove("east").unwrap();
         assert!(again.get("east").is_none() && Roots::open(folder.path()).all().is_empty());
         assert!(matches!(again.remove("east"), Err(RootRefused::Unknown(_))));
+    }
+
+    #[test]
+    fn a_file_that_is_not_believed_is_told_and_one_that_is_gone_is_removed() {
+        let folder = tempfile::tempdir().unwrap();
+        let roots = Roots::open(folder.path());
+        roots.add(&pem("east"), None).unwrap();
+        let file = |name: &str| folder.path().join("roots").join(name);
+        fs::copy(file("east.pem"), file("copy.pem")).unwrap();
+        let again = Roots::open(folder.path());
+        assert!(again.strange().unwrap().contains("not named east.pem"));
+        fs::remove_file(file("east.pem")).unwrap();
+        again.remove("east").unwrap();
+        assert!(Roots::open(folder.path()).all().is_empty(), "no copy of it comes back");
+        for n in 0..=FOREIGN_ROOTS {
+            fs::write(file(&format!("c{n}.pem")), pem(&format!("c{n}"))).unwrap();
+        }
+        let full = Roots::open(folder.path());
+        assert_eq!(full.all().len(), FOREIGN_ROOTS);
+        assert!(full.strange().unwrap().ends_with("; and 1 more"));
+        fs::remove_dir_all(folder.path().join("roots")).unwrap();
+        assert!(full.remove("c0").is_ok());
     }
 
     #[test]

@@ -19,6 +19,7 @@ use crate::{
     clock,
     fleet::{self, Brain, Control, rows},
     health::{Level, Matter},
+    mirror::Roots,
     store::{MANY_ROWS, OpenStore, SledStore, Store, StoreError, damaged, decode},
 };
 
@@ -52,7 +53,7 @@ pub(super) struct Restored {
 pub(super) fn restore(
     config: &NodeConfig,
     enforcer: &mut dyn Enforcer,
-    control: &Control,
+    (control, roots): (&Control, &Roots),
     shared: &Shared,
 ) -> anyhow::Result<Restored> {
     let now = clock::now();
@@ -74,6 +75,7 @@ pub(super) fn restore(
     let mut agent = reading.agent;
     // What the fleet blocks is known before what the kernel holds is compared with it.
     let brain = take_part(control, reading.fleet, &mut agent, shared)?;
+    agent.handle_foreign_clusters(now, roots.believed());
     let enforced = read_kernel(enforcer, now)?;
     // After a boot the kernel holds an older snapshot: who was unblocked since stays unblocked.
     let known = (whole && snapshot::booted_since(&config.state_dir)).then_some(config.policy.node.as_str());

@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use smartfw_core::config::PolicyLimits;
+use smartfw_core::{agent::LAST_WORDS, config::PolicyLimits};
 
 use super::{Key, Value};
 
@@ -21,7 +21,7 @@ pub fn most_rows(limits: &PolicyLimits) -> usize {
     let PolicyLimits { blocks, automatic_blocks: _, feed_blocks: _, pending, allowed, alerts, offenders } =
         *limits;
     // As many targets may be held back as allowed.
-    [blocks, pending, allowed, allowed, alerts, offenders, FEW]
+    [blocks, pending, allowed, allowed, alerts, offenders, LAST_WORDS, FEW]
         .into_iter()
         .fold(0, usize::saturating_add)
         .saturating_mul(2)

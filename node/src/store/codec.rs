@@ -28,6 +28,7 @@ const fn table(tree: Tree) -> u8 {
         Tree::Lessons => 8,
         Tree::Trust => 9,
         Tree::Overruled => 10,
+        Tree::Foreign => 11,
     }
 }
 

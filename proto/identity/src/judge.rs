@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use smartfw_core::fleet::{
-    Entry, NodeId, OperatorOrder, OrderVerifier, RUN_BYTES, RUN_ENTRIES, RunHeader, RunParts, SealError,
-    SignedOrder, SignedRun, Signer, Unverified, VerifiedOrder, VerifiedRun, Verifier,
+    Entry, NodeId, OperatorOrder, OrderKind, OrderVerifier, RUN_BYTES, RUN_ENTRIES, RunHeader, RunParts,
+    SealError, SignedOrder, SignedRun, Signer, Unverified, VerifiedOrder, VerifiedRun, Verifier,
 };
 
 use crate::identity::{Current, Identity};
@@ -76,6 +76,23 @@ impl<C: Codec> Signer for RunSigner<C> {
         let certificate = identity.chain().to_bytes().into();
         let signed = SignedRun { bytes: bytes.into(), signature, certificate };
         Ok(VerifiedRun::from_verified(RunParts { header, entries, signed }))
+    }
+
+    fn leaves(&self, entry: &Entry) -> bool {
+        leaves(entry, &self.codec)
+    }
+}
+
+/// Whether an entry may leave the cluster: it blocks for all sites, or takes that back. Who is logged in, who is allowed and
+/// which addresses are watched is nobody's business there.
+pub fn leaves(entry: &Entry, codec: &impl Codec) -> bool {
+    match entry {
+        Entry::Block(_) | Entry::Withdraw { .. } => true,
+        Entry::Order(order) => {
+            let order = codec.decode_order(&order.bytes);
+            order.is_ok_and(|order| order.site.is_none() && matches!(order.kind, OrderKind::Block { .. }))
+        }
+        Entry::Sessions { .. } | Entry::Coordinator { .. } | Entry::Unknown { .. } => false,
     }
 }
 

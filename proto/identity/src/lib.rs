@@ -46,7 +46,7 @@ pub use found::{FoundError, Founded, Founding};
 pub use identity::{Current, Identity, IdentityError, Renewal};
 pub use issue::{BACKDATED, IssueError, LEAF_LIFE, ROOT_LIFE, SIGNER_LIFE, request};
 pub use join::{Admitted, JoinError, SKEW, Wish, join, reach, renew, renew_over};
-pub use judge::{Codec, Judge, RunSigner, order_id, sign_order};
+pub use judge::{Codec, Judge, RunSigner, leaves, order_id, sign_order};
 pub use key::{Domain, Key, KeyError, PublicKey};
 pub use ledger::{Give, Invitation, Ledger, LedgerError, NAMES, TOKENS};
 pub use name::{BadLabel, LABEL_BYTES, Label, MemberName, Role, Subject, UnknownRole};

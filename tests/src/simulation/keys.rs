@@ -68,6 +68,10 @@ impl Signer for Key {
     fn seal(&mut self, header: RunHeader, entries: Vec<Entry>) -> Result<VerifiedRun, SealError> {
         self.sign(header, entries)
     }
+
+    fn leaves(&self, entry: &Entry) -> bool {
+        matches!(entry, Entry::Block(_) | Entry::Withdraw { .. })
+    }
 }
 
 /// Everybody's keys: what certificates are in reality.

@@ -53,6 +53,7 @@ pub(super) enum Key {
     Lesson(BlockId),
     Trust(NodeId),
     Overruled(IpNet, Speaker),
+    Foreign(IpNet, Speaker),
 }
 
 /// Words to the fleet that wait to be taken: as many as detection may have blocks.

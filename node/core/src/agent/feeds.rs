@@ -137,9 +137,8 @@ impl Agent {
 
     /// Ends what feeds have of a target.
     pub(super) fn unlist_all(&mut self, now: Time, target: IpNet) {
-        let listed = |held: &&Held| held.words.said.is_none() && held.detector == Detector::Feed;
-        let ids: Vec<_> = self.blocks.of(&target).iter().filter(listed).map(|held| held.id).collect();
-        self.end(now, target, |blocks| blocks.remove_ids(&target, &ids));
+        let listed = |held: &Held| held.words.said.is_none() && held.detector == Detector::Feed;
+        self.end(now, target, |blocks| blocks.remove_where(&target, listed));
     }
 
     fn unlist(&mut self, now: Time, target: IpNet, origin: &str) {

@@ -37,8 +37,8 @@ use core::{net::IpAddr, time::Duration};
 use ipnet::IpNet;
 
 use crate::{
-    BlockId, Time,
-    blocklist::{Held, Said},
+    Time,
+    blocklist::Said,
     fleet::{NodeId, VerifiedOrder, Version},
     nets::{ExpiringMap, Nets},
     prefix,
@@ -49,7 +49,8 @@ use crate::{
 use super::{Agent, TEXT, clip, effects::Key};
 
 pub use accept::{is_all_private, is_private, names_private};
-pub use foreign::Foreigner;
+pub(super) use foreign::is_foreigner;
+pub use foreign::{Foreigner, LAST_WORDS};
 pub use orders::Heard;
 pub use queries::{OrderListed, OriginListed};
 pub use words::{FleetStamp, FleetWord};
@@ -253,18 +254,15 @@ impl Agent {
     /// only held is let go; what is dropped on the fleet's word stays dropped until it ends.
     pub fn leave_fleet(&mut self, now: Time) {
         self.handle_members(now, Vec::new());
-        let held = |(target, entries): (&IpNet, &[Held])| {
-            let ids = entries.iter().filter(|held| held.withheld.is_some()).map(|held| held.id);
-            let ids: Vec<BlockId> = ids.collect();
-            (!ids.is_empty()).then_some((*target, ids))
-        };
-        let held: Vec<(IpNet, Vec<BlockId>)> = self.blocks.iter().filter_map(held).collect();
-        for (target, ids) in held {
-            self.end(now, target, |blocks| blocks.remove_ids(&target, &ids));
-        }
+        self.end_words(now, |held| held.withheld.is_some());
         let trust = core::mem::replace(&mut self.fleet.trust, trust::Ledger::new());
         let regulars = core::mem::replace(&mut self.fleet.regulars, Nets::new());
-        let left = core::mem::replace(&mut self.fleet, Fleet { trust, regulars, ..Fleet::new() });
+        // Whom a person here believes is this node's own affair, whatever fleet it is in.
+        let foreign = core::mem::replace(&mut self.fleet.foreign, foreign::Foreign::new());
+        let mut origins = core::mem::take(&mut self.fleet.origins);
+        origins.retain(|id, _| foreign.name(id).is_some());
+        let kept = Fleet { trust, regulars, foreign, origins, ..Fleet::new() };
+        let left = core::mem::replace(&mut self.fleet, kept);
         left.orders.allowed_targets().for_each(|target| self.refresh_allowed(target));
         let overruled = left.overruled.iter().map(|((target, speaker), _)| Key::Overruled(*target, *speaker));
         overruled.for_each(|key| self.outbox.persist(now, key));
@@ -316,7 +314,7 @@ impl Agent {
         }
         while self.fleet.withdrawn.pop_due(now).is_some() {}
         while self.fleet.left_out.pop_due(now).is_some() {}
-        self.fleet.foreign.expire(now);
+        self.forget_foreign(now);
         self.retry(now);
         self.say_again(now);
         if self.fleet.unsaid_at <= now {

@@ -100,6 +100,7 @@ impl Agent {
         keys.extend(self.history.iter().map(|alert| Key::Alert(alert.id)));
         keys.extend(self.lessons.iter().map(|lesson| Key::Lesson(lesson.id)));
         keys.extend(self.fleet.keys());
+        keys.extend(self.foreign_keys().into_iter().map(|(target, speaker)| Key::Foreign(target, speaker)));
         keys.into_iter().for_each(|key| self.outbox.persist(now, key));
     }
 

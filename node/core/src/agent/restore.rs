@@ -10,7 +10,7 @@ use crate::{
     record::{Record, StoredBlock},
 };
 
-use super::{Agent, TEXT, clip, effects::Key};
+use super::{Agent, TEXT, clip, effects::Key, fleet::is_foreigner};
 
 /// What an adopted block says of itself.
 const ADOPTED: &str = "found in the kernel without a record";
@@ -59,6 +59,7 @@ impl Agent {
             }
             Record::Trust(trust) => self.fleet.trust.restore(trust),
             Record::Overruled(overruled) => self.restore_overruled(now, overruled),
+            Record::Foreign(word) => self.restore_foreign(now, word),
             // A store removes these keys; one that keeps such a record all the same changes nothing.
             Record::BlockGone { .. }
             | Record::AllowedGone(_)
@@ -68,12 +69,14 @@ impl Agent {
             | Record::AlertGone(_)
             | Record::LessonGone(_)
             | Record::TrustGone(_)
-            | Record::OverruledGone { .. } => {}
+            | Record::OverruledGone { .. }
+            | Record::ForeignGone { .. } => {}
         }
     }
 
     /// Takes an entry that the kernel holds and no record explains: it stays dropped. An entry of a target that has
-    /// a block, or that is over, or that is everybody, is none to adopt. False when there is no room for it.
+    /// a block, or that is over, or that is everybody, is none to adopt; nor is one of another cluster, which would be a
+    /// word of ours then: what is believed of it has a record. False when there is no room for it.
     pub fn adopt(&mut self, now: Time, entry: Entry) -> bool {
         let Entry { target, strength, expires, note } = entry;
         let target = prefix::canonical_net(target);
@@ -81,7 +84,8 @@ impl Agent {
             return true;
         }
         let known = !self.blocks.of(&target).is_empty();
-        if known || target.prefix_len() == 0 || expires.is_some_and(|at| at <= now) {
+        let abroad = is_foreigner(&note.origin);
+        if known || abroad || target.prefix_len() == 0 || expires.is_some_and(|at| at <= now) {
             return true;
         }
         if self.blocks.len() >= self.config.limits.blocks {
@@ -115,10 +119,11 @@ impl Agent {
 
     fn restore_block(&mut self, now: Time, stored: StoredBlock) {
         let StoredBlock { block, forced, unconfirmed } = stored;
-        let expired = block.expired(now);
+        // What an earlier version had made its own is another cluster's, and no root's end would end it.
+        let over = block.expired(now) || is_foreigner(&block.origin.0);
         let words = self.blocks.words(&block.origin.0, &block.reason);
         let (target, held) = (block.target, as_held(block, forced, words.clone()));
-        if expired {
+        if over {
             return self.outbox.persist(now, Key::Block(target, words));
         }
         if let Some(full) = unconfirmed {
@@ -131,7 +136,7 @@ impl Agent {
     }
 }
 
-fn as_held(block: Block, forced: bool, words: Arc<Words>) -> Held {
+pub(super) fn as_held(block: Block, forced: bool, words: Arc<Words>) -> Held {
     Held {
         id: block.id,
         since: block.since,

@@ -102,6 +102,9 @@ impl Agent {
             Key::Overruled(target, speaker) => self
                 .overruled_record(target, speaker)
                 .map_or(Record::OverruledGone { target, speaker }, Record::Overruled),
+            Key::Foreign(target, speaker) => self
+                .foreign_record(target, speaker)
+                .map_or(Record::ForeignGone { target, speaker }, Record::Foreign),
         }
     }
 

@@ -96,17 +96,6 @@ impl Entry {
         entry
     }
 
-    /// Whether both are signed in one run. What blocks is signed apart from who is logged in, and apart from orders: a run
-    /// leaves the fleet whole or not at all.
-    pub(crate) const fn goes_with(&self, other: &Self) -> bool {
-        use Entry::{Block, Order, Withdraw};
-        match (self, other) {
-            (Block(_) | Withdraw { .. }, Block(_) | Withdraw { .. }) | (Order(_), Order(_)) => true,
-            (Block(_) | Withdraw { .. } | Order(_), _) | (_, Block(_) | Withdraw { .. } | Order(_)) => false,
-            _ => true,
-        }
-    }
-
     /// What a later entry of the same origin replaces: the target of a block, or of its withdrawal.
     pub const fn target(&self) -> Option<IpNet> {
         match self {

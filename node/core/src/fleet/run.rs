@@ -125,6 +125,10 @@ pub trait Signer {
     /// # Errors
     /// When there is no key or certificate to sign with, or the run is too long.
     fn seal(&mut self, header: RunHeader, entries: Vec<Entry>) -> Result<VerifiedRun, SealError>;
+
+    /// Whether an entry may leave the cluster. A run leaves it whole or not at all: what may and what may not is signed in
+    /// runs of their own.
+    fn leaves(&self, entry: &Entry) -> bool;
 }
 
 /// Judges runs of others.

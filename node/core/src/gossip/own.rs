@@ -195,9 +195,11 @@ impl Own {
         let Some(line) = self.lines.get_mut(&audience) else { return Vec::new() };
         let mut batch: Vec<Entry> = Vec::new();
         let mut weight = 0;
+        let mut first = None;
         while batch.len() < most {
             let Some(next) = line.pending.front() else { break };
-            let apart = batch.last().is_some_and(|last| !last.goes_with(next));
+            let leaves = self.signer.leaves(next);
+            let apart = *first.get_or_insert(leaves) != leaves;
             if apart || weight + next.weight() > RUN_BYTES - ENTRY_BYTES {
                 break;
             }

@@ -150,6 +150,11 @@ impl Gossip {
         self.own.next(super::Audience::Cluster)
     }
 
+    /// The cluster's time; by this member's clock where too few tell it.
+    pub fn time(&self, now: Now) -> Time {
+        self.clocks.issue(now)
+    }
+
     /// How long ago an operator signed an order, where its carrier says that it is `carried` old: by the cluster's time
     /// rather than by this member's clock, as long as there are enough who tell it.
     pub fn age_of(&self, now: Now, issued: Time, carried: Duration) -> Duration {

@@ -35,6 +35,14 @@ impl Signer for Key {
     fn seal(&mut self, header: RunHeader, entries: Vec<Entry>) -> Result<VerifiedRun, SealError> {
         Ok(seal(header, entries))
     }
+
+    fn leaves(&self, entry: &Entry) -> bool {
+        match entry {
+            Entry::Block(_) | Entry::Withdraw { .. } => true,
+            Entry::Order(order) => order.bytes.starts_with(b"block"),
+            _ => false,
+        }
+    }
 }
 
 /// A run whose bytes stand for its contents.

@@ -44,7 +44,7 @@ impl Brain {
     pub fn carries(&self, agent: &Agent, block: &Block) -> bool {
         let carried = |id| self.carried.orders.contains(&id);
         !self.carried.orders.is_empty()
-            && matches!(agent.fleet_word(&block.target, block.id), Some(FleetWord::Order(id)) if carried(id))
+            && matches!(agent.fleet_word(block), Some(FleetWord::Order(id)) if carried(id))
     }
 
     /// Whether what such orders block has changed since this was asked.

@@ -121,7 +121,7 @@ impl Brain {
 
     /// Under which version the fleet knows what an entry says.
     fn under(&self, agent: &Agent, entry: &Listed) -> Option<(Log, Version)> {
-        match agent.fleet_word(&entry.block.target, entry.block.id)? {
+        match agent.fleet_word(&entry.block)? {
             FleetWord::Member { node, site, version } => Some(((node, site), version)),
             FleetWord::Order(id) => self.spread.carrier(id),
         }
@@ -150,6 +150,5 @@ impl Names {
 
 /// A person's block on this node alone.
 fn is_local(entry: &Listed, agent: &Agent) -> bool {
-    entry.block.detector == Detector::Operator
-        && agent.fleet_word(&entry.block.target, entry.block.id).is_none()
+    entry.block.detector == Detector::Operator && agent.fleet_word(&entry.block).is_none()
 }

@@ -5,7 +5,7 @@ use std::{collections::VecDeque, time::Duration};
 use smartfw_core::{
     Agent,
     fleet::{LogId, NodeId, SignedRun},
-    gossip::{Kept, Now, Ticket},
+    gossip::{Kept, Now, TOLERANCE, Ticket},
 };
 
 use super::{
@@ -73,19 +73,23 @@ impl Brain {
         runs.map(|(_, run)| run.clone()).collect()
     }
 
-    /// Somebody in another cluster says something; its signatures hold.
-    pub(super) fn foreign(&self, agent: &mut Agent, now: Now, words: Vec<ForeignWord>) {
+    /// Somebody in another cluster says something; its signatures hold. Gives how many words are dated ahead of the
+    /// cluster's time, and not taken: such a word would be new whenever it is heard again.
+    pub(super) fn foreign(&self, agent: &mut Agent, now: Now, words: Vec<ForeignWord>) -> usize {
+        let latest = self.gossip.time(now).after(TOLERANCE);
+        let (words, ahead): (Vec<_>, Vec<_>) = words.into_iter().partition(|word| word.issued <= latest);
         for ForeignWord { from, version, issued, lasts, says } in words {
             let age = self.gossip.age_of(now, issued, Duration::ZERO);
-            let remaining = lasts.map(|lasts| lasts.saturating_sub(age));
             match says {
                 ForeignSays::Block(block) => {
-                    agent.handle_foreign_block(now.wall, &from, version, *block, remaining);
+                    agent.handle_foreign_block(now.wall, &from, version, *block, age);
                 }
                 ForeignSays::Withdraw(target) => {
+                    let remaining = lasts.map(|lasts| lasts.saturating_sub(age));
                     agent.handle_foreign_withdrawal(now.wall, &from, version, target, remaining);
                 }
             }
         }
+        ahead.len()
     }
 }

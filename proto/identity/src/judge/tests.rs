@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use smartfw_core::fleet::{FleetBlock, OrderKind, Version};
+use smartfw_core::fleet::{FleetBlock, Version};
 use smartfw_core::{Class, Time};
 
 use super::*;
@@ -214,6 +214,27 @@ fn a_run_of_the_expelled_is_verified_but_none_of_whom_an_expelled_signer_made() 
     court.expel(court.world.founded.identity.id());
     let refused = court.judge.verify(&run(&node, court.world.now)).unwrap_err();
     assert!(matches!(refused, Unverified::BadCertificate(_)), "{refused}");
+}
+
+#[test]
+fn what_blocks_everywhere_may_leave_the_cluster_and_nothing_else() {
+    let ordered = |site: Option<&str>, kind: OrderKind| {
+        let order = OperatorOrder { site: site.map(Into::into), kind, ..order(noon()) };
+        let bytes = Plain.encode_order(&order).unwrap().into();
+        Entry::Order(SignedOrder { bytes, signature: [0; 64], certificate: [].into(), lasts: None })
+    };
+    let block = || OrderKind::Block {
+        targets: vec!["203.0.113.7/32".parse().unwrap()],
+        duration: None,
+        class: Class::Manual,
+        reason: String::new(),
+        force: false,
+    };
+    let sessions = Entry::Sessions { addresses: Vec::new(), lasts: None };
+    assert!(leaves(&withdraw(), &Plain) && leaves(&ordered(None, block()), &Plain));
+    for stays in [ordered(Some("here"), block()), ordered(None, OrderKind::Resume), sessions] {
+        assert!(!leaves(&stays, &Plain), "{stays:?}");
+    }
 }
 
 #[test]

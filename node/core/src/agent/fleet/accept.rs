@@ -10,7 +10,7 @@ use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
 use crate::{
     BlockId, Class, Detector, Evidence, Strength, Time, Withheld,
-    blocklist::Held,
+    blocklist::{Held, Which},
     fleet::{NodeId, OrderKind},
     gossip::TOLERANCE,
     prefix,
@@ -83,6 +83,12 @@ impl Agent {
         said.into_iter().for_each(|target| self.doubt(target));
     }
 
+    /// Judges what other clusters say anew, also where this node is in no fleet.
+    pub(super) fn rejudge_abroad(&mut self, now: Time) {
+        let abroad = |held: &Held| matches!(held.words.speaker(), Some(Speaker::Foreign { .. }));
+        let _all = self.rejudge_where(now, abroad);
+    }
+
     fn rejudge_where(&mut self, now: Time, which: impl Fn(&Held) -> bool) -> Vec<IpNet> {
         let targets = self.blocks.iter().filter(|(_, entries)| entries.iter().any(&which));
         let targets: Vec<IpNet> = targets.map(|(target, _)| *target).collect();
@@ -142,29 +148,28 @@ impl Agent {
 
     /// Judges the entries of `target` that `which` picks anew.
     pub(super) fn rejudge_entries(&mut self, now: Time, target: IpNet, which: impl Fn(&Held) -> bool) {
-        let judged = |held: &Held| {
-            (held.id, held.withheld, self.judge(&target, held), held.words.speaker().copied(), held.since)
-        };
+        let judged = |held: &Held| (held.which(), held.withheld, self.judge(&target, held), held.since);
         let said = self.blocks.of(&target).iter().filter(|held| held.words.said.is_some() && which(held));
         let judged: Vec<_> = said.map(judged).collect();
-        for (id, before, judged, speaker, since) in judged {
-            let after = match (judged, speaker.as_ref().and_then(Speaker::charged)) {
+        for (which, before, judged, since) in judged {
+            let charged = which.1.as_ref().and_then(Speaker::charged);
+            let after = match (judged, charged) {
                 (None, Some(node)) if before.is_some() && !self.charge(now, node, target, since) => {
                     Some(Withheld::Quota)
                 }
                 _ => judged,
             };
-            self.withhold(target, id, before, after);
+            self.withhold(target, which, before, after);
             // Whatever else is wrong with it: nobody honest says it.
-            if let Some(Speaker::Member { node, .. }) = speaker {
-                self.suspect(now, node, &target, (id, since));
+            if let Some(node) = charged {
+                self.suspect(now, node, &target, (which.0, since));
             }
         }
     }
 
-    fn withhold(&mut self, target: IpNet, id: BlockId, before: Option<Withheld>, after: Option<Withheld>) {
+    fn withhold(&mut self, target: IpNet, which: Which, before: Option<Withheld>, after: Option<Withheld>) {
         if before != after {
-            self.changing(target, |blocks| blocks.withhold(&target, id, after));
+            self.changing(target, |blocks| blocks.withhold(&target, which, after));
         }
     }
 
@@ -300,7 +305,8 @@ impl Agent {
     }
 
     /// A member blocks a canary, and did so well after the canary was declared: until then honest members may have been
-    /// deceived by forged packets. It lies where it knew of the canary; one that was away, or has just joined, did not.
+    /// deceived by forged packets. It lies where it knew of the canary; one that was away, or has just joined, did not, and
+    /// no other cluster does.
     fn suspect(&mut self, now: Time, node: NodeId, target: &IpNet, (id, since): (BlockId, Time)) {
         let Some((declared, order)) = self.fleet.canaries.declared(target) else { return };
         if since <= declared.after(TOLERANCE) {

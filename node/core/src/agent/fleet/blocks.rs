@@ -7,7 +7,7 @@ use ipnet::IpNet;
 
 use crate::{
     BlockId, Detector, Evidence, Strength, Time, Withheld,
-    blocklist::{Held, Said},
+    blocklist::{Held, Said, Which},
     fleet::{FleetBlock, LogId, NodeId, Version},
     gossip::Voided,
     prefix,
@@ -81,9 +81,9 @@ impl Agent {
             Some((_, version)) => held.words.speaker() == Some(&said.speaker) && version <= upto,
             None => self.is_adopted(held) && (1..=upto.sequence).contains(&said.version(held.id).sequence),
         };
-        let ids: Vec<BlockId> = self.blocks.of(&target).iter().filter(void).map(|held| held.id).collect();
-        if !ids.is_empty() {
-            self.end(now, target, |blocks| blocks.remove_ids(&target, &ids));
+        let void: Vec<Which> = self.blocks.of(&target).iter().filter(void).map(Held::which).collect();
+        if !void.is_empty() {
+            self.end(now, target, |blocks| blocks.remove_where(&target, |held| void.contains(&held.which())));
         }
     }
 
@@ -96,30 +96,36 @@ impl Agent {
             return false;
         };
         if held.withheld == Some(Withheld::Quota) {
-            self.changing(*target, |blocks| blocks.withhold(target, id, None));
+            let which = held.which();
+            self.changing(*target, |blocks| blocks.withhold(target, which, None));
         }
         true
     }
 
     /// Ends what a speaker of the fleet says of a target.
     pub(super) fn end_said(&mut self, now: Time, target: IpNet, speaker: &Speaker) {
-        if let Some(id) = self.blocks.said(&target, speaker).map(|held| held.id) {
-            self.end(now, target, |blocks| blocks.remove_ids(&target, &[id]));
+        if self.blocks.said(&target, speaker).is_some() {
+            let his = |held: &Held| held.words.speaker() == Some(speaker);
+            self.end(now, target, |blocks| blocks.remove_where(&target, his));
         }
     }
 
     /// When a block ends here: its origin's word, within what this node would do itself. `None` when it is over.
     pub(super) fn expires(&self, now: Time, block: &FleetBlock, remaining: Option<Duration>) -> Option<Time> {
-        let longest = match strength(block) {
+        let left = self.longest(strength(block)).saturating_sub(age(block, remaining));
+        let left = remaining.map_or(left, |remaining| remaining.min(left));
+        (!left.is_zero()).then(|| now.after(left))
+    }
+
+    /// How long this node's own block of this kind may last.
+    pub(super) fn longest(&self, strength: Strength) -> Duration {
+        match strength {
             Strength::Soft => self.config.soft,
             Strength::Hard => {
                 let longest = self.config.ladder.iter().max().copied().unwrap_or_default();
                 longest.saturating_add(longest / 100 * u32::from(self.config.jitter_percent))
             }
-        };
-        let left = longest.saturating_sub(age(block, remaining));
-        let left = remaining.map_or(left, |remaining| remaining.min(left));
-        (!left.is_zero()).then(|| now.after(left))
+        }
     }
 
     pub(super) fn as_held(
@@ -151,7 +157,7 @@ impl Agent {
     pub(super) fn keep_said(&mut self, now: Time, target: IpNet, mut held: Held) {
         let Some(speaker) = held.words.speaker().copied() else { return };
         let Some(node) = speaker.charged() else { return };
-        let (id, counts) = (held.id, self.counts(&target, &held));
+        let (which, counts) = (held.which(), self.counts(&target, &held));
         self.fleet.left_out.remove(&(target, speaker));
         let before = self.blocks.said(&target, &speaker);
         let counted = before.is_some_and(|old| self.counts(&target, old));
@@ -170,7 +176,7 @@ impl Agent {
         }
         self.drop_adopted(now, target, held.id);
         self.changing(target, |blocks| blocks.insert(target, held));
-        self.rejudge_entries(now, target, |held| held.id == id);
+        self.rejudge_entries(now, target, |held| held.which() == which);
         if differs {
             self.doubt(target);
         }
@@ -186,7 +192,7 @@ impl Agent {
     /// Whether one more block of an origin may be held. One origin takes no more than this node's detection may make,
     /// and all together leave room for that and for what operators order. The second half of the room is for those
     /// who have less than their share of it: a few who flood leave it to the others.
-    fn has_room(&mut self, node: &NodeId) -> bool {
+    pub(super) fn has_room(&mut self, node: &NodeId) -> bool {
         let limits = &self.config.limits;
         let of_origin = self.fleet.origins.get(node).map_or(0, |source| source.blocks);
         let all = limits.blocks.saturating_sub(limits.automatic_blocks);
@@ -205,9 +211,9 @@ impl Agent {
 
     /// What was found in the kernel without a record has its record now.
     fn drop_adopted(&mut self, now: Time, target: IpNet, id: BlockId) {
-        let adopted = |held: &Held| held.id == id && self.is_adopted(held);
-        if self.blocks.of(&target).iter().any(adopted) {
-            self.end(now, target, |blocks| blocks.remove_ids(&target, &[id]));
+        let adopted = |held: &&Held| held.id == id && self.is_adopted(held);
+        if let Some(which) = self.blocks.of(&target).iter().find(adopted).map(Held::which) {
+            self.end(now, target, |blocks| blocks.remove_where(&target, |held| held.which() == which));
         }
     }
 

@@ -5,7 +5,7 @@ use alloc::{collections::BTreeSet, vec::Vec};
 use ipnet::IpNet;
 
 use crate::{
-    BlockId, Time,
+    Time,
     blocklist::Held,
     fleet::{NodeId, OrderKind},
     record::Speaker,
@@ -76,12 +76,10 @@ impl Agent {
     }
 
     pub(super) fn end_words(&mut self, now: Time, which: impl Fn(&Held) -> bool) {
-        let all =
-            self.blocks.iter().flat_map(|(target, entries)| entries.iter().map(move |held| (*target, held)));
-        let ended: Vec<(IpNet, BlockId)> =
-            all.filter(|(_, held)| which(held)).map(|(target, held)| (target, held.id)).collect();
-        for (target, id) in ended {
-            self.end(now, target, |blocks| blocks.remove_ids(&target, &[id]));
+        let some = self.blocks.iter().filter(|(_, entries)| entries.iter().any(&which));
+        let targets: Vec<IpNet> = some.map(|(target, _)| *target).collect();
+        for target in targets {
+            self.end(now, target, |blocks| blocks.remove_where(&target, &which));
         }
     }
 }

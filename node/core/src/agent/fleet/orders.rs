@@ -7,7 +7,7 @@ use ipnet::IpNet;
 
 use crate::{
     Block, BlockId, Class, Detector, Strength, Time, Withheld,
-    blocklist::{Held, Said},
+    blocklist::{Held, Said, Which},
     fleet::{COVERED, NodeId, ORDER_TARGETS, OperatorOrder, OrderKind, VerifiedOrder, Version},
     prefix,
     record::{Lesson, Speaker},
@@ -154,11 +154,10 @@ impl Agent {
                 if until > now && self.held_back.get(&target).is_none_or(|old| old < until) {
                     self.hold_back_until(now, target, until);
                 }
-                let blamed: BTreeSet<NodeId> = covers.into_iter().map(|(node, _)| node).collect();
-                blamed
-                    .into_iter()
-                    .filter(|_| false_positive)
-                    .for_each(|node| self.weigh_trust(now, node, |trust| trust.blame(node, issued, id)));
+                let blamed = if false_positive { self.blamed(&target, covers) } else { BTreeSet::new() };
+                for node in blamed {
+                    self.weigh_trust(now, node, |trust| trust.blame(node, issued, id));
+                }
             }
             OrderKind::Trust { node, believed } => {
                 self.weigh_trust(now, node, |trust| trust.order(node, issued, id, believed));
@@ -173,6 +172,14 @@ impl Agent {
                 self.canary_changed(now, target);
             }
         }
+    }
+
+    /// Whose trust falls for what an `unblock` names.
+    fn blamed(&self, target: &IpNet, covers: Vec<(NodeId, Version)>) -> BTreeSet<NodeId> {
+        let abroad = self.clusters_of(target);
+        let member = |node: &NodeId| self.fleet.members.contains_key(node);
+        let charged = |node| *abroad.get(&node).filter(|_| !member(&node)).unwrap_or(&node);
+        covers.into_iter().map(|(node, _)| charged(node)).collect()
     }
 
     /// Ends the orders that are over.
@@ -232,12 +239,12 @@ impl Agent {
         let targets: Vec<IpNet> = self.blocks.within(&target).copied().collect();
         for target in targets {
             let void = |held: &&Held| self.is_void(&target, held);
-            let void: Vec<BlockId> =
-                self.blocks.of(&target).iter().filter(void).map(|held| held.id).collect();
+            let void: Vec<Which> = self.blocks.of(&target).iter().filter(void).map(Held::which).collect();
             if void.is_empty() {
                 continue;
             }
-            let ended = self.end(now, target, |blocks| blocks.remove_ids(&target, &void));
+            let void = |held: &Held| void.contains(&held.which());
+            let ended = self.end(now, target, |blocks| blocks.remove_where(&target, void));
             let ours = ended.iter().filter(|held| false_positive && held.words.said.is_none());
             for held in ours {
                 let features = self.history.get(held.id).map(|alert| alert.features);

@@ -115,6 +115,9 @@ impl Agent {
                     source.blocks = source.blocks.saturating_sub(1);
                     source.waiting.remove(&target);
                 }
+                if matches!(speaker, Speaker::Foreign { .. }) {
+                    self.outbox.persist(now, Key::Foreign(target, *speaker));
+                }
             }
             None if *held.words.origin == *self.config.node => self.own_ended(now, target, held),
             None => {}

@@ -5,7 +5,7 @@ use alloc::{string::String, vec::Vec};
 use ipnet::IpNet;
 
 use crate::{
-    BlockId,
+    Block,
     blocklist::Held,
     fleet::{NodeId, Version},
     order::EnforcementState,
@@ -35,9 +35,11 @@ pub enum FleetWord {
 pub type FleetStamp = (EnforcementState, usize, usize);
 
 impl Agent {
-    /// The word on which the entry of this id stands; `None` where nobody but this node knows it.
-    pub fn fleet_word(&self, target: &IpNet, id: BlockId) -> Option<FleetWord> {
-        self.blocks.of(target).iter().find(|held| held.id == id).and_then(|held| self.word_of(target, held))
+    /// The word on which a block of this node's list stands; `None` where nobody but this node knows it.
+    pub fn fleet_word(&self, block: &Block) -> Option<FleetWord> {
+        let Block { id, target, origin, .. } = block;
+        let listed = |held: &&Held| held.id == *id && self.origin_of(held) == origin.0;
+        self.word_of(target, self.blocks.of(target).iter().find(listed)?)
     }
 
     /// Every word that blocks something, and whether the kernel here drops it.

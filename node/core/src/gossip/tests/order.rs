@@ -139,6 +139,20 @@ fn little_that_is_said_while_the_disk_writes_goes_with_the_next_flush_and_much_i
 }
 
 #[test]
+fn what_may_leave_the_cluster_is_signed_apart_from_what_may_not() {
+    let mut node = Node::new(1);
+    let sessions = || Entry::Sessions { addresses: [[192, 0, 2, 1].into()].into(), lasts: Some(HOUR) };
+    let said = [block(1, None), order("block"), order("allow"), sessions(), order("block"), withdraw(1)];
+    for entry in said {
+        node.gossip.append(at(1), Audience::Cluster, entry).unwrap();
+    }
+    node.turn(at(1));
+    let runs: Vec<_> =
+        node.gossip.logs.iter().flat_map(|log| log.runs().values()).map(|held| held.notes.len()).collect();
+    assert_eq!(runs, [2, 2, 2]);
+}
+
+#[test]
 fn a_run_holds_no_more_than_it_may() {
     let mut node = Node::new(1);
     for _ in 0..2500 {
