@@ -72,6 +72,8 @@ pub(crate) struct Heard {
     /// Lists of what is allowed that were complete, each with how many messages it took.
     pub(crate) allowed: Vec<(Vec<Allowance>, usize)>,
     allowing: (Vec<Allowance>, usize),
+    /// The way to the node, of the last stream.
+    to: Option<mpsc::WeakSender<Result<CoordinatorAnswer, Status>>>,
 }
 
 impl Heard {
@@ -88,6 +90,12 @@ impl Fake {
     /// One that behaves so.
     pub(crate) fn new(mood: Mood) -> Self {
         Self(Arc::new(Mutex::new(Heard { mood, ..Heard::default() })), watch::Sender::default())
+    }
+
+    /// Says something on the last stream.
+    pub(crate) async fn say(&self, answer: Answer) {
+        let to = self.heard().to.as_ref().and_then(mpsc::WeakSender::upgrade);
+        to.unwrap().send(Ok(answer.into())).await.unwrap();
     }
 
     /// Ends every stream.
@@ -136,6 +144,7 @@ impl Fake {
             heard.openings.push(opening);
             heard.from.push(from);
             heard.unanswered = 0;
+            heard.to = Some(to.downgrade());
             (heard.mood.clone(), heard.openings.len(), heard.mood.claims.or(heard.kept))
         };
         let say = async |answer: Answer| to.send(Ok(answer.into())).await.ok();
