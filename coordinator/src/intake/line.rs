@@ -52,6 +52,14 @@ pub(super) struct Spoken {
     end: watch::Receiver<Option<Status>>,
 }
 
+#[cfg(test)]
+impl Spoken {
+    /// The next order that waits.
+    pub(super) async fn next_order(&mut self) -> Option<Answer> {
+        self.orders.recv().await
+    }
+}
+
 /// The way to the node.
 pub(super) type Outbound = mpsc::Sender<Result<CoordinatorAnswer, Status>>;
 
