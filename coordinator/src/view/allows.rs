@@ -117,7 +117,10 @@ impl Allows {
             let reports = matches!(row.link, Link::Connected(_));
             *sites.entry(&row.site).or_default() += usize::from(reports);
             let holds = |entry: &&Allowance| entry.allowed.expires.is_none_or(|at| at > now);
-            for entry in whole.iter().filter(holds).filter(|entry| reports || entry.order.is_none()) {
+            // What an order for another site allows is not this node's to tell: nobody there would contradict.
+            let concerned = |entry: &&Allowance| entry.site.as_deref().is_none_or(|site| *site == *row.site);
+            let counts = |entry: &&Allowance| entry.order.is_none() || (reports && concerned(entry));
+            for entry in whole.iter().filter(holds).filter(counts) {
                 found.entry(key(entry)).or_insert_with(|| FleetAllowed::new(entry)).say(&row.name, entry);
             }
         }

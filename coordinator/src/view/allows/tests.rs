@@ -57,6 +57,14 @@ fn an_order_stands_when_more_than_half_of_those_say_so_whom_it_concerns() {
 }
 
 #[test]
+fn no_node_invents_an_order_for_a_site_at_which_nobody_is() {
+    let rows = rows(3);
+    let at = |site: &str, order| Allowance { site: Some(site.into()), ..entry("0.0.0.0/1", Some(order)) };
+    let lie = vec![at("nowhere", 7), at("default", 8)];
+    assert!(shown(&rows, &[vec![], vec![], lie]).is_empty());
+}
+
+#[test]
 fn who_is_away_says_nothing_of_orders_and_its_own_list_stays() {
     let mut rows = rows(2);
     rows.values_mut().for_each(|row| row.link = Link::Away(at(1)));

@@ -20,9 +20,9 @@ use smartfw_proto::{
 
 use super::{
     Wanted,
-    refusals::{nothing_to_end, unavailable},
+    refusals::{ambiguous, nothing_to_end, unavailable},
 };
-use crate::{clock, fleet::Fleet};
+use crate::{clock, fleet::Fleet, view::FleetAllowed};
 
 /// For how long detection is held back from what a person unblocked, as `smartfw-cli unblock` has it.
 const HOLD: Duration = Duration::from_secs(600);
@@ -60,8 +60,17 @@ pub(super) async fn unblocking(
 
 /// The orders that end every allowance of exactly this target.
 pub(super) fn disallowing(fleet: &Fleet, target: &IpNet) -> Result<Vec<Wanted>, Refusal> {
-    let mut allowed = fleet.allowed();
-    allowed.retain(|known| known.allowed.target == *target);
+    disallowing_of(fleet.allowed(), target)
+}
+
+pub(super) fn disallowing_of(listed: Vec<FleetAllowed>, target: &IpNet) -> Result<Vec<Wanted>, Refusal> {
+    let (allowed, others): (Vec<_>, Vec<_>) =
+        listed.into_iter().partition(|known| known.allowed.target == *target);
+    let ids: BTreeSet<u128> = allowed.iter().filter_map(|known| known.order).collect();
+    let twice = allowed.iter().filter(|known| known.order.is_some()).count() > ids.len();
+    if twice || others.iter().filter_map(|known| known.order).any(|id| ids.contains(&id)) {
+        return Err(ambiguous(target));
+    }
     let now = clock::now();
     let ending = |id, expires: Option<smartfw_core::Time>| {
         let lasts = expires.map(|at| at.since(now).saturating_add(OUTLIVES));

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use smartfw_api::{Refusal, Refused};
+use smartfw_core::IpNet;
 use smartfw_identity::IdentityError;
 
 use crate::intake::NotCarried;
@@ -39,6 +40,15 @@ pub(super) fn nothing_to_end(what: &str, command: &str, nodes: &[String]) -> Ref
     let why =
         format!("only people on single nodes ({first}{others}) said so, and theirs is the last word there");
     refusal(Refused::Conflict, why, &format!("run `smartfw-cli {command} --local` on each of them"))
+}
+
+/// One order allows one target: who says otherwise lies, and what would be ended is not what was asked for.
+pub(super) fn ambiguous(target: &IpNet) -> Refusal {
+    let why = format!(
+        "nodes tell the order that allows {target} of other targets or sites as well: some of them lie"
+    );
+    let remedy = "look at GET /api/v1/allow and at the nodes, and run `smartfw-cli allow remove` on one that you trust";
+    refusal(Refused::Conflict, why, remedy)
 }
 
 pub(super) fn invalid(why: &str, remedy: &str) -> Refusal {

@@ -1,9 +1,14 @@
 use std::{collections::BTreeMap, time::Duration};
 
-use smartfw_core::fleet::{COVERED, NodeId, Version};
+use smartfw_core::{
+    Time,
+    fleet::{COVERED, NodeId, Version},
+    order::Allowed,
+};
 use smartfw_proto::view::Covers;
 
 use super::{ending::Found, *};
+use crate::view::FleetAllowed;
 
 const fn node(n: u8) -> NodeId {
     NodeId([n; 32])
@@ -48,6 +53,27 @@ fn blame_is_on_those_who_say_so_themselves_and_on_nobody_where_it_was_no_mistake
     };
     assert_eq!(wanted(false), [(vec![said(1, 5), said(2, 7)], vec![9], false)]);
     assert_eq!(wanted(true), [(vec![said(1, 5)], vec![], true), (vec![said(2, 7)], vec![9], false)]);
+}
+
+#[test]
+fn an_order_that_is_told_of_two_targets_is_ended_by_nobody() {
+    let known = |target: &str, order, site: Option<&str>| {
+        let target = target.parse().unwrap();
+        let comment = "a partner".to_owned();
+        let allowed = Allowed { target, since: Time::from_secs(1), expires: None, comment };
+        FleetAllowed { allowed, order, site: site.map(ToOwned::to_owned), nodes: vec!["web-1".into()] }
+    };
+    let (here, there) = ("203.0.113.7/32", "198.51.100.0/24");
+    let ended = |listed: Vec<FleetAllowed>| {
+        let wanted = ending::disallowing_of(listed, &here.parse().unwrap()).map_err(|why| why.kind)?;
+        Ok(wanted.into_iter().map(|(kind, _)| kind).collect::<Vec<_>>())
+    };
+    let two = vec![known(here, Some(7), None), known(here, Some(8), None), known(there, Some(9), None)];
+    assert_eq!(ended(two), Ok(vec![OrderKind::Disallow { id: 7 }, OrderKind::Disallow { id: 8 }]));
+    let lie = vec![known(here, Some(7), Some("east")), known(there, Some(7), None)];
+    assert_eq!(ended(lie), Err(Refused::Conflict));
+    let lie = vec![known(here, Some(7), Some("east")), known(here, Some(7), None)];
+    assert_eq!(ended(lie), Err(Refused::Conflict));
 }
 
 #[test]
