@@ -30,6 +30,22 @@ pub(super) fn not_carried(why: NotCarried) -> Refusal {
     }
 }
 
+/// Of several orders some are given: whoever asked hears which, and so does the audit log.
+pub(super) fn in_part(given: &[u128], all: usize, why: Refusal) -> Refusal {
+    if given.is_empty() {
+        return why;
+    }
+    let ids: Vec<String> = given.iter().map(|id| format!("{id:032x}")).collect();
+    let (count, ids) = (given.len(), ids.join(", "));
+    Refusal {
+        what: format!("only {count} of {all} orders are known to be given"),
+        // The audit log keeps the beginning.
+        why: format!("{count} of {all} orders are given, and then: {}; given: {ids}", why.why),
+        remedy: "ask for it again: what is over already is not named then".into(),
+        ..why
+    }
+}
+
 /// There is nothing of the fleet's to end; `nodes` are those of which people said it on the spot.
 pub(super) fn nothing_to_end(what: &str, command: &str, nodes: &[String]) -> Refusal {
     let Some(first) = nodes.first() else {

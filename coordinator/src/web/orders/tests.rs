@@ -1,4 +1,8 @@
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::BTreeMap,
+    sync::atomic::{AtomicUsize, Ordering},
+    time::Duration,
+};
 
 use smartfw_core::{
     Time,
@@ -90,3 +94,30 @@ fn everything_is_named_in_as_few_orders_as_hold_it() {
         .collect();
     assert_eq!(sizes, [(COVERED, 1), (COVERED, 0), (1, 0)]);
 }
+#[tokio::test]
+async fn who_asked_for_several_orders_hears_which_are_given_once_one_fails() {
+    let order = || {
+        let (bytes, certificate) = ([1].as_slice().into(), [].as_slice().into());
+        SignedOrder { bytes, signature: [0; 64], certificate, lasts: None }
+    };
+    let asked = &AtomicUsize::new(0);
+    let carry = |fails: usize| {
+        asked.store(0, Ordering::Relaxed);
+        let signed = (1..=40_u128).map(|id| (id, order())).collect();
+        carry_all(signed, move |_| {
+            let number = asked.fetch_add(1, Ordering::Relaxed) + 1;
+            async move { if number >= fails { Err(NotCarried::Silent) } else { Ok(node(1)) } }
+        })
+    };
+    let mut ids = carry(41).await.unwrap();
+    ids.sort_unstable();
+    assert_eq!(ids, (1..=40).collect::<Vec<u128>>());
+    let part = carry(3).await.unwrap_err();
+    assert_eq!((part.kind, &*part.what), (Refused::Unavailable, "only 2 of 40 orders are known to be given"));
+    for id in [1, 2] {
+        assert!(part.why.contains(&format!("{id:032x}")), "{}", part.why);
+    }
+    assert!(asked.load(Ordering::Relaxed) < 40, "no other is begun");
+    assert_eq!(carry(1).await.unwrap_err().what, "the order is not given");
+}
+
