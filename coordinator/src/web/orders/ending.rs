@@ -20,7 +20,7 @@ use smartfw_proto::{
 
 use super::{
     Wanted,
-    refusals::{ambiguous, nothing_to_end, unavailable},
+    refusals::{ambiguous, nothing_to_end, too_much, unavailable},
 };
 use crate::{clock, fleet::Fleet, view::FleetAllowed};
 
@@ -50,6 +50,9 @@ pub(super) async fn unblocking(
         return Err(nobody_says());
     }
     let found = Found::of(&said);
+    if found.more {
+        return Err(too_much(&target));
+    }
     if found.covers.is_empty() && found.orders.is_empty() {
         let nodes: BTreeSet<String> = listed.iter().map(|block| block.name.to_string()).collect();
         let nodes: Vec<String> = nodes.into_iter().collect();
@@ -96,6 +99,8 @@ pub(super) struct Found {
 }
 
 impl Found {
+    /// Whether there is more than can be named, as most of them say.
+    pub(super) more: bool,
     pub(super) fn of(said: &BTreeMap<NodeId, Covers>) -> Self {
         let most = |count: usize| count * 2 > said.len();
         let (mut covers, mut orders) = (BTreeMap::<_, usize>::new(), BTreeMap::<_, usize>::new());
@@ -119,6 +124,7 @@ impl Found {
         }
     }
 
+            more: most(said.values().filter(|covers| covers.more).count()),
     /// As few orders as hold it; the blame is on those alone that say so themselves.
     pub(super) fn orders_to(
         self,

@@ -58,6 +58,13 @@ pub(super) fn nothing_to_end(what: &str, command: &str, nodes: &[String]) -> Ref
     refusal(Refused::Conflict, why, &format!("run `smartfw-cli {command} --local` on each of them"))
 }
 
+/// What a part of is ended only would be believed to be over.
+pub(super) fn too_much(target: &IpNet) -> Refusal {
+    let why =
+        format!("the fleet says more of what is in {target} than nodes look through for one such order");
+    refusal(Refused::Conflict, why, "name narrower prefixes, one after the other")
+}
+
 /// One order allows one target: who says otherwise lies, and what would be ended is not what was asked for.
 pub(super) fn ambiguous(target: &IpNet) -> Refusal {
     let why = format!(

@@ -24,7 +24,14 @@ const fn said(of: u8, sequence: u64) -> (NodeId, Version) {
 
 fn covers(covers: &[(NodeId, Version)], orders: &[u128], lasts: Option<u64>) -> Covers {
     let lasts = lasts.map(Duration::from_secs);
-    Covers { covers: covers.to_vec(), orders: orders.to_vec(), lasts, targets: Vec::new(), total: 0 }
+    Covers {
+        covers: covers.to_vec(),
+        orders: orders.to_vec(),
+        lasts,
+        targets: Vec::new(),
+        total: 0,
+        more: false,
+    }
 }
 
 fn found(answers: &[(u8, Covers)]) -> Found {
@@ -40,6 +47,14 @@ fn what_most_say_is_named_and_what_a_node_says_of_itself() {
     assert_eq!(known.covers, [said(1, 5), said(2, 7), said(4, 2)].into());
     assert_eq!((known.orders, known.lasts), ([9].into(), Some(Duration::from_secs(60))));
     assert_eq!(found(&[(2, honest)]).covers.len(), 2, "whoever is alone is believed");
+}
+
+#[test]
+fn there_is_too_much_once_most_say_so() {
+    let whole = covers(&[said(1, 5)], &[], None);
+    let part = Covers { more: true, ..whole.clone() };
+    assert!(!found(&[(1, whole.clone()), (2, whole.clone()), (3, part.clone())]).more, "one may lie");
+    assert!(found(&[(1, whole), (2, part.clone()), (3, part)]).more);
 }
 
 #[test]
@@ -80,20 +95,6 @@ fn an_order_that_is_told_of_two_targets_is_ended_by_nobody() {
     assert_eq!(ended(lie), Err(Refused::Conflict));
 }
 
-#[test]
-fn everything_is_named_in_as_few_orders_as_hold_it() {
-    let many: Vec<_> = (0..2 * COVERED as u64 + 1).map(|n| said(1, n)).collect();
-    let target = "203.0.113.0/24".parse().unwrap();
-    let orders = found(&[(1, covers(&many, &[7], Some(1)))]).orders_to(target, &BTreeSet::new(), false);
-    let sizes: Vec<_> = orders
-        .iter()
-        .map(|(kind, _)| match kind {
-            OrderKind::Unblock { covers, orders, .. } => (covers.len(), orders.len()),
-            other => panic!("{other:?}"),
-        })
-        .collect();
-    assert_eq!(sizes, [(COVERED, 1), (COVERED, 0), (1, 0)]);
-}
 #[tokio::test]
 async fn who_asked_for_several_orders_hears_which_are_given_once_one_fails() {
     let order = || {
@@ -121,3 +122,17 @@ async fn who_asked_for_several_orders_hears_which_are_given_once_one_fails() {
     assert_eq!(carry(1).await.unwrap_err().what, "the order is not given");
 }
 
+#[test]
+fn everything_is_named_in_as_few_orders_as_hold_it() {
+    let many: Vec<_> = (0..2 * COVERED as u64 + 1).map(|n| said(1, n)).collect();
+    let target = "203.0.113.0/24".parse().unwrap();
+    let orders = found(&[(1, covers(&many, &[7], Some(1)))]).orders_to(target, &BTreeSet::new(), false);
+    let sizes: Vec<_> = orders
+        .iter()
+        .map(|(kind, _)| match kind {
+            OrderKind::Unblock { covers, orders, .. } => (covers.len(), orders.len()),
+            other => panic!("{other:?}"),
+        })
+        .collect();
+    assert_eq!(sizes, [(COVERED, 1), (COVERED, 0), (1, 0)]);
+}
