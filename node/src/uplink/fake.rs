@@ -66,8 +66,6 @@ pub(crate) struct Heard {
     pub(crate) statuses: Vec<NodeStatus>,
     pub(crate) statistics: Vec<Statistics>,
     pub(crate) outcomes: Vec<([u8; 16], Option<String>)>,
-    /// Questions that it asked.
-    pub(crate) asked: usize,
     pub(crate) replies: Vec<(u64, Reply)>,
     /// Lists of what is allowed that were complete, each with how many messages it took.
     pub(crate) allowed: Vec<(Vec<Allowance>, usize)>,
@@ -154,7 +152,6 @@ impl Fake {
         }
         for (number, question) in (0..).zip(mood.questions) {
             say(Answer::Question(number, question)).await?;
-            self.heard().asked += 1;
         }
         loop {
             let report = next().await?;

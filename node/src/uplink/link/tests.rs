@@ -70,7 +70,7 @@ impl Node {
                     Some(Input::Fleet(FleetInput::Order(_, reply))) => {
                         // What it blocks is another before disk and kernel have it.
                         changing.anew();
-                        std::thread::sleep(Duration::from_millis(100));
+                        std::thread::sleep(Duration::from_millis(20));
                         drop(reply.send(Ok(())));
                     }
                     Some(Input::Stop) => return,
@@ -84,6 +84,14 @@ impl Node {
         let way = Way { uplink: uplink.clone(), net, revocations, inbox: inbox.clone() };
         tokio::spawn(follow(way, places.subscribe()));
         Self { uplink, health, inbox, places, driver: Some(driver), folder }
+    }
+
+    /// Its driver does nothing else until it is let go.
+    fn is_busy(&self, hold: std::sync::mpsc::Receiver<()>) {
+        let busy = Box::new(move |_: &Agent, _: Option<&crate::fleet::Brain>, _| {
+            let _ = hold.recv();
+        });
+        self.inbox.send(Input::Fleet(FleetInput::Ask(busy)));
     }
 
     fn named(&self, coordinators: &[(&Identity, SocketAddr)]) {

@@ -29,6 +29,15 @@ async fn what_becomes_of_an_order_is_told_before_an_old_stream_is_opened_again_b
     assert_eq!(node.uplink.connected(), 1);
 }
 
+/// While the driver is held: one order more than may be under way is refused at once, and by then all that was said before
+/// has been heard.
+async fn all_is_heard(authority: &Authority, fake: &Fake) {
+    for id in 0..=UNDER_WAY as u128 {
+        fake.say(Answer::Order(signed(authority, id))).await;
+    }
+    until("one is refused", || fake.heard().outcomes.len() == 1).await;
+}
+
 fn signed(authority: &Authority, id: u128) -> SignedOrder {
     let kind = OrderKind::Panic { duration: Duration::from_secs(60) };
     let (operator, issued) = ("operator".into(), clock::now());
@@ -73,22 +82,22 @@ async fn what_is_asked_is_looked_up_and_said_with_its_number_and_what_is_allowed
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn who_asks_more_than_is_seen_to_at_once_is_answered_the_first_and_who_is_older_is_told_no_new_list() {
     let target = "203.0.113.7/32".parse().unwrap();
-    let (_authority, _, node, fake) = pair(Mood::default()).await;
+    let (authority, _, node, fake) = pair(Mood::default()).await;
     until("it is connected", || fake.heard().lists == 1).await;
     node.happens(0..1);
     until("it goes on", || fake.heard().events.len() == 1).await;
     assert!(fake.heard().allowed.is_empty(), "it speaks the first protocol");
     let (held, hold) = std::sync::mpsc::channel::<()>();
-    let busy = Box::new(move |_: &Agent, _: Option<&crate::fleet::Brain>, _| {
-        let _ = hold.recv(); // until it is let go
-    });
-    fake.heard().mood.questions = vec![Question::Covers(target); 40];
-    node.inbox.send(Input::Fleet(FleetInput::Ask(busy)));
-    fake.hang_up();
-    until("all is asked", || fake.heard().asked == 40).await;
-    sleep(Duration::from_millis(500)).await;
+    node.is_busy(hold);
+    for number in 0..40 {
+        fake.say(Answer::Question(number, Question::Covers(target))).await;
+    }
+    all_is_heard(&authority, &fake).await;
     drop(held);
+    until("all others are given", || fake.heard().outcomes.len() == UNDER_WAY + 1).await;
     until("those that fit are answered", || fake.heard().replies.len() == 32).await;
-    sleep(Duration::from_millis(300)).await;
-    assert_eq!(fake.heard().replies.len(), 32);
+    fake.say(Answer::Question(99, Question::Covers(target))).await;
+    until("another is answered behind them", || fake.heard().replies.len() > 32).await;
+    let numbers: Vec<u64> = fake.heard().replies.iter().map(|(number, _)| *number).collect();
+    assert_eq!(numbers, (0..32).chain([99]).collect::<Vec<u64>>());
 }
