@@ -90,7 +90,8 @@ pub(crate) async fn follow(way: Way, mut places: watch::Receiver<Places>) {
         running.retain(|_, task: &mut tokio::task::AbortHandle| !task.is_finished());
         for id in named {
             running.entry(id).or_insert_with(|| {
-                let link = Link { way: way.clone(), id, seats: seats.clone(), places: places.clone() };
+                let (alone, seats) = (Arc::new(Semaphore::new(1)), seats.clone());
+                let link = Link { way: way.clone(), id, seats, places: places.clone(), alone };
                 links.spawn(link.keep())
             });
         }
@@ -122,6 +123,8 @@ struct Link {
     id: NodeId,
     seats: Arc<Semaphore>,
     places: watch::Receiver<Places>,
+    /// Held by the question that is being answered, whatever becomes of the stream meanwhile.
+    alone: Arc<Semaphore>,
 }
 
 /// Why a stream ended.
@@ -263,7 +266,7 @@ impl Link {
         let _up = Up::new(uplink, self.id, kept);
         tracing::info!(id = %self.id, %address, "events are told to a coordinator");
         let (outcomes, outcome) = mpsc::channel(OUTCOMES);
-        let ear = Ear::new(&self.way, self.id, &shared, inbound, outcomes);
+        let ear = Ear::new(self, &shared, inbound, outcomes);
         let mouth = Mouth::new(&self.way, &shared, to, outcome);
         let mut listening = pin!(ear.listen());
         tokio::select! {

@@ -16,13 +16,12 @@ use tokio::{
 };
 use tonic::Streaming;
 
-use super::{Ended, Shared, UNDER_WAY, Way, Word, next};
+use super::{Ended, Link, Shared, UNDER_WAY, Way, Word, next};
 use crate::fleet::asked;
 
 /// Questions of one coordinator that wait for their answer.
 const ASKED: usize = 32;
-/// Each question is followed by a rest so many times as long as it took: the thread that answers is the one that decides,
-/// and no coordinator has more than a tenth of it.
+/// Each question is followed by a rest so many times as long as it took: the thread that answers is the one that decides.
 const REST: u32 = 9;
 /// No rest is longer: it took so long because the thread had other things to do.
 const LONGEST_REST: Duration = Duration::from_secs(1);
@@ -39,20 +38,19 @@ pub(super) struct Ear<'a> {
     outcomes: mpsc::Sender<Word>,
     /// A permit for each question that may wait.
     room: Arc<Semaphore>,
-    /// Held by the question that is being answered.
     alone: Arc<Semaphore>,
 }
 
 impl<'a> Ear<'a> {
     pub(super) fn new(
-        way: &'a Way,
-        id: NodeId,
+        link: &'a Link,
         shared: &'a Shared,
         inbound: Streaming<wire::CoordinatorAnswer>,
         outcomes: mpsc::Sender<Word>,
     ) -> Self {
-        let (room, alone) = (Arc::new(Semaphore::new(ASKED)), Arc::new(Semaphore::new(1)));
-        Self { way, id, shared, inbound, outcomes, room, alone }
+        let Link { way, id, alone, .. } = link;
+        let room = Arc::new(Semaphore::new(ASKED));
+        Self { way, id: *id, shared, inbound, outcomes, room, alone: alone.clone() }
     }
 
     /// Until the stream ends.
@@ -117,6 +115,9 @@ async fn look_up(
     turn: OwnedSemaphorePermit,
 ) {
     let Ok(_alone) = alone.acquire().await else { return };
+    if outcomes.is_closed() {
+        return; // the stream has ended, and nobody would hear it
+    }
     let begun = Instant::now();
     let Some(reply) = asked::reply(&way.inbox, question).await else { return };
     let took = begun.elapsed();

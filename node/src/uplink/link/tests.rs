@@ -4,6 +4,7 @@ mod orders;
 
 use std::{
     fmt::Write as _,
+    sync::atomic::{AtomicUsize, Ordering},
     thread::JoinHandle,
     time::{Duration, Instant},
 };
@@ -45,6 +46,8 @@ struct Node {
     health: Arc<Health>,
     inbox: Inbox,
     places: watch::Sender<Places>,
+    /// How often its driver was asked something.
+    asked: Arc<AtomicUsize>,
     driver: Option<JoinHandle<()>>,
     folder: tempfile::TempDir,
 }
@@ -55,7 +58,8 @@ impl Node {
         let folder = tempfile::tempdir().unwrap();
         let uplink = Uplink::new(folder.path(), counters.clone(), health.clone());
         let (inbox, inputs) = inbox(counters);
-        let changing = uplink.clone();
+        let (changing, asked) = (uplink.clone(), Arc::<AtomicUsize>::default());
+        let counted = asked.clone();
         let driver = std::thread::spawn(move || {
             let config = PolicyConfig { node: "web-1".into(), ..PolicyConfig::default() };
             let mut agent = Agent::new(config, 1, clock::now());
@@ -66,7 +70,10 @@ impl Node {
                         agent.handle_order(clock::now(), order).unwrap();
                         reply(Ok(smartfw_core::order::Done::Confirmed));
                     }
-                    Some(Input::Fleet(FleetInput::Ask(question))) => question(&agent, None, clock::now()),
+                    Some(Input::Fleet(FleetInput::Ask(question))) => {
+                        counted.fetch_add(1, Ordering::Relaxed);
+                        question(&agent, None, clock::now());
+                    }
                     Some(Input::Fleet(FleetInput::Order(_, reply))) => {
                         // What it blocks is another before disk and kernel have it.
                         changing.anew();
@@ -83,7 +90,7 @@ impl Node {
         let places = watch::Sender::<Places>::default();
         let way = Way { uplink: uplink.clone(), net, revocations, inbox: inbox.clone() };
         tokio::spawn(follow(way, places.subscribe()));
-        Self { uplink, health, inbox, places, driver: Some(driver), folder }
+        Self { uplink, health, inbox, places, asked, driver: Some(driver), folder }
     }
 
     /// Its driver does nothing else until it is let go.

@@ -101,3 +101,24 @@ async fn who_asks_more_than_is_seen_to_at_once_is_answered_the_first_and_who_is_
     let numbers: Vec<u64> = fake.heard().replies.iter().map(|(number, _)| *number).collect();
     assert_eq!(numbers, (0..32).chain([99]).collect::<Vec<u64>>());
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_asked_on_a_stream_that_has_ended_is_not_looked_up() {
+    let target = "203.0.113.7/32".parse().unwrap();
+    let (authority, _, node, fake) = pair(Mood::default()).await;
+    until("it is connected", || fake.heard().lists == 1).await;
+    let (held, hold) = std::sync::mpsc::channel::<()>();
+    node.is_busy(hold);
+    let before = node.asked.load(Ordering::Relaxed);
+    for number in 0..30 {
+        fake.say(Answer::Question(number, Question::Covers(target))).await;
+    }
+    all_is_heard(&authority, &fake).await;
+    fake.hang_up();
+    until("it is opened again", || fake.heard().openings.len() == 2).await;
+    drop(held);
+    fake.say(Answer::Question(99, Question::Covers(target))).await;
+    until("who is there is answered", || fake.heard().replies.len() == 1).await;
+    assert_eq!(fake.heard().replies[0].0, 99);
+    assert!(node.asked.load(Ordering::Relaxed) < before + 30, "nobody is there to hear the others");
+}
