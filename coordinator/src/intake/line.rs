@@ -58,6 +58,11 @@ impl Spoken {
     pub(super) async fn next_order(&mut self) -> Option<Answer> {
         self.orders.recv().await
     }
+
+    /// The next question that waits.
+    pub(super) async fn next_question(&mut self) -> Option<Answer> {
+        self.questions.recv().await
+    }
 }
 
 /// The way to the node.
