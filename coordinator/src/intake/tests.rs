@@ -293,8 +293,8 @@ async fn what_is_allowed_is_shown_once_a_node_has_told_all_of_it() {
     };
     stream.say(Report::Allowed(vec![entry("198.51.100.7")], false)).await;
     stream.say(Report::Allowed(vec![entry("198.51.100.8")], true)).await;
-    until("both are there", || fleet.view.allowed(clock::now()).len() == 2).await;
-    assert_eq!(&*fleet.view.allowed(clock::now())[0].nodes[0], "web-1");
+    until("both are there", || fleet.view.allowed(clock::now()).0.len() == 2).await;
+    assert_eq!(&*fleet.view.allowed(clock::now()).0[0].nodes[0], "web-1");
 }
 
 fn order_bytes(id: u128) -> Arc<[u8]> {

@@ -261,7 +261,7 @@ fn what_was_missed_of_a_node_still_counts_when_it_is_forgotten() {
 fn who_is_expelled_is_shown_so_and_its_blocks_are_void() {
     let (view, node) = view();
     view.listed(node.id(), 1, (vec![block("192.0.2.1", None)], true)).unwrap();
-    let allowed = || view.allowed(at(0)).len();
+    let allowed = || view.allowed(at(0)).0.len();
     let office = Allowed { target: net("198.51.100.7"), since: at(0), expires: None, comment: String::new() };
     let entries = vec![Allowance { allowed: office, order: None, site: None }];
     view.allowing(node.id(), 1, (entries, true)).unwrap();

@@ -84,7 +84,7 @@ impl Orders {
                 let site = is_all_private(&target).then_some(self.site.as_str());
                 ending::unblocking(fleet, target, site, false_positive).await
             }
-            Order::Disallow { target } => ending::disallowing(fleet, &target),
+            Order::Disallow { target } => ending::disallowing(fleet, target).await,
         }
     }
 

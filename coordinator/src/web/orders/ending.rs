@@ -62,8 +62,11 @@ pub(super) async fn unblocking(
 }
 
 /// The orders that end every allowance of exactly this target.
-pub(super) fn disallowing(fleet: &Fleet, target: &IpNet) -> Result<Vec<Wanted>, Refusal> {
-    disallowing_of(fleet.allowed(), target)
+pub(super) async fn disallowing(fleet: &Fleet, target: IpNet) -> Result<Vec<Wanted>, Refusal> {
+    let fleet = fleet.clone();
+    // As it is now: what an order before has allowed may be in no list that was made for others.
+    let wanted = tokio::task::spawn_blocking(move || disallowing_of(fleet.allowed().0, &target)).await;
+    wanted.map_err(|_| unavailable("the coordinator is ending".into(), "try again"))?
 }
 
 pub(super) fn disallowing_of(listed: Vec<FleetAllowed>, target: &IpNet) -> Result<Vec<Wanted>, Refusal> {
@@ -96,11 +99,11 @@ pub(super) struct Found {
     pub(super) orders: BTreeSet<u128>,
     /// How long the longest of it still lasts, as the middle one of those says that were asked.
     pub(super) lasts: Option<Duration>,
+    /// Whether there is more than can be named, as most of them say.
+    pub(super) more: bool,
 }
 
 impl Found {
-    /// Whether there is more than can be named, as most of them say.
-    pub(super) more: bool,
     pub(super) fn of(said: &BTreeMap<NodeId, Covers>) -> Self {
         let most = |count: usize| count * 2 > said.len();
         let (mut covers, mut orders) = (BTreeMap::<_, usize>::new(), BTreeMap::<_, usize>::new());
@@ -121,10 +124,10 @@ impl Found {
             covers: covers.into_iter().filter(|(_, count)| most(*count)).map(|(cover, _)| cover).collect(),
             orders: orders.into_iter().filter(|(_, count)| most(*count)).map(|(id, _)| id).collect(),
             lasts: Some(middle).filter(|lasts| *lasts < Duration::MAX),
+            more: most(said.values().filter(|covers| covers.more).count()),
         }
     }
 
-            more: most(said.values().filter(|covers| covers.more).count()),
     /// As few orders as hold it; the blame is on those alone that say so themselves.
     pub(super) fn orders_to(
         self,
