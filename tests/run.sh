@@ -102,16 +102,31 @@ why_no_namespaces() {
   ip netns del "$name"
 }
 
+# What runs beside this script, each with all that it begins: it ends with the script, however that ends.
+declare -A beside=()
+trap 'for job in "${!beside[@]}"; do kill -- "-$job" 2>/dev/null; done' EXIT
+# begin_beside COMMAND...: `$!` is its number.
+begin_beside() {
+  setsid "$@" &
+  beside[$!]=1
+}
+# Waits until it ends; its exit code.
+end_beside() {
+  local state=0
+  wait "$1" || state=$?
+  unset "beside[$1]"
+  return $state
+}
+
 # The lints need a build of their own, and most suites wait most of their time: so the lints have what these leave over
 # of the machine, in a folder of their own, since two builds in one folder wait for each other.
 lints_job=
-trap '[ -z "$lints_job" ] || kill "$lints_job" 2>/dev/null' EXIT
 lint_beside() {
   if ! cargo clippy --version >/dev/null 2>&1; then skip lints "clippy is not installed"; return; fi
   local idle=(nice -n 19)
   command -v chrt >/dev/null && idle=(chrt -i 0 nice -n 19)
-  CARGO_TARGET_DIR=$target/lints "${idle[@]}" cargo clippy -q --workspace --all-targets -- -D warnings \
-    >"$logs/clippy.log" 2>&1 &
+  CARGO_TARGET_DIR=$target/lints begin_beside "${idle[@]}" cargo clippy -q --workspace --all-targets -- -D warnings \
+    >"$logs/clippy.log" 2>&1
   lints_job=$!
 }
 lints_done() {
@@ -121,7 +136,7 @@ lints_done() {
 }
 lints_result() {
   local state=0
-  wait "$lints_job" || state=$?
+  end_beside "$lints_job" || state=$?
   cat "$logs/clippy.log"
   return $state
 }
@@ -130,15 +145,15 @@ lints_result() {
 unit() {
   local jobs=() job seconds=60 failed=0
   [ "$mode" = long ] && seconds=600
-  cargo test -q --workspace --no-fail-fast --lib --bins &
+  begin_beside cargo test -q --workspace --no-fail-fast --lib --bins
   jobs+=($!)
-  cargo test -q --workspace --no-fail-fast --test '*' &
+  begin_beside cargo test -q --workspace --no-fail-fast --test '*'
   jobs+=($!)
   if [ "$mode" != quick ]; then
-    SMARTFW_SECONDS=$seconds cargo test -q --workspace --lib ten_thousand_events -- --ignored --nocapture &
+    SMARTFW_SECONDS=$seconds begin_beside cargo test -q --workspace --lib ten_thousand_events -- --ignored --nocapture
     jobs+=($!)
   fi
-  for job in "${jobs[@]}"; do wait "$job" || failed=1; done
+  for job in "${jobs[@]}"; do end_beside "$job" || failed=1; done
   cargo test -q --workspace --doc && [ $failed = 0 ]
 }
 

@@ -18,7 +18,7 @@ use crate::{
     health::Health,
     intake::{Carrier, NotCarried},
     keeper::Keeper,
-    view::{FleetAllowed, FleetBlock, NodeRow, Totals, View},
+    view::{Basis, FleetAllowed, FleetBlock, NodeRow, Totals, View},
 };
 
 /// The fleet. Cheap to clone.
@@ -56,9 +56,15 @@ impl Fleet {
         self.view.blocks_within(net, clock::now())
     }
 
-    /// What is allowed now: what operators allow the fleet, and what single nodes do.
-    pub fn allowed(&self) -> Vec<FleetAllowed> {
+    /// What is allowed now: what operators allow the fleet, and what single nodes do; and what that was made of. It takes its
+    /// time: not for where others wait.
+    pub fn allowed(&self) -> (Vec<FleetAllowed>, Basis) {
         self.view.allowed(clock::now())
+    }
+
+    /// Whether what was made of this is what is allowed now.
+    pub fn still_allowed(&self, basis: &Basis) -> bool {
+        self.view.still_allowed(basis, clock::now())
     }
 
     /// Higher whenever the list of blocks is another than it was.

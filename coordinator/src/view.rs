@@ -16,12 +16,12 @@ use smartfw_proto::{
 };
 use tokio::sync::broadcast;
 
-pub use allows::{FleetAllowed, Unlisted};
+pub use allows::{Basis, FleetAllowed, Unlisted};
 pub use blocks::{EACH, FleetBlock, MOST_BLOCKS, Refused, TOGETHER};
 pub use roster::{FORGOTTEN, Full, Totals};
 pub use rows::{Link, NodeRow, Rates};
 
-use allows::Allows;
+use allows::{Allows, Teller, Tellers};
 use blocks::Blocks;
 use roster::Roster;
 
@@ -71,11 +71,18 @@ impl View {
     }
 
     /// What is allowed at `now`, in order of targets: what operators allow the fleet as most nodes tell that report, and
-    /// what single nodes allow.
-    pub fn allowed(&self, now: Time) -> Vec<FleetAllowed> {
-        let roster = self.read();
-        let allows = self.allows.read().unwrap_or_else(PoisonError::into_inner);
-        allows.all(now, |id| roster.row(id))
+    /// what single nodes allow. It takes its time, in which nobody else waits; ask first whether it is
+    /// [still](Self::still_allowed) the same.
+    pub fn allowed(&self, now: Time) -> (Vec<FleetAllowed>, Basis) {
+        let tellers = self.tellers();
+        let lists = self.allows.read().unwrap_or_else(PoisonError::into_inner).lists();
+        lists.all(now, tellers)
+    }
+
+    /// Whether what was made of this is what is allowed at `now`.
+    pub fn still_allowed(&self, basis: &Basis, now: Time) -> bool {
+        let revision = self.allows.read().unwrap_or_else(PoisonError::into_inner).revision();
+        basis.is_same(now, &self.tellers(), revision)
     }
 
     /// Every block in force at `now`, in order of their targets, and a number that is higher whenever the list is another
@@ -168,7 +175,7 @@ impl View {
         let mut allows = self.allows.write().unwrap_or_else(PoisonError::into_inner);
         let taken = allows.put(id, stream, entries);
         if complete {
-            allows.complete(&id);
+            allows.complete(&id, stream);
         }
         taken
     }
@@ -222,6 +229,10 @@ impl View {
     fn forget(&self, id: &NodeId) {
         self.write_blocks().forget(id);
         self.allows.write().unwrap_or_else(PoisonError::into_inner).forget(id);
+    }
+
+    fn tellers(&self) -> Tellers {
+        self.read().rows().map(|row| (row.id, Teller::of(row))).collect()
     }
 
     fn read(&self) -> RwLockReadGuard<'_, Roster> {

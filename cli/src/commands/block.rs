@@ -89,14 +89,25 @@ pub(super) fn unblock(global: &Global, output: &mut Output, args: &Unblock) -> R
     let target = args.target.parse()?;
     let false_positive = args.reason.is_some();
     let attempt = Attempt::make(global, args.local, |fleet| fleet.unblock(global, target, false_positive));
-    let mut ended = 0;
+    let (mut ended, mut whole) = (0, Ok(()));
     if let Attempt::Done(fleet, found) = &attempt {
         ended = found.total;
-        ended_everywhere(output, fleet, found)?;
+        if found.more {
+            whole = Err(in_part(&target, fleet));
+        } else {
+            ended_everywhere(output, fleet, found)?;
+        }
     }
     let (rescued, here) = unblock_here(global, output, target, false_positive, ended > 0);
     let settled = attempt.settled(rescued);
-    here.and(settled)
+    here.and(settled).and(whole)
+}
+
+fn in_part(target: &IpNet, fleet: &Fleet) -> Failure {
+    Failure::Failed(format!(
+        "{target} is unblocked in part: cluster {} says more of it than is ended at once; run it again for the rest",
+        fleet.name
+    ))
 }
 
 /// Whether it went straight to the kernel, and what became of it. `done`: something was unblocked elsewhere.

@@ -259,6 +259,19 @@ fn without_a_key_the_answer_says_that_it_is_this_node_s_and_why() {
 }
 
 #[test]
+fn an_unblock_of_more_than_is_ended_at_once_says_that_there_is_a_rest() {
+    let answer = Some(Err(Refusal::NotFound));
+    let daemon = with_operator(Script { answer, ..Script::default() });
+    let ran = daemon.run(&["unblock", "203.0.0.0/16"]);
+    assert_eq!((ran.code, ran.stdout.as_str(), daemon.given().len()), (Some(1), "", 1));
+    assert!(
+        ran.stderr.contains("unblocked in part") && ran.stderr.contains("run it again"),
+        "{}",
+        ran.stderr
+    );
+}
+
+#[test]
 fn an_unblock_names_what_it_covers_and_holds_detection_back() {
     let answer = Some(Err(Refusal::NotFound));
     let daemon = with_operator(Script { answer, ..Script::default() });

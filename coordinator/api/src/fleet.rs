@@ -29,8 +29,8 @@ pub trait Fleet: Send + Sync + 'static {
     /// Where a block is enforced, as those nodes say that answer within some seconds.
     async fn spread(&self, target: &IpNet) -> Spread;
 
-    /// What is allowed, in order of the targets.
-    async fn allowed(&self) -> Vec<Allowed>;
+    /// What is allowed, in order of the targets: made when it changes, as the blocks' list is.
+    async fn allowed(&self) -> Arc<Vec<Allowed>>;
 
     /// The events that are wanted, the newest first.
     ///

@@ -161,8 +161,8 @@ impl Fleet for MemoryFleet {
         Spread { enforced_on: web(), propagation_ms, told_by: web() }
     }
 
-    async fn allowed(&self) -> Vec<Allowed> {
-        self.state().allowed.values().cloned().collect()
+    async fn allowed(&self) -> Arc<Vec<Allowed>> {
+        Arc::new(self.state().allowed.values().cloned().collect())
     }
 
     async fn events(&self, query: EventQuery) -> Result<Events, Refusal> {

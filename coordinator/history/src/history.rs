@@ -133,6 +133,15 @@ pub enum HistoryError {
         /// What makes no sense.
         why: String,
     },
+    /// What is on disk was written by a program of another version.
+    #[error(
+        "{path} was written by another version, and there is no conversion; move it away, the rest of the history can be \
+         read without it"
+    )]
+    OtherVersion {
+        /// The file.
+        path: PathBuf,
+    },
     /// The address of Redis makes no sense.
     #[error(
         "the address of redis: {0}; it is written as redis://HOST:PORT or redis://NAME:PASSWORD@HOST:PORT"

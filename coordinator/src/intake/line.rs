@@ -12,14 +12,14 @@ use std::{
 use smartfw_core::fleet::{NodeId, Version};
 use smartfw_proto::{convert::Answer, wire::CoordinatorAnswer};
 use tokio::{
-    sync::{Semaphore, mpsc, watch},
+    sync::{Notify, Semaphore, futures::Notified, mpsc, watch},
     time::timeout,
 };
 use tonic::Status;
 
 /// Batches of one stream that wait to be kept: one is being written, one comes.
 const BATCHES: usize = 2;
-/// Orders and questions that wait for one stream: a person gives them.
+/// Orders that wait for one stream, and as many questions beside them: a person gives them.
 const PASSED: usize = 64;
 /// Answers handed to a connection that it has not written yet.
 pub(super) const HANDED: usize = 4;
@@ -38,7 +38,8 @@ pub(super) struct Line {
     /// What both speak, once that is known.
     protocol: OnceLock<u32>,
     kept: watch::Sender<Option<Version>>,
-    passed: mpsc::Sender<Answer>,
+    orders: mpsc::Sender<Answer>,
+    questions: mpsc::Sender<Answer>,
     /// Why it ends, once it does.
     end: watch::Sender<Option<Status>>,
 }
@@ -46,8 +47,22 @@ pub(super) struct Line {
 /// What a stream's speaker says.
 pub(super) struct Spoken {
     kept: watch::Receiver<Option<Version>>,
-    passed: mpsc::Receiver<Answer>,
+    orders: mpsc::Receiver<Answer>,
+    questions: mpsc::Receiver<Answer>,
     end: watch::Receiver<Option<Status>>,
+}
+
+#[cfg(test)]
+impl Spoken {
+    /// The next order that waits.
+    pub(super) async fn next_order(&mut self) -> Option<Answer> {
+        self.orders.recv().await
+    }
+
+    /// The next question that waits.
+    pub(super) async fn next_question(&mut self) -> Option<Answer> {
+        self.questions.recv().await
+    }
 }
 
 /// The way to the node.
@@ -59,9 +74,10 @@ impl Line {
         self.kept.send_replace(Some(upto));
     }
 
-    /// Passes an order or a question on; whether there was room.
+    /// Passes an order or a question on; whether there was room. Neither takes the other's.
     pub(super) fn pass(&self, what: Answer) -> bool {
-        self.passed.try_send(what).is_ok()
+        let way = if matches!(what, Answer::Question(..)) { &self.questions } else { &self.orders };
+        way.try_send(what).is_ok()
     }
 
     /// From now on both speak this.
@@ -99,16 +115,18 @@ async fn ended(end: &mut watch::Receiver<Option<Status>>) -> Status {
 
 /// Says on a stream what there is to say, until it ends; then why, where that is not in order.
 pub(super) async fn speak(spoken: Spoken, to: Outbound) {
-    let Spoken { mut kept, mut passed, mut end } = spoken;
+    let Spoken { mut kept, mut orders, mut questions, mut end } = spoken;
     let speaking = async {
         loop {
             let answer = tokio::select! {
+                biased; // no question keeps an order waiting
+                Some(order) = orders.recv() => order,
                 changed = kept.changed() => match changed.map(|()| *kept.borrow_and_update()) {
                     Ok(Some(upto)) => Answer::Kept(upto),
                     Ok(None) => continue,
                     Err(_) => return,
                 },
-                Some(answer) = passed.recv() => answer,
+                Some(question) = questions.recv() => question,
             };
             if to.send(Ok(answer.into())).await.is_err() {
                 return;
@@ -131,18 +149,22 @@ pub(super) async fn speak(spoken: Spoken, to: Outbound) {
 pub(super) struct Lines {
     open: Mutex<BTreeMap<NodeId, Arc<Line>>>,
     numbers: AtomicU64,
+    entered: Notify,
 }
 
 impl Lines {
     /// A new stream of a node, which nobody else sees yet.
     pub(super) fn begin(&self, id: NodeId) -> (Arc<Line>, Spoken) {
-        let (kept, passed) = (watch::Sender::new(None), mpsc::channel(PASSED));
+        let (kept, orders, questions) =
+            (watch::Sender::new(None), mpsc::channel(PASSED), mpsc::channel(PASSED));
         let end = watch::Sender::new(None);
-        let spoken = Spoken { kept: kept.subscribe(), passed: passed.1, end: end.subscribe() };
+        let spoken =
+            Spoken { kept: kept.subscribe(), orders: orders.1, questions: questions.1, end: end.subscribe() };
         let number = self.numbers.fetch_add(1, Ordering::Relaxed) + 1;
         let turns = Arc::new(Semaphore::new(BATCHES));
         let protocol = OnceLock::new();
-        (Arc::new(Line { id, number, turns, protocol, kept, passed: passed.0, end }), spoken)
+        let line = Line { id, number, turns, protocol, kept, orders: orders.0, questions: questions.0, end };
+        (Arc::new(line), spoken)
     }
 
     /// From now on this is the node's stream, if `admit` agrees; an older one ends.
@@ -153,6 +175,7 @@ impl Lines {
         if let Some(older) = open.insert(line.id, line.clone()) {
             older.end(Status::aborted("a newer stream of the same node took its place"));
         }
+        self.entered.notify_waiters();
         Ok(())
     }
 
@@ -163,6 +186,11 @@ impl Lines {
             open.remove(&line.id);
             closed();
         }
+    }
+
+    /// Ends when the next stream has opened.
+    pub(super) fn entered(&self) -> Notified<'_> {
+        self.entered.notified()
     }
 
     /// Every open stream.
@@ -177,16 +205,29 @@ impl Lines {
 
 #[cfg(test)]
 mod tests {
+    use smartfw_core::fleet::SignedOrder;
     use smartfw_proto::convert::Question;
 
     use super::*;
 
-    #[test]
-    fn no_more_waits_for_a_node_than_may() {
-        let (line, _spoken) = Lines::default().begin(NodeId([1; 32]));
+    #[tokio::test]
+    async fn no_more_waits_for_a_node_than_may_and_questions_keep_no_order_waiting() {
+        let (line, spoken) = Lines::default().begin(NodeId([1; 32]));
         let question = || Answer::Question(1, Question::Covers("192.0.2.1/32".parse().unwrap()));
         assert!((0..PASSED).all(|_| line.pass(question())));
         assert!(!line.pass(question()));
+        let order = Answer::Order(SignedOrder {
+            bytes: [1].as_slice().into(),
+            signature: [0; 64],
+            certificate: [].as_slice().into(),
+            lasts: None,
+        });
+        assert!((0..PASSED).all(|_| line.pass(order.clone())));
+        assert!(!line.pass(order.clone()));
+        let (to, mut heard) = mpsc::channel(1);
+        tokio::spawn(speak(spoken, to));
+        let first = heard.recv().await.unwrap().unwrap();
+        assert_eq!(Answer::try_from(first).unwrap(), order);
     }
 
     #[test]

@@ -72,20 +72,24 @@ impl Orders {
         order: SignedOrder,
     ) -> Result<NodeId, NotCarried> {
         let id = decode_order(&order.bytes)?.id.to_be_bytes();
-        let mut asked = JoinSet::new();
+        let (mut asked, mut expected, mut crowded) = (JoinSet::new(), Vec::new(), false);
         for line in lines {
-            let outcome = self.expect(id, line.id)?;
-            if !line.pass(Answer::Order(order.clone())) {
-                self.waiting().remove(&(id, line.id));
-                continue;
+            let Some(outcome) = self.expect(id, line.id) else {
+                crowded = true;
+                break;
+            };
+            expected.push((id, line.id));
+            if line.pass(Answer::Order(order.clone())) {
+                asked.spawn(async move { (line.id, timeout(PATIENCE, outcome).await) });
             }
-            asked.spawn(async move { (line.id, timeout(PATIENCE, outcome).await) });
             if asked.len() >= ASKED {
                 break;
             }
         }
-        let result = Self::first(&mut asked).await;
-        self.waiting().retain(|(known, _), _| *known != id);
+        // Whoever was given it counts, although there was no place for more.
+        let result =
+            if crowded && asked.is_empty() { Err(NotCarried::Busy) } else { Self::first(&mut asked).await };
+        self.waiting().retain(|known, _| !expected.contains(known));
         result
     }
 
@@ -110,14 +114,15 @@ impl Orders {
         }
     }
 
-    fn expect(&self, id: [u8; 16], node: NodeId) -> Result<oneshot::Receiver<Option<String>>, NotCarried> {
+    /// `None`: too many are under way, or this one is at this node.
+    fn expect(&self, id: [u8; 16], node: NodeId) -> Option<oneshot::Receiver<Option<String>>> {
         let (told, outcome) = oneshot::channel();
         let mut waiting = self.waiting();
         if waiting.len() >= AT_ONCE || waiting.contains_key(&(id, node)) {
-            return Err(NotCarried::Busy);
+            return None;
         }
         waiting.insert((id, node), told);
-        Ok(outcome)
+        Some(outcome)
     }
 
     fn waiting(&self) -> MutexGuard<'_, Waiting> {
@@ -127,18 +132,51 @@ impl Orders {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use smartfw_core::{
+        Time,
+        fleet::{OperatorOrder, OrderKind},
+    };
+
+    use super::{super::line::Lines, *};
 
     #[test]
     fn no_more_orders_are_under_way_than_may_be_and_only_who_was_asked_tells_what_became_of_one() {
         let (orders, asked, other) = (Orders::default(), NodeId([1; 32]), NodeId([2; 32]));
         let id = |n: usize| std::array::from_fn(|i| n.to_be_bytes()[i % 8]);
         let mut waiting: Vec<_> = (0..AT_ONCE).map(|n| orders.expect(id(n), asked).unwrap()).collect();
-        assert!(matches!(orders.expect(id(AT_ONCE), asked), Err(NotCarried::Busy)));
+        assert!(orders.expect(id(AT_ONCE), asked).is_none());
         orders.outcome(&other, id(0), None);
         assert!(waiting[0].try_recv().is_err());
         orders.outcome(&asked, id(0), Some("why".into()));
         assert_eq!(waiting[0].try_recv().unwrap().as_deref(), Some("why"));
-        assert!(orders.expect(id(AT_ONCE), asked).is_ok());
+        assert!(orders.expect(id(AT_ONCE), asked).is_some());
+    }
+
+    #[tokio::test]
+    async fn an_order_that_one_node_was_given_is_no_busy_one_and_leaves_nothing_behind() {
+        let known = OperatorOrder {
+            id: 7,
+            operator: "operator".into(),
+            issued: Time::from_secs(1_800_000_000),
+            lasts: None,
+            site: None,
+            kind: OrderKind::Disallow { id: 5 },
+        };
+        let bytes = smartfw_proto::convert::encode_order(&known).unwrap().into();
+        let (signature, certificate) = ([0; 64], [].as_slice().into());
+        let order = SignedOrder { bytes, signature, certificate, lasts: None };
+        let (orders, open) = (Arc::new(Orders::default()), Lines::default());
+        let ((first, mut spoken), (second, _)) = (open.begin(NodeId([1; 32])), open.begin(NodeId([2; 32])));
+        let other = |n: usize| std::array::from_fn(|i| n.to_be_bytes()[i % 8]);
+        let all: Vec<_> = (1..AT_ONCE).map(|n| orders.expect(other(n), NodeId([3; 32])).unwrap()).collect();
+
+        let lines = vec![first.clone(), second];
+        let (giving, given) = (orders.clone(), order.clone());
+        let carried = tokio::spawn(async move { giving.carry(lines, given).await });
+        assert_eq!(spoken.next_order().await, Some(Answer::Order(order.clone())));
+        assert!(matches!(orders.carry(vec![first.clone()], order.clone()).await, Err(NotCarried::Busy)));
+        orders.outcome(&first.id, 7_u128.to_be_bytes(), None);
+        assert_eq!(carried.await.unwrap().unwrap(), first.id);
+        assert_eq!(orders.waiting().len(), all.len());
     }
 }

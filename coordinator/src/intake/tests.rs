@@ -200,6 +200,21 @@ async fn an_order_is_carried_and_what_became_of_it_is_told() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_order_waits_for_a_node_that_opens_its_stream_again() {
+    let (cluster, memory) = (Cluster::found("prod"), Arc::new(Memory::default()));
+    let (fleet, node) = (Fleet::start(&cluster, memory).await, FakeNode::new(&cluster, "web-1", Role::Node));
+    drop(node.open(&fleet, 1).await.unwrap());
+    until("it is away", || fleet.view.totals().connected == 0).await;
+    let carrier = fleet.running.carrier();
+    let carried = tokio::spawn(async move { carrier.carry(order(4)).await });
+    tokio::time::sleep(Duration::from_millis(600)).await;
+    let mut stream = node.open(&fleet, 1).await.unwrap();
+    assert!(matches!(stream.next().await, Ok(Answer::Order(_))));
+    stream.say(Report::Outcome { id: 4_u128.to_be_bytes(), refused: None }).await;
+    assert_eq!(carried.await.unwrap().unwrap(), node.id());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_single_node_can_keep_an_order_from_the_fleet() {
     let (cluster, memory) = (Cluster::found("prod"), Arc::new(Memory::default()));
     let fleet = Fleet::start(&cluster, memory).await;
@@ -278,8 +293,8 @@ async fn what_is_allowed_is_shown_once_a_node_has_told_all_of_it() {
     };
     stream.say(Report::Allowed(vec![entry("198.51.100.7")], false)).await;
     stream.say(Report::Allowed(vec![entry("198.51.100.8")], true)).await;
-    until("both are there", || fleet.view.allowed(clock::now()).len() == 2).await;
-    assert_eq!(&*fleet.view.allowed(clock::now())[0].nodes[0], "web-1");
+    until("both are there", || fleet.view.allowed(clock::now()).0.len() == 2).await;
+    assert_eq!(&*fleet.view.allowed(clock::now()).0[0].nodes[0], "web-1");
 }
 
 fn order_bytes(id: u128) -> Arc<[u8]> {

@@ -36,23 +36,52 @@ pub struct FleetAllowed {
     pub nodes: Vec<Arc<str>>,
 }
 
+/// Whose lists count for what, and which they are: of the same comes the same list of what is allowed, until then.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Basis {
+    tellers: Tellers,
+    revision: u64,
+    until: Time,
+}
+
+/// Who tells lists.
+pub(super) type Tellers = BTreeMap<NodeId, Teller>;
+
+/// What counts of who tells a list.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Teller {
+    name: Arc<str>,
+    site: Arc<str>,
+    reports: bool,
+}
+
 /// The lists.
 #[derive(Debug)]
 pub(super) struct Allows {
     room: (usize, usize),
     told: BTreeMap<NodeId, Told>,
     bytes: usize,
+    /// Higher whenever a whole list is another.
+    revision: u64,
 }
 
 /// What one node told.
 #[derive(Debug, Default)]
 struct Told {
     /// Once it was complete.
-    whole: Option<Vec<Allowance>>,
+    whole: Option<Arc<Vec<Allowance>>>,
     /// The part that has come, on the stream with this number.
     coming: Vec<Allowance>,
     stream: u64,
-    bytes: usize,
+    /// Bytes of the one and the other.
+    bytes: (usize, usize),
+}
+
+/// Whole lists, as they were when they were copied: nobody who tells one waits while they are looked through.
+#[derive(Debug)]
+pub(super) struct Lists {
+    whole: Vec<(NodeId, Arc<Vec<Allowance>>)>,
+    revision: u64,
 }
 
 impl Default for Allows {
@@ -63,62 +92,75 @@ impl Default for Allows {
 
 impl Allows {
     pub(super) const fn bounded(room: (usize, usize)) -> Self {
-        Self { room, told: BTreeMap::new(), bytes: 0 }
+        Self { room, told: BTreeMap::new(), bytes: 0, revision: 0 }
     }
 
-    /// A part of a node's list has come; what does not fit is left out.
+    /// A part of a node's list has come; what does not fit is left out, and what comes late on an older stream is nothing.
     pub(super) fn put(&mut self, id: NodeId, stream: u64, entries: Vec<Allowance>) -> Result<(), Unlisted> {
         let told = self.told.entry(id).or_default();
-        if told.stream != stream {
+        if stream < told.stream {
+            return Ok(());
+        }
+        if stream > told.stream {
             told.stream = stream;
             told.coming.clear();
+            self.bytes -= std::mem::take(&mut told.bytes.1);
         }
-        self.count(&id);
         for entry in entries {
-            let (all, of_one) = (self.bytes + weight(&entry), self.told[&id].bytes + weight(&entry));
-            if of_one > self.room.1 {
+            let more = weight(&entry);
+            if told.bytes.0 + told.bytes.1 + more > self.room.1 {
                 return Err(Unlisted::OfOne);
             }
-            if all > self.room.0 {
+            if self.bytes + more > self.room.0 {
                 return Err(Unlisted::Full);
             }
-            self.bytes = all;
-            if let Some(told) = self.told.get_mut(&id) {
-                told.bytes = of_one;
-                told.coming.push(entry);
-            }
+            told.bytes.1 += more;
+            self.bytes += more;
+            told.coming.push(entry);
         }
         Ok(())
     }
 
     /// The last part has come.
-    pub(super) fn complete(&mut self, id: &NodeId) {
-        if let Some(told) = self.told.get_mut(id) {
-            told.whole = Some(std::mem::take(&mut told.coming));
-            self.count(id);
-        }
+    pub(super) fn complete(&mut self, id: &NodeId, stream: u64) {
+        let Some(told) = self.told.get_mut(id).filter(|told| told.stream == stream) else { return };
+        told.whole = Some(std::mem::take(&mut told.coming).into());
+        self.bytes -= told.bytes.0;
+        told.bytes = (told.bytes.1, 0);
+        self.revision += 1;
     }
 
     /// Nothing of a node counts any more.
     pub(super) fn forget(&mut self, id: &NodeId) {
-        self.bytes -= self.told.remove(id).map_or(0, |told| told.bytes);
+        if let Some(told) = self.told.remove(id) {
+            self.bytes -= told.bytes.0 + told.bytes.1;
+            self.revision += 1;
+        }
     }
 
+    pub(super) const fn revision(&self) -> u64 {
+        self.revision
+    }
+
+    /// The whole lists.
+    pub(super) fn lists(&self) -> Lists {
+        let whole = self.told.iter().filter_map(|(id, told)| Some((*id, told.whole.clone()?)));
+        Lists { whole: whole.collect(), revision: self.revision }
+    }
+}
+
+impl Lists {
     /// What is allowed at `now`, in order of targets. An operator's order is what more than half of the nodes tell that
     /// report and that it concerns: no single one invents or hides one. On a node's own list its word is enough.
-    pub(super) fn all<'a>(
-        &'a self,
-        now: Time,
-        row: impl Fn(&NodeId) -> Option<&'a NodeRow>,
-    ) -> Vec<FleetAllowed> {
+    pub(super) fn all(&self, now: Time, tellers: Tellers) -> (Vec<FleetAllowed>, Basis) {
         let mut found: BTreeMap<Key<'_>, FleetAllowed> = BTreeMap::new();
-        let mut sites: BTreeMap<&str, usize> = BTreeMap::new();
-        for (row, whole) in self.told.iter().filter_map(|(id, told)| row(id).zip(told.whole.as_ref())) {
-            let reports = matches!(row.link, Link::Connected(_));
-            *sites.entry(&row.site).or_default() += usize::from(reports);
+        let (mut sites, mut until) = (BTreeMap::<&str, usize>::new(), Time::NEVER);
+        for (teller, whole) in self.whole.iter().filter_map(|(id, whole)| tellers.get(id).zip(Some(whole))) {
+            *sites.entry(&teller.site).or_default() += usize::from(teller.reports);
             let holds = |entry: &&Allowance| entry.allowed.expires.is_none_or(|at| at > now);
-            for entry in whole.iter().filter(holds).filter(|entry| reports || entry.order.is_none()) {
-                found.entry(key(entry)).or_insert_with(|| FleetAllowed::new(entry)).say(&row.name, entry);
+            for entry in whole.iter().filter(holds).filter(|entry| teller.counts(entry)) {
+                until = until.min(entry.allowed.expires.unwrap_or(Time::NEVER));
+                found.entry(key(entry)).or_insert_with(|| FleetAllowed::new(entry)).say(&teller.name, entry);
             }
         }
         let nodes_of = |site: Option<&str>| match site {
@@ -126,16 +168,35 @@ impl Allows {
             None => sites.values().sum(),
         };
         let most = |known: &FleetAllowed| known.nodes.len() * 2 > nodes_of(known.site.as_deref());
-        found.into_values().filter(|known| known.order.is_none() || most(known)).collect()
+        let all = found.into_values().filter(|known| known.order.is_none() || most(known)).collect();
+        (all, Basis { tellers, revision: self.revision, until })
+    }
+}
+
+impl Teller {
+    pub(super) fn of(row: &NodeRow) -> Self {
+        let reports = matches!(row.link, Link::Connected(_));
+        Self { name: row.name.clone(), site: row.site.clone(), reports }
     }
 
-    /// Counts anew what a node's lists take.
-    fn count(&mut self, id: &NodeId) {
-        let Some(told) = self.told.get_mut(id) else { return };
-        let all = told.whole.iter().flatten().chain(&told.coming);
-        let bytes = all.map(weight).sum();
-        self.bytes = self.bytes - told.bytes + bytes;
-        told.bytes = bytes;
+    /// What an order for another site allows is not this node's to tell: nobody there would contradict.
+    fn counts(&self, entry: &Allowance) -> bool {
+        let concerned = entry.site.as_deref().is_none_or(|site| *site == *self.site);
+        entry.order.is_none() || (self.reports && concerned)
+    }
+}
+
+impl Default for Basis {
+    /// Nobody has told anything.
+    fn default() -> Self {
+        Self { tellers: Tellers::new(), revision: 0, until: Time::NEVER }
+    }
+}
+
+impl Basis {
+    /// Whether the list that was made of this is what is allowed at `now`.
+    pub(super) fn is_same(&self, now: Time, tellers: &Tellers, revision: u64) -> bool {
+        now < self.until && self.revision == revision && self.tellers == *tellers
     }
 }
 

@@ -261,17 +261,18 @@ fn what_was_missed_of_a_node_still_counts_when_it_is_forgotten() {
 fn who_is_expelled_is_shown_so_and_its_blocks_are_void() {
     let (view, node) = view();
     view.listed(node.id(), 1, (vec![block("192.0.2.1", None)], true)).unwrap();
-    let allowed = || view.allowed(at(0)).len();
     let office = Allowed { target: net("198.51.100.7"), since: at(0), expires: None, comment: String::new() };
     let entries = vec![Allowance { allowed: office, order: None, site: None }];
     view.allowing(node.id(), 1, (entries, true)).unwrap();
-    assert_eq!(allowed(), 1);
+    let (list, basis) = view.allowed(at(0));
+    assert!(list.len() == 1 && view.still_allowed(&basis, at(0)));
     view.expel(|_| false);
     view.expel(|member| member.id == node.id());
     view.expel(|member| member.id == node.id());
     view.closed(&node.id(), at(10));
     assert_eq!(view.node(&node.id()).unwrap().link.as_str(), "expelled");
-    assert_eq!((view.blocked(), allowed()), (0, 0));
+    assert!(!view.still_allowed(&basis, at(0)));
+    assert_eq!((view.blocked(), view.allowed(at(0)).0.len()), (0, 0));
 }
 
 #[test]

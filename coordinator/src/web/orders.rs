@@ -11,16 +11,20 @@ use smartfw_api::{Order, Ordered, Refusal, Refused};
 use smartfw_core::{
     Class, IpNet,
     agent::{is_all_private, is_private, names_private},
-    fleet::{Entry, OperatorOrder, OrderKind, RunHeader, SignedOrder},
+    fleet::{Entry, NodeId, OperatorOrder, OrderKind, RunHeader, SignedOrder},
 };
 use smartfw_identity::{Codec, Identity, order_id, sign_order};
 use smartfw_proto::convert::{self, Question, Reply};
+use tokio::task::JoinSet;
 
-use crate::{clock, fleet::Fleet};
-use refusals::{invalid, no_operator, not_carried, refusal, unavailable};
+use crate::{clock, fleet::Fleet, intake::NotCarried};
+use refusals::{in_part, invalid, no_operator, not_carried, refusal, unavailable};
 
 /// The folder of operators' identities within the state folder, by cluster, as `SMARTFW_OPERATOR_DIR` has them.
 pub(super) const FOLDER: &str = "operator";
+
+/// Orders of one request that are carried at once: nodes see to 32.
+const AT_ONCE: usize = 8;
 
 /// Who signs, and for which site where private addresses are meant: elsewhere they are other hosts.
 #[derive(Debug)]
@@ -40,12 +44,16 @@ impl Orders {
     /// Signs an order, and has nodes give it.
     pub(super) async fn give(&self, fleet: &Fleet, order: Order) -> Result<Ordered, Refusal> {
         let operator = self.operator().await?;
-        let (mut ids, members) = (Vec::new(), fleet.totals().connected);
-        for wanted in self.wanted(fleet, order).await? {
-            let (id, signed) = self.sign(&operator, wanted)?;
-            fleet.order(signed).await.map_err(not_carried)?;
-            ids.push(id);
-        }
+        let members = fleet.totals().connected;
+        let wanted = self.wanted(fleet, order).await?;
+        // Before the first is given: what cannot be signed shall not leave half of it behind.
+        let signed = wanted.into_iter().map(|wanted| self.sign(&operator, wanted));
+        let signed = signed.collect::<Result<Vec<_>, _>>()?;
+        let ids = carry_all(signed, |order| {
+            let fleet = fleet.clone();
+            async move { fleet.order(order).await }
+        })
+        .await?;
         // What takes several has no single name.
         let id = if let [id] = ids[..] { Some(format!("{id:032x}")) } else { None };
         Ok(Ordered { id, members })
@@ -76,7 +84,7 @@ impl Orders {
                 let site = is_all_private(&target).then_some(self.site.as_str());
                 ending::unblocking(fleet, target, site, false_positive).await
             }
-            Order::Disallow { target } => ending::disallowing(fleet, &target),
+            Order::Disallow { target } => ending::disallowing(fleet, target).await,
         }
     }
 
@@ -116,6 +124,34 @@ impl Orders {
         signed.map(|signed| (id, signed)).map_err(|why| {
             refusal(Refused::Conflict, why.to_string(), "look at the operator's certificate, or at the order")
         })
+    }
+}
+
+/// Has all orders of one request carried, some at once; their ids. Once one fails no other is begun.
+async fn carry_all<F: Future<Output = Result<NodeId, NotCarried>> + Send + 'static>(
+    signed: Vec<(u128, SignedOrder)>,
+    carry: impl Fn(SignedOrder) -> F,
+) -> Result<Vec<u128>, Refusal> {
+    let (all, mut signed, mut given) = (signed.len(), signed.into_iter(), Vec::new());
+    let (mut carried, mut failed) = (JoinSet::new(), None);
+    loop {
+        while failed.is_none()
+            && carried.len() < AT_ONCE
+            && let Some((id, order)) = signed.next()
+        {
+            let carrying = carry(order);
+            carried.spawn(async move { (id, carrying.await) });
+        }
+        match carried.join_next().await {
+            Some(Ok((id, Ok(_)))) => given.push(id),
+            Some(Ok((_, Err(why)))) => failed = failed.or(Some(why)),
+            Some(Err(_)) => failed = failed.or(Some(NotCarried::Silent)),
+            None => break,
+        }
+    }
+    match failed {
+        None => Ok(given),
+        Some(why) => Err(in_part(&given, all, not_carried(why))),
     }
 }
 

@@ -27,7 +27,7 @@ use super::orders::Orders;
 use crate::{
     clock,
     fleet::Fleet,
-    view::{Link, NodeRow},
+    view::{Basis, Link, NodeRow},
 };
 use blocks::by_target;
 use forms::{allowed, concern, moment, nanos, no_cursor, node, shown, spread, unread};
@@ -47,6 +47,7 @@ pub(super) struct Shown {
     cluster: String,
     started: Instant,
     blocks: RwLock<List>,
+    allowed: RwLock<(Basis, Arc<Vec<Allowed>>)>,
     live: broadcast::Sender<Arc<Live>>,
     orders: Orders,
 }
@@ -67,6 +68,7 @@ impl Shown {
             cluster,
             started: Instant::now(),
             blocks: RwLock::default(),
+            allowed: RwLock::default(),
             live: broadcast::Sender::new(BEHIND),
             orders,
         }
@@ -77,7 +79,7 @@ impl Shown {
         pass_on(self.fleet.subscribe_events(), &self.live).await;
     }
 
-    /// Makes the list of blocks when it has changed; for ever.
+    /// Makes the lists of blocks and of what is allowed when they have changed; for ever.
     pub(super) async fn refresh(self: Arc<Self>) {
         let mut turn = interval(ANEW);
         turn.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -85,7 +87,11 @@ impl Shown {
             turn.tick().await;
             let shown = self.clone();
             // A million blocks take their time.
-            let _ = tokio::task::spawn_blocking(move || shown.make()).await;
+            let make = move || {
+                shown.make();
+                shown.make_allowed();
+            };
+            let _ = tokio::task::spawn_blocking(make).await;
         }
     }
 
@@ -105,6 +111,16 @@ impl Shown {
         let list = Arc::new(by_target(&blocks, &basis.1));
         let made = List { basis: (revision, basis.1, complete), version, complete, list };
         *self.blocks.write().unwrap_or_else(PoisonError::into_inner) = made;
+    }
+
+    fn make_allowed(&self) {
+        let before = self.allowed.read().unwrap_or_else(PoisonError::into_inner).0.clone();
+        if self.fleet.still_allowed(&before) {
+            return;
+        }
+        let (list, basis) = self.fleet.allowed();
+        let list = Arc::new(list.into_iter().map(allowed).collect());
+        *self.allowed.write().unwrap_or_else(PoisonError::into_inner) = (basis, list);
     }
 
     /// What no node's word makes a bouncer ban: what every host needs, and members.
@@ -219,8 +235,8 @@ impl smartfw_api::Fleet for Shown {
         spread(said, |id| self.fleet.node(id).map(|row| row.name.to_string()))
     }
 
-    async fn allowed(&self) -> Vec<Allowed> {
-        self.fleet.allowed().into_iter().map(allowed).collect()
+    async fn allowed(&self) -> Arc<Vec<Allowed>> {
+        self.allowed.read().unwrap_or_else(PoisonError::into_inner).1.clone()
     }
 
     async fn events(&self, asked: EventQuery) -> Result<Events, Refusal> {

@@ -116,7 +116,8 @@ impl Cluster for ClusterService {
     ) -> Result<Response<wire::CoversAnswer>, Status> {
         let asked = wire::CheckAllowedRequest { target: request.into_inner().target };
         let target = IpNet::try_from(asked)?;
-        let covers: Covers = self.service.ask(move |agent, now| asked::covers(agent, now, target)).await?;
+        let covers: Covers =
+            self.service.ask(move |agent, now| asked::covers(agent, now, target, usize::MAX)).await?;
         Ok(Response::new(covers.into()))
     }
 

@@ -13,10 +13,14 @@ use tokio::sync::oneshot;
 use super::{Brain, FleetBlockView, Input as Asked};
 use crate::inbox::{Inbox, Input};
 
+/// Blocks that one question of a coordinator looks at: some milliseconds, in which no packet's verdict is handled. Who asks
+/// about more is told that there is more.
+const LOOKED_AT: usize = limits::COVERS;
+
 /// What is said to a coordinator's question; `None` when the driver has ended.
 pub(crate) async fn reply(inbox: &Inbox, question: Question) -> Option<Reply> {
     ask(inbox, move |agent, brain, now| match question {
-        Question::Covers(target) => Reply::Covers(covers(agent, now, target)),
+        Question::Covers(target) => Reply::Covers(covers(agent, now, target, LOOKED_AT)),
         Question::Check(target, force) => {
             Reply::Check(why_not(agent, &target, force).map(|why| (target, why)))
         }
@@ -52,14 +56,23 @@ async fn ask<T: Send + 'static>(
     receiver.await.ok()
 }
 
-/// What an order to unblock `target` has to name. What only people on this node say is not the fleet's to end.
-pub(crate) fn covers(agent: &Agent, now: Time, target: IpNet) -> Covers {
-    let (covers, orders) = agent.fleet_covers(&target);
-    let mut found = Covers { covers, orders, lasts: Some(Duration::ZERO), ..Covers::default() };
+/// What an order to unblock `target` has to name, of so many blocks within it at most. What only people on this node say
+/// is not the fleet's to end.
+pub(crate) fn covers(agent: &Agent, now: Time, target: IpNet, looked_at: usize) -> Covers {
+    let (covers, orders, more) = agent.fleet_covers(&target, (looked_at, limits::COVERS));
+    let mut found = Covers { covers, orders, lasts: Some(Duration::ZERO), more, ..Covers::default() };
     let within =
         agent.blocks_after(before(&target)).take_while(|listed| target.contains(&listed.block.target));
     let mut last = None;
-    for block in within.map(|listed| listed.block).filter(|block| agent.fleet_speaks_of(&block.target)) {
+    for (number, block) in within.map(|listed| listed.block).enumerate() {
+        // Of one target there may be several.
+        if number >= looked_at {
+            found.more = true;
+            break;
+        }
+        if !agent.fleet_speaks_of(&block.target) {
+            continue;
+        }
         let left = block.expires.map(|expires| expires.since(now).saturating_add(OUTLIVES));
         found.lasts = found.lasts.zip(left).map(|(longest, left)| longest.max(left));
         if last != Some(block.target) {
@@ -124,7 +137,7 @@ mod tests {
         Class,
         agent::Heard,
         config::PolicyConfig,
-        fleet::{NodeId, OperatorOrder, OrderKind, VerifiedOrder},
+        fleet::{NodeId, ORDER_TARGETS, OperatorOrder, OrderKind, VerifiedOrder},
         order::{BlockOrder, Order},
     };
 
@@ -169,11 +182,33 @@ mod tests {
         agent.join_fleet(now, NodeId([1; 32]), "web-1".into(), "default".into());
         let blocks = ["203.0.113.0/24", "203.0.113.0/32", "203.0.113.7", "203.0.114.0", "203.0.112.255"];
         ordered(&mut agent, 1, &blocks);
-        let found = covers(&agent, now, net("203.0.113.0/24"));
+        let found = covers(&agent, now, net("203.0.113.0/24"), 9);
         assert_eq!(found.targets, [net("203.0.113.0/24"), net("203.0.113.0/32"), net("203.0.113.7")]);
         assert_eq!((found.total, found.lasts), (3, Some(Duration::from_secs(4200))));
-        assert_eq!(covers(&agent, now, net("203.0.113.0/32")).total, 1);
-        assert_eq!(covers(&agent, now, net("198.51.100.1")).total, 0);
+        assert_eq!(covers(&agent, now, net("203.0.113.0/32"), 9).total, 1);
+        assert_eq!(covers(&agent, now, net("198.51.100.1"), 9).total, 0);
+        let all = covers(&agent, now, net("203.0.112.0/22"), 5);
+        let some = covers(&agent, now, net("203.0.112.0/22"), 4);
+        assert_eq!(((all.total, all.more), (some.total, some.more)), ((5, false), (4, true)));
+        ordered(&mut agent, 2, &["203.0.113.7"]);
+        let twice = |looked_at| covers(&agent, now, net("203.0.113.7"), looked_at);
+        assert_eq!((twice(2).orders, twice(2).more, twice(1).more), (vec![1, 2], false, true));
+    }
+
+    #[test]
+    fn who_asks_about_too_much_hears_that_there_is_more() {
+        let now = Time::from_secs(1_800_000_000);
+        let mut agent = agent(&[]);
+        agent.join_fleet(now, NodeId([1; 32]), "web-1".into(), "default".into());
+        let address = |n: usize| std::net::Ipv4Addr::from(0xc633_6400 + n as u32).to_string();
+        let all: Vec<String> = (0..=limits::COVERS).map(address).collect();
+        for (id, some) in (0..).zip(all.chunks(ORDER_TARGETS)) {
+            let some: Vec<&str> = some.iter().map(String::as_str).collect();
+            ordered(&mut agent, id, &some);
+        }
+        let reply = |target| covers(&agent, now, net(target), LOOKED_AT);
+        assert!(reply("198.51.0.0/16").more && !reply("198.51.100.0/24").more);
+        assert!(!covers(&agent, now, net("198.51.0.0/16"), usize::MAX).more, "people here hear of all");
     }
 
     #[test]
@@ -182,11 +217,11 @@ mod tests {
         let mut agent = agent(&["203.0.113.7", "203.0.113.8"]);
         agent.join_fleet(now, NodeId([1; 32]), "web-1".into(), "default".into());
         assert_eq!(
-            covers(&agent, now, net("203.0.113.0/24")),
+            covers(&agent, now, net("203.0.113.0/24"), 9),
             Covers { lasts: Some(Duration::ZERO), ..Covers::default() }
         );
         ordered(&mut agent, 7, &["203.0.113.8"]);
-        let found = covers(&agent, now, net("203.0.113.0/24"));
+        let found = covers(&agent, now, net("203.0.113.0/24"), 9);
         assert_eq!((found.total, found.targets, found.orders), (1, vec![net("203.0.113.8")], vec![7]));
     }
 }

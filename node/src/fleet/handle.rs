@@ -219,7 +219,7 @@ impl FleetHandle {
         give(&self.inbox, order).await
     }
 
-    /// What an `unblock` of the target has to name: versions, and operators' orders by id.
+    /// What an `unblock` of the target has to name: versions, and operators' orders by id, all of them.
     ///
     /// # Errors
     /// When the driver does not answer.
@@ -227,7 +227,9 @@ impl FleetHandle {
         &self,
         target: IpNet,
     ) -> Result<(Vec<(NodeId, smartfw_core::fleet::Version)>, Vec<u128>), FleetRefused> {
-        self.ask(move |agent, _, _| agent.fleet_covers(&target)).await
+        let every = (usize::MAX, usize::MAX);
+        let covers = self.ask(move |agent, _, _| agent.fleet_covers(&target, every)).await;
+        covers.map(|(covers, orders, _)| (covers, orders))
     }
 
     /// Adds signed revocations: they are in force and on disk when this returns, and on their way to all members.

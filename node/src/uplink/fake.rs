@@ -66,12 +66,12 @@ pub(crate) struct Heard {
     pub(crate) statuses: Vec<NodeStatus>,
     pub(crate) statistics: Vec<Statistics>,
     pub(crate) outcomes: Vec<([u8; 16], Option<String>)>,
-    /// Questions that it asked.
-    pub(crate) asked: usize,
     pub(crate) replies: Vec<(u64, Reply)>,
     /// Lists of what is allowed that were complete, each with how many messages it took.
     pub(crate) allowed: Vec<(Vec<Allowance>, usize)>,
     allowing: (Vec<Allowance>, usize),
+    /// The way to the node, of the last stream.
+    to: Option<mpsc::WeakSender<Result<CoordinatorAnswer, Status>>>,
 }
 
 impl Heard {
@@ -88,6 +88,12 @@ impl Fake {
     /// One that behaves so.
     pub(crate) fn new(mood: Mood) -> Self {
         Self(Arc::new(Mutex::new(Heard { mood, ..Heard::default() })), watch::Sender::default())
+    }
+
+    /// Says something on the last stream.
+    pub(crate) async fn say(&self, answer: Answer) {
+        let to = self.heard().to.as_ref().and_then(mpsc::WeakSender::upgrade);
+        to.unwrap().send(Ok(answer.into())).await.unwrap();
     }
 
     /// Ends every stream.
@@ -136,6 +142,7 @@ impl Fake {
             heard.openings.push(opening);
             heard.from.push(from);
             heard.unanswered = 0;
+            heard.to = Some(to.downgrade());
             (heard.mood.clone(), heard.openings.len(), heard.mood.claims.or(heard.kept))
         };
         let say = async |answer: Answer| to.send(Ok(answer.into())).await.ok();
@@ -145,7 +152,6 @@ impl Fake {
         }
         for (number, question) in (0..).zip(mood.questions) {
             say(Answer::Question(number, question)).await?;
-            self.heard().asked += 1;
         }
         loop {
             let report = next().await?;

@@ -9,6 +9,7 @@ use std::{
     collections::BTreeMap,
     hash::{BuildHasher as _, Hasher as _, RandomState},
     net::SocketAddr,
+    pin::pin,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
@@ -23,7 +24,7 @@ use smartfw_proto::{
     wire::{self, coordination_client::CoordinationClient},
 };
 use tokio::{
-    sync::{Notify, Semaphore, mpsc, watch},
+    sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc, watch},
     task::JoinSet,
     time::{Instant, sleep, timeout},
 };
@@ -59,8 +60,12 @@ const PING: (Duration, Duration) = (Duration::from_secs(10), Duration::from_secs
 const ANSWER: usize = 64 << 10;
 /// Messages handed to the connection that it has not written yet.
 const HANDED: usize = 2;
+/// Orders of one coordinator that are under way: as many as a fleet's people give at once.
+const UNDER_WAY: usize = 32;
 /// What became of orders, waiting to be told: a coordinator that does not read passes no more on.
 const OUTCOMES: usize = 64;
+/// How long the other side is given to hear what was said last.
+const LAST_WORD: Duration = Duration::from_secs(1);
 
 /// What links are made of.
 #[derive(Clone)]
@@ -85,7 +90,8 @@ pub(crate) async fn follow(way: Way, mut places: watch::Receiver<Places>) {
         running.retain(|_, task: &mut tokio::task::AbortHandle| !task.is_finished());
         for id in named {
             running.entry(id).or_insert_with(|| {
-                let link = Link { way: way.clone(), id, seats: seats.clone(), places: places.clone() };
+                let (alone, seats) = (Arc::new(Semaphore::new(1)), seats.clone());
+                let link = Link { way: way.clone(), id, seats, places: places.clone(), alone };
                 links.spawn(link.keep())
             });
         }
@@ -117,6 +123,8 @@ struct Link {
     id: NodeId,
     seats: Arc<Semaphore>,
     places: watch::Receiver<Places>,
+    /// Held by the question that is being answered, whatever becomes of the stream meanwhile.
+    alone: Arc<Semaphore>,
 }
 
 /// Why a stream ended.
@@ -155,6 +163,15 @@ struct Shared {
     conversation: Mutex<Conversation>,
     /// Wakes when the coordinator has kept more.
     kept: Notify,
+    /// A permit for each order that may be under way.
+    orders: Arc<Semaphore>,
+}
+
+/// What is to be said to who asked or ordered.
+struct Word {
+    report: Report,
+    /// An order is under way until this is told.
+    turn: Option<OwnedSemaphorePermit>,
 }
 
 impl Link {
@@ -225,7 +242,8 @@ impl Link {
                 self.way.uplink.order(super::keeper::Order::Ahead(*known));
             }
         })?;
-        let shared = Shared { protocol, conversation: Mutex::new(conversation), kept: Notify::new() };
+        let (conversation, orders) = (Mutex::new(conversation), Arc::new(Semaphore::new(UNDER_WAY)));
+        let shared = Shared { protocol, conversation, kept: Notify::new(), orders };
         self.converse(address, shared, to, inbound).await
     }
 
@@ -248,11 +266,16 @@ impl Link {
         let _up = Up::new(uplink, self.id, kept);
         tracing::info!(id = %self.id, %address, "events are told to a coordinator");
         let (outcomes, outcome) = mpsc::channel(OUTCOMES);
-        let ear = Ear::new(&self.way, self.id, &shared, inbound, outcomes);
+        let ear = Ear::new(self, &shared, inbound, outcomes);
         let mouth = Mouth::new(&self.way, &shared, to, outcome);
+        let mut listening = pin!(ear.listen());
         tokio::select! {
-            ended = ear.listen() => ended,
-            ended = mouth.speak() => ended,
+            ended = &mut listening => ended,
+            ended = mouth.speak() => {
+                // The connection is not torn down under what was said last: the other side ends it once it has heard that.
+                let _ = timeout(LAST_WORD, listening).await;
+                ended
+            }
         }
     }
 }

@@ -180,17 +180,19 @@ impl TryFrom<wire::OrderChunk> for Vec<StandingOrder> {
 }
 
 impl From<Covers> for wire::CoversAnswer {
-    fn from(Covers { covers, orders, lasts, targets, total }: Covers) -> Self {
+    fn from(Covers { covers, orders, lasts, targets, total, more }: Covers) -> Self {
         let covered = |(origin, version): (NodeId, Version)| wire::Covered {
             origin: origin.0.to_vec(),
             version: Some(version.into()),
         };
+        let cut = covers.len().max(orders.len()) > limits::COVERS;
         Self {
             covers: covers.into_iter().take(limits::COVERS).map(covered).collect(),
             orders: orders.into_iter().take(limits::COVERS).map(|id| id.to_be_bytes().to_vec()).collect(),
             lasts: lasts.map(nanos),
             targets: clipped(limits::ENDED, targets),
             total,
+            more: more || cut,
         }
     }
 }
@@ -211,6 +213,7 @@ impl TryFrom<wire::CoversAnswer> for Covers {
             lasts: durations(answer.lasts),
             targets: targets("covers.targets", answer.targets)?,
             total: answer.total,
+            more: answer.more,
         })
     }
 }

@@ -200,8 +200,10 @@ pub struct Covers {
     pub lasts: Option<Duration>,
     /// The first [`crate::limits::ENDED`] targets of which something ends.
     pub targets: Vec<IpNet>,
-    /// How many.
+    /// How many, of those that were looked at.
     pub total: u64,
+    /// Whether there is more to be named than this.
+    pub more: bool,
 }
 
 /// Operators' orders for the fleet.

@@ -170,6 +170,7 @@ impl Cluster for Fleet {
             lasts: Some(Duration::from_secs(7200)),
             targets: vec![net],
             total: 1,
+            more: net.prefix_len() < 24,
         };
         Ok(Response::new(covers.into()))
     }

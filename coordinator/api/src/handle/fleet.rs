@@ -69,7 +69,7 @@ pub(crate) async fn block(call: Call) -> Answered {
 }
 
 pub(crate) async fn allowed(call: Call) -> Answered {
-    ok(&json!({"allowed": call.fleet().allowed().await}))
+    ok(&json!({"allowed": *call.fleet().allowed().await}))
 }
 
 pub(crate) async fn statistics(call: Call) -> Answered {

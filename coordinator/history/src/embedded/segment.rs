@@ -34,6 +34,9 @@ const FORESEEN: usize = 32;
 /// The last bytes of a whole segment, and the version of what precedes them.
 const MAGIC: &[u8; 8] = b"SFWHIST2";
 
+/// How segments of every version end, but for the number.
+const ANY: &[u8] = b"SFWHIST";
+
 /// Bytes of the trailer: its numbers, their checksum, the magic.
 const TRAILER: usize = NUMBERS + 4 + 8;
 
@@ -118,6 +121,10 @@ impl Segment {
         let at = bytes.checked_sub(TRAILER as u64).ok_or_else(|| super::damaged(path, "it is too short"))?;
         let mut trailer = [0; TRAILER];
         file.read_exact_at(&mut trailer, at).map_err(disk)?;
+        let (number, rest) = (trailer[TRAILER - 1], &trailer[..TRAILER - 1]);
+        if number.is_ascii_digit() && rest.ends_with(ANY) && !trailer.ends_with(MAGIC) {
+            return Err(HistoryError::OtherVersion { path: path.to_owned() });
+        }
         let trailer = Trailer::decode(&trailer).ok_or_else(|| super::damaged(path, "its end is missing"))?;
         if trailer.length > MOST_DIRECTORY || trailer.directory.checked_add(trailer.length.into()) != Some(at)
         {

@@ -20,9 +20,9 @@ use smartfw_proto::{
 
 use super::{
     Wanted,
-    refusals::{nothing_to_end, unavailable},
+    refusals::{ambiguous, nothing_to_end, too_much, unavailable},
 };
-use crate::{clock, fleet::Fleet};
+use crate::{clock, fleet::Fleet, view::FleetAllowed};
 
 /// For how long detection is held back from what a person unblocked, as `smartfw-cli unblock` has it.
 const HOLD: Duration = Duration::from_secs(600);
@@ -50,6 +50,9 @@ pub(super) async fn unblocking(
         return Err(nobody_says());
     }
     let found = Found::of(&said);
+    if found.more {
+        return Err(too_much(&target));
+    }
     if found.covers.is_empty() && found.orders.is_empty() {
         let nodes: BTreeSet<String> = listed.iter().map(|block| block.name.to_string()).collect();
         let nodes: Vec<String> = nodes.into_iter().collect();
@@ -59,9 +62,21 @@ pub(super) async fn unblocking(
 }
 
 /// The orders that end every allowance of exactly this target.
-pub(super) fn disallowing(fleet: &Fleet, target: &IpNet) -> Result<Vec<Wanted>, Refusal> {
-    let mut allowed = fleet.allowed();
-    allowed.retain(|known| known.allowed.target == *target);
+pub(super) async fn disallowing(fleet: &Fleet, target: IpNet) -> Result<Vec<Wanted>, Refusal> {
+    let fleet = fleet.clone();
+    // As it is now: what an order before has allowed may be in no list that was made for others.
+    let wanted = tokio::task::spawn_blocking(move || disallowing_of(fleet.allowed().0, &target)).await;
+    wanted.map_err(|_| unavailable("the coordinator is ending".into(), "try again"))?
+}
+
+pub(super) fn disallowing_of(listed: Vec<FleetAllowed>, target: &IpNet) -> Result<Vec<Wanted>, Refusal> {
+    let (allowed, others): (Vec<_>, Vec<_>) =
+        listed.into_iter().partition(|known| known.allowed.target == *target);
+    let ids: BTreeSet<u128> = allowed.iter().filter_map(|known| known.order).collect();
+    let twice = allowed.iter().filter(|known| known.order.is_some()).count() > ids.len();
+    if twice || others.iter().filter_map(|known| known.order).any(|id| ids.contains(&id)) {
+        return Err(ambiguous(target));
+    }
     let now = clock::now();
     let ending = |id, expires: Option<smartfw_core::Time>| {
         let lasts = expires.map(|at| at.since(now).saturating_add(OUTLIVES));
@@ -84,6 +99,8 @@ pub(super) struct Found {
     pub(super) orders: BTreeSet<u128>,
     /// How long the longest of it still lasts, as the middle one of those says that were asked.
     pub(super) lasts: Option<Duration>,
+    /// Whether there is more than can be named, as most of them say.
+    pub(super) more: bool,
 }
 
 impl Found {
@@ -107,6 +124,7 @@ impl Found {
             covers: covers.into_iter().filter(|(_, count)| most(*count)).map(|(cover, _)| cover).collect(),
             orders: orders.into_iter().filter(|(_, count)| most(*count)).map(|(id, _)| id).collect(),
             lasts: Some(middle).filter(|lasts| *lasts < Duration::MAX),
+            more: most(said.values().filter(|covers| covers.more).count()),
         }
     }
 

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use smartfw_api::{Refusal, Refused};
+use smartfw_core::IpNet;
 use smartfw_identity::IdentityError;
 
 use crate::intake::NotCarried;
@@ -29,6 +30,22 @@ pub(super) fn not_carried(why: NotCarried) -> Refusal {
     }
 }
 
+/// Of several orders some are given: whoever asked hears which, and so does the audit log.
+pub(super) fn in_part(given: &[u128], all: usize, why: Refusal) -> Refusal {
+    if given.is_empty() {
+        return why;
+    }
+    let ids: Vec<String> = given.iter().map(|id| format!("{id:032x}")).collect();
+    let (count, ids) = (given.len(), ids.join(", "));
+    Refusal {
+        what: format!("only {count} of {all} orders are known to be given"),
+        // The audit log keeps the beginning.
+        why: format!("{count} of {all} orders are given, and then: {}; given: {ids}", why.why),
+        remedy: "ask for it again: what is over already is not named then".into(),
+        ..why
+    }
+}
+
 /// There is nothing of the fleet's to end; `nodes` are those of which people said it on the spot.
 pub(super) fn nothing_to_end(what: &str, command: &str, nodes: &[String]) -> Refusal {
     let Some(first) = nodes.first() else {
@@ -39,6 +56,22 @@ pub(super) fn nothing_to_end(what: &str, command: &str, nodes: &[String]) -> Ref
     let why =
         format!("only people on single nodes ({first}{others}) said so, and theirs is the last word there");
     refusal(Refused::Conflict, why, &format!("run `smartfw-cli {command} --local` on each of them"))
+}
+
+/// What a part of is ended only would be believed to be over.
+pub(super) fn too_much(target: &IpNet) -> Refusal {
+    let why =
+        format!("the fleet says more of what is in {target} than nodes look through for one such order");
+    refusal(Refused::Conflict, why, "name narrower prefixes, one after the other")
+}
+
+/// One order allows one target: who says otherwise lies, and what would be ended is not what was asked for.
+pub(super) fn ambiguous(target: &IpNet) -> Refusal {
+    let why = format!(
+        "nodes tell the order that allows {target} of other targets or sites as well: some of them lie"
+    );
+    let remedy = "look at GET /api/v1/allow and at the nodes, and run `smartfw-cli allow remove` on one that you trust";
+    refusal(Refused::Conflict, why, remedy)
 }
 
 pub(super) fn invalid(why: &str, remedy: &str) -> Refusal {

@@ -1,9 +1,18 @@
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::BTreeMap,
+    sync::atomic::{AtomicUsize, Ordering},
+    time::Duration,
+};
 
-use smartfw_core::fleet::{COVERED, NodeId, Version};
+use smartfw_core::{
+    Time,
+    fleet::{COVERED, NodeId, Version},
+    order::Allowed,
+};
 use smartfw_proto::view::Covers;
 
 use super::{ending::Found, *};
+use crate::view::FleetAllowed;
 
 const fn node(n: u8) -> NodeId {
     NodeId([n; 32])
@@ -15,7 +24,14 @@ const fn said(of: u8, sequence: u64) -> (NodeId, Version) {
 
 fn covers(covers: &[(NodeId, Version)], orders: &[u128], lasts: Option<u64>) -> Covers {
     let lasts = lasts.map(Duration::from_secs);
-    Covers { covers: covers.to_vec(), orders: orders.to_vec(), lasts, targets: Vec::new(), total: 0 }
+    Covers {
+        covers: covers.to_vec(),
+        orders: orders.to_vec(),
+        lasts,
+        targets: Vec::new(),
+        total: 0,
+        more: false,
+    }
 }
 
 fn found(answers: &[(u8, Covers)]) -> Found {
@@ -34,6 +50,14 @@ fn what_most_say_is_named_and_what_a_node_says_of_itself() {
 }
 
 #[test]
+fn there_is_too_much_once_most_say_so() {
+    let whole = covers(&[said(1, 5)], &[], None);
+    let part = Covers { more: true, ..whole.clone() };
+    assert!(!found(&[(1, whole.clone()), (2, whole.clone()), (3, part.clone())]).more, "one may lie");
+    assert!(found(&[(1, whole), (2, part.clone()), (3, part)]).more);
+}
+
+#[test]
 fn blame_is_on_those_who_say_so_themselves_and_on_nobody_where_it_was_no_mistake() {
     let target = "203.0.113.7/32".parse().unwrap();
     let wanted = |false_positive| {
@@ -48,6 +72,54 @@ fn blame_is_on_those_who_say_so_themselves_and_on_nobody_where_it_was_no_mistake
     };
     assert_eq!(wanted(false), [(vec![said(1, 5), said(2, 7)], vec![9], false)]);
     assert_eq!(wanted(true), [(vec![said(1, 5)], vec![], true), (vec![said(2, 7)], vec![9], false)]);
+}
+
+#[test]
+fn an_order_that_is_told_of_two_targets_is_ended_by_nobody() {
+    let known = |target: &str, order, site: Option<&str>| {
+        let target = target.parse().unwrap();
+        let comment = "a partner".to_owned();
+        let allowed = Allowed { target, since: Time::from_secs(1), expires: None, comment };
+        FleetAllowed { allowed, order, site: site.map(ToOwned::to_owned), nodes: vec!["web-1".into()] }
+    };
+    let (here, there) = ("203.0.113.7/32", "198.51.100.0/24");
+    let ended = |listed: Vec<FleetAllowed>| {
+        let wanted = ending::disallowing_of(listed, &here.parse().unwrap()).map_err(|why| why.kind)?;
+        Ok(wanted.into_iter().map(|(kind, _)| kind).collect::<Vec<_>>())
+    };
+    let two = vec![known(here, Some(7), None), known(here, Some(8), None), known(there, Some(9), None)];
+    assert_eq!(ended(two), Ok(vec![OrderKind::Disallow { id: 7 }, OrderKind::Disallow { id: 8 }]));
+    let lie = vec![known(here, Some(7), Some("east")), known(there, Some(7), None)];
+    assert_eq!(ended(lie), Err(Refused::Conflict));
+    let lie = vec![known(here, Some(7), Some("east")), known(here, Some(7), None)];
+    assert_eq!(ended(lie), Err(Refused::Conflict));
+}
+
+#[tokio::test]
+async fn who_asked_for_several_orders_hears_which_are_given_once_one_fails() {
+    let order = || {
+        let (bytes, certificate) = ([1].as_slice().into(), [].as_slice().into());
+        SignedOrder { bytes, signature: [0; 64], certificate, lasts: None }
+    };
+    let asked = &AtomicUsize::new(0);
+    let carry = |fails: usize| {
+        asked.store(0, Ordering::Relaxed);
+        let signed = (1..=40_u128).map(|id| (id, order())).collect();
+        carry_all(signed, move |_| {
+            let number = asked.fetch_add(1, Ordering::Relaxed) + 1;
+            async move { if number >= fails { Err(NotCarried::Silent) } else { Ok(node(1)) } }
+        })
+    };
+    let mut ids = carry(41).await.unwrap();
+    ids.sort_unstable();
+    assert_eq!(ids, (1..=40).collect::<Vec<u128>>());
+    let part = carry(3).await.unwrap_err();
+    assert_eq!((part.kind, &*part.what), (Refused::Unavailable, "only 2 of 40 orders are known to be given"));
+    for id in [1, 2] {
+        assert!(part.why.contains(&format!("{id:032x}")), "{}", part.why);
+    }
+    assert!(asked.load(Ordering::Relaxed) < 40, "no other is begun");
+    assert_eq!(carry(1).await.unwrap_err().what, "the order is not given");
 }
 
 #[test]

@@ -16,13 +16,12 @@ use tokio::{
 };
 use tonic::Streaming;
 
-use super::{Ended, Shared, Way, next};
+use super::{Ended, Link, Shared, UNDER_WAY, Way, Word, next};
 use crate::fleet::asked;
 
-/// Orders and questions of one coordinator that are being seen to: as many as a fleet's people give at once.
-const UNDER_WAY: usize = 32;
-/// Each question is followed by a rest so many times as long as it took: the thread that answers is the one that decides,
-/// and no coordinator has more than a tenth of it.
+/// Questions of one coordinator that wait for their answer.
+const ASKED: usize = 32;
+/// Each question is followed by a rest so many times as long as it took: the thread that answers is the one that decides.
 const REST: u32 = 9;
 /// No rest is longer: it took so long because the thread had other things to do.
 const LONGEST_REST: Duration = Duration::from_secs(1);
@@ -36,22 +35,22 @@ pub(super) struct Ear<'a> {
     id: NodeId,
     shared: &'a Shared,
     inbound: Streaming<wire::CoordinatorAnswer>,
-    outcomes: mpsc::Sender<Report>,
+    outcomes: mpsc::Sender<Word>,
+    /// A permit for each question that may wait.
     room: Arc<Semaphore>,
-    /// Held by the question that is being answered.
     alone: Arc<Semaphore>,
 }
 
 impl<'a> Ear<'a> {
     pub(super) fn new(
-        way: &'a Way,
-        id: NodeId,
+        link: &'a Link,
         shared: &'a Shared,
         inbound: Streaming<wire::CoordinatorAnswer>,
-        outcomes: mpsc::Sender<Report>,
+        outcomes: mpsc::Sender<Word>,
     ) -> Self {
-        let (room, alone) = (Arc::new(Semaphore::new(UNDER_WAY)), Arc::new(Semaphore::new(1)));
-        Self { way, id, shared, inbound, outcomes, room, alone }
+        let Link { way, id, alone, .. } = link;
+        let room = Arc::new(Semaphore::new(ASKED));
+        Self { way, id: *id, shared, inbound, outcomes, room, alone: alone.clone() }
     }
 
     /// Until the stream ends.
@@ -94,14 +93,15 @@ impl<'a> Ear<'a> {
     fn carry(&self, order: SignedOrder) -> Result<(), Ended> {
         let id = decode_order(&order.bytes)?.id.to_be_bytes();
         let outcomes = self.outcomes.clone();
-        match self.room.clone().try_acquire_owned() {
+        match self.shared.orders.clone().try_acquire_owned() {
             Ok(turn) => {
                 tokio::spawn(carry_out(self.way.clone(), id, order, outcomes, turn));
                 Ok(())
             }
             Err(_) => {
-                let refused = Some(format!("{UNDER_WAY} orders and questions are being seen to already"));
-                outcomes.try_send(Report::Outcome { id, refused }).map_err(|_| Ended::Flooded)
+                let refused = Some(format!("{UNDER_WAY} orders are being seen to already"));
+                let report = Report::Outcome { id, refused };
+                outcomes.try_send(Word { report, turn: None }).map_err(|_| Ended::Flooded)
             }
         }
     }
@@ -110,15 +110,19 @@ impl<'a> Ear<'a> {
 async fn look_up(
     way: Way,
     (number, question): (u64, Question),
-    outcomes: mpsc::Sender<Report>,
+    outcomes: mpsc::Sender<Word>,
     alone: Arc<Semaphore>,
-    _turn: OwnedSemaphorePermit,
+    turn: OwnedSemaphorePermit,
 ) {
     let Ok(_alone) = alone.acquire().await else { return };
+    if outcomes.is_closed() {
+        return; // the stream has ended, and nobody would hear it
+    }
     let begun = Instant::now();
     let Some(reply) = asked::reply(&way.inbox, question).await else { return };
     let took = begun.elapsed();
-    let _ = outcomes.send(Report::Reply(number, reply)).await;
+    let _ = outcomes.send(Word { report: Report::Reply(number, reply), turn: None }).await;
+    drop(turn); // who is answered waits no more
     sleep((took * REST).min(LONGEST_REST)).await;
 }
 
@@ -126,8 +130,8 @@ async fn carry_out(
     way: Way,
     id: [u8; 16],
     order: SignedOrder,
-    outcomes: mpsc::Sender<Report>,
-    _turn: OwnedSemaphorePermit,
+    outcomes: mpsc::Sender<Word>,
+    turn: OwnedSemaphorePermit,
 ) {
     let refused = crate::fleet::give(&way.inbox, order).await.err().map(|why| why.to_string());
     let hex: String = id.iter().map(|byte| format!("{byte:02x}")).collect();
@@ -138,5 +142,5 @@ async fn carry_out(
         }
     }
     // Whoever does not read what became of it may ask again.
-    let _ = outcomes.send(Report::Outcome { id, refused }).await;
+    let _ = outcomes.send(Word { report: Report::Outcome { id, refused }, turn: Some(turn) }).await;
 }

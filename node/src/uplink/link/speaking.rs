@@ -22,14 +22,16 @@ use super::{
         reader::{Batch, Reader},
         telling::{self, Told},
     },
-    Ended, Shared, Way,
+    Ended, Shared, UNDER_WAY, Way, Word,
 };
 use crate::fleet::asked;
 
 /// A coordinator that kept nothing of what it was sent for so long is given up, and dialled again.
 pub(super) const UNKEPT: Duration = Duration::from_secs(60);
 /// All blocks are told anew no more often.
-const ANEW: Duration = Duration::from_secs(10);
+pub(super) const ANEW: Duration = Duration::from_secs(10);
+/// Orders that are under way hold that up so long at most: nobody waits longer for what becomes of one.
+const LATEST: Duration = Duration::from_secs(10);
 /// As good as never: a year.
 const NEVER: Duration = Duration::from_secs(365 * 86_400);
 
@@ -38,14 +40,14 @@ pub(super) struct Mouth<'a> {
     way: &'a Way,
     shared: &'a Shared,
     to: mpsc::Sender<wire::NodeReport>,
-    outcomes: mpsc::Receiver<Report>,
+    outcomes: mpsc::Receiver<Word>,
     index: watch::Receiver<Index>,
     anew: watch::Receiver<u64>,
     told: watch::Receiver<Told>,
     reader: Option<Reader>,
     /// Since when it has to answer.
     asked: Option<Instant>,
-    /// When the stream is opened again.
+    /// From when on the stream is to be opened again.
     again: Option<Instant>,
 }
 
@@ -53,7 +55,7 @@ pub(super) struct Mouth<'a> {
 enum Next {
     Events,
     Kept,
-    Outcome(Report),
+    Outcome(Word),
     Told,
     Anew,
     Again,
@@ -65,7 +67,7 @@ impl<'a> Mouth<'a> {
         way: &'a Way,
         shared: &'a Shared,
         to: mpsc::Sender<wire::NodeReport>,
-        outcomes: mpsc::Receiver<Report>,
+        outcomes: mpsc::Receiver<Word>,
     ) -> Self {
         let uplink = &way.uplink.0;
         Self {
@@ -95,6 +97,7 @@ impl<'a> Mouth<'a> {
             while self.events().await? {}
             let never = opened + NEVER;
             let stuck = self.asked.map_or(never, |asked| asked + UNKEPT);
+            let again = self.reopens().unwrap_or(never);
             let next = tokio::select! {
                 biased;
                 _ = self.index.changed() => Next::Events,
@@ -102,20 +105,35 @@ impl<'a> Mouth<'a> {
                 Some(outcome) = self.outcomes.recv() => Next::Outcome(outcome),
                 _ = self.told.changed() => Next::Told,
                 _ = self.anew.changed() => Next::Anew,
-                () = sleep_until(self.again.unwrap_or(never)) => Next::Again,
+                () = sleep_until(again) => Next::Again,
                 () = sleep_until(stuck) => Next::Stuck,
             };
             match next {
                 Next::Events => {}
                 // It may have kept a part only: it is given its time anew.
                 Next::Kept => self.asked = self.waits().then(Instant::now),
-                Next::Outcome(outcome) => self.say(outcome).await?,
+                Next::Outcome(Word { report, turn }) => {
+                    self.say(report).await?;
+                    drop(turn); // only now nobody waits for it any more
+                }
                 Next::Told => self.tell(&mut told).await?,
-                Next::Anew => self.again = Some(opened + ANEW),
-                Next::Again => return Err(Ended::Anew),
+                Next::Anew => {
+                    self.again.get_or_insert((opened + ANEW).max(Instant::now()));
+                }
+                Next::Again if self.reopens().is_some_and(|at| at <= Instant::now()) => {
+                    return Err(Ended::Anew);
+                }
+                Next::Again => {} // an order has come meanwhile
                 Next::Stuck => return Err(Ended::Stuck),
             }
         }
+    }
+
+    /// When the stream is opened again. An order changes blocks before disk and kernel have it: what became of those
+    /// that are under way is told first.
+    fn reopens(&self) -> Option<Instant> {
+        let all_told = self.shared.orders.available_permits() == UNDER_WAY;
+        self.again.map(|again| if all_told { again } else { again + LATEST })
     }
 
     /// What was counted, and how the node is, where that is new.

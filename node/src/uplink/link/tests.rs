@@ -1,7 +1,10 @@
 //! Links to coordinators that are honest, slow, confused and hostile.
 
+mod orders;
+
 use std::{
     fmt::Write as _,
+    sync::atomic::{AtomicUsize, Ordering},
     thread::JoinHandle,
     time::{Duration, Instant},
 };
@@ -43,6 +46,8 @@ struct Node {
     health: Arc<Health>,
     inbox: Inbox,
     places: watch::Sender<Places>,
+    /// How often its driver was asked something.
+    asked: Arc<AtomicUsize>,
     driver: Option<JoinHandle<()>>,
     folder: tempfile::TempDir,
 }
@@ -53,6 +58,8 @@ impl Node {
         let folder = tempfile::tempdir().unwrap();
         let uplink = Uplink::new(folder.path(), counters.clone(), health.clone());
         let (inbox, inputs) = inbox(counters);
+        let (changing, asked) = (uplink.clone(), Arc::<AtomicUsize>::default());
+        let counted = asked.clone();
         let driver = std::thread::spawn(move || {
             let config = PolicyConfig { node: "web-1".into(), ..PolicyConfig::default() };
             let mut agent = Agent::new(config, 1, clock::now());
@@ -63,8 +70,16 @@ impl Node {
                         agent.handle_order(clock::now(), order).unwrap();
                         reply(Ok(smartfw_core::order::Done::Confirmed));
                     }
-                    Some(Input::Fleet(FleetInput::Ask(question))) => question(&agent, None, clock::now()),
-                    Some(Input::Fleet(FleetInput::Order(_, reply))) => drop(reply.send(Ok(()))),
+                    Some(Input::Fleet(FleetInput::Ask(question))) => {
+                        counted.fetch_add(1, Ordering::Relaxed);
+                        question(&agent, None, clock::now());
+                    }
+                    Some(Input::Fleet(FleetInput::Order(_, reply))) => {
+                        // What it blocks is another before disk and kernel have it.
+                        changing.anew();
+                        std::thread::sleep(Duration::from_millis(20));
+                        drop(reply.send(Ok(())));
+                    }
                     Some(Input::Stop) => return,
                     _ => {}
                 }
@@ -75,7 +90,15 @@ impl Node {
         let places = watch::Sender::<Places>::default();
         let way = Way { uplink: uplink.clone(), net, revocations, inbox: inbox.clone() };
         tokio::spawn(follow(way, places.subscribe()));
-        Self { uplink, health, inbox, places, driver: Some(driver), folder }
+        Self { uplink, health, inbox, places, asked, driver: Some(driver), folder }
+    }
+
+    /// Its driver does nothing else until it is let go.
+    fn is_busy(&self, hold: std::sync::mpsc::Receiver<()>) {
+        let busy = Box::new(move |_: &Agent, _: Option<&crate::fleet::Brain>, _| {
+            let _ = hold.recv();
+        });
+        self.inbox.send(Input::Fleet(FleetInput::Ask(busy)));
     }
 
     fn named(&self, coordinators: &[(&Identity, SocketAddr)]) {
@@ -237,80 +260,6 @@ async fn an_answer_that_is_too_long_or_no_order_ends_the_stream() {
         until("it is opened again", || fake.heard().openings.len() >= 2).await;
         assert!(fake.heard().outcomes.is_empty());
     }
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_order_that_is_passed_on_is_given_and_answered() {
-    let (authority, coordinator, node, fake) = pair(Mood::default()).await;
-    until("it is connected", || fake.heard().lists == 1).await;
-    let kind = OrderKind::Panic { duration: Duration::from_secs(60) };
-    let (operator, issued) = ("operator".into(), clock::now());
-    let order = OperatorOrder { id: 7, operator, issued, lasts: None, site: None, kind };
-    let signed = sign_order(&authority.founded.operator, &order, &PeerCodec).unwrap();
-    fake.heard().mood.orders = vec![signed; 3];
-    fake.hang_up();
-    until("all three are answered", || fake.heard().outcomes.len() == 3).await;
-    assert!(fake.heard().outcomes.iter().all(|outcome| *outcome == (7_u128.to_be_bytes(), None)));
-    assert_eq!(fake.heard().from.len(), 2);
-    assert_ne!(fake.heard().from[0], coordinator.id());
-    assert_eq!(node.uplink.connected(), 1);
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_is_asked_is_looked_up_and_said_with_its_number_and_what_is_allowed_is_told_whole() {
-    let target = smartfw_core::prefix::parse_target("198.51.100.7").unwrap();
-    let questions = vec![
-        Question::Covers(target),
-        Question::Check("127.0.0.1/32".parse().unwrap(), false),
-        Question::Check(target, false),
-        Question::Block(target),
-    ];
-    let authority = Authority::found();
-    let (node, coordinator) = (authority.member("web-1"), authority.admit("view", Role::Coordinator));
-    let fake = Fake::new(Mood { questions, ..Mood::default() });
-    let (address, node) = (fake.serve(&coordinator).await, Node::start(&node));
-    for n in 0..limits::CHUNK as u32 + 5 {
-        let target = smartfw_core::prefix::host(std::net::Ipv4Addr::from(0xc633_6400 + n).into());
-        let order = Order::Allow { target, duration: None, comment: "a partner".into() };
-        node.inbox.send(Input::Order(order, Box::new(|_| ())));
-    }
-    node.named(&[(&coordinator, address)]);
-    let all = |heard: &Heard| heard.replies.len() == 4 && heard.allowed.len() == 1;
-    until("all is answered", || all(&fake.heard())).await;
-    let replies = fake.heard().replies.clone();
-    let allowed = fake.heard().allowed.remove(0);
-    let numbers: Vec<u64> = replies.iter().map(|(number, _)| *number).collect();
-    assert_eq!(numbers, [0, 1, 2, 3]);
-    let nothing = Covers { lasts: Some(Duration::ZERO), ..Covers::default() };
-    assert_eq!(replies[0].1, Reply::Covers(nothing));
-    let refused = |at: usize| matches!(&replies[at].1, Reply::Check(Some((_, Refusal::Protected { .. }))));
-    assert!(refused(1) && refused(2), "loopback, and what is allowed");
-    assert_eq!(replies[3].1, Reply::Block(None));
-    assert_eq!((allowed.0.len(), allowed.1), (limits::CHUNK + 5, 2));
-    assert!(allowed.0.iter().all(|entry| entry.order.is_none() && entry.allowed.comment == "a partner"));
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn who_asks_more_than_is_seen_to_at_once_is_answered_the_first_and_who_is_older_is_told_no_new_list() {
-    let target = "203.0.113.7/32".parse().unwrap();
-    let (_authority, _, node, fake) = pair(Mood::default()).await;
-    until("it is connected", || fake.heard().lists == 1).await;
-    node.happens(0..1);
-    until("it goes on", || fake.heard().events.len() == 1).await;
-    assert!(fake.heard().allowed.is_empty(), "it speaks the first protocol");
-    let (held, hold) = std::sync::mpsc::channel::<()>();
-    let busy = Box::new(move |_: &Agent, _: Option<&crate::fleet::Brain>, _| {
-        let _ = hold.recv(); // until it is let go
-    });
-    fake.heard().mood.questions = vec![Question::Covers(target); 40];
-    node.inbox.send(Input::Fleet(FleetInput::Ask(busy)));
-    fake.hang_up();
-    until("all is asked", || fake.heard().asked == 40).await;
-    sleep(Duration::from_millis(500)).await;
-    drop(held);
-    until("those that fit are answered", || fake.heard().replies.len() == 32).await;
-    sleep(Duration::from_millis(300)).await;
-    assert_eq!(fake.heard().replies.len(), 32);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -44,8 +44,23 @@ fn what_a_daemon_tells_of_its_cluster_survives_the_wire() {
             lasts: Some(Duration::from_secs(60)),
             targets: vec!["203.0.113.7/32".parse().unwrap()],
             total: 9,
+            more: true,
         }
     );
+}
+
+#[test]
+fn what_is_cut_off_from_what_covers_a_target_is_said_to_be() {
+    let sent = |covers, orders| {
+        let covers = vec![(NodeId([1; 32]), Version { epoch: 1, sequence: 2 }); covers];
+        let sent = Covers { covers, orders: vec![7; orders], ..Covers::default() };
+        let heard = Covers::try_from(wire::CoversAnswer::from(sent)).unwrap();
+        (heard.covers.len(), heard.orders.len(), heard.more)
+    };
+    let most = limits::COVERS;
+    assert_eq!(sent(most, most), (most, most, false));
+    assert_eq!(sent(most + 1, 0), (most, 0, true));
+    assert_eq!(sent(0, most + 1), (0, most, true));
 }
 
 #[test]

@@ -71,7 +71,7 @@ fn questions_and_what_is_said_to_them_survive_the_wire() {
     }
     let covers = vec![(NodeId([5; 32]), Version { epoch: 1, sequence: 2 })];
     let (orders, lasts) = (vec![u128::MAX - 1], Some(Duration::from_secs(60)));
-    let covers = Covers { covers, orders, lasts, targets: vec![target], total: 1 };
+    let covers = Covers { covers, orders, lasts, targets: vec![target], total: 1, more: true };
     survives!(NodeReport, Report::Reply(1, Reply::Covers(covers)));
     for refused in [None, Some((target, Refusal::TooWide { shortest: 16 }))] {
         survives!(NodeReport, Report::Reply(1, Reply::Check(refused)));

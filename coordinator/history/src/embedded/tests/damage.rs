@@ -166,6 +166,22 @@ fn no_damage_to_a_segment_goes_unnoticed_or_panics() {
 }
 
 #[test]
+fn a_segment_of_another_version_is_not_called_damaged() {
+    let folder = filled(FEW as u64);
+    append(&open(&folder).unwrap(), 1_000..1_001);
+    let path = segments(&folder).pop().unwrap();
+    let whole = fs::read(&path).unwrap();
+    for magic in ["SFWHIST1", "SFWHIST3"] {
+        fs::write(&path, [&whole[..whole.len() - 8], magic.as_bytes()].concat()).unwrap();
+        let error = open(&folder).unwrap_err();
+        assert!(matches!(&error, HistoryError::OtherVersion { path: named } if *named == path), "{error}");
+        assert!(error.to_string().contains("move it away"), "{error}");
+    }
+    fs::remove_file(&path).unwrap();
+    assert_eq!(rows(&open(&folder).unwrap()).len(), 1);
+}
+
+#[test]
 fn damage_is_told_when_its_turn_comes_and_not_before() {
     let folder = TempDir::new().unwrap();
     let history = Embedded::open_within(folder.path(), Limits { events: 1, ..Limits::default() }).unwrap();

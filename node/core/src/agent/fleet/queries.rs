@@ -107,10 +107,18 @@ impl Agent {
         self.blocks.withheld()
     }
 
-    /// What an `unblock` of `target` has to name: every word of the fleet, and of this node, within it.
-    pub fn fleet_covers(&self, target: &IpNet) -> (Vec<(NodeId, Version)>, Vec<u128>) {
+    /// What an `unblock` of `target` has to name: every word of the fleet, and of this node, within it. Of the first so
+    /// many targets alone, and only until there are so many words; the last says whether there may be more.
+    pub fn fleet_covers(
+        &self,
+        target: &IpNet,
+        (targets, words): (usize, usize),
+    ) -> (Vec<(NodeId, Version)>, Vec<u128>, bool) {
         let (mut covers, mut orders) = (Vec::new(), BTreeSet::new());
-        for net in self.blocks.within(&crate::prefix::canonical_net(*target)) {
+        for (looked_at, net) in self.blocks.within(&crate::prefix::canonical_net(*target)).enumerate() {
+            if looked_at >= targets || covers.len().max(orders.len()) >= words {
+                return (covers, orders.into_iter().collect(), true);
+            }
             covers.extend(self.fleet.me.zip(self.fleet.own.get(net).map(|known| known.version)));
             for held in self.blocks.of(net) {
                 covers.extend(held.version());
@@ -119,7 +127,7 @@ impl Agent {
                 }
             }
         }
-        (covers, orders.into_iter().collect())
+        (covers, orders.into_iter().collect(), false)
     }
 
     /// Whether an `unblock` of exactly `target` has anything of the fleet's to name: else only people on this node

@@ -149,7 +149,7 @@ fn it_agrees_with_nobody_when_others_are_asked_whether_they_agree() {
 fn our_operators_end_it_in_the_whole_fleet() {
     let mut node = Node::believing();
     node.hears_abroad(100, version(1), fleet_block("203.0.113.7"));
-    let (covers, orders) = node.agent.fleet_covers(&net("203.0.113.7"));
+    let (covers, orders, _) = node.agent.fleet_covers(&net("203.0.113.7"), (1, 9));
     assert_eq!((covers.len(), orders.len()), (1, 0));
     node.ordered(1, unblock_order("203.0.113.7", &[(NodeId([100; 32]), 1)], &[]));
     assert_eq!(node.dropped("203.0.113.7"), None);

@@ -86,7 +86,7 @@ fn an_unblock_ends_what_it_names_and_holds_detection_back() {
     node.hears(WEB_2, 5, "192.0.2.1");
     node.hears(WEB_3, 5, "192.0.2.1");
     node.ordered(1, block_order(&["192.0.2.1", "192.0.2.2"], false));
-    let (covers, orders) = node.agent.fleet_covers(&net("192.0.2.1"));
+    let (covers, orders, _) = node.agent.fleet_covers(&net("192.0.2.1"), (1, 9));
     assert_eq!(
         (covers.as_slice(), orders.as_slice()),
         (&[(WEB_2, version(5)), (WEB_3, version(5))][..], &[1][..])
