@@ -11,8 +11,8 @@ use smartfw_core::{features::NAMES, model::BENIGN};
 pub use error::TableError;
 pub use read::{Columns, Limits, Missing, ReadOptions, read, read_file, read_files};
 
-/// A model's node has eight bits for the feature, of which one value means leaf.
-pub const MAX_FEATURES: usize = 254;
+/// A model's node has eight bits for where its feature stands in a row, which has every feature twice.
+pub const MAX_FEATURES: usize = 127;
 /// A model has no more classes than this.
 pub const MAX_CLASSES: usize = 64;
 /// More captures, tools or families than this are refused: names are for grouping, and these are no groups.

@@ -50,7 +50,7 @@ impl IsolationForest {
         if !lengths || !numbers || *mean_path <= 0.0 || !(0.0..=1.0).contains(threshold) {
             return Err(ModelError::Number);
         }
-        let trees = Trees::new(nodes.iter(), roots, features.len());
+        let trees = Trees::new(nodes, roots, features.len());
         Ok(Self { parts, trees })
     }
 
@@ -73,7 +73,8 @@ impl IsolationForest {
     /// what is like the rest.
     pub fn score(&self, row: &[f32]) -> f32 {
         let mut sum = 0.0;
-        self.trees.leaves(row, |lengths| sum += lengths.iter().sum::<f32>());
+        let length = |leaf: &u32| self.parts.nodes[*leaf as usize].value();
+        self.trees.leaves(row, |leaves| sum += leaves.iter().map(length).sum::<f32>());
         libm::exp2f(-sum / self.parts.roots.len() as f32 / self.parts.mean_path)
     }
 

@@ -8,7 +8,7 @@ use super::{ModelError, trees::FURTHEST};
 const LEAF: u8 = u8::MAX;
 /// More trees, features or classes than this are refused.
 pub(super) const MAX_TREES: usize = 4096;
-pub(super) const MAX_FEATURES: usize = 254;
+pub(super) const MAX_FEATURES: usize = 127;
 /// Leaves are numbered in f32, which holds whole numbers up to this.
 const MAX_NODES: usize = 1 << 24;
 pub(super) const MAX_CLASSES: usize = 64;

@@ -1,11 +1,13 @@
 //! How trees are walked: several ways at once, since one way is a chain of loads, each of which waits for the one before.
 
-use alloc::{vec, vec::Vec};
+use alloc::vec::Vec;
 
 use super::node::{MAX_FEATURES, Node};
 
-/// So many ways are walked side by side: of one row through several trees, or of several rows through one.
-const ABREAST: usize = 12;
+/// So many trees are walked side by side by one row.
+const TREES: usize = 12;
+/// So many rows walk one tree side by side: what is known of so many ways fits the processor's registers.
+pub(super) const ROWS: usize = 10;
 /// The furthest from a node to its left child.
 pub(super) const FURTHEST: u32 = (1 << 23) - 1;
 
@@ -19,107 +21,104 @@ pub(super) struct Trees {
 /// A node in eight bytes. A leaf is its own left child, so that a walk needs no branch: who has arrived stays.
 #[derive(Clone, Copy, Debug, PartialEq)]
 struct Step {
-    /// A leaf keeps its number here.
-    threshold: f32,
-    /// The feature, whether a missing value goes right (256), and the distance to the left child (times 512).
+    /// In [`order`].
+    threshold: u32,
+    /// The place in a [`Row`] of what is asked for, and the distance to the left child (times 256).
     way: u32,
 }
 
 impl Step {
-    /// A leaf asks for the first value behind those of the features: nothing is as low, so that nobody goes on to the
-    /// right, and it lies beside what was asked for before.
+    /// A leaf asks for what lies behind the features: it is the lowest of all, so that nobody goes on to the right.
     fn new(at: usize, node: &Node, features: usize) -> Self {
         let Some(split) = node.as_split() else {
-            return Self { threshold: node.value(), way: features.min(MAX_FEATURES) as u32 };
+            return Self { threshold: u32::MAX, way: 2 * features as u32 };
         };
-        let distance = split.left - at as u32;
-        let way = u32::from(split.feature) | u32::from(split.missing_right) << 8 | distance << 9;
-        Self { threshold: split.threshold, way }
+        let half = if split.missing_right { features } else { 0 };
+        let place = u32::from(split.feature) + half as u32;
+        Self { threshold: order(split.threshold), way: place | (split.left - at as u32) << 8 }
     }
 
-    /// How far it is to the child that a row goes to. Where no value of the row is missing, nobody asks for that.
+    /// How far it is to the child that a row goes to.
     #[inline]
-    fn distance<const MISSING: bool>(self, row: &Row) -> u32 {
-        let value = row[usize::from(self.way as u8)];
-        let right = value >= self.threshold || MISSING && value.is_nan() && self.way & 256 != 0;
-        (self.way >> 9) + u32::from(right)
+    fn distance(self, row: &Row) -> u32 {
+        let right = row.0[usize::from(self.way as u8)] >= self.threshold;
+        (self.way >> 8) + u32::from(right)
     }
 }
 
 impl Trees {
     /// The trees of these nodes over rows of so many features.
-    pub(super) fn new<'a>(nodes: impl Iterator<Item = &'a Node>, roots: &[u32], features: usize) -> Self {
-        let steps = nodes.enumerate().map(|(at, node)| Step::new(at, node, features)).collect();
+    pub(super) fn new(nodes: &[Node], roots: &[u32], features: usize) -> Self {
+        let steps = nodes.iter().enumerate().map(|(at, node)| Step::new(at, node, features)).collect();
         Self { roots: roots.to_vec(), steps }
     }
 
-    /// Tells the numbers of the leaves at which a row ends, a few trees' at a time, in the trees' order.
-    pub(super) fn leaves(&self, row: &[f32], mut arrived: impl FnMut(&[f32])) {
-        let rows = [padded(row)];
-        let missing = row.iter().any(|value| value.is_nan());
-        for roots in self.roots.chunks(ABREAST) {
+    /// Tells the leaves at which a row ends, as their places among the nodes: a few trees' at a time, in the trees' order.
+    pub(super) fn leaves(&self, row: &[f32], mut arrived: impl FnMut(&[u32])) {
+        let row = Row::of(row);
+        for roots in self.roots.chunks(TREES) {
             // Where fewer are left, some walk the first tree in vain.
-            let mut at = [roots[0]; ABREAST];
+            let mut at = [roots[0]; TREES];
             at[..roots.len()].copy_from_slice(roots);
-            arrived(&self.walk(at, &rows, missing)[..roots.len()]);
+            arrived(&self.arrive(at, |_| &row)[..roots.len()]);
         }
     }
 
-    /// The same for many rows of `width` values: tells each row's index, and the numbers of its leaves in all trees. A
-    /// few rows go through one tree after the other, which is in the nearest cache then.
-    pub(super) fn leaves_of_many(&self, rows: &[f32], width: usize, mut arrived: impl FnMut(usize, &[f32])) {
-        let trees = self.roots.len();
-        let (mut numbers, mut values) = (vec![0.0; ABREAST * trees], [padded(&[]); ABREAST]);
-        for (group, rows) in rows.chunks(width * ABREAST).enumerate() {
-            rows.chunks(width)
-                .zip(&mut values)
-                .for_each(|(row, values)| values[..width].copy_from_slice(row));
-            let missing = rows.iter().any(|value| value.is_nan());
-            for (tree, root) in self.roots.iter().enumerate() {
-                let leaves = self.walk([*root; ABREAST], &values, missing);
-                leaves.iter().enumerate().for_each(|(row, leaf)| numbers[row * trees + tree] = *leaf);
-            }
-            let of_rows = numbers.chunks_exact(trees).take(rows.len() / width).enumerate();
-            of_rows.for_each(|(row, numbers)| arrived(group * ABREAST + row, numbers));
-        }
+    /// The leaves at which some rows end: those of all rows in the first tree, which is in the nearest cache then, those
+    /// in the second, and so on.
+    pub(super) fn leaves_of(&self, rows: &[Row; ROWS]) -> impl Iterator<Item = [u32; ROWS]> {
+        self.roots.iter().map(|root| self.arrive([*root; ROWS], |n| &rows[n]))
     }
 
+    /// The leaves at which those end who are at these nodes.
     #[inline]
-    fn walk<const ROWS: usize>(
+    fn arrive<'a, const WAYS: usize>(
         &self,
-        at: [u32; ABREAST],
-        rows: &[Row; ROWS],
-        missing: bool,
-    ) -> [f32; ABREAST] {
-        if missing { self.arrive::<ROWS, true>(at, rows) } else { self.arrive::<ROWS, false>(at, rows) }
-    }
-
-    /// The numbers of the leaves at which those end who are at these nodes; the n-th has the n-th row, or the only one.
-    #[inline]
-    fn arrive<const ROWS: usize, const MISSING: bool>(
-        &self,
-        mut at: [u32; ABREAST],
-        rows: &[Row; ROWS],
-    ) -> [f32; ABREAST] {
+        mut at: [u32; WAYS],
+        row_of: impl Fn(usize) -> &'a Row,
+    ) -> [u32; WAYS] {
         let mut moved = 1;
         while moved != 0 {
             moved = 0;
             for (n, at) in at.iter_mut().enumerate() {
-                let distance = self.steps[*at as usize].distance::<MISSING>(&rows[n % ROWS]);
+                let distance = self.steps[*at as usize].distance(row_of(n));
                 *at += distance;
                 moved |= distance;
             }
         }
-        at.map(|at| self.steps[at as usize].threshold)
+        at
     }
 }
 
-/// A row with a place for every feature that a node may name, so that no bound is looked at on the way.
-type Row = [f32; 256];
+/// A row's values in [`order`], with a place for all that a node may ask for, so that no bound is looked at on the way.
+/// They are there twice: what is missing is the lowest of all in the first half, and goes left, and the highest in the
+/// second.
+#[derive(Clone, Copy)]
+pub(super) struct Row([u32; 2 * MAX_FEATURES + 2]);
 
-fn padded(row: &[f32]) -> Row {
-    let mut values = [f32::NEG_INFINITY; 256];
-    let width = row.len().min(MAX_FEATURES);
-    values[..width].copy_from_slice(&row[..width]);
-    values
+impl Row {
+    pub(super) fn of(values: &[f32]) -> Self {
+        let mut row = Self([0; 2 * MAX_FEATURES + 2]);
+        row.fill(values);
+        row
+    }
+
+    /// Takes as many values as it had before, or the first.
+    #[inline]
+    pub(super) fn fill(&mut self, values: &[f32]) {
+        let (left, right) = self.0.split_at_mut(values.len().min(MAX_FEATURES));
+        for ((left, right), value) in left.iter_mut().zip(right).zip(values) {
+            (*left, *right) = if value.is_nan() { (0, u32::MAX) } else { (order(*value), order(*value)) };
+        }
+    }
+}
+
+/// The number that is less than another where the value is less than the other's. Whole numbers are compared in a step
+/// less than what has a point. A value is never 0 nor `u32::MAX` then, if it is a number.
+#[inline]
+fn order(value: f32) -> u32 {
+    // Both zeros are one.
+    let bits = (value + 0.0).to_bits();
+    let negative = bits.cast_signed() >> 31;
+    bits ^ (negative.cast_unsigned() | 1 << 31)
 }

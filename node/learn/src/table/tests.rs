@@ -106,7 +106,7 @@ fn tables_of_any_columns_are_read_by_the_name_of_their_class() {
     assert_eq!(refused(named("class", &[])), "it has no column \"class\"");
     assert_eq!(refused(named("Label", &["Source"])), "it has no column \"Source\"");
     let all = ["Destination Port", "Bytes", "Length", "Length.1"];
-    assert_eq!(refused(named("Label", &all)), "it has 0 features; a model has from 1 to 254");
+    assert_eq!(refused(named("Label", &all)), "it has 0 features; a model has from 1 to 127");
 }
 
 #[test]
@@ -159,7 +159,7 @@ fn every_limit_is_kept() {
     let header: String = (0..=MAX_FEATURES).map(|n| format!("f{n},")).collect();
     let wide = format!("{header}class\n");
     let error = read(wide.as_bytes(), &named("class", &[])).unwrap_err().to_string();
-    assert_eq!(error, "it has 255 features; a model has from 1 to 254");
+    assert_eq!(error, "it has 128 features; a model has from 1 to 127");
     let classes: Vec<String> = (0..=MAX_CLASSES).map(|n| ROW.replace("benign", &format!("c{n}"))).collect();
     let classes: Vec<&str> = classes.iter().map(String::as_str).collect();
     assert_eq!(
