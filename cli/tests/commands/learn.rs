@@ -90,6 +90,27 @@ fn models_are_judged_by_what_is_left_out_and_the_report_is_kept() {
 }
 
 #[test]
+fn what_cannot_be_judged_by_captures_is_refused() {
+    let place = Place::new();
+    let one_capture: String =
+        (0..10).fold(table(), |text, n| text.replace(&format!(",capture-{n},"), ",capture-0,"));
+    fs::write(place.path("one.csv"), one_capture).unwrap();
+    let ran = place.run(&["evaluate", &place.path("one.csv"), "--by", "capture", "--trees", "8"]);
+    ran.failed_with(1);
+    assert!(ran.stderr.contains("the tables have 1:") && ran.stdout.is_empty(), "{}{}", ran.stdout, ran.stderr);
+    // Each class has a capture of its own: without either there is nothing to tell apart.
+    let by_class = (0..10).fold(table(), |text, n| {
+        text.replace(&format!("benign,capture-{n},"), "benign,a,")
+            .replace(&format!("port_scan,capture-{n},"), "port_scan,b,")
+    });
+    fs::write(place.path("two.csv"), by_class).unwrap();
+    let ran =
+        place.run(&["evaluate", &place.path("two.csv"), "--by", "capture", "--folds", "2", "--trees", "8"]);
+    ran.failed_with(1);
+    assert!(ran.stderr.contains("no two classes"), "{}", ran.stderr);
+}
+
+#[test]
 fn a_model_that_is_there_is_asked_about_tables_with_other_classes() {
     let place = Place::new();
     place.train("a.sfwm").worked();

@@ -14,7 +14,7 @@ use crate::{
     args::{By, Evaluate, Format, Global},
     failure::Failure,
     model,
-    output::Output,
+    output::{Output, complain},
 };
 
 pub(in crate::commands) fn run(global: &Global, output: &mut Output, args: &Evaluate) -> Result<(), Failure> {
@@ -67,11 +67,30 @@ fn of_making(table: &Table, args: &Evaluate) -> Result<Judged, Failure> {
         let why = "no tool can be left out: each is the only one of its class";
         return Err(Failure::failed(why));
     }
+    let captures = table.capture().names().len();
+    if args.by == By::Capture && captures < count {
+        let why = format!(
+            "{count} folds need as many captures, and the tables have {captures}: ask for fewer folds, or judge `--by stratified`"
+        );
+        return Err(Failure::failed(why));
+    }
     let (bar, of) = (bar(), folds.names.len() * args.trees);
     let mut grown = |trees| advance(&bar, Progress { stage, trees, of });
     let answers = with_threads(0, || ask(table, &folds, &options, &mut grown));
     bar.finish_and_clear();
     let answers = answers.map_err(|why| Failure::failed(format!("nothing is judged: {why}")))?;
+    let (asked, askable) = (answers.rows.len(), folds.of.iter().flatten().count());
+    if asked == 0 {
+        return Err(Failure::failed(
+            "nothing is judged: without each fold there are no two classes to learn from",
+        ));
+    }
+    if asked < askable {
+        let passed_over = askable - asked;
+        complain(&format!(
+            "{passed_over} of {askable} rows are not asked: without their fold there are no two classes"
+        ));
+    }
     let mut judged = judge(table, &left_out, &answers);
     if args.by == By::Tool {
         judged.groups = judge_groups(table, &folds, &answers);

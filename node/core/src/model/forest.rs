@@ -131,7 +131,7 @@ impl Forest {
     /// The same for many rows, one after the other in `rows`.
     pub fn batch(&self, rows: &[f32], out: &mut [f32]) {
         let (width, classes) = (self.parts.features.len(), self.parts.classes.len());
-        let (mut group, mut sums) = ([Row::of(&[]); ROWS], [NONE; ROWS]);
+        let (mut group, mut sums) = ([Row::of(width, &[]); ROWS], [NONE; ROWS]);
         for (rows, out) in rows.chunks(width * ROWS).zip(out.chunks_mut(classes * ROWS)) {
             group.iter_mut().zip(rows.chunks(width)).for_each(|(row, values)| row.fill(values));
             for leaves in self.trees.leaves_of(&group) {

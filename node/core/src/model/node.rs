@@ -2,14 +2,14 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{ModelError, trees::FURTHEST};
+use super::ModelError;
 
 /// The feature index that marks a leaf.
 const LEAF: u8 = u8::MAX;
 /// More trees, features or classes than this are refused.
 pub(super) const MAX_TREES: usize = 4096;
 pub(super) const MAX_FEATURES: usize = 127;
-/// Leaves are numbered in f32, which holds whole numbers up to this.
+/// The way to a child has 24 bits.
 const MAX_NODES: usize = 1 << 24;
 pub(super) const MAX_CLASSES: usize = 64;
 /// No path is longer than this.
@@ -87,9 +87,6 @@ pub(super) fn check(nodes: &[Node], roots: &[u32], features: usize) -> Result<()
         let inside = left > at && left.checked_add(1).is_some_and(|right| right < nodes.len());
         if !inside || usize::from(split.feature) >= features {
             return Err(ModelError::Node);
-        }
-        if left - at > FURTHEST as usize {
-            return Err(ModelError::Size);
         }
         let depth = depths[at] + 1;
         if depth > MAX_DEPTH {

@@ -59,6 +59,16 @@ fn a_forest_answers_with_the_mean_of_its_trees() {
 }
 
 #[test]
+fn what_a_row_lacks_is_missing_and_what_it_has_too_much_is_not_looked_at() {
+    let (forest, benign) = (Forest::new(forest()).unwrap(), row(9.0));
+    assert!((scan(&forest, &benign[..6]) - scan(&forest, &row(f32::NAN))).abs() < f32::EPSILON);
+    for surplus in 1..=NAMES.len() + 3 {
+        let long: Vec<f32> = benign.into_iter().chain(core::iter::repeat_n(f32::NAN, surplus)).collect();
+        assert!((scan(&forest, &long) - scan(&forest, &benign)).abs() < f32::EPSILON);
+    }
+}
+
+#[test]
 fn a_batch_answers_as_its_rows_do_alone() {
     let forest = Forest::new(forest()).unwrap();
     // Some groups of rows that go side by side, with and without missing values, and a rest.

@@ -8,14 +8,13 @@ use super::node::{MAX_FEATURES, Node};
 const TREES: usize = 12;
 /// So many rows walk one tree side by side: what is known of so many ways fits the processor's registers.
 pub(super) const ROWS: usize = 10;
-/// The furthest from a node to its left child.
-pub(super) const FURTHEST: u32 = (1 << 23) - 1;
 
 /// Trees whose paths all end, as [`super::node::check`] says.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Trees {
     roots: Vec<u32>,
     steps: Vec<Step>,
+    features: usize,
 }
 
 /// A node in eight bytes. A leaf is its own left child, so that a walk needs no branch: who has arrived stays.
@@ -41,7 +40,7 @@ impl Step {
     /// How far it is to the child that a row goes to.
     #[inline]
     fn distance(self, row: &Row) -> u32 {
-        let right = row.0[usize::from(self.way as u8)] >= self.threshold;
+        let right = row.places[usize::from(self.way as u8)] >= self.threshold;
         (self.way >> 8) + u32::from(right)
     }
 }
@@ -50,12 +49,12 @@ impl Trees {
     /// The trees of these nodes over rows of so many features.
     pub(super) fn new(nodes: &[Node], roots: &[u32], features: usize) -> Self {
         let steps = nodes.iter().enumerate().map(|(at, node)| Step::new(at, node, features)).collect();
-        Self { roots: roots.to_vec(), steps }
+        Self { roots: roots.to_vec(), steps, features }
     }
 
     /// Tells the leaves at which a row ends, as their places among the nodes: a few trees' at a time, in the trees' order.
     pub(super) fn leaves(&self, row: &[f32], mut arrived: impl FnMut(&[u32])) {
-        let row = Row::of(row);
+        let row = Row::of(self.features, row);
         for roots in self.roots.chunks(TREES) {
             // Where fewer are left, some walk the first tree in vain.
             let mut at = [roots[0]; TREES];
@@ -94,19 +93,24 @@ impl Trees {
 /// They are there twice: what is missing is the lowest of all in the first half, and goes left, and the highest in the
 /// second.
 #[derive(Clone, Copy)]
-pub(super) struct Row([u32; 2 * MAX_FEATURES + 2]);
+pub(super) struct Row {
+    places: [u32; 2 * MAX_FEATURES + 2],
+    features: usize,
+}
 
 impl Row {
-    pub(super) fn of(values: &[f32]) -> Self {
-        let mut row = Self([0; 2 * MAX_FEATURES + 2]);
+    /// A row of so many values; those that are not there are missing.
+    pub(super) fn of(features: usize, values: &[f32]) -> Self {
+        let mut row = Self { places: [0; 2 * MAX_FEATURES + 2], features };
+        row.places[features..2 * features].fill(u32::MAX);
         row.fill(values);
         row
     }
 
-    /// Takes as many values as it had before, or the first.
+    /// Takes other values, as many.
     #[inline]
     pub(super) fn fill(&mut self, values: &[f32]) {
-        let (left, right) = self.0.split_at_mut(values.len().min(MAX_FEATURES));
+        let (left, right) = self.places.split_at_mut(self.features);
         for ((left, right), value) in left.iter_mut().zip(right).zip(values) {
             (*left, *right) = if value.is_nan() { (0, u32::MAX) } else { (order(*value), order(*value)) };
         }
