@@ -20,22 +20,22 @@ esac
 target=${CARGO_TARGET_DIR:-$PWD/target}
 logs=$target/test-logs
 mkdir -p "$logs"
-passed=() failed=() skipped=() lines=()
+results=$logs/results
+: >"$results"
+skipped=()
 
 # suite NAME COMMAND...: runs it, keeps its output, and notes its seconds.
 suite() {
-  local name=$1 begin=$SECONDS state
+  local name=$1 begin=$SECONDS state=ok line
   shift
-  printf '%-14s ' "$name"
-  if "$@" >"$logs/$name.log" 2>&1; then
-    state=ok passed+=("$name")
-  else
-    state=FAILED failed+=("$name")
-  fi
-  lines+=("$(printf '%-14s %6s s  %s' "$name" $((SECONDS - begin)) "$state")")
-  printf '%6s s  %s\n' $((SECONDS - begin)) "$state"
-  [ "$state" = ok ] || causes "$logs/$name.log" | sed 's/^/    /'
+  "$@" >"$logs/$name.log" 2>&1 || state=FAILED
+  line=$(printf '%-20s %5s s  %s' "$name" $((SECONDS - begin)) $state)
+  printf '%s\n' "$line" >>"$results"
+  [ $state = ok ] || line+=$'\n'$(causes "$logs/$name.log" | sed 's/^/    /')
+  printf '%s\n' "$line"
 }
+# The names of the suites that ended so.
+ended() { sed -n "s/ .* $1\$//p" "$results"; }
 
 # What a failed suite's log says of the cause: each panic with what surrounds it, and the end.
 causes() {
@@ -46,7 +46,7 @@ causes() {
 
 skip() {
   skipped+=("$1: $2")
-  printf '%-14s %8s  skipped: %s\n' "$1" '' "$2"
+  printf '%-20s %8s  skipped: %s\n' "$1" '' "$2"
 }
 
 # The tools of the laboratory, as program:package.
@@ -105,9 +105,11 @@ why_no_namespaces() {
 # What runs beside this script, each with all that it begins: it ends with the script, however that ends.
 declare -A beside=()
 trap 'for job in "${!beside[@]}"; do kill -- "-$job" 2>/dev/null; done' EXIT
-# begin_beside COMMAND...: `$!` is its number.
+# begin_beside COMMAND...: `$!` is its number, and that of its group.
 begin_beside() {
-  setsid "$@" &
+  set -m
+  "$@" &
+  set +m
   beside[$!]=1
 }
 # Waits until it ends; its exit code.
@@ -163,18 +165,30 @@ has_bare_target() {
     { command -v rustup >/dev/null && rustup target add $bare_target >/dev/null 2>&1; }
 }
 
-# The test programs that need namespaces: one node, then fleets, whose tests mostly wait.
-programs="laboratory refusals scenarios lasting
-  cluster coordinator coordinator_trouble fleet fleet_orders fleet_together fleet_trouble fleet_spread two_clusters hostile"
+# The test programs that need namespaces, of which most mostly wait: so two rows of them run beside each other. Then those
+# that measure, each with the machine for itself.
+first="laboratory scenarios lasting refusals coordinator cluster two_clusters hostile"
+second="fleet_orders fleet_together fleet_trouble fleet coordinator_trouble"
+measuring="fleet_spread"
 # They run what `build-tests` has built, of the whole workspace: to name one package would choose other features of the
 # dependencies and build these again.
-in_namespaces() {
+test_programs() {
   local name threads
-  for name in $programs; do
-    # What measures has the machine for itself.
-    case $name in fleet_spread) threads=1; lints_done ;; fleet*) threads=3 ;; coordinator_trouble) threads=5 ;; *) threads=2 ;; esac
+  for name; do
+    case $name in fleet_spread) threads=1 ;; fleet*) threads=3 ;; coordinator_trouble) threads=5 ;; *) threads=2 ;; esac
     suite "$name" cargo test --workspace --test "$name" -- --ignored --test-threads=$threads --nocapture
   done
+}
+in_namespaces() {
+  local row
+  # shellcheck disable=SC2086 # lists of words
+  begin_beside test_programs $second
+  row=$!
+  # shellcheck disable=SC2086
+  test_programs $first
+  end_beside $row || suite row-beside false
+  lints_done
+  test_programs "$measuring"
   if [ "$mode" = long ]; then
     suite live "$target/debug/live" --all
     suite live-unseen "$target/debug/live" --unseen
@@ -196,7 +210,7 @@ report() {
   {
     echo "# Tests of $(date -u +%Y-%m-%dT%H:%MZ), commit $(git rev-parse HEAD 2>/dev/null || echo unknown)"
     printf '\n```\n'
-    printf '%s\n' "${lines[@]}"
+    cat "$results"
     [ ${#skipped[@]} = 0 ] || printf 'skipped: %s\n' "${skipped[@]}"
     printf '```\n'
     [ -s "$logs/history-10m.log" ] && printf '\n## Ten million events in the history\n\n```\n%s\n```\n' "$(cat "$logs/history-10m.log")"
@@ -213,7 +227,7 @@ no_namespaces=$(why_no_namespaces)
 if cargo fmt --version >/dev/null 2>&1; then suite format cargo fmt --all --check; else skip format "rustfmt is not installed"; fi
 suite build-tests cargo test -q --workspace --no-run
 lint_beside
-[ ${#failed[@]} = 0 ] || [ "${failed[-1]}" != build-tests ] || no_namespaces="build-tests failed"
+if ended FAILED | grep -qx build-tests; then no_namespaces="build-tests failed"; fi
 suite unit unit
 [ "$mode" = long ] && suite mutations tests/mutations/run
 # `build-tests` has built it: two gigabytes on disk for some minutes.
@@ -239,13 +253,13 @@ if [ -z "$no_namespaces" ]; then
   fi
   in_namespaces
 else
-  for name in $programs live live-load; do skip "$name" "$no_namespaces"; done
+  for name in $first $second $measuring live live-load; do skip "$name" "$no_namespaces"; done
 fi
 [ "$mode" = long ] && suite scikit-learn tests/learning/compare.py --seeds 3 tests/lab/windows.csv.gz
 lints_done
 if [ "$mode" = long ]; then suite benches cargo bench -q -p smartfw-tests; report; fi
 
 printf '\n%s passed, %s failed, %s skipped in %s s; logs in %s\n' \
-  ${#passed[@]} ${#failed[@]} ${#skipped[@]} "$SECONDS" "$logs"
+  "$(ended ok | wc -l)" "$(ended FAILED | wc -l)" ${#skipped[@]} "$SECONDS" "$logs"
 [ ${#skipped[@]} = 0 ] || printf 'skipped  %s\n' "${skipped[@]}"
-[ ${#failed[@]} = 0 ] || { printf 'FAILED  %s\n' "${failed[@]}"; exit 1; }
+[ -z "$(ended FAILED)" ] || { ended FAILED | sed 's/^/FAILED  /'; exit 1; }
