@@ -307,6 +307,9 @@ impl Sensor {
         let standing = self.standing(remote, finding.class);
         if finding.evidence == Some(Evidence::Handshake) {
             self.acquaintances.forget(&self.keyed, remote);
+            if let Some(source) = self.source(remote) {
+                source.convicted_at = now;
+            }
         }
         finding.verdict(now, Subject::Source(remote), features, standing)
     }

@@ -8,7 +8,7 @@ mod words;
 use alloc::sync::Arc;
 use core::time::Duration;
 
-use super::{Sensor, rules::Finding, sighting::Sighting, window::BUCKETS};
+use super::{Sensor, rules::Finding, sighting::Sighting, source::within, window::BUCKETS};
 use crate::{
     Class, Detector, Evidence, Features, Time, Verdict,
     model::{Model, Opinion},
@@ -34,7 +34,7 @@ pub(super) const LOOK: Duration = Duration::from_secs(1);
 /// A verdict of a rule says all that there is to say of the window that it was given in.
 const WINDOW: Duration = Duration::from_secs(BUCKETS as u64);
 /// A source is reported as strange once in this time: who is odd stays odd.
-const ODD: Duration = Duration::from_secs(3600);
+pub(super) const ODD: Duration = Duration::from_secs(3600);
 
 impl Sensor {
     /// Other models judge from now on. The comparison begins anew where one of the two is another.
@@ -135,8 +135,11 @@ impl Sensor {
         let known = self.acquaintances.is_known(&self.keyed, seen.now, seen.remote);
         let far = limit + (1.0 - limit) / 2.0;
         let Some(source) = self.source_of(seen) else { return };
-        let told = source.strange_at != Time::ZERO && seen.now.since(source.strange_at) < ODD;
-        if told || (known && opinion.anomaly < far) {
+        if known && opinion.anomaly < far {
+            return;
+        }
+        source.strange_at = seen.now;
+        if within(source.told_at, seen.now, ODD) {
             return;
         }
         if !self.judges.admit_strange(seen.now) {
@@ -144,7 +147,7 @@ impl Sensor {
             return;
         }
         if let Some(source) = self.source_of(seen) {
-            source.strange_at = seen.now;
+            source.told_at = seen.now;
         }
         let finding = Finding {
             class: Class::Anomaly,

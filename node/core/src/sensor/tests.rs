@@ -16,5 +16,6 @@ mod open;
 mod port_scan;
 mod slow_dos;
 mod strange;
+mod suspicion;
 mod view;
 mod weak;
