@@ -295,7 +295,6 @@ impl Sensor {
         let now = self.now;
         let Some(source) = self.source(remote) else { return };
         if source.due(now, finding.class, finding.evidence) {
-            source.ruled_at = now;
             let verdict = self.verdict(remote, finding);
             self.report(verdict);
         }

@@ -67,8 +67,6 @@ pub(super) struct Source {
     pub(super) looked_at: Time,
     /// When the last window was reported.
     pub(super) reported_at: Time,
-    /// When a rule last gave a verdict.
-    pub(super) ruled_at: Time,
     /// What a model says in look after look.
     pub(super) streak: Streak,
     /// When a model last named what it does. A rule's verdict waits for none of these: a model may only report what a
@@ -107,7 +105,6 @@ impl Source {
             worked_at: Time::ZERO,
             looked_at: Time::ZERO,
             reported_at: now,
-            ruled_at: Time::ZERO,
             streak: Streak::default(),
             named_at: Time::ZERO,
             convicted_at: Time::ZERO,
@@ -143,11 +140,17 @@ impl Source {
         !within(at, now, Duration::from_secs(1)) || evidence > last
     }
 
+    /// Of what the rules accused it within `span`, and on what evidence.
+    pub(super) fn ruled(&self, now: Time, span: Duration) -> impl Iterator<Item = (Class, Option<Evidence>)> {
+        let lately = Class::ALL.iter().zip(&self.verdicts).filter(move |(_, (at, _))| within(*at, now, span));
+        lately.map(|(class, (_, evidence))| (*class, *evidence))
+    }
+
     /// Whether anything at all speaks against the address: a stranger like this does not become known.
     pub(super) fn is_suspect(&mut self, now: Time) -> bool {
         self.is_guilty(now)
             || within(self.named_at, now, DOUBT)
-            || self.verdicts.iter().any(|(at, _)| within(*at, now, DOUBT))
+            || self.ruled(now, DOUBT).next().is_some()
             || self.tcp.ports.count(now.as_secs()) >= 5
     }
 

@@ -1,6 +1,7 @@
 mod lab;
 
 mod benign;
+mod beside_rules;
 mod block;
 mod brute_force;
 mod determinism;
