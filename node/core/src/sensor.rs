@@ -295,7 +295,6 @@ impl Sensor {
         let now = self.now;
         let Some(source) = self.source(remote) else { return };
         if source.due(now, finding.class, finding.evidence) {
-            source.ruled_at = now;
             let verdict = self.verdict(remote, finding);
             self.report(verdict);
         }
@@ -307,6 +306,9 @@ impl Sensor {
         let standing = self.standing(remote, finding.class);
         if finding.evidence == Some(Evidence::Handshake) {
             self.acquaintances.forget(&self.keyed, remote);
+            if let Some(source) = self.source(remote) {
+                source.convicted_at = now;
+            }
         }
         finding.verdict(now, Subject::Source(remote), features, standing)
     }

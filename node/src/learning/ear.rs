@@ -48,7 +48,7 @@ impl Ear {
     }
 
     /// A source was accused. An anomaly accuses nobody: what is strange may be new and honest, and its windows come
-    /// marked as suspect while it lasts.
+    /// marked as suspect while it lasts, and for an hour after.
     pub fn verdict(&self, verdict: &Verdict) {
         let Subject::Source(source) = verdict.subject else { return };
         if verdict.detector != Detector::Isolation && self.listens.load(SeqCst) {

@@ -164,8 +164,12 @@ impl Sensor {
         let rules = self.rules.clone();
         let Some(source) = self.source_of(seen) else { return };
         source.starving.clear(id);
-        source.window.add(seen.now, |counts| counts.requests += 1);
-        if conversation.state.proven() {
+        let proven = conversation.state.proven();
+        source.window.add(seen.now, |counts| {
+            counts.requests += 1;
+            counts.proven_requests += u32::from(proven);
+        });
+        if proven {
             let finding = rules::http_flood(source, &rules.http_flood);
             self.accuse(seen.remote, finding);
         }
@@ -321,7 +325,10 @@ impl Sensor {
         conversation.state.set_credentials(true);
         let (rules, proven) = (self.rules.clone(), conversation.state.proven());
         let Some(source) = self.source_of(seen) else { return };
-        source.window.add(seen.now, |counts| counts.passwords += 1);
+        source.window.add(seen.now, |counts| {
+            counts.passwords += 1;
+            counts.proven_passwords += u32::from(proven);
+        });
         let finding = rules::brute_force(source, seen.now, &rules.brute_force, proven);
         self.accuse(seen.remote, finding);
     }

@@ -1,4 +1,4 @@
-//! Models over windows: once a second and source, where the window says enough and no rule has spoken.
+//! Models over windows: once a second and source, where the window says enough and no rule has said it all.
 
 mod comparison;
 mod judges;
@@ -8,7 +8,13 @@ mod words;
 use alloc::sync::Arc;
 use core::time::Duration;
 
-use super::{Sensor, rules::Finding, sighting::Sighting, window::BUCKETS};
+use super::{
+    Sensor,
+    rules::Finding,
+    sighting::Sighting,
+    source::{Source, within},
+    window::BUCKETS,
+};
 use crate::{
     Class, Detector, Evidence, Features, Time, Verdict,
     model::{Model, Opinion},
@@ -31,10 +37,10 @@ pub struct Models {
 pub(super) const MAX_LOOKS: u32 = 4096;
 /// A source's window is looked at once in this time.
 pub(super) const LOOK: Duration = Duration::from_secs(1);
-/// A verdict of a rule says all that there is to say of the window that it was given in.
+/// A verdict of a rule speaks for the window that it was given in.
 const WINDOW: Duration = Duration::from_secs(BUCKETS as u64);
 /// A source is reported as strange once in this time: who is odd stays odd.
-const ODD: Duration = Duration::from_secs(3600);
+pub(super) const ODD: Duration = Duration::from_secs(3600);
 
 impl Sensor {
     /// Other models judge from now on. The comparison begins anew where one of the two is another.
@@ -52,8 +58,7 @@ impl Sensor {
         let now = seen.now;
         let proven = self.is_proven(seen);
         let source = self.source_of(seen)?;
-        let ruled = source.ruled_at != Time::ZERO && now.since(source.ruled_at) < WINDOW;
-        if ruled || !source.says_enough() || !self.judges.any() {
+        if is_settled(source, now, proven) || !source.says_enough() || !self.judges.any() {
             return None;
         }
         if !self.judges.admit(now, proven) {
@@ -84,9 +89,11 @@ impl Sensor {
     fn accuse_by_forest(&mut self, seen: &Sighting, features: &Features, class: Class, opinion: &Opinion) {
         let evidence = Some(self.evidence(seen, features, class));
         let Some(model) = self.judges.models.used.clone() else { return };
-        if let Some(source) = self.source_of(seen) {
-            source.named_at = seen.now;
+        let Some(source) = self.source_of(seen) else { return };
+        if source.ruled(seen.now, WINDOW).any(|(said, proof)| said == class && proof >= evidence) {
+            return;
         }
+        source.named_at = seen.now;
         let finding = Finding {
             class,
             rule: "model.forest",
@@ -135,8 +142,12 @@ impl Sensor {
         let known = self.acquaintances.is_known(&self.keyed, seen.now, seen.remote);
         let far = limit + (1.0 - limit) / 2.0;
         let Some(source) = self.source_of(seen) else { return };
-        let told = source.strange_at != Time::ZERO && seen.now.since(source.strange_at) < ODD;
-        if told || (known && opinion.anomaly < far) {
+        if known && opinion.anomaly < far {
+            return;
+        }
+        source.strange_at = seen.now;
+        let named = source.ruled(seen.now, WINDOW).next().is_some();
+        if named || within(source.told_at, seen.now, ODD) {
             return;
         }
         if !self.judges.admit_strange(seen.now) {
@@ -144,7 +155,7 @@ impl Sensor {
             return;
         }
         if let Some(source) = self.source_of(seen) {
-            source.strange_at = seen.now;
+            source.told_at = seen.now;
         }
         let finding = Finding {
             class: Class::Anomaly,
@@ -158,4 +169,11 @@ impl Sensor {
         let verdict = self.verdict(seen.remote, finding);
         self.report(Verdict { detector: Detector::Isolation, confidence: opinion.anomaly, ..verdict });
     }
+}
+
+/// Whether no model has anything to add to what the rules said within the window: an offence is proven already, or the
+/// address is not, so that a model could only report it as the rule did. Where the address is proven and the offence
+/// may be forged they go on: else whoever is known would scan, which is only reported, to be left alone as he guesses.
+fn is_settled(source: &Source, now: Time, proven: bool) -> bool {
+    source.ruled(now, WINDOW).any(|(_, proof)| !proven || proof == Some(Evidence::Handshake))
 }

@@ -20,7 +20,8 @@ pub struct WindowReport {
     pub features: Features,
     /// What the model in use said of it, if it was asked.
     pub opinion: Option<Opinion>,
-    /// Whether anything at all speaks against the source: a verdict, or what may become one.
+    /// Whether anything at all speaks against the source: what was proven within a day, another verdict or what may
+    /// become one within minutes, an anomaly within the hour.
     pub suspect: bool,
     /// Whether the source ever completed a handshake.
     pub proven: bool,
@@ -76,7 +77,7 @@ impl Sensor {
         let known = self.acquaintances.is_known(&self.keyed, now, remote);
         let Some(source) = self.source_of(seen) else { return };
         source.reported_at = now;
-        let suspect = source.is_suspect(now) || source.strange_at != Time::ZERO;
+        let suspect = source.is_suspect(now) || source.is_strange(now);
         if self.windows.len() < MAX_REPORTS {
             let report = WindowReport::new(now, remote, features);
             self.windows.push_back(WindowReport {

@@ -4,8 +4,9 @@ use core::{net::IpAddr, time::Duration};
 
 use super::{
     decay::Decay,
-    models::{LOOK, Streak},
+    models::{LOOK, ODD, Streak},
     sketch::Stamps,
+    standing::ACQUAINTANCE,
     table::Keyed,
     window::{BUCKETS, Window},
 };
@@ -15,6 +16,12 @@ use crate::{Class, Evidence, Features, Time, model::LEAST_PACKETS};
 pub(super) const FAILURES_HALF_LIFE: Duration = Duration::from_secs(600);
 /// The half-life of connections that starved until the server gave up.
 pub(super) const STARVED_HALF_LIFE: Duration = Duration::from_secs(60);
+
+/// How long a word that may rest on forged packets, and a model's, makes a suspect of an address: for longer than the
+/// soft block that may follow, at whose end all is forgotten anyway.
+const DOUBT: Duration = Duration::from_secs(600);
+/// How long after an offence that was proven nobody becomes known by work: as long as work is remembered.
+const GUILT: Duration = ACQUAINTANCE;
 
 /// From this age on, in seconds, a request that is not complete is a feature of its source.
 const UNFINISHED: u8 = 5;
@@ -60,15 +67,17 @@ pub(super) struct Source {
     pub(super) looked_at: Time,
     /// When the last window was reported.
     pub(super) reported_at: Time,
-    /// When a rule last gave a verdict.
-    pub(super) ruled_at: Time,
     /// What a model says in look after look.
     pub(super) streak: Streak,
     /// When a model last named what it does. A rule's verdict waits for none of these: a model may only report what a
     /// rule blocks.
     pub(super) named_at: Time,
-    /// When it was last reported as strange.
+    /// When an offence was last proven. Weaker words of the same class do not wash it off.
+    pub(super) convicted_at: Time,
+    /// When it was last strange, whether that was reported or not.
     pub(super) strange_at: Time,
+    /// When it was last reported as strange.
+    pub(super) told_at: Time,
     /// When each class was last given as a rule's verdict, and on what evidence.
     verdicts: [(Time, Option<Evidence>); CLASSES],
     /// The FTP server that this address last gave commands to: what that server connects to, it does for this one.
@@ -96,10 +105,11 @@ impl Source {
             worked_at: Time::ZERO,
             looked_at: Time::ZERO,
             reported_at: now,
-            ruled_at: Time::ZERO,
             streak: Streak::default(),
             named_at: Time::ZERO,
+            convicted_at: Time::ZERO,
             strange_at: Time::ZERO,
+            told_at: Time::ZERO,
             verdicts: [(Time::ZERO, None); CLASSES],
             ftp_server: None,
         }
@@ -127,16 +137,34 @@ impl Source {
     /// The same, for a rule that wants to know before it counts and tells.
     pub(super) fn is_due(&self, now: Time, class: Class, evidence: Option<Evidence>) -> bool {
         let (at, last) = self.verdicts[class as usize];
-        at == Time::ZERO || now.since(at) >= Duration::from_secs(1) || evidence > last
+        !within(at, now, Duration::from_secs(1)) || evidence > last
     }
 
-    /// Whether anything at all speaks against the address: such a one is not remembered as benign.
+    /// Of what the rules accused it within `span`, and on what evidence.
+    pub(super) fn ruled(&self, now: Time, span: Duration) -> impl Iterator<Item = (Class, Option<Evidence>)> {
+        let lately = Class::ALL.iter().zip(&self.verdicts).filter(move |(_, (at, _))| within(*at, now, span));
+        lately.map(|(class, (_, evidence))| (*class, *evidence))
+    }
+
+    /// Whether anything at all speaks against the address: a stranger like this does not become known.
     pub(super) fn is_suspect(&mut self, now: Time) -> bool {
-        self.named_at != Time::ZERO
-            || self.verdicts.iter().any(|(at, _)| *at != Time::ZERO)
-            || self.failures.read(now, FAILURES_HALF_LIFE) >= 3.0
+        self.is_guilty(now)
+            || within(self.named_at, now, DOUBT)
+            || self.ruled(now, DOUBT).next().is_some()
             || self.tcp.ports.count(now.as_secs()) >= 5
+    }
+
+    /// Whether something speaks against the address that nobody else can have done under it: such a one does not even
+    /// stay known.
+    pub(super) fn is_guilty(&mut self, now: Time) -> bool {
+        within(self.convicted_at, now, GUILT)
+            || self.failures.read(now, FAILURES_HALF_LIFE) >= 3.0
             || self.starving.count_older(now.as_secs(), 5) >= 5
+    }
+
+    /// Whether it was strange within the hour. That makes no suspect of it, but nothing is learned from it.
+    pub(super) fn is_strange(&self, now: Time) -> bool {
+        within(self.strange_at, now, ODD)
     }
 
     /// Whether its window, which was just counted, is to be looked at: by models when it has enough packets, a second
@@ -170,6 +198,11 @@ impl Source {
             ..self.window.features()
         }
     }
+}
+
+/// Whether what happened `at`, if ever, is less than `span` ago.
+pub(super) fn within(at: Time, now: Time, span: Duration) -> bool {
+    at != Time::ZERO && now.since(at) < span
 }
 
 #[derive(Clone, Debug)]

@@ -11,7 +11,7 @@ use super::{
 use crate::{Class, Time, verdict::Standing};
 
 /// How long a benign handshake counts for its address.
-const ACQUAINTANCE: Duration = Duration::from_secs(24 * 3600);
+pub(super) const ACQUAINTANCE: Duration = Duration::from_secs(24 * 3600);
 /// The half-life of an address's share of the established flows.
 const SHARE_HALF_LIFE: Duration = Duration::from_secs(1800);
 /// Work counts towards the share only after this long, so that an attack cannot vouch for itself.
@@ -101,8 +101,8 @@ impl Acquaintances {
 const REGULAR: f32 = 20.0;
 
 impl Sensor {
-    /// The sources with much benign work lately that nobody here suspects, the most faithful first: whose block a fleet
-    /// needs more than one member's word. It looks at all that are known: ask every ten seconds at most.
+    /// The sources with much benign work lately that are not proven guilty of anything, the most faithful first: whose
+    /// block a fleet needs more than one member's word. It looks at all that are known: ask every ten seconds at most.
     pub fn regulars(&mut self, now: Time, most: usize) -> Vec<IpAddr> {
         let known = self.acquaintances.table.iter_mut();
         let known = known.filter(|(_, known)| now.since(known.seen) < ACQUAINTANCE);

@@ -326,7 +326,9 @@ impl Sensor {
         let source = self.proven_source(seen.remote);
         source.worked_at = seen.now;
         source.window.add(seen.now, |counts| counts.worked += 1);
-        if !source.is_suspect(seen.now) {
+        let (suspect, guilty) = (source.is_suspect(seen.now), source.is_guilty(seen.now));
+        // Whatever others forge in the name of somebody known, its own work keeps it known.
+        if !suspect || (!guilty && self.acquaintances.is_known(&self.keyed, seen.now, seen.remote)) {
             self.acquaintances.worked(&self.keyed, seen.now, seen.remote);
         }
     }

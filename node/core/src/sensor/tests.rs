@@ -1,6 +1,7 @@
 mod lab;
 
 mod benign;
+mod beside_rules;
 mod block;
 mod brute_force;
 mod determinism;
@@ -16,5 +17,6 @@ mod open;
 mod port_scan;
 mod slow_dos;
 mod strange;
+mod suspicion;
 mod view;
 mod weak;

@@ -38,8 +38,12 @@ pub(super) struct Counts {
     pub(super) echo: u32,
     /// Complete requests.
     pub(super) requests: u32,
+    /// Those of them over connections whose handshake was completed.
+    pub(super) proven_requests: u32,
     /// Requests that carry a password in the open.
     pub(super) passwords: u32,
+    /// Those of them over connections whose handshake was completed.
+    pub(super) proven_passwords: u32,
     /// Probes that prove their sender: handshakes on ports not tried before that ended without carrying anything.
     pub(super) probes: u32,
     /// TCP segments of connections whose handshake was completed, those that completed it included.
@@ -67,7 +71,9 @@ impl Counts {
         self.unreachable = self.unreachable.saturating_sub(other.unreachable);
         self.echo = self.echo.saturating_sub(other.echo);
         self.requests = self.requests.saturating_sub(other.requests);
+        self.proven_requests = self.proven_requests.saturating_sub(other.proven_requests);
         self.passwords = self.passwords.saturating_sub(other.passwords);
+        self.proven_passwords = self.proven_passwords.saturating_sub(other.proven_passwords);
         self.probes = self.probes.saturating_sub(other.probes);
         self.proven = self.proven.saturating_sub(other.proven);
         self.worked = self.worked.saturating_sub(other.worked);

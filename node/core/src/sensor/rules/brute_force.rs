@@ -6,7 +6,10 @@ use super::Finding;
 use crate::{
     Class, Evidence, Time,
     config::BruteForceRule,
-    sensor::source::{FAILURES_HALF_LIFE, Source},
+    sensor::{
+        source::{FAILURES_HALF_LIFE, Source},
+        window::Counts,
+    },
 };
 
 /// Failed logins, and passwords in the open. `proven` says whether the failures came over proven connections.
@@ -16,24 +19,25 @@ pub(crate) fn brute_force(
     rule: &BruteForceRule,
     proven: bool,
 ) -> Option<Finding> {
-    let evidence = Some(if proven { Evidence::Handshake } else { Evidence::Spoofable });
+    let evidence = |proven| Some(if proven { Evidence::Handshake } else { Evidence::Spoofable });
     // Rounded: the first of eight within minutes has faded a little when the eighth comes.
     let failures = libm::roundf(source.failures.read(now, FAILURES_HALF_LIFE));
     if failures >= rule.failures as f32 {
         return Some(Finding {
             class: Class::BruteForce,
             rule: "brute_force.failures",
-            evidence,
+            evidence: evidence(proven),
             measured: f64::from(failures),
             limit: rule.failures.into(),
             text: format!("{failures:.0} failed logins within minutes"),
         });
     }
-    let passwords = source.window.total().passwords;
+    let &Counts { passwords, proven_passwords, .. } = source.window.total();
     (passwords >= rule.passwords).then(|| Finding {
         class: Class::BruteForce,
         rule: "brute_force.passwords",
-        evidence,
+        // A customer's own password does not prove those that others forge in its name.
+        evidence: evidence(proven_passwords >= rule.passwords),
         measured: passwords.into(),
         limit: rule.passwords.into(),
         text: format!("{passwords} passwords sent to a form in {:.1} s", source.window.span().as_secs_f64()),

@@ -5,9 +5,9 @@ use alloc::format;
 use super::Finding;
 use crate::{Class, Evidence, config::HttpFloodRule, sensor::source::Source};
 
-/// Requests within ten seconds while many connections are open.
+/// Requests over proven connections within ten seconds, while many of these are open.
 pub(crate) fn http_flood(source: &Source, rule: &HttpFloodRule) -> Option<Finding> {
-    let (requests, open) = (source.window.total().requests, source.open);
+    let (requests, open) = (source.window.total().proven_requests, source.open);
     (requests >= rule.requests && open >= rule.connections).then(|| Finding {
         class: Class::HttpFlood,
         rule: "http_flood.requests",

@@ -270,6 +270,27 @@ fn passwords_sent_to_a_form_are_counted() {
 }
 
 #[test]
+fn passwords_that_others_forge_are_not_proven_by_a_customers_own() {
+    let mut lab = Lab::new();
+    let login = b"POST /login HTTP/1.1\r\nContent-Length: 20\r\n\r\nuser=a&password=abcd";
+    // The first of them comes before there is a window.
+    for port in 0..25 {
+        let mut forged = Connection::new(CLIENT, 40_000 + port, 80);
+        forged.syn(&mut lab);
+        forged.syn_ack(&mut lab);
+        forged.received = 7;
+        forged.asks(&mut lab, PSH | ACK, login);
+    }
+    Connection::open(&mut lab, CLIENT, 50_000, 80).exchange(&mut lab, login, OK);
+    lab.accuses(CLIENT, Class::BruteForce, "brute_force.passwords", Evidence::Spoofable);
+    let mut basic = Connection::open(&mut lab, CLIENT, 50_001, 80);
+    lab.wait(1000);
+    let typo = b"GET / HTTP/1.1\r\nAuthorization: Basic YTpi\r\n\r\n";
+    basic.exchange(&mut lab, typo, b"HTTP/1.1 401 Unauthorized\r\n\r\n");
+    lab.accuses(CLIENT, Class::BruteForce, "brute_force.passwords", Evidence::Spoofable);
+}
+
+#[test]
 fn an_office_may_log_in_twice_a_second() {
     let mut lab = Lab::new();
     let login = b"POST /login HTTP/1.1\r\nContent-Length: 20\r\n\r\nuser=a&password=abcd";

@@ -28,6 +28,19 @@ fn fifteen_hundred_requests_over_many_connections_are_a_flood() {
 }
 
 #[test]
+fn requests_that_others_forge_are_no_flood_of_a_customers() {
+    let mut lab = Lab::new();
+    let mut open = connections(&mut lab, 40);
+    let mut forged = Connection::new(ATTACKER, 50_000, 80);
+    forged.syn(&mut lab);
+    forged.syn_ack(&mut lab);
+    forged.received = 7;
+    (0..3000).for_each(|_| forged.asks(&mut lab, PSH | ACK, GET));
+    flood(&mut lab, &mut open, 40);
+    lab.silent();
+}
+
+#[test]
 fn a_fast_loop_over_a_few_connections_is_none() {
     let mut lab = Lab::new();
     let mut open = connections(&mut lab, 31);

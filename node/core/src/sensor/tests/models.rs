@@ -17,7 +17,7 @@ use crate::{
 
 /// From six ports on a scan, from five connections to one service on brute force, else benign; strange are windows of
 /// long packets.
-fn forest() -> ForestParts {
+pub(super) fn forest() -> ForestParts {
     let split =
         |feature, threshold, left| Node::split(Split { feature, threshold, missing_right: false, left });
     ForestParts {
@@ -51,11 +51,11 @@ fn model() -> Option<Arc<Model>> {
 }
 
 /// One to which everything is benign.
-fn blind() -> Option<Arc<Model>> {
+pub(super) fn blind() -> Option<Arc<Model>> {
     built(ForestParts { nodes: vec![Node::leaf(0.0)], shares: vec![65_535, 0, 0], ..forest() })
 }
 
-fn built(parts: ForestParts) -> Option<Arc<Model>> {
+pub(super) fn built(parts: ForestParts) -> Option<Arc<Model>> {
     let isolation = IsolationForest::new(isolation()).unwrap();
     Some(Arc::new(Model::new(Forest::new(parts).unwrap(), isolation).unwrap()))
 }
@@ -71,7 +71,7 @@ fn lab_with(config: SensorConfig) -> Lab {
 }
 
 /// Seconds in which eight ports are asked again and again: too few for the rules.
-fn scan(lab: &mut Lab, source: core::net::IpAddr, seconds: u16) -> Vec<Verdict> {
+pub(super) fn scan(lab: &mut Lab, source: core::net::IpAddr, seconds: u16) -> Vec<Verdict> {
     for second in 0..seconds {
         (0..4).for_each(|port| lab.refuse(source, 1000 + (second * 4 + port) % 8));
         lab.wait(1000);
