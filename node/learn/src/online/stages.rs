@@ -17,6 +17,8 @@ use super::{
 const TRAINING: Duration = Duration::from_secs(6 * 3600);
 /// How many times the shadow's time a candidate waits for enough windows to be judged by.
 const PATIENCE: u32 = 7;
+/// Why a candidate goes that attackers taught.
+const TAUGHT: &str = "it learned from sources that were accused since";
 
 /// The number of a candidate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -66,7 +68,7 @@ impl Stage {
 
     /// Counts what the candidate learned from a source as learned from an attacker.
     pub(super) fn distrust(&mut self, source: &IpNet) {
-        if let Self::Training(trial) | Self::Shadow(trial) = self {
+        if let Self::Training(trial) | Self::Shadow(trial) | Self::Probation(trial) = self {
             let rows = trial.given.remove(source).unwrap_or_default();
             trial.accused = trial.accused.saturating_add(rows);
         }
@@ -166,7 +168,7 @@ impl Learner {
             }
             Stage::Training(_) => (),
             Stage::Shadow(trial) if trial.is_tainted() => {
-                self.withdraw(trial.candidate, "it learned from sources that were accused since".into());
+                self.withdraw(trial.candidate, TAUGHT.into());
             }
             Stage::Shadow(trial) if over(&trial, shadow) => self.end_shadow(trial, over),
             Stage::Shadow(_) => (),
@@ -191,7 +193,8 @@ impl Learner {
 
     fn watch(&mut self, trial: &Trial, over: impl Fn(&Trial, Duration) -> bool) {
         let (candidate, shadow) = (trial.candidate, self.config.shadow);
-        if let Some(why) = trial.compared.against_used(&trial.corrected) {
+        let taught = trial.is_tainted().then(|| TAUGHT.to_owned());
+        if let Some(why) = taught.or_else(|| trial.compared.against_used(&trial.corrected)) {
             self.roll_back(candidate, why);
         } else if trial.compared.says_enough() {
             if over(trial, shadow) {

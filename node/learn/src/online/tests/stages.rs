@@ -128,6 +128,19 @@ fn a_candidate_that_learned_from_attackers_leaves_the_shadow() {
 }
 
 #[test]
+fn a_candidate_that_learned_from_attackers_is_rolled_back_when_it_is_in_use() {
+    let (mut rig, candidate) = promoted();
+    rig.learner.handle_verdict(rig.now, address(1), Some(Evidence::Spoofable));
+    rig.pass(MINUTE);
+    assert_eq!(*rig.last(), Effect::Promote(candidate), "anybody may have forged it");
+    rig.learner.handle_verdict(rig.now, address(1), Some(Evidence::Handshake));
+    rig.pass(MINUTE);
+    assert!(
+        matches!(rig.last(), Effect::Rollback(gone, why) if *gone == candidate && why.contains("accused"))
+    );
+}
+
+#[test]
 fn what_counts_is_what_a_candidate_learned_and_not_what_came_later() {
     let newcomer = address(5000);
     let (mut rig, candidate) = shadowed();
