@@ -60,6 +60,8 @@ pub use trial::{Alarms, Comparison, LEAST_LOOKS};
 
 /// How often what waits is looked through.
 const SWEEP: Duration = Duration::from_secs(60);
+/// Between two sweeps that are farther apart nobody watched: the program did not run, or learning rested.
+const UNWATCHED: Duration = Duration::from_secs(120);
 /// A clock that is behind by more than this was set back; by less, it is the order of what comes from several threads.
 const SET_BACK: Duration = Duration::from_secs(60);
 /// Effects that wait to be taken; an input makes three at most, and the driver takes them after each.
@@ -76,6 +78,8 @@ pub struct Learner {
     /// Since when the hour and the day run; [`Time::ZERO`] before the first input.
     hour_since: Time,
     day_since: Time,
+    /// How much of the day somebody watched.
+    watched: Duration,
     quarantine: Quarantine,
     taints: Taints,
     samples: Samples,
@@ -159,6 +163,7 @@ impl Learner {
             swept_at: Time::ZERO,
             hour_since: Time::ZERO,
             day_since: Time::ZERO,
+            watched: Duration::ZERO,
             quarantine: Quarantine::default(),
             taints: Taints::default(),
             samples: Samples::default(),
@@ -233,10 +238,15 @@ impl Learner {
     /// The time has come that [`Learner::poll_timeout`] named.
     pub fn handle_timeout(&mut self, now: Time) {
         self.set_clock(now);
-        if self.now.since(self.swept_at) < SWEEP {
+        let since = self.now.since(self.swept_at);
+        if since < SWEEP {
             return;
         }
         self.swept_at = self.now;
+        if since <= UNWATCHED {
+            self.watched = self.watched.saturating_add(since);
+            self.stage.watched(since);
+        }
         self.sweep();
         self.advance_stage();
     }
@@ -271,11 +281,11 @@ impl Learner {
     /// Nobody knows how long anything has lasted: all begins to last now, and who waits is not known to be clean.
     fn set_back(&mut self, now: Time) {
         (self.now, self.swept_at, self.hour_since, self.day_since) = (now, now, now, now);
+        self.watched = Duration::ZERO;
         self.quarantine.clear();
         self.taints.set_back(now.after(self.config.taint));
         self.baselines.set_back(now);
-        self.stage.set_back(now);
-        self.note = Some("the clock was set back: hours, days and trials began anew".into());
+        self.note = Some("the clock was set back: hours and days began anew".into());
     }
 
     fn effect(&mut self, effect: Effect) {

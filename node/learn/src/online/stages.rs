@@ -41,7 +41,10 @@ pub(super) enum Stage {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(super) struct Trial {
     candidate: Candidate,
+    /// Since when it is in training.
     since: Time,
+    /// How long it was watched in the stage that it is in.
+    watched: Duration,
     compared: Comparison,
     /// What people corrected and it learned.
     corrected: Corrected,
@@ -74,10 +77,10 @@ impl Stage {
         }
     }
 
-    /// What is on trial is so since now.
-    pub(super) fn set_back(&mut self, now: Time) {
-        if let Self::Training(trial) | Self::Shadow(trial) | Self::Probation(trial) = self {
-            trial.since = now;
+    /// What is on trial was watched for so long again. Time in which nobody watched is no trial.
+    pub(super) fn watched(&mut self, time: Duration) {
+        if let Self::Shadow(trial) | Self::Probation(trial) = self {
+            trial.watched = trial.watched.saturating_add(time);
         }
     }
 
@@ -119,6 +122,7 @@ impl Learner {
         let trial = Trial {
             candidate: self.last,
             since: self.now,
+            watched: Duration::ZERO,
             compared: Comparison::default(),
             corrected: corrections::by_class(&corrections),
             given,
@@ -136,7 +140,7 @@ impl Learner {
         if trial.candidate != candidate {
             return;
         }
-        let trial = Trial { since: self.now, ..trial.clone() };
+        let trial = trial.clone();
         let corrected = !trial.corrected.is_empty();
         let shortfall = match result {
             Ok(exam) => self.chosen.exam.shortfall(&exam),
@@ -159,50 +163,49 @@ impl Learner {
 
     /// Ends what has lasted long enough.
     pub(super) fn advance_stage(&mut self) {
-        let (now, shadow) = (self.now, self.config.shadow);
-        let over = |trial: &Trial, after: Duration| now.since(trial.since) >= after;
+        let shadow = self.config.shadow;
         match self.stage.clone() {
             Stage::Gathering => (),
-            Stage::Training(trial) if over(&trial, TRAINING) => {
+            Stage::Training(trial) if self.now.since(trial.since) >= TRAINING => {
                 self.give_up(trial.candidate, "its training did not end".into());
             }
             Stage::Training(_) => (),
             Stage::Shadow(trial) if trial.is_tainted() => {
                 self.withdraw(trial.candidate, TAUGHT.into());
             }
-            Stage::Shadow(trial) if over(&trial, shadow) => self.end_shadow(trial, over),
+            Stage::Shadow(trial) if trial.watched >= shadow => self.end_shadow(trial),
             Stage::Shadow(_) => (),
-            Stage::Probation(trial) => self.watch(&trial, over),
+            Stage::Probation(trial) => self.watch(&trial),
         }
     }
 
-    fn end_shadow(&mut self, trial: Trial, over: impl Fn(&Trial, Duration) -> bool) {
+    fn end_shadow(&mut self, trial: Trial) {
         let candidate = trial.candidate;
         if !trial.compared.says_enough() {
-            if over(&trial, self.config.shadow * PATIENCE) {
+            if trial.watched >= self.config.shadow * PATIENCE {
                 self.withdraw(candidate, "too little was seen to compare it by".into());
             }
         } else if let Some(why) = trial.compared.against_shadow(&trial.corrected) {
             self.withdraw(candidate, why);
         } else if self.frozen.is_none() {
-            self.stage =
-                Stage::Probation(Trial { since: self.now, compared: Comparison::default(), ..trial });
+            let (watched, compared) = (Duration::ZERO, Comparison::default());
+            self.stage = Stage::Probation(Trial { watched, compared, ..trial });
             self.effect(Effect::Promote(candidate));
         }
     }
 
-    fn watch(&mut self, trial: &Trial, over: impl Fn(&Trial, Duration) -> bool) {
+    fn watch(&mut self, trial: &Trial) {
         let (candidate, shadow) = (trial.candidate, self.config.shadow);
         let taught = trial.is_tainted().then(|| TAUGHT.to_owned());
         if let Some(why) = taught.or_else(|| trial.compared.against_used(&trial.corrected)) {
             self.roll_back(candidate, why);
         } else if trial.compared.says_enough() {
-            if over(trial, shadow) {
+            if trial.watched >= shadow {
                 self.note = Some(format!("{candidate} is in use"));
                 self.stage = Stage::Gathering;
                 self.effect(Effect::Confirm(candidate));
             }
-        } else if over(trial, shadow * PATIENCE) {
+        } else if trial.watched >= shadow * PATIENCE {
             self.roll_back(candidate, "too little was seen to compare it by".into());
         }
     }

@@ -1,5 +1,7 @@
 //! What outlives a restart, and how it is read from a file that may be damaged.
 
+use std::time::Duration;
+
 use ring::digest::{SHA256, SHA256_OUTPUT_LEN, digest};
 use serde::{Deserialize, Serialize};
 use smartfw_core::{Time, features::SCHEMA};
@@ -12,7 +14,7 @@ use super::{
 };
 
 /// The version of the encoding.
-const FORMAT: u16 = 2;
+pub(super) const FORMAT: u16 = 3;
 /// More bytes than this are no state: the reservoir, the accusations and the corrections at their limits have less.
 const MAX_BYTES: usize = 8 << 20;
 
@@ -26,6 +28,7 @@ struct Saved {
     now: Time,
     hour_since: Time,
     day_since: Time,
+    watched: Duration,
     taints: Taints,
     samples: Samples,
     profile: Option<Profile>,
@@ -62,6 +65,7 @@ impl Learner {
             now: self.now,
             hour_since: self.hour_since,
             day_since: self.day_since,
+            watched: self.watched,
             taints: self.taints.clone(),
             samples: self.samples.clone(),
             profile: self.profile.clone(),
@@ -91,6 +95,7 @@ impl Learner {
             now: saved.now,
             hour_since: saved.hour_since,
             day_since: saved.day_since,
+            watched: saved.watched,
             taints: saved.taints,
             samples: saved.samples,
             profile: saved.profile,

@@ -223,6 +223,32 @@ fn a_thin_day_is_not_learned() {
 }
 
 #[test]
+fn a_day_without_its_night_is_not_learned_and_one_with_a_short_stop_is() {
+    let half_a_day = |rig: &mut Rig| {
+        for tick in 0..72 {
+            rig.honest(tick);
+            rig.pass(MINUTE * 10);
+        }
+    };
+    let mut rig = Rig::settled();
+    let days = rig.learner.samples.days.clone();
+    (0..2).for_each(|_| {
+        half_a_day(&mut rig);
+        rig.stop(DAY / 2);
+    });
+    rig.pass(MINUTE);
+    assert_eq!(rig.learner.samples.days, days);
+    let progress = rig.learner.progress();
+    assert!(progress.contains("a day of which 12 hours were watched"), "{progress}");
+
+    half_a_day(&mut rig);
+    rig.stop(MINUTE * 30);
+    half_a_day(&mut rig);
+    rig.pass(MINUTE);
+    assert_ne!(rig.learner.samples.days, days);
+}
+
+#[test]
 fn a_service_that_strays_freezes_learning() {
     let mut rig = Rig::new();
     rig.days(1);

@@ -120,6 +120,31 @@ fn a_trial_goes_on_when_the_clock_is_set_back() {
 }
 
 #[test]
+fn time_in_which_nobody_watches_is_no_trial() {
+    let rest = |rig: &mut Rig, time: Duration| {
+        // Accusations are heard while learning rests.
+        rig.now = rig.now.after(time);
+        rig.learner.handle_verdict(rig.now, address(5000), Some(Evidence::Spoofable));
+    };
+    for away in [Rig::stop as fn(&mut Rig, Duration), rest] {
+        let (mut rig, candidate) = shadowed();
+        rig.learner.handle_comparison(rig.now, &comparison(0, 0));
+        rig.pass(MINUTE * 5);
+        away(&mut rig, DAY);
+        rig.pass(DAY - MINUTE * 6);
+        assert_eq!(*rig.last(), Effect::Shadow(candidate));
+        rig.pass(MINUTE * 2);
+        assert_eq!(*rig.last(), Effect::Promote(candidate));
+        rig.learner.handle_comparison(rig.now, &comparison(0, 0));
+        away(&mut rig, DAY * 2);
+        rig.pass(DAY - MINUTE * 2);
+        assert_eq!(*rig.last(), Effect::Promote(candidate));
+        rig.pass(MINUTE * 4);
+        assert_eq!(*rig.last(), Effect::Confirm(candidate));
+    }
+}
+
+#[test]
 fn a_candidate_that_learned_from_attackers_leaves_the_shadow() {
     let (mut rig, _) = shadowed();
     rig.learner.handle_verdict(rig.now, address(1), Some(Evidence::Handshake));

@@ -56,7 +56,7 @@ fn a_damaged_state_is_refused_wherever_it_is_damaged() {
     assert_eq!(restore(&[]).unwrap_err(), StateError::Damaged);
     let mut other = saved;
     other[1] ^= 1;
-    assert_eq!(restore(&other).unwrap_err(), StateError::Format(3));
+    assert_eq!(restore(&other).unwrap_err(), StateError::Format(crate::online::state::FORMAT ^ 1));
     other[1] ^= 1;
     other[2] ^= 1;
     let schema = smartfw_core::features::SCHEMA ^ (1 << 24);
