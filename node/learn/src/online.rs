@@ -46,6 +46,7 @@ pub use corrections::{CORRECTIONS, Correction};
 pub use drift::Drift;
 use drift::Profile;
 pub use exam::{Exam, ExamError, candidate};
+pub use health::Troubles;
 use quarantine::{Quarantine, Taints};
 pub use quarantine::{SOURCES, TAINTS, WINDOWS_PER_SOURCE};
 pub use reference::{REFERENCE_ROWS, Reference, sample};

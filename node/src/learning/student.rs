@@ -182,7 +182,7 @@ mod tests {
     use crate::models::Places;
 
     #[test]
-    fn what_was_learned_outlives_a_restart_and_one_that_is_damaged_or_older_is_told_of() {
+    fn what_was_learned_outlives_a_restart_and_a_damaged_or_older_state_is_told_of() {
         let dir = tempfile::tempdir().unwrap();
         let now = Time::from_secs(1_800_000_000);
         let mut learning = student(dir.path()).0.begin(now).unwrap();

@@ -82,12 +82,18 @@ pub(super) fn exam() -> Exam {
 /// A learner after its first week, and the candidate that it wants trained.
 pub(super) fn settled(mut now: Time) -> (Learner, Candidate, Time) {
     let mut learner = Learner::new(config(), chosen(), 7);
-    for _ in 0..8 * 24 {
-        (1..=10).for_each(|source| learner.handle_window(now, &seen(source)));
-        now = now.after(HOUR);
-        learner.handle_timeout(now);
+    let candidate = settle(&mut learner, &mut now);
+    (learner, candidate, now)
+}
+
+/// Lets a learner learn for a week of its own, at most a real one, and gives the candidate that it wants trained.
+pub(super) fn settle(learner: &mut Learner, now: &mut Time) -> Candidate {
+    for _ in 0..8 * 24 * 60 {
+        (1..=10).for_each(|source| learner.handle_window(*now, &seen(source)));
+        *now = now.after(HOUR);
+        learner.handle_timeout(*now);
         if let Some(Effect::Train(lot)) = learner.poll_effect() {
-            return (learner, lot.candidate, now);
+            return lot.candidate;
         }
     }
     panic!("nothing is trained after a week: {}", learner.progress());

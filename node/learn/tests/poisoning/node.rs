@@ -165,8 +165,8 @@ impl Node {
     }
 
     pub(crate) fn progress(&self) -> String {
-        let health: Vec<String> = self.learner.health().into_iter().map(|health| health.what).collect();
-        format!("{} promoted; {}; {health:?}", self.promoted, self.learner.progress())
+        let frozen = self.learner.troubles().frozen.map(|health| health.what);
+        format!("{} promoted; {}; {frozen:?}", self.promoted, self.learner.progress())
     }
 
     /// How good the model in use is: on the attacks of the reference set, and on what honest clients do here.

@@ -2,7 +2,7 @@
 
 use std::{fs, path::Path};
 
-use smartfw_core::{Class, Evidence};
+use smartfw_core::{BlockId, Class, Detector, Evidence};
 use smartfw_learn::{
     Card,
     fixture::{card, model},
@@ -273,6 +273,32 @@ fn a_candidate_without_a_place_is_told_of() {
     fs::remove_dir(&in_the_way).unwrap();
     lab.step();
     assert_eq!((lab.places(), wrong(&health)), (places(BUILT_IN, None), vec![]));
+}
+
+#[test]
+fn contradicting_corrections_are_told_of_as_such_also_where_learning_goes_on() {
+    let mut learner = Learner::new(testing::config(), testing::chosen(), 7);
+    let mut now = NOW;
+    let lesson = Lesson {
+        id: BlockId(1),
+        at: now,
+        target: "203.0.113.9/32".parse().unwrap(),
+        class: Class::PortScan,
+        detector: Detector::Forest,
+        features: Some(testing::seen(1).features),
+    };
+    learner.handle_lesson(now, &lesson);
+    let candidate = testing::settle(&mut learner, &mut now);
+    learner.handle_trained(now, candidate, Err("worse".to_owned()));
+    let dir = tempfile::tempdir().unwrap();
+    let (learning, _inputs) = learning(dir.path(), learner);
+    let health = learning.student.health.clone();
+    learning.tell();
+    assert!(wrong(&health)[0].contains("contradict"), "{:?}", wrong(&health));
+    health.clear(Matter::Learning);
+    assert_eq!(wrong(&health).len(), 1, "it is another matter");
+    health.clear(Matter::Corrections);
+    assert_eq!(wrong(&health), Vec::<String>::new());
 }
 
 #[test]

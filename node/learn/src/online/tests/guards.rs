@@ -164,7 +164,7 @@ fn whoever_forges_accusations_stops_learning_and_washes_nobody_clean() {
     assert_eq!(rig.in_quarantine(), 0);
     rig.pass(MINUTE);
     assert_eq!(rig.done, [Effect::Freeze(Why::Accused)]);
-    assert!(rig.learner.health()[0].what.contains("accused"));
+    assert!(rig.learner.troubles().frozen.unwrap().what.contains("accused"));
     rig.pass(DAY);
     assert_eq!(*rig.last(), Effect::Thaw);
 }
@@ -207,10 +207,10 @@ fn a_day_unlike_the_first_week_is_not_learned_and_says_so() {
     rig.days_with(1, botnet);
     assert_eq!(rig.learner.samples.days, before);
     assert!(matches!(rig.last(), Effect::Freeze(Why::Drift(Drift { feature: 0, .. }))), "{:?}", rig.last());
-    assert!(rig.learner.health()[0].what.contains("packets_per_second"));
+    assert!(rig.learner.troubles().frozen.unwrap().what.contains("packets_per_second"));
     rig.days(2);
     assert_eq!(rig.done.iter().filter(|effect| **effect == Effect::Thaw).count(), 1);
-    assert!(rig.learner.health().is_empty());
+    assert_eq!(rig.learner.troubles().frozen, None);
 }
 
 #[test]

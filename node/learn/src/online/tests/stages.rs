@@ -233,7 +233,7 @@ fn a_correction_is_an_example_until_it_contradicts_the_reference_set() {
     rig.learner.handle_trained(rig.now, second.candidate, Ok(testing::exam(testing::scores())));
     rig.drain();
     assert_eq!(*rig.last(), Effect::Shadow(second.candidate));
-    assert!(rig.learner.health()[0].what.contains("contradict"));
+    assert!(rig.learner.troubles().contradicted.unwrap().what.contains("contradict"));
 }
 
 #[test]

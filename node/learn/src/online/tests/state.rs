@@ -27,7 +27,7 @@ fn a_restart_keeps_what_is_to_be_said_as_far_as_it_is_short() {
     rig.learner.contradicted = true;
     rig.learner.note = Some("ä".repeat(1000));
     rig.learner = restore(&rig.learner.save()).unwrap();
-    assert!(rig.learner.health()[0].what.contains("contradict"));
+    assert!(rig.learner.troubles().contradicted.unwrap().what.contains("contradict"));
     assert_eq!(rig.learner.note, Some("ä".repeat(256)));
 }
 
