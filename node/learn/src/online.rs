@@ -4,12 +4,12 @@
 //! out. A window passes, in this order:
 //!
 //! ```text
-//! entry       known, unsuspected, not accused within a day, benign and ordinary to the model that people chose
+//! entry       known, unsuspected, not accused within a day, benign and ordinary to the model that ships
 //! quarantine  an hour in which its source stays clean
 //! hour        an even sample of 119 rows, a tenth of it for one /24 or /64
 //! day         learned as a whole or not at all: like the node's first week, by the population stability index
 //! reservoir   seven days
-//! candidate   not worse on the reference set than the model that people chose
+//! candidate   not worse on the reference set than the model that ships
 //! shadow      a day beside the model in use; neither louder nor more silent
 //! probation   a day in use beside the model before it, which comes back when the new one is far louder, or silent
 //! ```
@@ -72,7 +72,7 @@ const EFFECTS: usize = 32;
 #[derive(Clone, Debug)]
 pub struct Learner {
     config: LearningConfig,
-    chosen: Chosen,
+    shipped: Shipped,
     chance: Chance,
     now: Time,
     swept_at: Time,
@@ -98,10 +98,10 @@ pub struct Learner {
     effects: VecDeque<Effect>,
 }
 
-/// The model that people chose, by shipping it or by `model use`: what every candidate is measured against, and what
-/// looks at every window before it is learned from. Learning never changes it.
+/// The model that ships: what every candidate is measured against, and what looks at every window before it is learned
+/// from. Nothing changes it, also no person's choice of one that was learned: losses would add up from one to the next.
 #[derive(Clone, Debug)]
-pub struct Chosen {
+pub struct Shipped {
     /// The model.
     pub model: Arc<Model>,
     /// Its figures on the reference set.
@@ -111,7 +111,7 @@ pub struct Chosen {
 /// What is to be done. The driver takes effects until there are none, after each input.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Effect {
-    /// Train a candidate; answer by [`Learner::handle_trained`].
+    /// Train a candidate; answer by [`Learner::handle_trained`], however long it takes and whatever comes of it.
     Train(Box<Lot>),
     /// Put the candidate into the shadow, and report what it says by [`Learner::handle_comparison`].
     Shadow(Candidate),
@@ -155,10 +155,10 @@ pub enum Why {
 
 impl Learner {
     /// A learner that knows nothing yet. `seed` must be unknown to those who send the packets.
-    pub fn new(config: LearningConfig, chosen: Chosen, seed: u64) -> Self {
+    pub fn new(config: LearningConfig, shipped: Shipped, seed: u64) -> Self {
         Self {
             config,
-            chosen,
+            shipped,
             chance: Chance::new(seed),
             now: Time::ZERO,
             swept_at: Time::ZERO,
@@ -217,13 +217,6 @@ impl Learner {
     /// What the model in use and the one in the shadow said since the last report.
     pub fn handle_comparison(&mut self, now: Time, comparison: &Comparison) {
         self.stage.compare(comparison);
-        self.handle_timeout(now);
-    }
-
-    /// A person chose a model: it is the one to measure by, and what was on trial is no more.
-    pub fn handle_chosen(&mut self, now: Time, chosen: Chosen) {
-        self.chosen = chosen;
-        self.stage = Stage::Gathering;
         self.handle_timeout(now);
     }
 

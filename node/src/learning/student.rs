@@ -16,7 +16,7 @@ use std::{
 use smartfw_config::LearningSettings;
 use smartfw_core::Time;
 use smartfw_learn::{
-    online::{Chosen, Exam, Learner, LearningConfig, Reference},
+    online::{Exam, Learner, LearningConfig, Reference, Shipped},
     train::TrainOptions,
 };
 
@@ -92,7 +92,7 @@ impl Student {
         let model = file.model().clone();
         let exam = Exam::of(&model, reference, &options).map_err(|why| why.to_string())?;
         let seed = chance::seed().map_err(|why| why.to_string())?;
-        let learner = self.read(Chosen { model, exam }, seed);
+        let learner = self.read(Shipped { model, exam }, seed);
         let compared = self.board.comparison();
         let mut learning = Learning {
             student: self,
@@ -108,21 +108,21 @@ impl Student {
         Ok(learning)
     }
 
-    fn read(&self, chosen: Chosen, seed: u64) -> Learner {
+    fn read(&self, shipped: Shipped, seed: u64) -> Learner {
         let config = LearningConfig { shadow: self.settings.shadow, ..LearningConfig::default() };
-        let new = |config, chosen| Learner::new(config, chosen, seed);
+        let new = |config, shipped| Learner::new(config, shipped, seed);
         let bytes = match fs::read(&self.path) {
             Ok(bytes) => bytes,
             Err(error) => {
                 if error.kind() != io::ErrorKind::NotFound {
                     self.tell_lost(&error.to_string());
                 }
-                return new(config, chosen);
+                return new(config, shipped);
             }
         };
-        Learner::restore(config.clone(), chosen.clone(), &bytes).unwrap_or_else(|why| {
+        Learner::restore(config.clone(), shipped.clone(), &bytes).unwrap_or_else(|why| {
             self.tell_lost(&why.to_string());
-            new(config, chosen)
+            new(config, shipped)
         })
     }
 

@@ -7,7 +7,7 @@ use smartfw_core::{Features, Time, verdict::Protocol};
 use smartfw_learn::{
     ModelFile, ModelKey,
     fixture::{card, model},
-    online::{Candidate, Chosen, Effect, Exam, Learner, LearningConfig, Scores, Seen, Share},
+    online::{Candidate, Effect, Exam, Learner, LearningConfig, Scores, Seen, Share, Shipped},
 };
 
 use super::Student;
@@ -62,8 +62,8 @@ pub(super) fn config() -> LearningConfig {
     LearningConfig { quarantine: HOUR, spacing: HOUR, day: DAY, shadow: DAY, ..LearningConfig::default() }
 }
 
-pub(super) fn chosen() -> Chosen {
-    Chosen { model: Arc::new(model()), exam: exam() }
+pub(super) fn shipped() -> Shipped {
+    Shipped { model: Arc::new(model()), exam: exam() }
 }
 
 /// The figures of a good model.
@@ -81,7 +81,7 @@ pub(super) fn exam() -> Exam {
 
 /// A learner after its first week, and the candidate that it wants trained.
 pub(super) fn settled(mut now: Time) -> (Learner, Candidate, Time) {
-    let mut learner = Learner::new(config(), chosen(), 7);
+    let mut learner = Learner::new(config(), shipped(), 7);
     let candidate = settle(&mut learner, &mut now);
     (learner, candidate, now)
 }

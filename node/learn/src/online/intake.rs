@@ -12,7 +12,7 @@ use super::{
     seen::{Row, Seen, WIDTH, holder},
 };
 
-/// How sure the model that people chose has to be that a window is benign. It speaks at nine tenths for an attack:
+/// How sure the model that ships has to be that a window is benign. It speaks at nine tenths for an attack:
 /// what it is in doubt of is neither an alarm nor a lesson.
 const SURELY_BENIGN: f32 = 0.7;
 /// The length of a window in seconds.
@@ -37,7 +37,7 @@ impl Learner {
         if !clean || !finite(&row.values) {
             return;
         }
-        let (model, isolation) = (&self.chosen.model, self.chosen.model.isolation());
+        let (model, isolation) = (&self.shipped.model, self.shipped.model.isolation());
         let ordinary = isolation.score(&row.values) < isolation.threshold();
         if ordinary && scores::opinion(model, &row.values).1 >= SURELY_BENIGN {
             self.quarantine.offer(self.now, row, self.config.spacing);

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, fmt, time::Duration};
 
 use serde::{Deserialize, Serialize};
-use smartfw_core::{IpNet, Time};
+use smartfw_core::IpNet;
 
 use super::{
     CORRECTIONS, Comparison, Effect, Exam, Learner, Lot,
@@ -13,8 +13,6 @@ use super::{
     trial::Corrected,
 };
 
-/// How long a training may take: a few minutes on the smallest machine, at the lowest priority.
-const TRAINING: Duration = Duration::from_secs(6 * 3600);
 /// How many times the shadow's time a candidate waits for enough windows to be judged by.
 const PATIENCE: u32 = 7;
 /// Why a candidate goes that attackers taught.
@@ -41,8 +39,6 @@ pub(super) enum Stage {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(super) struct Trial {
     candidate: Candidate,
-    /// Since when it is in training.
-    since: Time,
     /// How long it was watched in the stage that it is in.
     watched: Duration,
     compared: Comparison,
@@ -121,7 +117,6 @@ impl Learner {
         self.samples.rows().for_each(|row| *given.entry(holder(row.source)).or_default() += 1);
         let trial = Trial {
             candidate: self.last,
-            since: self.now,
             watched: Duration::ZERO,
             compared: Comparison::default(),
             corrected: corrections::by_class(&corrections),
@@ -143,7 +138,7 @@ impl Learner {
         let trial = trial.clone();
         let corrected = !trial.corrected.is_empty();
         let shortfall = match result {
-            Ok(exam) => self.chosen.exam.shortfall(&exam),
+            Ok(exam) => self.shipped.exam.shortfall(&exam),
             Err(why) => Some(why),
         };
         match shortfall {
@@ -165,11 +160,7 @@ impl Learner {
     pub(super) fn advance_stage(&mut self) {
         let shadow = self.config.shadow;
         match self.stage.clone() {
-            Stage::Gathering => (),
-            Stage::Training(trial) if self.now.since(trial.since) >= TRAINING => {
-                self.give_up(trial.candidate, "its training did not end".into());
-            }
-            Stage::Training(_) => (),
+            Stage::Gathering | Stage::Training(_) => (),
             Stage::Shadow(trial) if trial.is_tainted() => {
                 self.withdraw(trial.candidate, TAUGHT.into());
             }

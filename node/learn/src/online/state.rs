@@ -9,7 +9,7 @@ use smartfw_core::{Time, features::SCHEMA};
 use crate::chance::Chance;
 
 use super::{
-    Candidate, Chosen, Learner, LearningConfig, Stage, Why, baseline::Baselines, corrections::Corrections,
+    Candidate, Learner, LearningConfig, Shipped, Stage, Why, baseline::Baselines, corrections::Corrections,
     drift::Profile, quarantine::Taints, samples::Samples,
 };
 
@@ -87,7 +87,7 @@ impl Learner {
     ///
     /// # Errors
     /// [`StateError`] when there is nothing to go on with.
-    pub fn restore(config: LearningConfig, chosen: Chosen, bytes: &[u8]) -> Result<Self, StateError> {
+    pub fn restore(config: LearningConfig, shipped: Shipped, bytes: &[u8]) -> Result<Self, StateError> {
         let saved = decode(bytes)?;
         let under_way = matches!(saved.stage, Stage::Training(_));
         Ok(Self {
@@ -106,7 +106,7 @@ impl Learner {
             frozen: saved.frozen,
             note: saved.note,
             contradicted: saved.contradicted,
-            ..Self::new(config, chosen, 0)
+            ..Self::new(config, shipped, 0)
         })
     }
 

@@ -26,8 +26,8 @@ struct Rig {
 
 impl Rig {
     fn new() -> Self {
-        let chosen = Chosen { model: testing::model(100.0), exam: testing::exam(testing::scores()) };
-        let learner = Learner::new(LearningConfig::default(), chosen, 7);
+        let shipped = Shipped { model: testing::model(100.0), exam: testing::exam(testing::scores()) };
+        let learner = Learner::new(LearningConfig::default(), shipped, 7);
         Self { learner, now: Time::from_secs(1_000_000_000), done: Vec::new() }
     }
 

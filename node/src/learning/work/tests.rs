@@ -57,8 +57,8 @@ impl Lab {
     fn restarted(self, learner: Option<&[u8]>) -> Self {
         let Self { dir, now, .. } = self;
         let learner = match learner {
-            Some(bytes) => Learner::restore(testing::config(), testing::chosen(), bytes).unwrap(),
-            None => Learner::new(testing::config(), testing::chosen(), 8),
+            Some(bytes) => Learner::restore(testing::config(), testing::shipped(), bytes).unwrap(),
+            None => Learner::new(testing::config(), testing::shipped(), 8),
         };
         let (mut learning, inputs) = learning(dir.path(), learner);
         learning.reconcile(now);
@@ -121,7 +121,7 @@ fn a_candidate_goes_all_its_way_and_the_state_is_kept_at_every_change() {
     let path = lab.learning.student.path.clone();
     let on_trial = |lab: &Lab| {
         let kept = fs::read(&path).unwrap();
-        let kept = Learner::restore(testing::config(), testing::chosen(), &kept).unwrap();
+        let kept = Learner::restore(testing::config(), testing::shipped(), &kept).unwrap();
         assert_eq!(kept.on_trial(), lab.learning.learner.on_trial());
         kept.on_trial()
     };
@@ -277,7 +277,7 @@ fn a_candidate_without_a_place_is_told_of() {
 
 #[test]
 fn contradicting_corrections_are_told_of_as_such_also_where_learning_goes_on() {
-    let mut learner = Learner::new(testing::config(), testing::chosen(), 7);
+    let mut learner = Learner::new(testing::config(), testing::shipped(), 7);
     let mut now = NOW;
     let lesson = Lesson {
         id: BlockId(1),

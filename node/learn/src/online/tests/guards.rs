@@ -45,7 +45,7 @@ fn nothing_is_learned_from_the_suspect_the_unknown_and_what_looks_like_an_attack
 #[test]
 fn what_is_strange_is_not_learned_from_also_where_nobody_was_told() {
     let mut rig = Rig::new();
-    rig.learner.chosen.model = testing::model_of(100.0, 50.0);
+    rig.learner.shipped.model = testing::model_of(100.0, 50.0);
     rig.window(EVE, 50.0);
     assert_eq!(rig.in_quarantine(), 0);
     rig.window(EVE, 49.0);

@@ -3,8 +3,8 @@
 use super::*;
 
 pub(super) fn restore(bytes: &[u8]) -> Result<Learner, StateError> {
-    let chosen = Chosen { model: testing::model(100.0), exam: testing::exam(testing::scores()) };
-    Learner::restore(LearningConfig::default(), chosen, bytes)
+    let shipped = Shipped { model: testing::model(100.0), exam: testing::exam(testing::scores()) };
+    Learner::restore(LearningConfig::default(), shipped, bytes)
 }
 
 #[test]
