@@ -180,6 +180,11 @@ impl Learner {
         }
     }
 
+    /// Candidates up to this one were made before, which a lost state does not know: the next one comes after it.
+    pub fn begin_after(&mut self, made: Candidate) {
+        self.last = self.last.max(made);
+    }
+
     /// A window was seen. Nothing is let out of quarantine before [`Learner::handle_timeout`]: of what was seen and said
     /// until now, the accusations may be told last.
     pub fn handle_window(&mut self, now: Time, seen: &Seen) {

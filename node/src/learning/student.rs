@@ -16,7 +16,7 @@ use std::{
 use smartfw_config::LearningSettings;
 use smartfw_core::Time;
 use smartfw_learn::{
-    online::{Exam, Learner, LearningConfig, Reference, Shipped},
+    online::{Candidate, Exam, Learner, LearningConfig, Reference, Shipped},
     train::TrainOptions,
 };
 
@@ -92,7 +92,9 @@ impl Student {
         let model = file.model().clone();
         let exam = Exam::of(&model, reference, &options).map_err(|why| why.to_string())?;
         let seed = chance::seed().map_err(|why| why.to_string())?;
-        let learner = self.read(Shipped { model, exam }, seed);
+        let mut learner = self.read(Shipped { model, exam }, seed);
+        // What a lost state made is still there, and no other takes its name.
+        learner.begin_after(Candidate(self.models.last_learned().map_err(|why| why.to_string())?));
         let compared = self.board.comparison();
         let mut learning = Learning {
             student: self,
@@ -176,7 +178,7 @@ mod tests {
     use smartfw_learn::fixture::{card, model};
 
     use super::{
-        super::testing::{student, wrong},
+        super::testing::{settle, student, wrong},
         *,
     };
     use crate::models::Places;
@@ -205,6 +207,19 @@ mod tests {
         let health = again.health.clone();
         assert!(again.begin(now).is_ok());
         assert!(wrong(&health)[0].contains("format 2"), "{:?}", wrong(&health));
+    }
+
+    #[test]
+    fn after_a_lost_state_candidates_get_names_that_are_free() {
+        let dir = tempfile::tempdir().unwrap();
+        let models = super::super::testing::models(dir.path(), Arc::default());
+        for name in ["learned-7", "learned-10", "learned-x", "learned-99999999999999999999"] {
+            models.put(&models.sign(&model(), &card(name)).unwrap()).unwrap();
+        }
+        let mut now = Time::from_secs(1_800_000_000);
+        let (student, _inputs) = student(dir.path());
+        let mut learner = student.begin(now).unwrap().learner;
+        assert_eq!(settle(&mut learner, &mut now), Candidate(11));
     }
 
     #[test]

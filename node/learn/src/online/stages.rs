@@ -111,7 +111,7 @@ impl Learner {
     }
 
     fn train(&mut self, corrections: Vec<Correction>) {
-        self.last = Candidate(self.last.0 + 1);
+        self.last = Candidate(self.last.0.saturating_add(1));
         let rows: Vec<_> = self.samples.rows().map(|row| row.values).collect();
         let mut given = BTreeMap::new();
         self.samples.rows().for_each(|row| *given.entry(holder(row.source)).or_default() += 1);

@@ -282,3 +282,12 @@ fn a_candidate_that_is_lost_is_on_trial_no_more() {
     rig.learner.handle_lost(rig.now, candidate);
     assert_eq!(rig.learner.on_trial(), (None, None));
 }
+
+#[test]
+fn candidates_are_numbered_after_those_that_were_made_before() {
+    let mut rig = Rig::new();
+    rig.learner.begin_after(Candidate(7));
+    rig.learner.begin_after(Candidate(3));
+    rig.days(DAYS as u32);
+    assert_eq!(rig.lot().candidate, Candidate(8));
+}
