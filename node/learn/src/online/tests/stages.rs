@@ -169,7 +169,7 @@ fn a_candidate_that_learned_from_attackers_is_rolled_back_when_it_is_in_use() {
 fn what_counts_is_what_a_candidate_learned_and_not_what_came_later() {
     let newcomer = address(5000);
     let (mut rig, candidate) = shadowed();
-    rig.days_with(1, |rig, _| rig.window(newcomer, 20.0));
+    rig.days_with(1, |rig, tick| rig.window(newcomer, 5.0 + (tick * 13 % 31) as f32));
     assert!(rig.learner.samples.rows().filter(|row| row.source == newcomer).count() > 60);
     rig.learner.handle_verdict(rig.now, newcomer, Some(Evidence::Handshake));
     rig.pass(MINUTE);
