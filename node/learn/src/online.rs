@@ -6,7 +6,7 @@
 //! ```text
 //! entry       known, unsuspected, not accused within a day, benign and ordinary to the model that ships
 //! quarantine  an hour in which its source stays clean
-//! hour        an even sample of 119 rows, a tenth of it for one /24 or /64
+//! hour        an even sample of 119 rows, a tenth of it for one /24 or /48
 //! day         learned as a whole or not at all: like the node's first week, by the population stability index
 //! reservoir   seven days
 //! candidate   not worse on the reference set than the model that ships

@@ -19,7 +19,7 @@ pub(super) const HOURS: usize = 24;
 pub const ROWS_PER_HOUR: usize = 119;
 /// Rows of the reservoir: 19,992, two megabytes.
 pub const ROWS: usize = DAYS * HOURS * ROWS_PER_HOUR;
-/// Rows of an hour that one network may give: a tenth for a /24 (IPv6: /64), a fifth for the /16 (/48) around it.
+/// Rows of an hour that one network may give: a tenth for a /24 (IPv6: /48), a fifth for the /16 (/32) around it.
 pub const SHARES: [usize; 2] = [ROWS_PER_HOUR / 10, ROWS_PER_HOUR / 5];
 
 /// An even sample of an hour in which no network has more than its share: each row draws a lot, and the lowest stay, as
@@ -113,6 +113,8 @@ pub(super) fn finite(values: &[f32; WIDTH]) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::net::Ipv6Addr;
+
     use smartfw_core::verdict::Protocol;
 
     use super::*;
@@ -142,5 +144,23 @@ mod tests {
         }
         assert!(loud[0].abs_diff(loud[1]) < 160, "{loud:?}");
         assert!(others[0].abs_diff(others[1]) < 400, "{others:?}");
+    }
+
+    #[test]
+    fn of_ipv6_a_site_gives_a_tenth_and_a_provider_a_fifth() {
+        let (mut hour, mut chance) = (Hour::default(), Chance::new(7));
+        let address = |provider, site, subnet| Ipv6Addr::new(0x2001, provider, site, subnet, 0, 0, 0, 1);
+        for turn in 0..100 {
+            for site in [0, 0, 0, 0, 0, 1, 2] {
+                hour.offer(row(address(0xdb8, site, turn), turn), &mut chance);
+            }
+            hour.offer(row(address(turn, 0, 0), turn), &mut chance);
+        }
+        let of = |net: &str| {
+            let net: IpNet = net.parse().unwrap();
+            hour.0.iter().filter(|(_, row)| net.contains(&row.source)).count()
+        };
+        assert_eq!([of("2001:db8::/48"), of("2001:db8::/32")], SHARES);
+        assert_eq!(of("::/0"), ROWS_PER_HOUR);
     }
 }
