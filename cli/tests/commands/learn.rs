@@ -73,6 +73,23 @@ fn a_trained_model_is_signed_by_a_key_that_stays_and_says_how_it_was_judged() {
 }
 
 #[test]
+fn a_model_whose_options_were_searched_says_of_how_many() {
+    let place = Place::new();
+    let (table, out) = (place.path("windows.csv"), place.path("found.sfwm"));
+    let train =
+        ["train", &table, "--out", &out, "--name", "lab", "--trees", "8", "--search", "3", "-o", "json"];
+    let json: Value = serde_json::from_str(&place.run(&train).worked()).unwrap();
+    assert_eq!(json["card"]["parameters"]["searched"], 3);
+    assert!(
+        json["card"]["notes"][0].as_str().unwrap().contains("the best of 3"),
+        "{}",
+        json["card"]["notes"]
+    );
+    let json: Value = serde_json::from_str(&place.train("given.sfwm").worked()).unwrap();
+    assert_eq!(json["card"]["parameters"].get("searched"), None);
+}
+
+#[test]
 fn models_are_judged_by_what_is_left_out_and_the_report_is_kept() {
     let place = Place::new();
     let (table, report) = (place.path("windows.csv"), place.path("report"));

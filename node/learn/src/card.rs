@@ -46,7 +46,13 @@ impl Card {
                 "dropped": dropped,
                 "judged": value(judged),
             }),
-            notes: weak.iter().take(NOTES.0).map(note).collect(),
+            notes: options
+                .searched
+                .map(flattered)
+                .into_iter()
+                .chain(weak.iter().map(note))
+                .take(NOTES.0)
+                .collect(),
         }
     }
 
@@ -83,6 +89,12 @@ impl Card {
 /// What was made by this program can be written down.
 fn value(part: &impl Serialize) -> Value {
     serde_json::to_value(part).unwrap_or_default()
+}
+
+fn flattered(tried: usize) -> String {
+    format!(
+        "its options are the best of {tried} that were tried on the same rows, which flatters its figures"
+    )
 }
 
 fn note(Weak { left_out, name, rows, recall }: &Weak) -> String {

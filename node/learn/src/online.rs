@@ -4,12 +4,12 @@
 //! out. A window passes, in this order:
 //!
 //! ```text
-//! entry       known, unsuspected, not accused within a day, benign and ordinary to the model that people chose
+//! entry       known, unsuspected, not accused within a day, benign and ordinary to the model that ships
 //! quarantine  an hour in which its source stays clean
-//! hour        an even sample of 119 rows, a tenth of it for one /24 or /64
+//! hour        an even sample of 119 rows, a tenth of it for one /24 or /48
 //! day         learned as a whole or not at all: like the node's first week, by the population stability index
 //! reservoir   seven days
-//! candidate   not worse on the reference set than the model that people chose
+//! candidate   not worse on the reference set than the model that ships
 //! shadow      a day beside the model in use; neither louder nor more silent
 //! probation   a day in use beside the model before it, which comes back when the new one is far louder, or silent
 //! ```
@@ -46,6 +46,7 @@ pub use corrections::{CORRECTIONS, Correction};
 pub use drift::Drift;
 use drift::Profile;
 pub use exam::{Exam, ExamError, candidate};
+pub use health::Troubles;
 use quarantine::{Quarantine, Taints};
 pub use quarantine::{SOURCES, TAINTS, WINDOWS_PER_SOURCE};
 pub use reference::{REFERENCE_ROWS, Reference, sample};
@@ -60,6 +61,8 @@ pub use trial::{Alarms, Comparison, LEAST_LOOKS};
 
 /// How often what waits is looked through.
 const SWEEP: Duration = Duration::from_secs(60);
+/// Between two sweeps that are farther apart nobody watched: the program did not run, or learning rested.
+const UNWATCHED: Duration = Duration::from_secs(120);
 /// A clock that is behind by more than this was set back; by less, it is the order of what comes from several threads.
 const SET_BACK: Duration = Duration::from_secs(60);
 /// Effects that wait to be taken; an input makes three at most, and the driver takes them after each.
@@ -69,13 +72,15 @@ const EFFECTS: usize = 32;
 #[derive(Clone, Debug)]
 pub struct Learner {
     config: LearningConfig,
-    chosen: Chosen,
+    shipped: Shipped,
     chance: Chance,
     now: Time,
     swept_at: Time,
     /// Since when the hour and the day run; [`Time::ZERO`] before the first input.
     hour_since: Time,
     day_since: Time,
+    /// How much of the day somebody watched.
+    watched: Duration,
     quarantine: Quarantine,
     taints: Taints,
     samples: Samples,
@@ -93,10 +98,10 @@ pub struct Learner {
     effects: VecDeque<Effect>,
 }
 
-/// The model that people chose, by shipping it or by `model use`: what every candidate is measured against, and what
-/// looks at every window before it is learned from. Learning never changes it.
+/// The model that ships: what every candidate is measured against, and what looks at every window before it is learned
+/// from. Nothing changes it, also no person's choice of one that was learned: losses would add up from one to the next.
 #[derive(Clone, Debug)]
-pub struct Chosen {
+pub struct Shipped {
     /// The model.
     pub model: Arc<Model>,
     /// Its figures on the reference set.
@@ -106,7 +111,7 @@ pub struct Chosen {
 /// What is to be done. The driver takes effects until there are none, after each input.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Effect {
-    /// Train a candidate; answer by [`Learner::handle_trained`].
+    /// Train a candidate; answer by [`Learner::handle_trained`], however long it takes and whatever comes of it.
     Train(Box<Lot>),
     /// Put the candidate into the shadow, and report what it says by [`Learner::handle_comparison`].
     Shadow(Candidate),
@@ -150,15 +155,16 @@ pub enum Why {
 
 impl Learner {
     /// A learner that knows nothing yet. `seed` must be unknown to those who send the packets.
-    pub fn new(config: LearningConfig, chosen: Chosen, seed: u64) -> Self {
+    pub fn new(config: LearningConfig, shipped: Shipped, seed: u64) -> Self {
         Self {
             config,
-            chosen,
+            shipped,
             chance: Chance::new(seed),
             now: Time::ZERO,
             swept_at: Time::ZERO,
             hour_since: Time::ZERO,
             day_since: Time::ZERO,
+            watched: Duration::ZERO,
             quarantine: Quarantine::default(),
             taints: Taints::default(),
             samples: Samples::default(),
@@ -172,6 +178,11 @@ impl Learner {
             contradicted: false,
             effects: VecDeque::new(),
         }
+    }
+
+    /// Candidates up to this one were made before, which a lost state does not know: the next one comes after it.
+    pub fn begin_after(&mut self, made: Candidate) {
+        self.last = self.last.max(made);
     }
 
     /// A window was seen. Nothing is let out of quarantine before [`Learner::handle_timeout`]: of what was seen and said
@@ -214,13 +225,6 @@ impl Learner {
         self.handle_timeout(now);
     }
 
-    /// A person chose a model: it is the one to measure by, and what was on trial is no more.
-    pub fn handle_chosen(&mut self, now: Time, chosen: Chosen) {
-        self.chosen = chosen;
-        self.stage = Stage::Gathering;
-        self.handle_timeout(now);
-    }
-
     /// The candidate is not, or no longer, where it should be: its file is lost, or a person wanted the shadow.
     pub fn handle_lost(&mut self, now: Time, candidate: Candidate) {
         if self.stage.candidate() == Some(candidate) {
@@ -233,10 +237,15 @@ impl Learner {
     /// The time has come that [`Learner::poll_timeout`] named.
     pub fn handle_timeout(&mut self, now: Time) {
         self.set_clock(now);
-        if self.now.since(self.swept_at) < SWEEP {
+        let since = self.now.since(self.swept_at);
+        if since < SWEEP {
             return;
         }
         self.swept_at = self.now;
+        if since <= UNWATCHED {
+            self.watched = self.watched.saturating_add(since);
+            self.stage.watched(since);
+        }
         self.sweep();
         self.advance_stage();
     }
@@ -271,11 +280,11 @@ impl Learner {
     /// Nobody knows how long anything has lasted: all begins to last now, and who waits is not known to be clean.
     fn set_back(&mut self, now: Time) {
         (self.now, self.swept_at, self.hour_since, self.day_since) = (now, now, now, now);
+        self.watched = Duration::ZERO;
         self.quarantine.clear();
         self.taints.set_back(now.after(self.config.taint));
         self.baselines.set_back(now);
-        self.stage.set_back(now);
-        self.note = Some("the clock was set back: hours, days and trials began anew".into());
+        self.note = Some("the clock was set back: hours and days began anew".into());
     }
 
     fn effect(&mut self, effect: Effect) {

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     chance::Chance,
-    folds,
+    folds::{self, Folds},
     forest::{ClassWeights, ForestOptions},
     table::Table,
     train::{TrainError, TrainOptions, ask, check, judge, with_threads},
@@ -19,8 +19,8 @@ pub struct Tried {
     pub macro_f1: f64,
 }
 
-/// Tries `rounds` options, those given first, and returns all, the best first. Whole captures are left out where there are
-/// enough of them: options that learn runs by heart should not win. The same seed tries the same; `tried` is told each.
+/// Tries `rounds` options, those given first, and returns all, the best first. The same seed tries the same; `tried` is
+/// told each.
 ///
 /// # Errors
 /// [`TrainError`] when no forest can be grown on the table.
@@ -32,12 +32,7 @@ pub fn search(
 ) -> Result<Vec<Tried>, TrainError> {
     check(table)?;
     let (table, _) = table.clone().tidy();
-    let count = options.folds.max(2);
-    let folds = if table.capture().names().len() >= 2 * count {
-        folds::grouped(table.class(), table.capture(), count, options.seed)
-    } else {
-        folds::stratified(table.class(), count, options.seed)
-    };
+    let folds = parted(&table, options);
     let mut chance = Chance::new(options.seed);
     let mut all = Vec::new();
     with_threads(options.threads, || {
@@ -53,6 +48,17 @@ pub fn search(
         all.sort_by(|a, b| b.macro_f1.total_cmp(&a.macro_f1));
         Ok(all)
     })
+}
+
+/// Whole captures are left out where there are enough of them: options that learn runs by heart should not win. The model
+/// is judged by fewer folds and another seed, and not by those that chose its options.
+fn parted(table: &Table, options: &TrainOptions) -> Folds {
+    let (count, seed) = (options.folds.max(2) + 1, !options.seed);
+    if table.capture().names().len() >= 2 * count {
+        folds::grouped(table.class(), table.capture(), count, seed)
+    } else {
+        folds::stratified(table.class(), count, seed)
+    }
 }
 
 /// As many trees as before: more are never worse, only slower.
@@ -80,6 +86,22 @@ mod tests {
         assert!(matches!(search(&Table::windows()), Err(TrainError::NoRows)));
         let one = samples::rows(1, [(vec![1.0], "benign"), (vec![2.0], "benign")]);
         assert!(matches!(search(&one), Err(TrainError::OneClass(class)) if class == "benign"));
+    }
+
+    #[test]
+    fn the_folds_that_choose_are_not_those_that_judge() {
+        let table = samples::windows(600, 0.5, 1);
+        // Of whole captures, and of rows where there are too few captures.
+        for count in [5, 15] {
+            let options = TrainOptions { folds: count, ..TrainOptions::default() };
+            let chosen_by = parted(&table, &options);
+            let by_row = folds::stratified(table.class(), count, options.seed);
+            let by_capture = folds::grouped(table.class(), table.capture(), count, options.seed);
+            for judged_by in [by_row, by_capture] {
+                let same = |fold| (0..=count).any(|other| chosen_by.part(other) == judged_by.part(fold));
+                assert!(!(0..count).any(same), "{count} folds");
+            }
+        }
     }
 
     #[test]

@@ -29,6 +29,9 @@ pub struct TrainOptions {
     pub isolation: IsolationOptions,
     /// Into how many folds the table is parted to judge the model; fewer than two, and it is not judged.
     pub folds: usize,
+    /// Of how many the options are the best that were tried on this table; none where nobody searched.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub searched: Option<usize>,
     /// How many threads work; 0 is one for each processor. The model does not depend on it.
     #[serde(skip)]
     pub threads: usize,
@@ -42,6 +45,7 @@ impl Default for TrainOptions {
             forest: ForestOptions::default(),
             isolation: IsolationOptions::default(),
             folds: 5,
+            searched: None,
             threads: 0,
         }
     }

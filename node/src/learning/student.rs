@@ -16,7 +16,7 @@ use std::{
 use smartfw_config::LearningSettings;
 use smartfw_core::Time;
 use smartfw_learn::{
-    online::{Chosen, Exam, Learner, LearningConfig, Reference},
+    online::{Candidate, Exam, Learner, LearningConfig, Reference, Shipped},
     train::TrainOptions,
 };
 
@@ -92,7 +92,9 @@ impl Student {
         let model = file.model().clone();
         let exam = Exam::of(&model, reference, &options).map_err(|why| why.to_string())?;
         let seed = chance::seed().map_err(|why| why.to_string())?;
-        let learner = self.read(Chosen { model, exam }, seed);
+        let mut learner = self.read(Shipped { model, exam }, seed);
+        // What a lost state made is still there, and no other takes its name.
+        learner.begin_after(Candidate(self.models.last_learned().map_err(|why| why.to_string())?));
         let compared = self.board.comparison();
         let mut learning = Learning {
             student: self,
@@ -108,21 +110,21 @@ impl Student {
         Ok(learning)
     }
 
-    fn read(&self, chosen: Chosen, seed: u64) -> Learner {
+    fn read(&self, shipped: Shipped, seed: u64) -> Learner {
         let config = LearningConfig { shadow: self.settings.shadow, ..LearningConfig::default() };
-        let new = |config, chosen| Learner::new(config, chosen, seed);
+        let new = |config, shipped| Learner::new(config, shipped, seed);
         let bytes = match fs::read(&self.path) {
             Ok(bytes) => bytes,
             Err(error) => {
                 if error.kind() != io::ErrorKind::NotFound {
                     self.tell_lost(&error.to_string());
                 }
-                return new(config, chosen);
+                return new(config, shipped);
             }
         };
-        Learner::restore(config.clone(), chosen.clone(), &bytes).unwrap_or_else(|why| {
+        Learner::restore(config.clone(), shipped.clone(), &bytes).unwrap_or_else(|why| {
             self.tell_lost(&why.to_string());
-            new(config, chosen)
+            new(config, shipped)
         })
     }
 
@@ -176,13 +178,13 @@ mod tests {
     use smartfw_learn::fixture::{card, model};
 
     use super::{
-        super::testing::{student, wrong},
+        super::testing::{settle, student, wrong},
         *,
     };
     use crate::models::Places;
 
     #[test]
-    fn what_was_learned_outlives_a_restart_and_a_damaged_state_is_told_of() {
+    fn what_was_learned_outlives_a_restart_and_a_damaged_or_older_state_is_told_of() {
         let dir = tempfile::tempdir().unwrap();
         let now = Time::from_secs(1_800_000_000);
         let mut learning = student(dir.path()).0.begin(now).unwrap();
@@ -199,6 +201,25 @@ mod tests {
         let health = again.health.clone();
         assert!(again.begin(now).is_ok());
         assert!(wrong(&health)[0].contains("damaged"), "{:?}", wrong(&health));
+
+        fs::write(&path, [&[0, 2], &kept[2..]].concat()).unwrap();
+        let (again, _inputs) = student(dir.path());
+        let health = again.health.clone();
+        assert!(again.begin(now).is_ok());
+        assert!(wrong(&health)[0].contains("format 2"), "{:?}", wrong(&health));
+    }
+
+    #[test]
+    fn after_a_lost_state_candidates_get_names_that_are_free() {
+        let dir = tempfile::tempdir().unwrap();
+        let models = super::super::testing::models(dir.path(), Arc::default());
+        for name in ["learned-7", "learned-10", "learned-x", "learned-99999999999999999999"] {
+            models.put(&models.sign(&model(), &card(name)).unwrap()).unwrap();
+        }
+        let mut now = Time::from_secs(1_800_000_000);
+        let (student, _inputs) = student(dir.path());
+        let mut learner = student.begin(now).unwrap().learner;
+        assert_eq!(settle(&mut learner, &mut now), Candidate(11));
     }
 
     #[test]

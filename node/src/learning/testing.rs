@@ -7,7 +7,7 @@ use smartfw_core::{Features, Time, verdict::Protocol};
 use smartfw_learn::{
     ModelFile, ModelKey,
     fixture::{card, model},
-    online::{Candidate, Chosen, Effect, Exam, Learner, LearningConfig, Scores, Seen, Share},
+    online::{Candidate, Effect, Exam, Learner, LearningConfig, Scores, Seen, Share, Shipped},
 };
 
 use super::Student;
@@ -62,8 +62,8 @@ pub(super) fn config() -> LearningConfig {
     LearningConfig { quarantine: HOUR, spacing: HOUR, day: DAY, shadow: DAY, ..LearningConfig::default() }
 }
 
-pub(super) fn chosen() -> Chosen {
-    Chosen { model: Arc::new(model()), exam: exam() }
+pub(super) fn shipped() -> Shipped {
+    Shipped { model: Arc::new(model()), exam: exam() }
 }
 
 /// The figures of a good model.
@@ -81,13 +81,19 @@ pub(super) fn exam() -> Exam {
 
 /// A learner after its first week, and the candidate that it wants trained.
 pub(super) fn settled(mut now: Time) -> (Learner, Candidate, Time) {
-    let mut learner = Learner::new(config(), chosen(), 7);
-    for _ in 0..8 * 24 {
-        (1..=10).for_each(|source| learner.handle_window(now, &seen(source)));
-        now = now.after(HOUR);
-        learner.handle_timeout(now);
+    let mut learner = Learner::new(config(), shipped(), 7);
+    let candidate = settle(&mut learner, &mut now);
+    (learner, candidate, now)
+}
+
+/// Lets a learner learn for a week of its own, at most a real one, and gives the candidate that it wants trained.
+pub(super) fn settle(learner: &mut Learner, now: &mut Time) -> Candidate {
+    for _ in 0..8 * 24 * 60 {
+        (1..=10).for_each(|source| learner.handle_window(*now, &seen(source)));
+        *now = now.after(HOUR);
+        learner.handle_timeout(*now);
         if let Some(Effect::Train(lot)) = learner.poll_effect() {
-            return (learner, lot.candidate, now);
+            return lot.candidate;
         }
     }
     panic!("nothing is trained after a week: {}", learner.progress());

@@ -11,7 +11,7 @@ use std::{
 
 use smartfw_core::{Agent, Evidence, Health as Entry, Time, record::Lesson, sensor};
 use smartfw_learn::{
-    online::{Effect, Learner, Lot, Reference, candidate},
+    online::{Effect, Learner, Lot, Reference, Troubles, candidate},
     train::TrainOptions,
 };
 
@@ -189,10 +189,10 @@ impl Learning {
 
     fn tell(&self) {
         let health = &self.student.health;
-        let told = self.learner.health();
-        for (matter, at) in [(Matter::Learning, 0), (Matter::Corrections, 1)] {
-            match told.get(at) {
-                Some(Entry { level, what, remedy }) => health.set(matter, *level, what, remedy),
+        let Troubles { frozen, contradicted } = self.learner.troubles();
+        for (matter, trouble) in [(Matter::Learning, frozen), (Matter::Corrections, contradicted)] {
+            match trouble {
+                Some(Entry { level, what, remedy }) => health.set(matter, level, what, remedy),
                 None => health.clear(matter),
             }
         }

@@ -113,6 +113,19 @@ impl Models {
         names.iter().try_for_each(|name| self.folder.remove(name))
     }
 
+    /// The highest number of a model that is kept under a name as learning gives them, whoever made it; 0 where
+    /// there is none.
+    ///
+    /// # Errors
+    /// When the folder cannot be read.
+    pub(crate) fn last_learned(&self) -> Result<u64, ModelsError> {
+        let _kept = self.kept();
+        let names = self.folder.names()?;
+        // Learning never comes to higher ones; a person's may bear any.
+        let numbers = names.iter().filter_map(|name| name.strip_prefix(LEARNED)?.parse::<u32>().ok());
+        Ok(numbers.max().map_or(0, u64::from))
+    }
+
     fn row(&self, kept: &Kept, name: String) -> ModelRow {
         let (used, shadow) = self.names();
         let is = |place: &Option<String>| place.as_ref() == Some(&name);

@@ -77,7 +77,8 @@ fn found(table: &Table, options: &TrainOptions, rounds: usize) -> Result<TrainOp
     });
     bar.finish_and_clear();
     let found = found.map_err(|why| Failure::failed(format!("no model is made: {why}")))?;
-    Ok(found.first().map_or(*options, |best| TrainOptions { forest: best.options, ..*options }))
+    let searched = Some(found.len());
+    Ok(found.first().map_or(*options, |best| TrainOptions { forest: best.options, searched, ..*options }))
 }
 
 /// The key that was named, or the person's own; made where there is none.

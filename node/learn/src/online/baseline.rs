@@ -20,7 +20,7 @@ pub const STEP: f32 = 0.02;
 pub const LEASH: f32 = 1.386;
 /// Rows that an hour must have to move a baseline.
 const LEAST_ROWS: usize = 10;
-/// Networks (a /16, or of IPv6 a /48) that an hour of a service must have rows of to move its baseline: nobody alone
+/// Networks (a /16, or of IPv6 a /32) that an hour of a service must have rows of to move its baseline: nobody alone
 /// decides what is usual at a service that hardly anybody asks, and can stop learning by changing his ways.
 const LEAST_NETWORKS: usize = 2;
 /// A service that nobody asked for this long makes room for another, and stops nothing: perhaps it is no more.
@@ -227,6 +227,11 @@ mod tests {
             rows
         };
         baselines.take_in(Time::ZERO, &one(1.0), false);
+        assert!(baselines.services.is_empty());
+        let mut provider = one(1.0);
+        let sites = provider.iter_mut().enumerate();
+        sites.for_each(|(n, row)| row.source = [0x2001, 0xdb8, n as u16, 0, 0, 0, 0, 1].into());
+        baselines.take_in(Time::ZERO, &provider, false);
         assert!(baselines.services.is_empty());
         baselines.take_in(Time::ZERO, &rows(HTTP, 1.0), false);
         let before = baselines.services[&HTTP].clone();

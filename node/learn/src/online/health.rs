@@ -4,10 +4,19 @@ use smartfw_core::{Health, HealthLevel};
 
 use super::{DAYS, Learner, stages::Stage};
 
+/// What is not as it should be; none of what is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Troubles {
+    /// Learning stands still.
+    pub frozen: Option<Health>,
+    /// Corrections contradict the reference set.
+    pub contradicted: Option<Health>,
+}
+
 impl Learner {
     /// What is not as it should be.
-    pub fn health(&self) -> Vec<Health> {
-        let frozen = self.frozen.iter().map(|why| Health {
+    pub fn troubles(&self) -> Troubles {
+        let frozen = self.frozen.as_ref().map(|why| Health {
             level: HealthLevel::Warn,
             what: format!("learning stands still: {why}"),
             remedy:
@@ -20,7 +29,7 @@ impl Learner {
             what: "corrections of detection contradict the reference set, and are not learned".into(),
             remedy: "see whether an attack was called a false positive: smartfw-cli alerts".into(),
         });
-        frozen.chain(contradicted).collect()
+        Troubles { frozen, contradicted }
     }
 
     /// How far learning is, in one line.

@@ -12,11 +12,13 @@ use super::{
     seen::{Row, Seen, WIDTH, holder},
 };
 
-/// How sure the model that people chose has to be that a window is benign. It speaks at nine tenths for an attack:
+/// How sure the model that ships has to be that a window is benign. It speaks at nine tenths for an attack:
 /// what it is in doubt of is neither an alarm nor a lesson.
 const SURELY_BENIGN: f32 = 0.7;
 /// The length of a window in seconds.
 const WINDOW: f32 = 10.0;
+/// How much of a day somebody must have watched, as a share: an hour may be missing. A day without its night is none.
+const WATCHED: (u32, u32) = (23, 24);
 /// Rows that a day must have, lest a few sources are all there is.
 const LEAST_ROWS: usize = 50;
 
@@ -35,7 +37,7 @@ impl Learner {
         if !clean || !finite(&row.values) {
             return;
         }
-        let (model, isolation) = (&self.chosen.model, self.chosen.model.isolation());
+        let (model, isolation) = (&self.shipped.model, self.shipped.model.isolation());
         let ordinary = isolation.score(&row.values) < isolation.threshold();
         if ordinary && scores::opinion(model, &row.values).1 >= SURELY_BENIGN {
             self.quarantine.offer(self.now, row, self.config.spacing);
@@ -76,10 +78,16 @@ impl Learner {
         self.freeze_or_thaw();
     }
 
-    /// Takes the day in when there is enough of it, it is like the first week, and nothing else stands against it; else
+    /// Takes the day in when there is enough of it, it was watched as a whole, it is like the first week, and nothing else stands against it; else
     /// it is forgotten as a whole.
     fn end_day(&mut self) {
         let day = std::mem::take(&mut self.samples.today);
+        let watched = std::mem::take(&mut self.watched);
+        if watched < self.config.day * WATCHED.0 / WATCHED.1 {
+            let hours = watched.as_secs() / 3600;
+            self.note = Some(format!("a day of which {hours} hours were watched was not learned from"));
+            return;
+        }
         let usual = self.samples.len() / self.samples.days.len().max(1);
         if day.len() < LEAST_ROWS.max(usual / 3) {
             self.note = Some(format!("a day of {} windows was too thin to learn from", day.len()));

@@ -9,7 +9,7 @@ use smartfw_core::{
 
 use super::seen::WIDTH;
 
-/// What a candidate may lose of macro F1, against the model that people chose and not against the last candidate, so
+/// What a candidate may lose of macro F1, against the model that ships and not against the last candidate, so
 /// that losses never add up.
 pub const TOLERANCE: f32 = 0.01;
 /// What it may lose of a class's recall, beside the standard error of what is measured on so few rows: other trees on
@@ -17,7 +17,7 @@ pub const TOLERANCE: f32 = 0.01;
 pub const RECALL_TOLERANCE: f32 = 0.02;
 /// The same of the share of attacks that are strange. It only matters to what is reported, and differs more.
 const STRANGE_TOLERANCE: f32 = 0.05;
-/// How far a candidate's anomaly threshold may be from the one that people chose.
+/// How far a candidate's anomaly threshold may be from that of the model that ships.
 pub const THRESHOLD_TOLERANCE: f32 = 0.05;
 
 /// A window whose class is known; `None` is benign.

@@ -50,11 +50,11 @@ pub(super) fn holder(source: IpAddr) -> IpNet {
 }
 
 /// The site that an address belongs to, and the wider network around it: what one person can rent, and what one
-/// company can.
+/// company can. Of IPv6 anybody gets a /48, and providers a /32.
 pub(super) fn neighbourhoods(source: IpAddr) -> [IpNet; 2] {
     match prefix::canonical(source) {
         IpAddr::V4(_) => [within(source, 24), within(source, 16)],
-        IpAddr::V6(_) => [within(source, 64), within(source, 48)],
+        IpAddr::V6(_) => [within(source, 48), within(source, 32)],
     }
 }
 

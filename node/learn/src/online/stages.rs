@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, fmt, time::Duration};
 
 use serde::{Deserialize, Serialize};
-use smartfw_core::{IpNet, Time};
+use smartfw_core::IpNet;
 
 use super::{
     CORRECTIONS, Comparison, Effect, Exam, Learner, Lot,
@@ -13,10 +13,10 @@ use super::{
     trial::Corrected,
 };
 
-/// How long a training may take: a few minutes on the smallest machine, at the lowest priority.
-const TRAINING: Duration = Duration::from_secs(6 * 3600);
 /// How many times the shadow's time a candidate waits for enough windows to be judged by.
 const PATIENCE: u32 = 7;
+/// Why a candidate goes that attackers taught.
+const TAUGHT: &str = "it learned from sources that were accused since";
 
 /// The number of a candidate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -39,7 +39,8 @@ pub(super) enum Stage {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(super) struct Trial {
     candidate: Candidate,
-    since: Time,
+    /// How long it was watched in the stage that it is in.
+    watched: Duration,
     compared: Comparison,
     /// What people corrected and it learned.
     corrected: Corrected,
@@ -66,16 +67,16 @@ impl Stage {
 
     /// Counts what the candidate learned from a source as learned from an attacker.
     pub(super) fn distrust(&mut self, source: &IpNet) {
-        if let Self::Training(trial) | Self::Shadow(trial) = self {
+        if let Self::Training(trial) | Self::Shadow(trial) | Self::Probation(trial) = self {
             let rows = trial.given.remove(source).unwrap_or_default();
             trial.accused = trial.accused.saturating_add(rows);
         }
     }
 
-    /// What is on trial is so since now.
-    pub(super) fn set_back(&mut self, now: Time) {
-        if let Self::Training(trial) | Self::Shadow(trial) | Self::Probation(trial) = self {
-            trial.since = now;
+    /// What is on trial was watched for so long again. Time in which nobody watched is no trial.
+    pub(super) fn watched(&mut self, time: Duration) {
+        if let Self::Shadow(trial) | Self::Probation(trial) = self {
+            trial.watched = trial.watched.saturating_add(time);
         }
     }
 
@@ -110,13 +111,13 @@ impl Learner {
     }
 
     fn train(&mut self, corrections: Vec<Correction>) {
-        self.last = Candidate(self.last.0 + 1);
+        self.last = Candidate(self.last.0.saturating_add(1));
         let rows: Vec<_> = self.samples.rows().map(|row| row.values).collect();
         let mut given = BTreeMap::new();
         self.samples.rows().for_each(|row| *given.entry(holder(row.source)).or_default() += 1);
         let trial = Trial {
             candidate: self.last,
-            since: self.now,
+            watched: Duration::ZERO,
             compared: Comparison::default(),
             corrected: corrections::by_class(&corrections),
             given,
@@ -134,10 +135,10 @@ impl Learner {
         if trial.candidate != candidate {
             return;
         }
-        let trial = Trial { since: self.now, ..trial.clone() };
+        let trial = trial.clone();
         let corrected = !trial.corrected.is_empty();
         let shortfall = match result {
-            Ok(exam) => self.chosen.exam.shortfall(&exam),
+            Ok(exam) => self.shipped.exam.shortfall(&exam),
             Err(why) => Some(why),
         };
         match shortfall {
@@ -157,49 +158,45 @@ impl Learner {
 
     /// Ends what has lasted long enough.
     pub(super) fn advance_stage(&mut self) {
-        let (now, shadow) = (self.now, self.config.shadow);
-        let over = |trial: &Trial, after: Duration| now.since(trial.since) >= after;
+        let shadow = self.config.shadow;
         match self.stage.clone() {
-            Stage::Gathering => (),
-            Stage::Training(trial) if over(&trial, TRAINING) => {
-                self.give_up(trial.candidate, "its training did not end".into());
-            }
-            Stage::Training(_) => (),
+            Stage::Gathering | Stage::Training(_) => (),
             Stage::Shadow(trial) if trial.is_tainted() => {
-                self.withdraw(trial.candidate, "it learned from sources that were accused since".into());
+                self.withdraw(trial.candidate, TAUGHT.into());
             }
-            Stage::Shadow(trial) if over(&trial, shadow) => self.end_shadow(trial, over),
+            Stage::Shadow(trial) if trial.watched >= shadow => self.end_shadow(trial),
             Stage::Shadow(_) => (),
-            Stage::Probation(trial) => self.watch(&trial, over),
+            Stage::Probation(trial) => self.watch(&trial),
         }
     }
 
-    fn end_shadow(&mut self, trial: Trial, over: impl Fn(&Trial, Duration) -> bool) {
+    fn end_shadow(&mut self, trial: Trial) {
         let candidate = trial.candidate;
         if !trial.compared.says_enough() {
-            if over(&trial, self.config.shadow * PATIENCE) {
+            if trial.watched >= self.config.shadow * PATIENCE {
                 self.withdraw(candidate, "too little was seen to compare it by".into());
             }
         } else if let Some(why) = trial.compared.against_shadow(&trial.corrected) {
             self.withdraw(candidate, why);
         } else if self.frozen.is_none() {
-            self.stage =
-                Stage::Probation(Trial { since: self.now, compared: Comparison::default(), ..trial });
+            let (watched, compared) = (Duration::ZERO, Comparison::default());
+            self.stage = Stage::Probation(Trial { watched, compared, ..trial });
             self.effect(Effect::Promote(candidate));
         }
     }
 
-    fn watch(&mut self, trial: &Trial, over: impl Fn(&Trial, Duration) -> bool) {
+    fn watch(&mut self, trial: &Trial) {
         let (candidate, shadow) = (trial.candidate, self.config.shadow);
-        if let Some(why) = trial.compared.against_used(&trial.corrected) {
+        let taught = trial.is_tainted().then(|| TAUGHT.to_owned());
+        if let Some(why) = taught.or_else(|| trial.compared.against_used(&trial.corrected)) {
             self.roll_back(candidate, why);
         } else if trial.compared.says_enough() {
-            if over(trial, shadow) {
+            if trial.watched >= shadow {
                 self.note = Some(format!("{candidate} is in use"));
                 self.stage = Stage::Gathering;
                 self.effect(Effect::Confirm(candidate));
             }
-        } else if over(trial, shadow * PATIENCE) {
+        } else if trial.watched >= shadow * PATIENCE {
             self.roll_back(candidate, "too little was seen to compare it by".into());
         }
     }

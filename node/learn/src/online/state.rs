@@ -1,5 +1,7 @@
 //! What outlives a restart, and how it is read from a file that may be damaged.
 
+use std::time::Duration;
+
 use ring::digest::{SHA256, SHA256_OUTPUT_LEN, digest};
 use serde::{Deserialize, Serialize};
 use smartfw_core::{Time, features::SCHEMA};
@@ -7,12 +9,12 @@ use smartfw_core::{Time, features::SCHEMA};
 use crate::chance::Chance;
 
 use super::{
-    Candidate, Chosen, Learner, LearningConfig, Stage, Why, baseline::Baselines, corrections::Corrections,
+    Candidate, Learner, LearningConfig, Shipped, Stage, Why, baseline::Baselines, corrections::Corrections,
     drift::Profile, quarantine::Taints, samples::Samples,
 };
 
 /// The version of the encoding.
-const FORMAT: u16 = 2;
+pub(super) const FORMAT: u16 = 3;
 /// More bytes than this are no state: the reservoir, the accusations and the corrections at their limits have less.
 const MAX_BYTES: usize = 8 << 20;
 
@@ -26,6 +28,7 @@ struct Saved {
     now: Time,
     hour_since: Time,
     day_since: Time,
+    watched: Duration,
     taints: Taints,
     samples: Samples,
     profile: Option<Profile>,
@@ -62,6 +65,7 @@ impl Learner {
             now: self.now,
             hour_since: self.hour_since,
             day_since: self.day_since,
+            watched: self.watched,
             taints: self.taints.clone(),
             samples: self.samples.clone(),
             profile: self.profile.clone(),
@@ -83,7 +87,7 @@ impl Learner {
     ///
     /// # Errors
     /// [`StateError`] when there is nothing to go on with.
-    pub fn restore(config: LearningConfig, chosen: Chosen, bytes: &[u8]) -> Result<Self, StateError> {
+    pub fn restore(config: LearningConfig, shipped: Shipped, bytes: &[u8]) -> Result<Self, StateError> {
         let saved = decode(bytes)?;
         let under_way = matches!(saved.stage, Stage::Training(_));
         Ok(Self {
@@ -91,6 +95,7 @@ impl Learner {
             now: saved.now,
             hour_since: saved.hour_since,
             day_since: saved.day_since,
+            watched: saved.watched,
             taints: saved.taints,
             samples: saved.samples,
             profile: saved.profile,
@@ -101,7 +106,7 @@ impl Learner {
             frozen: saved.frozen,
             note: saved.note,
             contradicted: saved.contradicted,
-            ..Self::new(config, chosen, 0)
+            ..Self::new(config, shipped, 0)
         })
     }
 

@@ -26,8 +26,8 @@ struct Rig {
 
 impl Rig {
     fn new() -> Self {
-        let chosen = Chosen { model: testing::model(100.0), exam: testing::exam(testing::scores()) };
-        let learner = Learner::new(LearningConfig::default(), chosen, 7);
+        let shipped = Shipped { model: testing::model(100.0), exam: testing::exam(testing::scores()) };
+        let learner = Learner::new(LearningConfig::default(), shipped, 7);
         Self { learner, now: Time::from_secs(1_000_000_000), done: Vec::new() }
     }
 
@@ -46,13 +46,24 @@ impl Rig {
     /// The same, with somebody else about: `more` is called every ten minutes.
     fn days_with(&mut self, days: u32, mut more: impl FnMut(&mut Self, u64)) {
         for tick in 0..=u64::from(days) * 144 {
-            for client in 0..CLIENTS {
-                let pace = 5.0 + ((u64::from(client) * 7 + tick * 13) % 31) as f32;
-                self.window(address(client), pace);
-            }
+            self.honest(tick);
             more(self, tick);
             self.pass(MINUTE * 10);
         }
+    }
+
+    /// What honest clients do in one of ten minutes.
+    fn honest(&mut self, tick: u64) {
+        for client in 0..CLIENTS {
+            let pace = 5.0 + ((u64::from(client) * 7 + tick * 13) % 31) as f32;
+            self.window(address(client), pace);
+        }
+    }
+
+    /// Lets time pass in which the program does not run.
+    fn stop(&mut self, time: Duration) {
+        self.learner = state::restore(&self.learner.save()).unwrap();
+        self.now = self.now.after(time);
     }
 
     fn window(&mut self, source: IpAddr, packets_per_second: f32) {

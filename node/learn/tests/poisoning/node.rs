@@ -10,8 +10,8 @@ use smartfw_core::{Class, Evidence, Time, model::Model};
 use smartfw_learn::{
     forest::ForestOptions,
     online::{
-        Candidate, Chosen, Comparison, Effect, Exam, Labelled, Learner, LearningConfig, Reference, Scores,
-        Seen, WIDTH, candidate,
+        Candidate, Comparison, Effect, Exam, Labelled, Learner, LearningConfig, Reference, Scores, Seen,
+        Shipped, WIDTH, candidate,
     },
     train::{TrainOptions, fit, fit_isolation},
 };
@@ -62,9 +62,9 @@ impl Node {
         let isolation = fit_isolation(reference.table(), &options()).unwrap();
         let model = Arc::new(Model::new(forest, isolation).unwrap());
         let exam = Exam::of(&model, reference, &options()).unwrap();
-        let chosen = Chosen { model: Arc::clone(&model), exam };
+        let shipped = Shipped { model: Arc::clone(&model), exam };
         Self {
-            learner: Learner::new(LearningConfig::default(), chosen, 7),
+            learner: Learner::new(LearningConfig::default(), shipped, 7),
             town: Town::new(reference),
             chance: Chance(7),
             now: Time::from_secs(1_800_000_000),
@@ -165,8 +165,8 @@ impl Node {
     }
 
     pub(crate) fn progress(&self) -> String {
-        let health: Vec<String> = self.learner.health().into_iter().map(|health| health.what).collect();
-        format!("{} promoted; {}; {health:?}", self.promoted, self.learner.progress())
+        let frozen = self.learner.troubles().frozen.map(|health| health.what);
+        format!("{} promoted; {}; {frozen:?}", self.promoted, self.learner.progress())
     }
 
     /// How good the model in use is: on the attacks of the reference set, and on what honest clients do here.

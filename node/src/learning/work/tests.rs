@@ -2,7 +2,7 @@
 
 use std::{fs, path::Path};
 
-use smartfw_core::{Class, Evidence};
+use smartfw_core::{BlockId, Class, Detector, Evidence};
 use smartfw_learn::{
     Card,
     fixture::{card, model},
@@ -57,8 +57,8 @@ impl Lab {
     fn restarted(self, learner: Option<&[u8]>) -> Self {
         let Self { dir, now, .. } = self;
         let learner = match learner {
-            Some(bytes) => Learner::restore(testing::config(), testing::chosen(), bytes).unwrap(),
-            None => Learner::new(testing::config(), testing::chosen(), 8),
+            Some(bytes) => Learner::restore(testing::config(), testing::shipped(), bytes).unwrap(),
+            None => Learner::new(testing::config(), testing::shipped(), 8),
         };
         let (mut learning, inputs) = learning(dir.path(), learner);
         learning.reconcile(now);
@@ -121,7 +121,7 @@ fn a_candidate_goes_all_its_way_and_the_state_is_kept_at_every_change() {
     let path = lab.learning.student.path.clone();
     let on_trial = |lab: &Lab| {
         let kept = fs::read(&path).unwrap();
-        let kept = Learner::restore(testing::config(), testing::chosen(), &kept).unwrap();
+        let kept = Learner::restore(testing::config(), testing::shipped(), &kept).unwrap();
         assert_eq!(kept.on_trial(), lab.learning.learner.on_trial());
         kept.on_trial()
     };
@@ -273,6 +273,32 @@ fn a_candidate_without_a_place_is_told_of() {
     fs::remove_dir(&in_the_way).unwrap();
     lab.step();
     assert_eq!((lab.places(), wrong(&health)), (places(BUILT_IN, None), vec![]));
+}
+
+#[test]
+fn contradicting_corrections_are_told_of_as_such_also_where_learning_goes_on() {
+    let mut learner = Learner::new(testing::config(), testing::shipped(), 7);
+    let mut now = NOW;
+    let lesson = Lesson {
+        id: BlockId(1),
+        at: now,
+        target: "203.0.113.9/32".parse().unwrap(),
+        class: Class::PortScan,
+        detector: Detector::Forest,
+        features: Some(testing::seen(1).features),
+    };
+    learner.handle_lesson(now, &lesson);
+    let candidate = testing::settle(&mut learner, &mut now);
+    learner.handle_trained(now, candidate, Err("worse".to_owned()));
+    let dir = tempfile::tempdir().unwrap();
+    let (learning, _inputs) = learning(dir.path(), learner);
+    let health = learning.student.health.clone();
+    learning.tell();
+    assert!(wrong(&health)[0].contains("contradict"), "{:?}", wrong(&health));
+    health.clear(Matter::Learning);
+    assert_eq!(wrong(&health).len(), 1, "it is another matter");
+    health.clear(Matter::Corrections);
+    assert_eq!(wrong(&health), Vec::<String>::new());
 }
 
 #[test]

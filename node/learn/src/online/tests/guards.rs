@@ -45,7 +45,7 @@ fn nothing_is_learned_from_the_suspect_the_unknown_and_what_looks_like_an_attack
 #[test]
 fn what_is_strange_is_not_learned_from_also_where_nobody_was_told() {
     let mut rig = Rig::new();
-    rig.learner.chosen.model = testing::model_of(100.0, 50.0);
+    rig.learner.shipped.model = testing::model_of(100.0, 50.0);
     rig.window(EVE, 50.0);
     assert_eq!(rig.in_quarantine(), 0);
     rig.window(EVE, 49.0);
@@ -164,7 +164,7 @@ fn whoever_forges_accusations_stops_learning_and_washes_nobody_clean() {
     assert_eq!(rig.in_quarantine(), 0);
     rig.pass(MINUTE);
     assert_eq!(rig.done, [Effect::Freeze(Why::Accused)]);
-    assert!(rig.learner.health()[0].what.contains("accused"));
+    assert!(rig.learner.troubles().frozen.unwrap().what.contains("accused"));
     rig.pass(DAY);
     assert_eq!(*rig.last(), Effect::Thaw);
 }
@@ -207,10 +207,10 @@ fn a_day_unlike_the_first_week_is_not_learned_and_says_so() {
     rig.days_with(1, botnet);
     assert_eq!(rig.learner.samples.days, before);
     assert!(matches!(rig.last(), Effect::Freeze(Why::Drift(Drift { feature: 0, .. }))), "{:?}", rig.last());
-    assert!(rig.learner.health()[0].what.contains("packets_per_second"));
+    assert!(rig.learner.troubles().frozen.unwrap().what.contains("packets_per_second"));
     rig.days(2);
     assert_eq!(rig.done.iter().filter(|effect| **effect == Effect::Thaw).count(), 1);
-    assert!(rig.learner.health().is_empty());
+    assert_eq!(rig.learner.troubles().frozen, None);
 }
 
 #[test]
@@ -220,6 +220,32 @@ fn a_thin_day_is_not_learned() {
     rig.pass(DAY * 2);
     assert_eq!(rig.learner.samples.days, days);
     assert!(rig.learner.progress().contains("too thin"), "{}", rig.learner.progress());
+}
+
+#[test]
+fn a_day_without_its_night_is_not_learned_and_one_with_a_short_stop_is() {
+    let half_a_day = |rig: &mut Rig| {
+        for tick in 0..72 {
+            rig.honest(tick);
+            rig.pass(MINUTE * 10);
+        }
+    };
+    let mut rig = Rig::settled();
+    let days = rig.learner.samples.days.clone();
+    (0..2).for_each(|_| {
+        half_a_day(&mut rig);
+        rig.stop(DAY / 2);
+    });
+    rig.pass(MINUTE);
+    assert_eq!(rig.learner.samples.days, days);
+    let progress = rig.learner.progress();
+    assert!(progress.contains("a day of which 12 hours were watched"), "{progress}");
+
+    half_a_day(&mut rig);
+    rig.stop(MINUTE * 30);
+    half_a_day(&mut rig);
+    rig.pass(MINUTE);
+    assert_ne!(rig.learner.samples.days, days);
 }
 
 #[test]

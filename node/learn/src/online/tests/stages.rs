@@ -74,7 +74,7 @@ fn a_candidate_that_is_worse_on_the_reference_set_never_runs() {
 
 #[test]
 fn losses_do_not_add_up_over_candidates() {
-    // Each candidate is measured by the model that people chose, not by the one before.
+    // Each candidate is measured by the model that ships, not by the one before.
     let (mut rig, candidate) = promoted();
     rig.learner.handle_comparison(rig.now, &comparison(0, 0));
     rig.pass(DAY + MINUTE);
@@ -85,7 +85,7 @@ fn losses_do_not_add_up_over_candidates() {
         scores.macro_f1 -= TOLERANCE * 0.9;
         scores
     }]
-    .map(|scores| rig.learner.chosen.exam.all.shortfall(&scores).is_some());
+    .map(|scores| rig.learner.shipped.exam.all.shortfall(&scores).is_some());
     assert_eq!(shortfalls, [false, true]);
 }
 
@@ -120,6 +120,31 @@ fn a_trial_goes_on_when_the_clock_is_set_back() {
 }
 
 #[test]
+fn time_in_which_nobody_watches_is_no_trial() {
+    let rest = |rig: &mut Rig, time: Duration| {
+        // Accusations are heard while learning rests.
+        rig.now = rig.now.after(time);
+        rig.learner.handle_verdict(rig.now, address(5000), Some(Evidence::Spoofable));
+    };
+    for away in [Rig::stop as fn(&mut Rig, Duration), rest] {
+        let (mut rig, candidate) = shadowed();
+        rig.learner.handle_comparison(rig.now, &comparison(0, 0));
+        rig.pass(MINUTE * 5);
+        away(&mut rig, DAY);
+        rig.pass(DAY - MINUTE * 6);
+        assert_eq!(*rig.last(), Effect::Shadow(candidate));
+        rig.pass(MINUTE * 2);
+        assert_eq!(*rig.last(), Effect::Promote(candidate));
+        rig.learner.handle_comparison(rig.now, &comparison(0, 0));
+        away(&mut rig, DAY * 2);
+        rig.pass(DAY - MINUTE * 2);
+        assert_eq!(*rig.last(), Effect::Promote(candidate));
+        rig.pass(MINUTE * 4);
+        assert_eq!(*rig.last(), Effect::Confirm(candidate));
+    }
+}
+
+#[test]
 fn a_candidate_that_learned_from_attackers_leaves_the_shadow() {
     let (mut rig, _) = shadowed();
     rig.learner.handle_verdict(rig.now, address(1), Some(Evidence::Handshake));
@@ -128,10 +153,23 @@ fn a_candidate_that_learned_from_attackers_leaves_the_shadow() {
 }
 
 #[test]
+fn a_candidate_that_learned_from_attackers_is_rolled_back_when_it_is_in_use() {
+    let (mut rig, candidate) = promoted();
+    rig.learner.handle_verdict(rig.now, address(1), Some(Evidence::Spoofable));
+    rig.pass(MINUTE);
+    assert_eq!(*rig.last(), Effect::Promote(candidate), "anybody may have forged it");
+    rig.learner.handle_verdict(rig.now, address(1), Some(Evidence::Handshake));
+    rig.pass(MINUTE);
+    assert!(
+        matches!(rig.last(), Effect::Rollback(gone, why) if *gone == candidate && why.contains("accused"))
+    );
+}
+
+#[test]
 fn what_counts_is_what_a_candidate_learned_and_not_what_came_later() {
     let newcomer = address(5000);
     let (mut rig, candidate) = shadowed();
-    rig.days_with(1, |rig, _| rig.window(newcomer, 20.0));
+    rig.days_with(1, |rig, tick| rig.window(newcomer, 5.0 + (tick * 13 % 31) as f32));
     assert!(rig.learner.samples.rows().filter(|row| row.source == newcomer).count() > 60);
     rig.learner.handle_verdict(rig.now, newcomer, Some(Evidence::Handshake));
     rig.pass(MINUTE);
@@ -195,7 +233,7 @@ fn a_correction_is_an_example_until_it_contradicts_the_reference_set() {
     rig.learner.handle_trained(rig.now, second.candidate, Ok(testing::exam(testing::scores())));
     rig.drain();
     assert_eq!(*rig.last(), Effect::Shadow(second.candidate));
-    assert!(rig.learner.health()[0].what.contains("contradict"));
+    assert!(rig.learner.troubles().contradicted.unwrap().what.contains("contradict"));
 }
 
 #[test]
@@ -227,24 +265,29 @@ fn a_correction_excuses_only_the_candidate_that_learned_it() {
 }
 
 #[test]
-fn a_training_that_fails_or_never_ends_leaves_all_as_it_was() {
+fn a_training_that_fails_leaves_all_as_it_was() {
     let mut rig = Rig::settled();
     let candidate = rig.lot().candidate;
     rig.learner.handle_trained(rig.now, Candidate(99), Ok(testing::exam(testing::scores())));
+    assert_eq!(rig.learner.on_trial(), (None, None));
     rig.learner.handle_trained(rig.now, candidate, Err("the disk is full".into()));
     assert!(rig.learner.progress().contains("the disk is full"));
-
-    let mut rig = Rig::settled();
-    rig.pass(HOUR * 7);
-    assert!(rig.learner.progress().contains("did not end"), "{}", rig.learner.progress());
 }
 
 #[test]
-fn a_person_s_choice_ends_what_is_on_trial_and_is_the_new_measure() {
+fn a_candidate_that_is_lost_is_on_trial_no_more() {
     let (mut rig, candidate) = shadowed();
-    let scores = Scores { macro_f1: 0.99, ..testing::scores() };
-    rig.learner.handle_chosen(rig.now, Chosen { model: testing::model(50.0), exam: testing::exam(scores) });
-    assert_eq!(rig.learner.on_trial(), (None, None));
+    rig.learner.handle_lost(rig.now, Candidate(99));
+    assert_eq!(rig.learner.on_trial(), (Some(candidate), None));
     rig.learner.handle_lost(rig.now, candidate);
-    assert_eq!(rig.learner.chosen.exam.all.macro_f1, 0.99);
+    assert_eq!(rig.learner.on_trial(), (None, None));
+}
+
+#[test]
+fn candidates_are_numbered_after_those_that_were_made_before() {
+    let mut rig = Rig::new();
+    rig.learner.begin_after(Candidate(7));
+    rig.learner.begin_after(Candidate(3));
+    rig.days(DAYS as u32);
+    assert_eq!(rig.lot().candidate, Candidate(8));
 }

@@ -3,8 +3,8 @@
 use super::*;
 
 pub(super) fn restore(bytes: &[u8]) -> Result<Learner, StateError> {
-    let chosen = Chosen { model: testing::model(100.0), exam: testing::exam(testing::scores()) };
-    Learner::restore(LearningConfig::default(), chosen, bytes)
+    let shipped = Shipped { model: testing::model(100.0), exam: testing::exam(testing::scores()) };
+    Learner::restore(LearningConfig::default(), shipped, bytes)
 }
 
 #[test]
@@ -27,7 +27,7 @@ fn a_restart_keeps_what_is_to_be_said_as_far_as_it_is_short() {
     rig.learner.contradicted = true;
     rig.learner.note = Some("ä".repeat(1000));
     rig.learner = restore(&rig.learner.save()).unwrap();
-    assert!(rig.learner.health()[0].what.contains("contradict"));
+    assert!(rig.learner.troubles().contradicted.unwrap().what.contains("contradict"));
     assert_eq!(rig.learner.note, Some("ä".repeat(256)));
 }
 
@@ -56,7 +56,7 @@ fn a_damaged_state_is_refused_wherever_it_is_damaged() {
     assert_eq!(restore(&[]).unwrap_err(), StateError::Damaged);
     let mut other = saved;
     other[1] ^= 1;
-    assert_eq!(restore(&other).unwrap_err(), StateError::Format(3));
+    assert_eq!(restore(&other).unwrap_err(), StateError::Format(crate::online::state::FORMAT ^ 1));
     other[1] ^= 1;
     other[2] ^= 1;
     let schema = smartfw_core::features::SCHEMA ^ (1 << 24);
