@@ -111,7 +111,7 @@ impl Count {
 
 /// What all streams share.
 pub(crate) struct Intake {
-    lines: Lines,
+    lines: Arc<Lines>,
     lasts: Arc<Lasts>,
     orders: Orders,
     questions: Questions,
@@ -166,7 +166,7 @@ impl Running {
         let ending = watch::Sender::new(false);
         let appender = tokio::spawn(appender.run(ending.subscribe()));
         let intake = Arc::new(Intake {
-            lines: Lines::default(),
+            lines: Arc::default(),
             lasts,
             orders: Orders::default(),
             questions: Questions::default(),

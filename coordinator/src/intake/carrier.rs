@@ -30,7 +30,7 @@ impl Carrier {
     pub async fn carry(&self, order: SignedOrder) -> Result<NodeId, NotCarried> {
         let site = decode_order(&order.bytes)?.site;
         let lines = self.lines(site.as_deref()).await;
-        self.0.orders.carry(lines, order).await
+        self.0.orders.carry(&self.0.lines, lines, order).await
     }
 
     /// What nodes say to a question: some of `first`, and some of the others, whichever chance says; of one site alone,

@@ -193,6 +193,19 @@ impl Lines {
         self.entered.notified()
     }
 
+    /// The stream that a node has opened instead of another of its, once it has.
+    pub(super) async fn instead_of(&self, other: &Line) -> Arc<Line> {
+        loop {
+            // Before they are looked at: none that opens meanwhile is missed.
+            let entered = self.entered();
+            let now = self.open().get(&other.id).filter(|line| line.number != other.number).cloned();
+            if let Some(line) = now {
+                return line;
+            }
+            entered.await;
+        }
+    }
+
     /// Every open stream.
     pub(super) fn all(&self) -> Vec<Arc<Line>> {
         self.open().values().cloned().collect()

@@ -17,7 +17,7 @@ use tokio::{
     time::{error::Elapsed, timeout},
 };
 
-use super::line::Line;
+use super::line::{Line, Lines};
 
 /// How long one node may take to say what became of it, before another is asked.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -56,8 +56,14 @@ pub enum NotCarried {
 /// Who waits for what becomes of which order at which node.
 type Waiting = BTreeMap<([u8; 16], NodeId), oneshot::Sender<Option<String>>>;
 
-/// What a node said of an order, unless it took too long or went away.
-type Outcome = Result<Result<Option<String>, oneshot::error::RecvError>, Elapsed>;
+/// Tells what becomes of an order at a node: `None`, or why it is refused.
+type Told = oneshot::Receiver<Option<String>>;
+
+/// What a node said of an order, unless nobody listens any more.
+type Said = Result<Option<String>, oneshot::error::RecvError>;
+
+/// The same, unless it took too long.
+type Outcome = Result<Said, Elapsed>;
 
 /// Orders under way.
 #[derive(Debug, Default)]
@@ -68,6 +74,7 @@ impl Orders {
     /// chance says: an order is one however many carry it, and no single member can keep it from the fleet.
     pub(super) async fn carry(
         &self,
+        open: &Arc<Lines>,
         lines: Vec<Arc<Line>>,
         order: SignedOrder,
     ) -> Result<NodeId, NotCarried> {
@@ -79,8 +86,10 @@ impl Orders {
                 break;
             };
             expected.push((id, line.id));
-            if line.pass(Answer::Order(order.clone())) {
-                asked.spawn(async move { (line.id, timeout(PATIENCE, outcome).await) });
+            let answer = Answer::Order(order.clone());
+            if line.pass(answer.clone()) {
+                let (open, node) = (open.clone(), line.id);
+                asked.spawn(async move { (node, timeout(PATIENCE, heard(&open, line, answer, outcome)).await) });
             }
             if asked.len() >= ASKED {
                 break;
@@ -115,7 +124,7 @@ impl Orders {
     }
 
     /// `None`: too many are under way, or this one is at this node.
-    fn expect(&self, id: [u8; 16], node: NodeId) -> Option<oneshot::Receiver<Option<String>>> {
+    fn expect(&self, id: [u8; 16], node: NodeId) -> Option<Told> {
         let (told, outcome) = oneshot::channel();
         let mut waiting = self.waiting();
         if waiting.len() >= AT_ONCE || waiting.contains_key(&(id, node)) {
@@ -127,6 +136,20 @@ impl Orders {
 
     fn waiting(&self) -> MutexGuard<'_, Waiting> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What a node says of an order. What was on its way when a stream ended may be lost, and so may the answer: on the
+/// next the order is passed on again. One that was given already is the same, by its id.
+async fn heard(open: &Lines, mut line: Arc<Line>, order: Answer, mut outcome: Told) -> Said {
+    loop {
+        tokio::select! {
+            biased; // what was said before the end counts
+            said = &mut outcome => return said,
+            _ = line.ended() => {}
+        }
+        line = open.instead_of(&line).await;
+        line.pass(order.clone());
     }
 }
 
@@ -165,16 +188,17 @@ mod tests {
         let bytes = smartfw_proto::convert::encode_order(&known).unwrap().into();
         let (signature, certificate) = ([0; 64], [].as_slice().into());
         let order = SignedOrder { bytes, signature, certificate, lasts: None };
-        let (orders, open) = (Arc::new(Orders::default()), Lines::default());
+        let (orders, open) = (Arc::new(Orders::default()), Arc::new(Lines::default()));
         let ((first, mut spoken), (second, _)) = (open.begin(NodeId([1; 32])), open.begin(NodeId([2; 32])));
         let other = |n: usize| std::array::from_fn(|i| n.to_be_bytes()[i % 8]);
         let all: Vec<_> = (1..AT_ONCE).map(|n| orders.expect(other(n), NodeId([3; 32])).unwrap()).collect();
 
         let lines = vec![first.clone(), second];
-        let (giving, given) = (orders.clone(), order.clone());
-        let carried = tokio::spawn(async move { giving.carry(lines, given).await });
+        let (giving, to, given) = (orders.clone(), open.clone(), order.clone());
+        let carried = tokio::spawn(async move { giving.carry(&to, lines, given).await });
         assert_eq!(spoken.next_order().await, Some(Answer::Order(order.clone())));
-        assert!(matches!(orders.carry(vec![first.clone()], order.clone()).await, Err(NotCarried::Busy)));
+        let again = orders.carry(&open, vec![first.clone()], order.clone()).await;
+        assert!(matches!(again, Err(NotCarried::Busy)));
         orders.outcome(&first.id, 7_u128.to_be_bytes(), None);
         assert_eq!(carried.await.unwrap().unwrap(), first.id);
         assert_eq!(orders.waiting().len(), all.len());

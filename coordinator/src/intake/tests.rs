@@ -210,6 +210,13 @@ async fn an_order_waits_for_a_node_that_opens_its_stream_again() {
     tokio::time::sleep(Duration::from_millis(600)).await;
     let mut stream = node.open(&fleet, 1).await.unwrap();
     assert!(matches!(stream.next().await, Ok(Answer::Order(_))));
+    // It ends before it has said what became of it; and the next before it has heard of it.
+    drop(stream);
+    until("it is away", || fleet.view.totals().connected == 0).await;
+    drop(node.open(&fleet, 1).await.unwrap());
+    until("it is away", || fleet.view.totals().connected == 0).await;
+    let mut stream = node.open(&fleet, 1).await.unwrap();
+    assert!(matches!(timeout(Duration::from_secs(5), stream.next()).await, Ok(Ok(Answer::Order(_)))));
     stream.say(Report::Outcome { id: 4_u128.to_be_bytes(), refused: None }).await;
     assert_eq!(carried.await.unwrap().unwrap(), node.id());
 }
