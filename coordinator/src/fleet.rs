@@ -41,6 +41,11 @@ impl Fleet {
         self.view.node(id)
     }
 
+    /// Whether a key may be a member's: anybody's may until a member has said who is in the fleet.
+    pub fn may_be_member(&self, id: &NodeId) -> bool {
+        self.view.may_be_member(id)
+    }
+
     /// The fleet in sums.
     pub fn totals(&self) -> Totals {
         self.view.totals()
