@@ -29,6 +29,7 @@ impl Carrier {
     /// When there is none, or the node refuses it, or does not say.
     pub async fn carry(&self, order: SignedOrder) -> Result<NodeId, NotCarried> {
         let site = decode_order(&order.bytes)?.site;
+        let _turn = self.0.orders.turn().await?;
         let lines = self.lines(site.as_deref()).await;
         self.0.orders.carry(&self.0.lines, lines, order).await
     }

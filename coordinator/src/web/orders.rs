@@ -23,7 +23,7 @@ use refusals::{in_part, invalid, no_operator, not_carried, refusal, unavailable}
 /// The folder of operators' identities within the state folder, by cluster, as `SMARTFW_OPERATOR_DIR` has them.
 pub(super) const FOLDER: &str = "operator";
 
-/// Orders of one request that are carried at once: nodes see to 32.
+/// Orders of one request that are carried at once: others have orders, too.
 const AT_ONCE: usize = 8;
 
 /// Who signs, and for which site where private addresses are meant: elsewhere they are other hosts.
