@@ -35,13 +35,13 @@ impl Carrier {
     }
 
     /// What nodes say to a question: some of `first`, and some of the others, whichever chance says; of one site alone,
-    /// where one is named.
+    /// where one is named. `None` is from those who were asked and said nothing in time.
     pub async fn ask(
         &self,
         question: &Question,
         site: Option<&str>,
         first: &BTreeSet<NodeId>,
-    ) -> BTreeMap<NodeId, Reply> {
+    ) -> BTreeMap<NodeId, Option<Reply>> {
         let (first, others) = self.lines(site).await.into_iter().partition(|line| first.contains(&line.id));
         let questions = &self.0.questions;
         let (one, other) = tokio::join!(questions.ask(first, question), questions.ask(others, question));

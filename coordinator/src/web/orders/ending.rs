@@ -49,7 +49,7 @@ pub(super) async fn unblocking(
     let origins: BTreeSet<NodeId> = by_own_word.map(|block| block.node).collect();
     let said = fleet.ask(&Question::Covers(target), site, &origins).await;
     let said = said.into_iter().filter_map(|(node, reply)| match reply {
-        Reply::Covers(covers) => Some((node, covers)),
+        Some(Reply::Covers(covers)) => Some((node, covers)),
         _ => None,
     });
     let said: BTreeMap<NodeId, Covers> = said.collect();
