@@ -114,8 +114,7 @@ impl Shown {
     }
 
     fn make_allowed(&self) {
-        let before = self.allowed.read().unwrap_or_else(PoisonError::into_inner).0.clone();
-        if self.fleet.still_allowed(&before) {
+        if self.fleet.still_allowed(&self.allowed.read().unwrap_or_else(PoisonError::into_inner).0) {
             return;
         }
         let (list, basis) = self.fleet.allowed();
