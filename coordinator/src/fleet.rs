@@ -41,6 +41,11 @@ impl Fleet {
         self.view.node(id)
     }
 
+    /// Whether a key may be a member's: anybody's may until a member has said who is in the fleet.
+    pub fn may_be_member(&self, id: &NodeId) -> bool {
+        self.view.may_be_member(id)
+    }
+
     /// The fleet in sums.
     pub fn totals(&self) -> Totals {
         self.view.totals()
@@ -96,13 +101,13 @@ impl Fleet {
     }
 
     /// What nodes say to a question: some of `first`, and some of the others, whichever chance says; of one site alone,
-    /// where one is named.
+    /// where one is named. `None` is from those who were asked and said nothing in time.
     pub async fn ask(
         &self,
         question: &Question,
         site: Option<&str>,
         first: &BTreeSet<NodeId>,
-    ) -> BTreeMap<NodeId, Reply> {
+    ) -> BTreeMap<NodeId, Option<Reply>> {
         self.carrier.ask(question, site, first).await
     }
 

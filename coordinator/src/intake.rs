@@ -111,10 +111,10 @@ impl Count {
 
 /// What all streams share.
 pub(crate) struct Intake {
-    lines: Lines,
+    lines: Arc<Lines>,
     lasts: Arc<Lasts>,
     orders: Orders,
-    questions: Questions,
+    questions: Arc<Questions>,
     history: Arc<dyn Keeper>,
     view: Arc<View>,
     health: Arc<Health>,
@@ -166,10 +166,10 @@ impl Running {
         let ending = watch::Sender::new(false);
         let appender = tokio::spawn(appender.run(ending.subscribe()));
         let intake = Arc::new(Intake {
-            lines: Lines::default(),
+            lines: Arc::default(),
             lasts,
             orders: Orders::default(),
-            questions: Questions::default(),
+            questions: Arc::default(),
             history,
             view,
             health,

@@ -60,6 +60,11 @@ impl View {
         self.read().row(id).cloned()
     }
 
+    /// Whether a key may be a member's: anybody's may until a member has said who is in the fleet.
+    pub fn may_be_member(&self, id: &NodeId) -> bool {
+        self.read().may_be_member(id)
+    }
+
     /// The fleet in sums.
     pub fn totals(&self) -> Totals {
         self.read().totals()

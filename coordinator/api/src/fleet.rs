@@ -176,6 +176,8 @@ pub struct Spread {
     pub propagation_ms: BTreeMap<String, f64>,
     /// The members that said so.
     pub told_by: Vec<String>,
+    /// The members that were asked and said nothing in time; nobody here and nobody above: none could be asked.
+    pub silent: Vec<String>,
 }
 
 /// An entry of the allow list.

@@ -158,7 +158,7 @@ impl Fleet for MemoryFleet {
     async fn spread(&self, _: &IpNet) -> Spread {
         let web = || vec!["web-1".to_owned()];
         let propagation_ms = BTreeMap::from([("web-1".to_owned(), 7.5)]);
-        Spread { enforced_on: web(), propagation_ms, told_by: web() }
+        Spread { enforced_on: web(), propagation_ms, told_by: web(), silent: Vec::new() }
     }
 
     async fn allowed(&self) -> Arc<Vec<Allowed>> {

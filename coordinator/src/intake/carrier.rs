@@ -29,18 +29,19 @@ impl Carrier {
     /// When there is none, or the node refuses it, or does not say.
     pub async fn carry(&self, order: SignedOrder) -> Result<NodeId, NotCarried> {
         let site = decode_order(&order.bytes)?.site;
+        let _turn = self.0.orders.turn().await?;
         let lines = self.lines(site.as_deref()).await;
-        self.0.orders.carry(lines, order).await
+        self.0.orders.carry(&self.0.lines, lines, order).await
     }
 
     /// What nodes say to a question: some of `first`, and some of the others, whichever chance says; of one site alone,
-    /// where one is named.
+    /// where one is named. `None` is from those who were asked and said nothing in time.
     pub async fn ask(
         &self,
         question: &Question,
         site: Option<&str>,
         first: &BTreeSet<NodeId>,
-    ) -> BTreeMap<NodeId, Reply> {
+    ) -> BTreeMap<NodeId, Option<Reply>> {
         let (first, others) = self.lines(site).await.into_iter().partition(|line| first.contains(&line.id));
         let questions = &self.0.questions;
         let (one, other) = tokio::join!(questions.ask(first, question), questions.ask(others, question));

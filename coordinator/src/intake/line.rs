@@ -21,6 +21,8 @@ use tonic::Status;
 const BATCHES: usize = 2;
 /// Orders that wait for one stream, and as many questions beside them: a person gives them.
 const PASSED: usize = 64;
+/// Questions under way at one node whose answers are only shown: who looks shall not crowd out who orders.
+pub(super) const SHOWN: usize = 4;
 /// Answers handed to a connection that it has not written yet.
 pub(super) const HANDED: usize = 4;
 /// How long a node is given to take the reason of a stream's end.
@@ -35,6 +37,8 @@ pub(super) struct Line {
     pub(super) number: u64,
     /// A permit for each batch that may wait.
     pub(super) turns: Arc<Semaphore>,
+    /// A permit for each question whose answer is only shown.
+    pub(super) looks: Semaphore,
     /// What both speak, once that is known.
     protocol: OnceLock<u32>,
     kept: watch::Sender<Option<Version>>,
@@ -85,9 +89,9 @@ impl Line {
         self.protocol.get_or_init(|| protocol);
     }
 
-    /// Whether the node can be asked: those of the first protocol know no questions.
+    /// Whether the node can be asked now: those of the first protocol know no questions.
     pub(super) fn answers(&self) -> bool {
-        self.protocol.get().is_some_and(|protocol| *protocol >= 2)
+        self.protocol.get().is_some_and(|protocol| *protocol >= 2) && self.questions.capacity() > 0
     }
 
     /// Ends it, unless it ends already.
@@ -163,8 +167,8 @@ impl Lines {
         let number = self.numbers.fetch_add(1, Ordering::Relaxed) + 1;
         let turns = Arc::new(Semaphore::new(BATCHES));
         let protocol = OnceLock::new();
-        let line = Line { id, number, turns, protocol, kept, orders: orders.0, questions: questions.0, end };
-        (Arc::new(line), spoken)
+        let (looks, orders, questions) = (Semaphore::new(SHOWN), orders.0, questions.0);
+        (Arc::new(Line { id, number, turns, looks, protocol, kept, orders, questions, end }), spoken)
     }
 
     /// From now on this is the node's stream, if `admit` agrees; an older one ends.
@@ -191,6 +195,19 @@ impl Lines {
     /// Ends when the next stream has opened.
     pub(super) fn entered(&self) -> Notified<'_> {
         self.entered.notified()
+    }
+
+    /// The stream that a node has opened instead of another of its, once it has.
+    pub(super) async fn instead_of(&self, other: &Line) -> Arc<Line> {
+        loop {
+            // Before they are looked at: none that opens meanwhile is missed.
+            let entered = self.entered();
+            let now = self.open().get(&other.id).filter(|line| line.number != other.number).cloned();
+            if let Some(line) = now {
+                return line;
+            }
+            entered.await;
+        }
     }
 
     /// Every open stream.

@@ -12,19 +12,22 @@ use smartfw_proto::{
     convert::{Answer, decode_order},
 };
 use tokio::{
-    sync::oneshot,
+    sync::{Semaphore, SemaphorePermit, oneshot},
     task::JoinSet,
     time::{error::Elapsed, timeout},
 };
 
-use super::line::Line;
+use super::line::{Line, Lines};
 
 /// How long one node may take to say what became of it, before another is asked.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// Nodes that are given it at once.
 const ASKED: usize = 3;
-/// Orders under way at once.
-const AT_ONCE: usize = 256;
+/// Orders that are given at once, whoever asked for them: a node sees to 32 of one coordinator, and some of these may be
+/// such as nobody waits for any more.
+const AT_ONCE: usize = 24;
+/// Orders that are given or wait for their turn.
+const PLACES: usize = 256;
 
 /// An order was not carried out.
 #[derive(Debug, thiserror::Error)]
@@ -49,25 +52,59 @@ pub enum NotCarried {
     )]
     Silent,
     /// There are too many.
-    #[error("{AT_ONCE} orders are under way: wait for them")]
+    #[error("as many orders are under way as nodes see to: wait for them")]
     Busy,
 }
 
 /// Who waits for what becomes of which order at which node.
 type Waiting = BTreeMap<([u8; 16], NodeId), oneshot::Sender<Option<String>>>;
 
-/// What a node said of an order, unless it took too long or went away.
-type Outcome = Result<Result<Option<String>, oneshot::error::RecvError>, Elapsed>;
+/// Tells what becomes of an order at a node: `None`, or why it is refused.
+type Told = oneshot::Receiver<Option<String>>;
+
+/// What a node said of an order, unless nobody listens any more.
+type Said = Result<Option<String>, oneshot::error::RecvError>;
+
+/// The same, unless it took too long.
+type Outcome = Result<Said, Elapsed>;
 
 /// Orders under way.
-#[derive(Debug, Default)]
-pub(super) struct Orders(Mutex<Waiting>);
+#[derive(Debug)]
+pub(super) struct Orders {
+    waiting: Mutex<Waiting>,
+    /// A permit for each that is given.
+    turns: Semaphore,
+    /// A permit for each that is given or waits for its turn.
+    places: Semaphore,
+}
+
+/// Held while an order is given.
+pub(super) struct Turn<'a> {
+    _held: [SemaphorePermit<'a>; 2],
+}
+
+impl Default for Orders {
+    fn default() -> Self {
+        let (turns, places) = (Semaphore::new(AT_ONCE), Semaphore::new(PLACES));
+        Self { waiting: Mutex::default(), turns, places }
+    }
+}
 
 impl Orders {
+    /// Waits until an order may be given: one that comes while a node is busy is not refused there.
+    pub(super) async fn turn(&self) -> Result<Turn<'_>, NotCarried> {
+        let place = self.places.try_acquire().map_err(|_| NotCarried::Busy)?;
+        match timeout(PATIENCE, self.turns.acquire()).await {
+            Ok(Ok(turn)) => Ok(Turn { _held: [place, turn] }),
+            _ => Err(NotCarried::Busy),
+        }
+    }
+
     /// Has an order given by nodes that report, and tells which said first that it did. Several are asked at once, whichever
     /// chance says: an order is one however many carry it, and no single member can keep it from the fleet.
     pub(super) async fn carry(
         &self,
+        open: &Arc<Lines>,
         lines: Vec<Arc<Line>>,
         order: SignedOrder,
     ) -> Result<NodeId, NotCarried> {
@@ -78,10 +115,14 @@ impl Orders {
                 crowded = true;
                 break;
             };
-            expected.push((id, line.id));
-            if line.pass(Answer::Order(order.clone())) {
-                asked.spawn(async move { (line.id, timeout(PATIENCE, outcome).await) });
+            let answer = Answer::Order(order.clone());
+            if !line.pass(answer.clone()) {
+                self.waiting().remove(&(id, line.id));
+                continue;
             }
+            expected.push((id, line.id));
+            let (open, node) = (open.clone(), line.id);
+            asked.spawn(async move { (node, timeout(PATIENCE, heard(&open, line, answer, outcome)).await) });
             if asked.len() >= ASKED {
                 break;
             }
@@ -114,11 +155,11 @@ impl Orders {
         }
     }
 
-    /// `None`: too many are under way, or this one is at this node.
-    fn expect(&self, id: [u8; 16], node: NodeId) -> Option<oneshot::Receiver<Option<String>>> {
+    /// `None`: this one is at this node already.
+    fn expect(&self, id: [u8; 16], node: NodeId) -> Option<Told> {
         let (told, outcome) = oneshot::channel();
         let mut waiting = self.waiting();
-        if waiting.len() >= AT_ONCE || waiting.contains_key(&(id, node)) {
+        if waiting.contains_key(&(id, node)) {
             return None;
         }
         waiting.insert((id, node), told);
@@ -126,7 +167,21 @@ impl Orders {
     }
 
     fn waiting(&self) -> MutexGuard<'_, Waiting> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What a node says of an order. What was on its way when a stream ended may be lost, and so may the answer: on the
+/// next the order is passed on again. One that was given already is the same, by its id.
+async fn heard(open: &Lines, mut line: Arc<Line>, order: Answer, mut outcome: Told) -> Said {
+    loop {
+        tokio::select! {
+            biased; // what was said before the end counts
+            said = &mut outcome => return said,
+            _ = line.ended() => {}
+        }
+        line = open.instead_of(&line).await;
+        line.pass(order.clone());
     }
 }
 
@@ -140,16 +195,37 @@ mod tests {
     use super::{super::line::Lines, *};
 
     #[test]
-    fn no_more_orders_are_under_way_than_may_be_and_only_who_was_asked_tells_what_became_of_one() {
+    fn only_who_was_asked_tells_what_became_of_an_order() {
         let (orders, asked, other) = (Orders::default(), NodeId([1; 32]), NodeId([2; 32]));
-        let id = |n: usize| std::array::from_fn(|i| n.to_be_bytes()[i % 8]);
-        let mut waiting: Vec<_> = (0..AT_ONCE).map(|n| orders.expect(id(n), asked).unwrap()).collect();
-        assert!(orders.expect(id(AT_ONCE), asked).is_none());
-        orders.outcome(&other, id(0), None);
-        assert!(waiting[0].try_recv().is_err());
-        orders.outcome(&asked, id(0), Some("why".into()));
-        assert_eq!(waiting[0].try_recv().unwrap().as_deref(), Some("why"));
-        assert!(orders.expect(id(AT_ONCE), asked).is_some());
+        let mut waiting = orders.expect([7; 16], asked).unwrap();
+        assert!(orders.expect([7; 16], asked).is_none());
+        orders.outcome(&other, [7; 16], None);
+        assert!(waiting.try_recv().is_err());
+        orders.outcome(&asked, [7; 16], Some("why".into()));
+        assert_eq!(waiting.try_recv().unwrap().as_deref(), Some("why"));
+        assert!(orders.expect([7; 16], asked).is_some());
+    }
+
+    #[tokio::test]
+    async fn no_more_orders_are_given_at_once_than_may_be_and_no_more_wait_for_their_turn() {
+        let orders = Arc::new(Orders::default());
+        let mut given = Vec::new();
+        for _ in 0..AT_ONCE {
+            given.push(orders.turn().await.unwrap());
+        }
+        let mut waiting = JoinSet::new();
+        for _ in AT_ONCE..PLACES {
+            let orders = orders.clone();
+            waiting.spawn(async move { orders.turn().await.is_ok() });
+        }
+        while orders.places.available_permits() > 0 {
+            tokio::task::yield_now().await;
+        }
+        assert!(matches!(orders.turn().await, Err(NotCarried::Busy)));
+        assert!(waiting.try_join_next().is_none());
+        drop(given);
+        assert!(waiting.join_all().await.into_iter().all(|given| given));
+        assert!(orders.turn().await.is_ok());
     }
 
     #[tokio::test]
@@ -165,18 +241,19 @@ mod tests {
         let bytes = smartfw_proto::convert::encode_order(&known).unwrap().into();
         let (signature, certificate) = ([0; 64], [].as_slice().into());
         let order = SignedOrder { bytes, signature, certificate, lasts: None };
-        let (orders, open) = (Arc::new(Orders::default()), Lines::default());
+        let (orders, open) = (Arc::new(Orders::default()), Arc::new(Lines::default()));
         let ((first, mut spoken), (second, _)) = (open.begin(NodeId([1; 32])), open.begin(NodeId([2; 32])));
-        let other = |n: usize| std::array::from_fn(|i| n.to_be_bytes()[i % 8]);
-        let all: Vec<_> = (1..AT_ONCE).map(|n| orders.expect(other(n), NodeId([3; 32])).unwrap()).collect();
-
+        // The other is asked for it already.
+        let elsewhere = orders.expect(7_u128.to_be_bytes(), second.id).unwrap();
         let lines = vec![first.clone(), second];
-        let (giving, given) = (orders.clone(), order.clone());
-        let carried = tokio::spawn(async move { giving.carry(lines, given).await });
+        let (giving, to, given) = (orders.clone(), open.clone(), order.clone());
+        let carried = tokio::spawn(async move { giving.carry(&to, lines, given).await });
         assert_eq!(spoken.next_order().await, Some(Answer::Order(order.clone())));
-        assert!(matches!(orders.carry(vec![first.clone()], order.clone()).await, Err(NotCarried::Busy)));
+        let again = orders.carry(&open, vec![first.clone()], order.clone()).await;
+        assert!(matches!(again, Err(NotCarried::Busy)));
         orders.outcome(&first.id, 7_u128.to_be_bytes(), None);
         assert_eq!(carried.await.unwrap().unwrap(), first.id);
-        assert_eq!(orders.waiting().len(), all.len());
+        assert_eq!(orders.waiting().len(), 1);
+        drop(elsewhere);
     }
 }

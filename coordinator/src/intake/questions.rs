@@ -12,9 +12,9 @@ use std::{
 use smartfw_core::fleet::NodeId;
 use smartfw_proto::convert::{Answer, Question, Reply};
 use tokio::{
-    sync::{Semaphore, oneshot},
+    sync::oneshot,
     task::JoinSet,
-    time::timeout,
+    time::{Instant, timeout_at},
 };
 
 use super::line::Line;
@@ -25,59 +25,46 @@ const PATIENCE: Duration = Duration::from_secs(5);
 const ASKED: usize = 3;
 /// Questions under way at once, to any node.
 const AT_ONCE: usize = 256;
-/// Of them, to any one node, such whose answers are only shown: who looks shall not crowd out who orders.
-const SHOWN: usize = 4;
 
 /// Who waits for what which node says.
 type Waiting = BTreeMap<u64, (NodeId, oneshot::Sender<Reply>)>;
 
 /// Questions under way.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Questions {
     waiting: Mutex<Waiting>,
     numbers: AtomicU64,
-    /// A permit for each that is asked for what is only shown.
-    shown: Semaphore,
-}
-
-impl Default for Questions {
-    fn default() -> Self {
-        Self { waiting: Mutex::default(), numbers: AtomicU64::default(), shown: Semaphore::new(SHOWN) }
-    }
 }
 
 impl Questions {
     /// What nodes say, as many as are asked at once: no single one is believed where others say otherwise. Who cannot be
-    /// asked, or says nothing in time, is left out.
-    pub(super) async fn ask(&self, lines: Vec<Arc<Line>>, question: &Question) -> Vec<(NodeId, Reply)> {
-        if !matches!(question, Question::Block(_)) {
-            return self.ask_now(lines, question).await;
+    /// asked is left out; who is asked and says nothing in time has said `None`.
+    pub(super) async fn ask(
+        self: &Arc<Self>,
+        lines: Vec<Arc<Line>>,
+        question: &Question,
+    ) -> Vec<(NodeId, Option<Reply>)> {
+        let mut asked = JoinSet::new();
+        for line in lines.into_iter().filter(|line| line.answers()).take(ASKED) {
+            let (questions, question) = (self.clone(), question.clone());
+            asked.spawn(async move { Some((line.id, questions.ask_one(&line, question).await?)) });
         }
-        match timeout(PATIENCE, self.shown.acquire()).await {
-            Ok(_turn) => self.ask_now(lines, question).await,
-            Err(_) => Vec::new(),
-        }
+        asked.join_all().await.into_iter().flatten().collect()
     }
 
-    async fn ask_now(&self, lines: Vec<Arc<Line>>, question: &Question) -> Vec<(NodeId, Reply)> {
-        let (mut asked, mut numbers) = (JoinSet::new(), Vec::new());
-        for line in lines.into_iter().filter(|line| line.answers()) {
-            let Some((number, reply)) = self.expect(line.id) else { break };
-            numbers.push(number);
-            if !line.pass(Answer::Question(number, question.clone())) {
-                continue;
-            }
-            asked.spawn(async move { Some((line.id, timeout(PATIENCE, reply).await.ok()?.ok()?)) });
-            if asked.len() >= ASKED {
-                break;
-            }
-        }
-        let mut said = Vec::new();
-        while let Some(reply) = asked.join_next().await {
-            said.extend(reply.ok().flatten());
-        }
-        self.waiting().retain(|number, _| !numbers.contains(number));
-        said
+    /// What one node says, if it can be asked. Those who only look wait for one another at each node: one that is silent
+    /// holds up nobody who asks others.
+    async fn ask_one(&self, line: &Line, question: Question) -> Option<Option<Reply>> {
+        let until = Instant::now() + PATIENCE;
+        let _turn = match question {
+            Question::Block(_) => Some(timeout_at(until, line.looks.acquire()).await.ok()?.ok()?),
+            Question::Covers(_) | Question::Check(..) => None,
+        };
+        let (number, reply) = self.expect(line.id)?;
+        let passed = line.pass(Answer::Question(number, question));
+        let said = if passed { timeout_at(until, reply).await.ok().and_then(Result::ok) } else { None };
+        self.waiting().remove(&number);
+        passed.then_some(said)
     }
 
     /// A node says something; to what it was not asked nobody listens.
@@ -108,7 +95,10 @@ impl Questions {
 
 #[cfg(test)]
 mod tests {
-    use super::{super::line::Lines, *};
+    use super::{
+        super::line::{Lines, SHOWN},
+        *,
+    };
 
     #[tokio::test]
     async fn who_looks_waits_for_others_who_look_and_leaves_room_for_who_orders() {
@@ -137,8 +127,37 @@ mod tests {
         };
         questions.reply(&line.id, number, Reply::Block(None));
         for asked in looking.into_iter().chain([ordering]) {
-            assert_eq!(asked.await.unwrap(), [(line.id, Reply::Block(None))]);
+            assert_eq!(asked.await.unwrap(), [(line.id, Some(Reply::Block(None)))]);
         }
+    }
+
+    #[tokio::test]
+    async fn who_looks_at_a_silent_node_holds_up_nobody_who_asks_another() {
+        let (questions, open) = (Arc::new(Questions::default()), Lines::default());
+        let ((silent, _kept), (other, mut spoken)) =
+            (open.begin(NodeId([1; 32])), open.begin(NodeId([2; 32])));
+        [&silent, &other].into_iter().for_each(|line| line.agree(2));
+        let question = Question::Block("203.0.113.7/32".parse().unwrap());
+        let ask = |lines: Vec<Arc<Line>>| {
+            let (questions, question) = (questions.clone(), question.clone());
+            tokio::spawn(async move { questions.ask(lines, &question).await })
+        };
+        let looking: Vec<_> = (0..SHOWN).map(|_| ask(vec![silent.clone()])).collect();
+        while silent.looks.available_permits() > 0 {
+            tokio::task::yield_now().await;
+        }
+        let (one_more, begun) = (ask(vec![silent.clone()]), Instant::now());
+        let asked = ask(vec![other.clone()]);
+        let Some(Answer::Question(number, _)) = spoken.next_question().await else { panic!() };
+        questions.reply(&other.id, number, Reply::Block(None));
+        assert_eq!(asked.await.unwrap(), [(other.id, Some(Reply::Block(None)))]);
+        assert!(begun.elapsed() < PATIENCE / 2);
+        for asked in looking {
+            assert_eq!(asked.await.unwrap(), [(silent.id, None)], "it was asked, and says nothing");
+        }
+        // Its turn came too late, or not at all.
+        assert!(one_more.await.unwrap().iter().all(|(_, said)| said.is_none()));
+        assert!(questions.waiting().is_empty());
     }
 
     #[test]

@@ -210,8 +210,40 @@ async fn an_order_waits_for_a_node_that_opens_its_stream_again() {
     tokio::time::sleep(Duration::from_millis(600)).await;
     let mut stream = node.open(&fleet, 1).await.unwrap();
     assert!(matches!(stream.next().await, Ok(Answer::Order(_))));
+    // It ends before it has said what became of it; and the next before it has heard of it.
+    drop(stream);
+    until("it is away", || fleet.view.totals().connected == 0).await;
+    drop(node.open(&fleet, 1).await.unwrap());
+    until("it is away", || fleet.view.totals().connected == 0).await;
+    let mut stream = node.open(&fleet, 1).await.unwrap();
+    assert!(matches!(timeout(Duration::from_secs(5), stream.next()).await, Ok(Ok(Answer::Order(_)))));
     stream.say(Report::Outcome { id: 4_u128.to_be_bytes(), refused: None }).await;
     assert_eq!(carried.await.unwrap().unwrap(), node.id());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_node_is_given_more_orders_at_once_than_it_sees_to_whoever_asks_for_them() {
+    let (cluster, memory) = (Cluster::found("prod"), Arc::new(Memory::default()));
+    let (fleet, node) = (Fleet::start(&cluster, memory).await, FakeNode::new(&cluster, "web-1", Role::Node));
+    let (mut stream, mut carried) = (node.open(&fleet, 1).await.unwrap(), tokio::task::JoinSet::new());
+    for id in 1..=40 {
+        let carrier = fleet.running.carrier();
+        carried.spawn(async move { carrier.carry(order(id)).await.is_ok() });
+    }
+    let mut given = Vec::new();
+    while let Ok(answer) = timeout(Duration::from_millis(500), stream.next()).await {
+        let Ok(Answer::Order(order)) = answer else { panic!("{answer:?}") };
+        given.push(smartfw_proto::convert::decode_order(&order.bytes).unwrap().id.to_be_bytes());
+    }
+    assert!((8..32).contains(&given.len()), "a node sees to 32: {}", given.len());
+    for n in 0..40 {
+        if n >= given.len() {
+            let Ok(Answer::Order(order)) = stream.next().await else { panic!("no order") };
+            given.push(smartfw_proto::convert::decode_order(&order.bytes).unwrap().id.to_be_bytes());
+        }
+        stream.say(Report::Outcome { id: given[n], refused: None }).await;
+    }
+    assert!(carried.join_all().await.into_iter().all(|given| given));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -121,13 +121,16 @@ impl Allows {
         Ok(())
     }
 
-    /// The last part has come.
+    /// The last part has come. Nodes tell their lists whenever they connect: most are as they were.
     pub(super) fn complete(&mut self, id: &NodeId, stream: u64) {
         let Some(told) = self.told.get_mut(id).filter(|told| told.stream == stream) else { return };
-        told.whole = Some(std::mem::take(&mut told.coming).into());
+        let coming = std::mem::take(&mut told.coming);
         self.bytes -= told.bytes.0;
         told.bytes = (told.bytes.1, 0);
-        self.revision += 1;
+        if told.whole.as_deref() != Some(&coming) {
+            told.whole = Some(coming.into());
+            self.revision += 1;
+        }
     }
 
     /// Nothing of a node counts any more.

@@ -59,6 +59,11 @@ impl Roster {
         self.rows.get(id)
     }
 
+    /// Whether a key may be a member's: anybody's may until a member has said who is in the fleet.
+    pub(super) fn may_be_member(&self, id: &NodeId) -> bool {
+        !self.told || self.rows.contains_key(id)
+    }
+
     pub(super) fn opened(
         &mut self,
         member: &Member,

@@ -117,6 +117,15 @@ fn the_list_is_complete_when_every_member_that_may_block_has_told_all() {
 }
 
 #[test]
+fn whose_key_is_no_member_s_is_known_once_a_member_has_said_who_is_in_the_fleet() {
+    let (view, node) = view();
+    let stranger = NodeId([9; 32]);
+    assert!(view.may_be_member(&node.id()) && view.may_be_member(&stranger));
+    view.heard(&[]);
+    assert!(view.may_be_member(&node.id()) && !view.may_be_member(&stranger));
+}
+
+#[test]
 fn the_revision_rises_with_each_change_and_with_nothing_else() {
     let (view, node) = view();
     let one = block("192.0.2.1", Some(10));

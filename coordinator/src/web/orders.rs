@@ -23,7 +23,7 @@ use refusals::{in_part, invalid, no_operator, not_carried, refusal, unavailable}
 /// The folder of operators' identities within the state folder, by cluster, as `SMARTFW_OPERATOR_DIR` has them.
 pub(super) const FOLDER: &str = "operator";
 
-/// Orders of one request that are carried at once: nodes see to 32.
+/// Orders of one request that are carried at once: others have orders, too.
 const AT_ONCE: usize = 8;
 
 /// Who signs, and for which site where private addresses are meant: elsewhere they are other hosts.
@@ -92,11 +92,12 @@ impl Orders {
     async fn check(&self, fleet: &Fleet, target: IpNet, force: bool) -> Result<(), Refusal> {
         let site = is_private(&target).then_some(self.site.as_str());
         let said = fleet.ask(&Question::Check(target, force), site, &BTreeSet::new()).await;
+        let said: Vec<Reply> = said.into_values().flatten().collect();
         let refused = |reply: &Reply| match reply {
             Reply::Check(refused) => refused.as_ref().map(|(_, why)| why.to_string()),
             _ => None,
         };
-        let whys: Vec<String> = said.values().filter_map(refused).collect();
+        let whys: Vec<String> = said.iter().filter_map(refused).collect();
         match whys.first() {
             Some(why) if whys.len() == said.len() => {
                 let why = format!("{target} is not blocked: {why}");

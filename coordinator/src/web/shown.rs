@@ -114,8 +114,7 @@ impl Shown {
     }
 
     fn make_allowed(&self) {
-        let before = self.allowed.read().unwrap_or_else(PoisonError::into_inner).0.clone();
-        if self.fleet.still_allowed(&before) {
+        if self.fleet.still_allowed(&self.allowed.read().unwrap_or_else(PoisonError::into_inner).0) {
             return;
         }
         let (list, basis) = self.fleet.allowed();
@@ -290,7 +289,18 @@ impl smartfw_api::Fleet for Shown {
 
 #[cfg(test)]
 mod tests {
+    use smartfw_proto::convert::Reply;
+
     use super::*;
+
+    #[test]
+    fn who_was_asked_and_said_nothing_is_told_apart_from_those_who_were_not_asked() {
+        let named = |id: &NodeId| Some(format!("web-{}", id.0[0]));
+        let said = [(NodeId([1; 32]), Some(Reply::Block(None))), (NodeId([2; 32]), None)];
+        let known = spread(said.into(), named);
+        assert_eq!((known.told_by, known.silent), (vec!["web-1".to_owned()], vec!["web-2".to_owned()]));
+        assert_eq!(spread(BTreeMap::new(), named), Spread::default());
+    }
 
     #[tokio::test]
     async fn what_comes_too_fast_is_counted_for_those_who_follow_and_the_rest_comes() {

@@ -45,6 +45,8 @@ pub(crate) struct Mood {
     pub(crate) nonsense: Option<fn(Version) -> Answer>,
     /// What it passes on at once.
     pub(crate) orders: Vec<SignedOrder>,
+    /// What it passes on when it has heard that the node says no more.
+    pub(crate) parting: Vec<SignedOrder>,
     /// What it asks at once; without questions it speaks the first protocol alone.
     pub(crate) questions: Vec<Question>,
 }
@@ -154,7 +156,13 @@ impl Fake {
             say(Answer::Question(number, question)).await?;
         }
         loop {
-            let report = next().await?;
+            let Some(report) = next().await else {
+                let parting = self.heard().mood.parting.clone();
+                for order in parting {
+                    say(Answer::Order(order)).await?;
+                }
+                return None;
+            };
             let Some(upto) = self.hear(epoch, report) else { continue };
             batches += 1;
             if number <= mood.drops && batches == 2 {

@@ -62,9 +62,10 @@ pub(crate) async fn block(call: Call) -> Answered {
     let list = call.fleet().blocks().await.list;
     let at = list.binary_search_by(|block| block.target.cmp(&target));
     let block = at.map_err(|_| Problem::missing(format!("nobody blocks exactly {target}")))?;
-    let Spread { enforced_on, propagation_ms, told_by } = call.fleet().spread(&target).await;
+    let Spread { enforced_on, propagation_ms, told_by, silent } = call.fleet().spread(&target).await;
     ok(&json!({
         "block": list[block], "enforced_on": enforced_on, "propagation_ms": propagation_ms, "told_by": told_by,
+        "silent": silent,
     }))
 }
 

@@ -133,7 +133,9 @@ fn the_list_is_the_same_until_another_is_told_or_tells_it_or_something_of_it_is_
     let same =
         |allows: &Allows, rows: &_, second| basis.is_same(at(second), &tellers(rows), allows.revision());
     assert!(list.len() == 1 && same(&allows, &rows, 19) && !same(&allows, &rows, 20));
-    told(&mut allows, 2, None);
+    told(&mut allows, 2, Some(at(20)));
+    assert!(same(&allows, &rows, 19), "it was told again");
+    told(&mut allows, 3, None);
     assert!(!same(&allows, &rows, 10));
     let (_, basis) = all(&allows, at(10), &rows);
     assert!(basis.is_same(Time::from_nanos(u64::MAX - 1), &tellers(&rows), allows.revision()));

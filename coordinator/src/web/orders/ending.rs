@@ -1,7 +1,8 @@
 //! Orders that end others: they name what they end by versions and ids, which nodes know.
 //!
 //! A node may lie. So what an order names is what the node says itself whose word it is, or what most of those say that
-//! were asked; and trust falls in none of whom only others say that it blocks something.
+//! were asked; and trust falls in none of whom only others say that it blocks something. Another cluster is followed by
+//! single nodes, which most others need not be: what is signed there, each of them may name. It ends nothing of members.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -27,7 +28,13 @@ use crate::{clock, fleet::Fleet, view::FleetAllowed};
 /// For how long detection is held back from what a person unblocked, as `smartfw-cli unblock` has it.
 const HOLD: Duration = Duration::from_secs(600);
 
-/// What a member said, by its version.
+/// Words of other clusters that one node alone has named: what it invents shall fill no node's memory.
+pub(super) const ABROAD: usize = COVERED;
+/// For how long that is remembered at most: a node holds such a word no longer than its own longest block may last, a
+/// week where its configuration does not say otherwise.
+const ABROAD_LASTS: Duration = Duration::from_secs(30 * 86_400);
+
+/// What somebody said, by its version.
 type Cover = (NodeId, Version);
 
 /// The orders that end what the fleet says of a target, and of all within it.
@@ -42,18 +49,18 @@ pub(super) async fn unblocking(
     let origins: BTreeSet<NodeId> = by_own_word.map(|block| block.node).collect();
     let said = fleet.ask(&Question::Covers(target), site, &origins).await;
     let said = said.into_iter().filter_map(|(node, reply)| match reply {
-        Reply::Covers(covers) => Some((node, covers)),
+        Some(Reply::Covers(covers)) => Some((node, covers)),
         _ => None,
     });
     let said: BTreeMap<NodeId, Covers> = said.collect();
     if said.is_empty() {
         return Err(nobody_says());
     }
-    let found = Found::of(&said);
+    let found = Found::of(&said, |id| fleet.may_be_member(id));
     if found.more {
         return Err(too_much(&target));
     }
-    if found.covers.is_empty() && found.orders.is_empty() {
+    if found.covers.is_empty() && found.orders.is_empty() && found.abroad.is_empty() {
         let nodes: BTreeSet<String> = listed.iter().map(|block| block.name.to_string()).collect();
         let nodes: Vec<String> = nodes.into_iter().collect();
         return Err(nothing_to_end("blocks it", &format!("unblock {target}"), &nodes));
@@ -99,17 +106,27 @@ pub(super) struct Found {
     pub(super) orders: BTreeSet<u128>,
     /// How long the longest of it still lasts, as the middle one of those says that were asked.
     pub(super) lasts: Option<Duration>,
+    /// What is said in other clusters, and how long the longest still lasts where it is followed.
+    pub(super) abroad: BTreeSet<Cover>,
+    pub(super) abroad_lasts: Duration,
     /// Whether there is more than can be named, as most of them say.
     pub(super) more: bool,
 }
 
 impl Found {
-    pub(super) fn of(said: &BTreeMap<NodeId, Covers>) -> Self {
+    pub(super) fn of(said: &BTreeMap<NodeId, Covers>, may_be_member: impl Fn(&NodeId) -> bool) -> Self {
         let most = |count: usize| count * 2 > said.len();
         let (mut covers, mut orders) = (BTreeMap::<_, usize>::new(), BTreeMap::<_, usize>::new());
-        for (teller, Covers { covers: named, orders: by_id, .. }) in said {
+        let (mut abroad, mut abroad_lasts) = (BTreeSet::new(), Duration::ZERO);
+        for (teller, Covers { covers: named, orders: by_id, lasts, .. }) in said {
             // Whoever says something twice says it once.
-            for cover in named.iter().collect::<BTreeSet<_>>() {
+            let (ours, theirs): (BTreeSet<_>, BTreeSet<_>) =
+                named.iter().partition(|(node, _)| may_be_member(node));
+            if !theirs.is_empty() {
+                abroad_lasts = abroad_lasts.max(lasts.unwrap_or(ABROAD_LASTS).clamp(OUTLIVES, ABROAD_LASTS));
+            }
+            abroad.extend(theirs.into_iter().take(ABROAD).copied());
+            for cover in ours {
                 *covers.entry(*cover).or_default() += if cover.0 == *teller { said.len() } else { 1 };
             }
             for id in by_id.iter().collect::<BTreeSet<_>>() {
@@ -124,6 +141,8 @@ impl Found {
             covers: covers.into_iter().filter(|(_, count)| most(*count)).map(|(cover, _)| cover).collect(),
             orders: orders.into_iter().filter(|(_, count)| most(*count)).map(|(id, _)| id).collect(),
             lasts: Some(middle).filter(|lasts| *lasts < Duration::MAX),
+            abroad,
+            abroad_lasts,
             more: most(said.values().filter(|covers| covers.more).count()),
         }
     }
@@ -138,11 +157,16 @@ impl Found {
         let (blamed, others): (Vec<_>, Vec<_>) =
             self.covers.into_iter().partition(|(node, _)| false_positive && origins.contains(node));
         let orders: Vec<u128> = self.orders.into_iter().collect();
+        let abroad: Vec<Cover> = self.abroad.into_iter().collect();
         let mut wanted = Vec::new();
-        for (covers, orders, false_positive) in [(blamed, Vec::new(), true), (others, orders, false)] {
+        for (covers, orders, false_positive, lasts) in [
+            (blamed, Vec::new(), true, self.lasts),
+            (others, orders, false, self.lasts),
+            (abroad, Vec::new(), false, Some(self.abroad_lasts)),
+        ] {
             for (covers, orders) in pieces(&covers, &orders) {
                 let kind = OrderKind::Unblock { target, covers, orders, hold: HOLD, false_positive };
-                wanted.push((kind, self.lasts));
+                wanted.push((kind, lasts));
             }
         }
         wanted

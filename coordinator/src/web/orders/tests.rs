@@ -34,8 +34,10 @@ fn covers(covers: &[(NodeId, Version)], orders: &[u128], lasts: Option<u64>) -> 
     }
 }
 
+/// Of a fleet whose members are below 100.
 fn found(answers: &[(u8, Covers)]) -> Found {
-    Found::of(&answers.iter().map(|(of, covers)| (node(*of), covers.clone())).collect::<BTreeMap<_, _>>())
+    let answers = answers.iter().map(|(of, covers)| (node(*of), covers.clone()));
+    Found::of(&answers.collect::<BTreeMap<_, _>>(), |id| *id < node(100))
 }
 
 #[test]
@@ -47,6 +49,33 @@ fn what_most_say_is_named_and_what_a_node_says_of_itself() {
     assert_eq!(known.covers, [said(1, 5), said(2, 7), said(4, 2)].into());
     assert_eq!((known.orders, known.lasts), ([9].into(), Some(Duration::from_secs(60))));
     assert_eq!(found(&[(2, honest)]).covers.len(), 2, "whoever is alone is believed");
+}
+
+#[test]
+fn what_another_cluster_says_is_named_although_one_node_alone_follows_it() {
+    let follower = covers(&[said(1, 5), said(3, 9), said(100, 7)], &[], Some(86_400));
+    let other = || covers(&[said(1, 5)], &[], Some(60));
+    let known = found(&[(1, other()), (2, follower), (3, other())]);
+    assert_eq!((&known.covers, &known.abroad), (&[said(1, 5)].into(), &[said(100, 7)].into()));
+    let orders = known.orders_to("203.0.113.7/32".parse().unwrap(), &[node(1), node(100)].into(), true);
+    let orders: Vec<_> = orders
+        .into_iter()
+        .map(|(kind, lasts)| {
+            let OrderKind::Unblock { covers, false_positive, .. } = kind else { panic!() };
+            (covers, false_positive, lasts.unwrap().as_secs())
+        })
+        .collect();
+    assert_eq!(orders, [(vec![said(1, 5)], true, 60), (vec![said(100, 7)], false, 86_400)]);
+}
+
+#[test]
+fn who_invents_what_other_clusters_say_has_little_of_it_named_and_that_not_for_ever() {
+    let many: Vec<_> = (0..5_000).map(|n| said(100, n)).collect();
+    let honest = || covers(&[said(1, 5), said(101, 1)], &[], Some(60));
+    let known = found(&[(1, honest()), (2, covers(&many, &[], None)), (3, honest())]);
+    assert_eq!(known.abroad.len(), ending::ABROAD + 1);
+    let month = Some(Duration::from_secs(30 * 86_400));
+    assert_eq!((known.lasts, Some(known.abroad_lasts)), (Some(Duration::from_secs(60)), month));
 }
 
 #[test]

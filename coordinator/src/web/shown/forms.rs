@@ -66,10 +66,16 @@ pub(super) fn allowed(known: FleetAllowed) -> Allowed {
 }
 
 /// What nodes say of where a block is enforced. Whose word it is measured how long it took.
-pub(super) fn spread(said: BTreeMap<NodeId, Reply>, name: impl Fn(&NodeId) -> Option<String>) -> Spread {
+pub(super) fn spread(
+    said: BTreeMap<NodeId, Option<Reply>>,
+    name: impl Fn(&NodeId) -> Option<String>,
+) -> Spread {
     let (mut on, mut spread) = (BTreeSet::new(), Spread::default());
     for (node, reply) in said {
-        let Reply::Block(row) = reply else { continue };
+        let Some(Reply::Block(row)) = reply else {
+            spread.silent.extend(name(&node));
+            continue;
+        };
         spread.told_by.extend(name(&node));
         let Some(row) = row else { continue };
         on.extend(row.enforced_on);
@@ -77,6 +83,7 @@ pub(super) fn spread(said: BTreeMap<NodeId, Reply>, name: impl Fn(&NodeId) -> Op
         spread.propagation_ms.extend(took);
     }
     spread.told_by.sort_unstable();
+    spread.silent.sort_unstable();
     spread.enforced_on = on.into_iter().collect();
     spread
 }

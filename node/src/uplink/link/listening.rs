@@ -93,6 +93,9 @@ impl<'a> Ear<'a> {
     fn carry(&self, order: SignedOrder) -> Result<(), Ended> {
         let id = decode_order(&order.bytes)?.id.to_be_bytes();
         let outcomes = self.outcomes.clone();
+        if outcomes.is_closed() {
+            return Ok(()); // nobody would hear what becomes of it: it is passed on again on the next stream
+        }
         match self.shared.orders.clone().try_acquire_owned() {
             Ok(turn) => {
                 tokio::spawn(carry_out(self.way.clone(), id, order, outcomes, turn));

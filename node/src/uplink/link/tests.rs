@@ -48,6 +48,8 @@ struct Node {
     places: watch::Sender<Places>,
     /// How often its driver was asked something.
     asked: Arc<AtomicUsize>,
+    /// How many orders were given.
+    given: Arc<AtomicUsize>,
     driver: Option<JoinHandle<()>>,
     folder: tempfile::TempDir,
 }
@@ -59,7 +61,8 @@ impl Node {
         let uplink = Uplink::new(folder.path(), counters.clone(), health.clone());
         let (inbox, inputs) = inbox(counters);
         let (changing, asked) = (uplink.clone(), Arc::<AtomicUsize>::default());
-        let counted = asked.clone();
+        let given = Arc::<AtomicUsize>::default();
+        let counted = (asked.clone(), given.clone());
         let driver = std::thread::spawn(move || {
             let config = PolicyConfig { node: "web-1".into(), ..PolicyConfig::default() };
             let mut agent = Agent::new(config, 1, clock::now());
@@ -71,10 +74,11 @@ impl Node {
                         reply(Ok(smartfw_core::order::Done::Confirmed));
                     }
                     Some(Input::Fleet(FleetInput::Ask(question))) => {
-                        counted.fetch_add(1, Ordering::Relaxed);
+                        counted.0.fetch_add(1, Ordering::Relaxed);
                         question(&agent, None, clock::now());
                     }
                     Some(Input::Fleet(FleetInput::Order(_, reply))) => {
+                        counted.1.fetch_add(1, Ordering::Relaxed);
                         // What it blocks is another before disk and kernel have it.
                         changing.anew();
                         std::thread::sleep(Duration::from_millis(20));
@@ -90,7 +94,7 @@ impl Node {
         let places = watch::Sender::<Places>::default();
         let way = Way { uplink: uplink.clone(), net, revocations, inbox: inbox.clone() };
         tokio::spawn(follow(way, places.subscribe()));
-        Self { uplink, health, inbox, places, asked, driver: Some(driver), folder }
+        Self { uplink, health, inbox, places, asked, given, driver: Some(driver), folder }
     }
 
     /// Its driver does nothing else until it is let go.
