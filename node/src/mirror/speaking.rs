@@ -205,7 +205,7 @@ impl LeftOut {
             "{} signed runs hold blocks beside what stays within the cluster, and are not mirrored",
             self.mixed
         );
-        let remedy = "nothing: what a member says again in one run it said in others before";
+        let remedy = "update the members: those of this version sign the two apart; what they block holds in this cluster all the same";
         health.set(Matter::MirrorMixed, Level::Info, what, remedy);
     }
 }
