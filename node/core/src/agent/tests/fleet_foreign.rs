@@ -13,12 +13,12 @@ use crate::{
     record::{Speaker, StoredBlock},
 };
 
-const OTHER: NodeId = NodeId([90; 32]);
-const HOUR: Duration = Duration::from_secs(3600);
+pub(super) const OTHER: NodeId = NodeId([90; 32]);
+pub(super) const HOUR: Duration = Duration::from_secs(3600);
 
 impl Node {
     /// The node after a restart in the order of a real one: the store, the fleet, whom to believe, the kernel.
-    fn restarted_believing(&self, clusters: &[(NodeId, &str)]) -> Self {
+    pub(super) fn restarted_believing(&self, clusters: &[(NodeId, &str)]) -> Self {
         let mut node = self.restarted();
         node.join();
         let clusters = clusters.iter().map(|(id, name)| (*id, String::from(*name))).collect();
@@ -30,7 +30,7 @@ impl Node {
         node
     }
 
-    fn believing() -> Self {
+    pub(super) fn believing() -> Self {
         Self::believing_with(|_| {})
     }
 
@@ -40,7 +40,7 @@ impl Node {
         node
     }
 
-    fn hears_abroad(&mut self, key: u8, version: Version, block: FleetBlock) {
+    pub(super) fn hears_abroad(&mut self, key: u8, version: Version, block: FleetBlock) {
         self.hears_abroad_late(key, version, block, Duration::ZERO);
     }
 
@@ -280,17 +280,6 @@ fn a_block_for_ever_ends_when_our_own_longest_would_however_often_it_is_heard() 
     let age = Duration::from_secs(longest + 1);
     node.hears_abroad_late(100, version(1), for_ever("203.0.113.7"), age);
     assert_eq!(node.dropped("203.0.113.7"), None, "the row was removed and put again");
-}
-
-#[test]
-fn who_is_believed_is_believed_also_in_the_next_fleet() {
-    let mut node = Node::believing();
-    node.hears_abroad(100, version(1), fleet_block("203.0.113.7"));
-    node.agent.leave_fleet(node.now());
-    node.take();
-    node.join();
-    node.hears_abroad(100, version(2), fleet_block("203.0.113.8"));
-    assert_eq!((node.kernel.blocks.len(), node.agent.foreign_count(&OTHER)), (2, 2));
 }
 
 #[test]
