@@ -104,9 +104,9 @@ pub enum Input {
     Leave(Reply),
     /// The other clusters whose roots are believed, by the ids of these.
     Foreigners(BTreeMap<NodeId, String>),
-    /// Somebody in another cluster says something; all signatures hold. Answered with how many words are dated ahead of the
+    /// Somebody in another cluster says something; all signatures hold. Answered with the words that are dated ahead of the
     /// cluster's time, and not taken.
-    Foreign(Vec<ForeignWord>, oneshot::Sender<usize>),
+    Foreign(Vec<ForeignWord>, oneshot::Sender<Vec<ForeignWord>>),
     /// A question.
     Ask(Question),
 }

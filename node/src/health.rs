@@ -80,7 +80,7 @@ pub enum Matter {
     MirrorOutbox,
     /// What it will never have.
     MirrorMissed,
-    /// What it is not given, since it is dated ahead.
+    /// What it is not given yet, since it is dated ahead.
     MirrorAhead,
     /// What it is not given, since some of it stays within the cluster.
     MirrorMixed,

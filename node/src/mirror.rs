@@ -7,6 +7,7 @@
 //! Nothing waits for it. What comes back is followed only where a run is signed under another cluster's root that a person
 //! on this node has added; whatever else stands there is shown, and no more.
 
+mod ahead;
 mod hearing;
 mod judging;
 mod ledger;
@@ -47,6 +48,8 @@ const FOLDER: &str = "mirror";
 const AGAIN: Duration = Duration::from_secs(30);
 /// How often it is looked which cluster this node is in, and shown how the mirror is.
 const LOOK: Duration = Duration::from_secs(2);
+/// How often it is looked whether the time has come of what is dated ahead.
+const COMES: Duration = Duration::from_secs(10);
 
 /// The mirror, for those who ask. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -140,6 +143,7 @@ impl Begun {
                 let what = "this node is in no cluster: nothing is mirrored, and nothing is heard";
                 self.health.set(Matter::Mirror, Level::Warn, what, "smartfw-cli cluster init or join");
                 self.health.clear(Matter::Followed);
+                self.health.clear(Matter::MirrorAhead);
                 sleep(LOOK).await;
                 continue;
             };
@@ -181,7 +185,7 @@ impl Begun {
                 None => sleep(LOOK).await,
             }
         };
-        let speaking = Speaking::new(cluster.to_owned(), outbox.clone(), self.health.clone());
+        let speaking = Speaking::new(cluster.to_owned(), outbox.clone(), self.health.clone(), inbox.clone());
         let ears = hearing::Ears {
             ours: cluster.to_owned(),
             follow: self.settings.follow.clone(),
@@ -191,7 +195,8 @@ impl Begun {
             hearing: self.mirror.hearing.clone(),
             inbox: inbox.clone(),
         };
-        let (sending, speaking) = (sender.run(since_epoch, chance), speaking.keep(held, &mut self.runs));
+        let (sending, speaking) =
+            (sender.run(since_epoch, chance), speaking.keep(held, &mut self.runs, COMES));
         let showing = show(&watch, &self.mirror.hearing, &self.health);
         tokio::join!(sending, speaking, ears.run(), showing);
     }

@@ -56,8 +56,8 @@ pub struct Counts {
     pub aside: u64,
 }
 
-/// The outbox could not be read or written. What was in it before is still in it.
-#[derive(Debug, Error)]
+/// The outbox could not be read or written. What was in it before is still in it, unless it stays damaged.
+#[derive(Clone, Debug, Error)]
 pub enum OutboxError {
     /// The disk refused, or another process has the folder.
     #[error(
@@ -70,7 +70,7 @@ pub enum OutboxError {
         why: String,
     },
     /// What is stored makes no sense.
-    #[error("the outbox of the mirror at {path} is damaged: {why}; the next start sets it aside")]
+    #[error("the outbox of the mirror at {path} is damaged: {why}; where it stays so, it is set aside")]
     Damaged {
         /// The folder.
         path: PathBuf,
@@ -106,7 +106,7 @@ pub struct Outbox {
 enum Place {
     Open(Store),
     /// Since when, and why.
-    Failed(Instant, String),
+    Failed(Instant, OutboxError),
 }
 
 #[derive(Debug)]
@@ -161,23 +161,16 @@ impl Outbox {
         let mut place = self.place.lock().unwrap_or_else(PoisonError::into_inner);
         if let Place::Failed(since, why) = &*place {
             if since.elapsed() < AGAIN {
-                return Err(OutboxError::Unavailable { path: self.path.clone(), why: why.clone() });
+                return Err(why.clone());
             }
-            let opened = disk::guarded(&self.path, || {
-                let store = Store::open(&self.path)?;
-                self.lock().learn(&store)?;
-                Ok(store)
-            });
-            *place = opened.map_or_else(|why| Place::failed(&why), Place::Open);
+            *place = self.reopen(why).map_or_else(|why| Place::Failed(Instant::now(), why), Place::Open);
         }
         let done = match &*place {
             Place::Open(store) => disk::guarded(&self.path, || work(store)),
-            Place::Failed(_, why) => {
-                Err(OutboxError::Unavailable { path: self.path.clone(), why: why.clone() })
-            }
+            Place::Failed(_, why) => Err(why.clone()),
         };
         if let (Place::Open(_), Err(why)) = (&*place, &done) {
-            let failed = std::mem::replace(&mut *place, Place::failed(why));
+            let failed = std::mem::replace(&mut *place, Place::Failed(Instant::now(), why.clone()));
             // sled may panic while it closes what has failed.
             let _ = disk::guarded(&self.path, || {
                 drop(failed);
@@ -185,6 +178,26 @@ impl Outbox {
             });
         }
         done
+    }
+
+    /// Opens the store again. One that was found damaged before and still is will not be whole by itself: what it held is
+    /// lost to the mirror, what comes is not.
+    fn reopen(&self, before: &OutboxError) -> Result<Store, OutboxError> {
+        let open = || {
+            disk::guarded(&self.path, || {
+                let store = Store::open(&self.path)?;
+                self.lock().learn(&store)?;
+                Ok(store)
+            })
+        };
+        match (before, open()) {
+            (OutboxError::Damaged { .. }, Err(OutboxError::Damaged { why, .. })) => {
+                let aside = disk::set_aside(&self.path)?;
+                tracing::error!(place = %aside.display(), why, "the mirror's outbox is damaged; an empty one is begun");
+                open()
+            }
+            (_, opened) => opened,
+        }
     }
 
     /// Adds items; on disk when this returns.
@@ -301,13 +314,6 @@ impl Outbox {
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Place {
-    fn failed(why: &OutboxError) -> Self {
-        let (OutboxError::Unavailable { why, .. } | OutboxError::Damaged { why, .. }) = why;
-        Self::Failed(Instant::now(), why.clone())
     }
 }
 

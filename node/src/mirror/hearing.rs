@@ -2,18 +2,23 @@
 
 use std::{
     collections::BTreeMap,
+    mem,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
 
+use smartfw_core::Time;
 use smartfw_mirror::{Cluster, Database, Heard, List, Listening, Receiver, chance, since_epoch};
 use smartfw_proto::view::FollowedCluster;
 use tokio::{
     sync::{Semaphore, mpsc, oneshot},
     task::JoinSet,
+    time::{MissedTickBehavior, interval},
 };
 
 use super::{
-    Roots,
+    COMES, Roots,
+    ahead::Ahead,
     judging::{Judged, judge},
     ledger::Ledger,
 };
@@ -29,6 +34,9 @@ const HEARD: usize = 16;
 const RUNS: usize = 4;
 /// Words that the driver is given at once: it does nothing else meanwhile.
 const WORDS: usize = 256;
+/// Words of one cluster that are dated ahead and wait for their time: more than are remembered of it. What is beyond them
+/// is heard anew when they waited long enough.
+const AHEAD: usize = 4096;
 
 const UNKNOWN: &str = "the root of that cluster is not believed here";
 const BELIEVE: &str = "smartfw-cli trust add --root FILE, or take the cluster out of mirror.follow";
@@ -81,20 +89,15 @@ impl Ears {
                 self.hearing.lock().insert(name.clone(), ear);
                 continue;
             };
-            let receiver = Receiver::new(self.database.clone(), place, List::Runs);
-            let believed = self.roots.get(name).is_some();
-            let ear = Ear::Listens { how: receiver.watch(), believed };
-            self.hearing.lock().insert(name.clone(), ear);
-            let (heard, hears) = mpsc::channel(HEARD);
-            ears.spawn(receiver.run(since_epoch, chance, heard));
-            ears.spawn(self.one(name.clone(), room.clone()).judge_all(hears));
+            let one = self.one(name.clone(), room.clone());
+            ears.spawn(one.listen(self.database.clone(), place, self.hearing.clone()));
         }
         ears
     }
 
     fn one(&self, cluster: String, room: Arc<Semaphore>) -> One {
         let (roots, ledger, inbox) = (self.roots.clone(), self.ledger.clone(), self.inbox.clone());
-        One { cluster, roots, ledger, inbox, room }
+        One { cluster, roots, ledger, inbox, room, ahead: Ahead::new(AHEAD), lost: false }
     }
 }
 
@@ -105,25 +108,62 @@ struct One {
     ledger: Arc<Ledger>,
     inbox: Inbox,
     room: Arc<Semaphore>,
+    ahead: Ahead<ForeignWord>,
+    /// Whether more was dated ahead than may wait.
+    lost: bool,
 }
 
 impl One {
-    async fn judge_all(self, mut heard: mpsc::Receiver<Heard>) {
-        while let Some(heard) = heard.recv().await {
-            match heard {
-                Heard::Run { id, bytes } => {
-                    let key = id.to_key().unwrap_or_default();
-                    let Ok(_permit) = self.room.acquire().await else { return };
-                    match self.judged(bytes).await {
-                        Ok(judged) => self.follow(key, judged).await,
-                        Err(why) => self.refuse(key, why),
+    /// Listens for ever. What found no room stands in the database still, and a new receiver tells it anew.
+    async fn listen(mut self, database: Arc<Database>, place: Cluster, hearing: Arc<Hearing>) {
+        loop {
+            let receiver = Receiver::new(database.clone(), place.clone(), List::Runs);
+            let believed = self.roots.get(&self.cluster).is_some();
+            let ear = Ear::Listens { how: receiver.watch(), believed };
+            hearing.lock().insert(self.cluster.clone(), ear);
+            let (heard, hears) = mpsc::channel(HEARD);
+            tokio::select! {
+                () = receiver.run(since_epoch, chance, heard) => {}
+                () = self.judge_all(hears, COMES) => {}
+            }
+        }
+    }
+
+    /// Judges what is heard, until all of it has to be heard anew. Whether the time has come of what is dated ahead is
+    /// looked at so often.
+    async fn judge_all(&mut self, mut hears: mpsc::Receiver<Heard>, every: Duration) {
+        let mut comes = interval(every);
+        comes.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                heard = hears.recv() => match heard {
+                    Some(heard) => self.hear(heard).await,
+                    None => return,
+                },
+                _ = comes.tick(), if !self.ahead.is_empty() => {
+                    self.again().await;
+                    if self.ahead.is_empty() && mem::take(&mut self.lost) {
+                        return;
                     }
                 }
-                Heard::Row { id, .. } => self.refuse(id.to_key().unwrap_or_default(), "nobody signed it"),
-                Heard::Rewritten { key } => self.refuse(key, "somebody changed it after it was written"),
-                Heard::Removed { key } => self.refuse(key, "somebody removed it; what it said stands"),
-                Heard::Unreadable { key, why } => self.refuse(key, why),
             }
+        }
+    }
+
+    async fn hear(&mut self, heard: Heard) {
+        match heard {
+            Heard::Run { id, bytes } => {
+                let (key, room) = (id.to_key().unwrap_or_default(), self.room.clone());
+                let _permit = room.acquire().await;
+                match self.judged(bytes).await {
+                    Ok(judged) => self.follow(key, judged).await,
+                    Err(why) => self.refuse(key, why),
+                }
+            }
+            Heard::Row { id, .. } => self.refuse(id.to_key().unwrap_or_default(), "nobody signed it"),
+            Heard::Rewritten { key } => self.refuse(key, "somebody changed it after it was written"),
+            Heard::Removed { key } => self.refuse(key, "somebody removed it; what it said stands"),
+            Heard::Unreadable { key, why } => self.refuse(key, why),
         }
     }
 
@@ -134,7 +174,7 @@ impl One {
         judged.unwrap_or_else(|error| Err(error.to_string()))
     }
 
-    async fn follow(&self, key: String, Judged { words, refused }: Judged) {
+    async fn follow(&mut self, key: String, Judged { words, refused }: Judged) {
         refused.into_iter().for_each(|why| self.refuse(key.clone(), why));
         if words.is_empty() {
             return;
@@ -145,15 +185,34 @@ impl One {
             ahead += self.tell(words.by_ref().take(WORDS).collect()).await;
         }
         if ahead > 0 {
-            self.refuse(key, format!("{ahead} words in it are dated ahead of the time"));
+            let why =
+                format!("{ahead} words in it are dated ahead of the time, and wait until that has come");
+            self.refuse(key, why);
         }
     }
 
-    /// Tells the driver, and waits for it; how many of the words are dated ahead.
-    async fn tell(&self, words: Vec<ForeignWord>) -> usize {
+    /// Tells the driver anew of what was dated ahead, the earliest first, until some of it still is.
+    async fn again(&mut self) {
+        let room = self.room.clone();
+        let _permit = room.acquire().await;
+        while !self.ahead.is_empty() {
+            let words = self.ahead.take(Time::NEVER, WORDS);
+            if self.tell(words).await > 0 {
+                return;
+            }
+        }
+    }
+
+    /// Tells the driver, and waits for it. How many of the words are dated ahead: they wait for their time.
+    async fn tell(&mut self, words: Vec<ForeignWord>) -> usize {
         let (answer, ahead) = oneshot::channel();
         self.inbox.send(Input::Fleet(fleet::Input::Foreign(words, answer)));
-        ahead.await.unwrap_or_default()
+        let ahead = ahead.await.unwrap_or_default();
+        let count = ahead.len();
+        for word in ahead {
+            self.lost |= self.ahead.add(word.issued, 1, word) > 0;
+        }
+        count
     }
 
     fn refuse(&self, key: String, why: impl Into<String>) {
@@ -201,17 +260,22 @@ impl Ear {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
+    use std::thread::{JoinHandle, spawn};
 
     use smartfw_core::{
-        IpNet, Time,
+        IpNet,
         agent::Foreigner,
         fleet::{NodeId, Version},
     };
 
     use super::*;
-    use crate::{clock, fleet::ForeignSays, inbox::inbox};
+    use crate::{
+        clock,
+        fleet::ForeignSays,
+        inbox::{Inputs, inbox},
+    };
 
+    /// A word that was signed that many seconds after 1970.
     fn word(n: u32) -> ForeignWord {
         ForeignWord {
             from: Arc::new(Foreigner {
@@ -220,15 +284,17 @@ mod tests {
                 name: "west/web".into(),
             }),
             version: Version { epoch: 1, sequence: u64::from(n) },
-            issued: Time::ZERO,
+            issued: Time::from_secs(n.into()),
             lasts: None,
             says: ForeignSays::Withdraw(IpNet::from(std::net::IpAddr::from(n.to_be_bytes()))),
         }
     }
 
-    #[tokio::test]
-    async fn the_driver_is_given_a_few_words_at_a_time() {
-        let folder = tempfile::tempdir().unwrap();
+    fn words(seconds: std::ops::Range<u32>) -> Judged {
+        Judged { words: seconds.map(word).collect(), ..Judged::default() }
+    }
+
+    fn one(folder: &tempfile::TempDir) -> (One, Inputs) {
         let (inbox, inputs) = inbox(Arc::default());
         let one = One {
             cluster: "west".into(),
@@ -236,21 +302,72 @@ mod tests {
             ledger: Arc::default(),
             inbox,
             room: Arc::new(Semaphore::new(RUNS)),
+            ahead: Ahead::new(AHEAD),
+            lost: false,
         };
-        let driver = std::thread::spawn(move || {
-            let mut given = Vec::new();
-            while given.iter().sum::<usize>() < 1000 {
+        (one, inputs)
+    }
+
+    /// A driver that takes what was signed until a time, which comes nearer with each of its answers, until it took so
+    /// many. Gives how many words it was given each time.
+    fn driver(inputs: Inputs, times: Vec<Time>, most: usize) -> JoinHandle<Vec<usize>> {
+        spawn(move || {
+            let (mut given, mut taken, mut times) = (Vec::new(), 0, times.into_iter());
+            while taken < most {
                 let input = inputs.wait(clock::now().after(Duration::from_secs(10)));
                 let Some(Input::Fleet(fleet::Input::Foreign(words, answer))) = input else { continue };
                 given.push(words.len());
-                answer.send(1).unwrap();
+                let time = times.next().unwrap_or(Time::NEVER);
+                let (known, ahead): (Vec<_>, _) = words.into_iter().partition(|word| word.issued <= time);
+                taken += known.len();
+                answer.send(ahead).unwrap();
             }
             given
-        });
-        one.follow("its-key".into(), Judged { words: (0..1000).map(word).collect(), ..Judged::default() })
-            .await;
+        })
+    }
+
+    #[tokio::test]
+    async fn the_driver_is_given_a_few_words_at_a_time() {
+        let folder = tempfile::tempdir().unwrap();
+        let (mut one, inputs) = one(&folder);
+        let driver = driver(inputs, Vec::new(), 1000);
+        one.follow("its-key".into(), words(0..1000)).await;
         assert_eq!(driver.join().unwrap(), [256, 256, 256, 232]);
-        assert_eq!(one.ledger.counts("west"), (1, 1));
-        assert!(one.ledger.refused()[0].why.starts_with("4 words in it are dated ahead"));
+        assert_eq!(one.ledger.counts("west"), (1, 0));
+    }
+
+    #[tokio::test]
+    async fn a_word_that_is_dated_ahead_is_listed_and_told_again_until_its_time_has_come() {
+        let folder = tempfile::tempdir().unwrap();
+        let (mut one, inputs) = one(&folder);
+        let times = [100, 100, 100, 200].map(Time::from_secs);
+        let driver = driver(inputs, times.into(), 500);
+        one.follow("its-key".into(), words(0..500)).await;
+        let ledger = one.ledger.clone();
+        assert_eq!(ledger.counts("west"), (1, 1));
+        assert!(ledger.refused()[0].why.starts_with("399 words in it are dated ahead"));
+        let (_still_open, hears) = mpsc::channel(HEARD);
+        let judging = tokio::spawn(async move { one.judge_all(hears, Duration::from_millis(5)).await });
+        let given = tokio::task::spawn_blocking(|| driver.join().unwrap()).await.unwrap();
+        assert_eq!(
+            given,
+            [256, 244, 256, 256, 256, 43],
+            "until some are still ahead, and once their time has come all"
+        );
+        judging.abort();
+    }
+
+    #[tokio::test]
+    async fn where_too_many_are_dated_ahead_all_is_heard_anew_once_the_time_of_the_first_has_come() {
+        let folder = tempfile::tempdir().unwrap();
+        let (mut one, inputs) = one(&folder);
+        let most = u32::try_from(AHEAD).unwrap();
+        let driver = driver(inputs, vec![Time::ZERO; AHEAD / WORDS + 2], AHEAD);
+        one.follow("its-key".into(), words(1..most + 3)).await;
+        let (_still_open, hears) = mpsc::channel(HEARD);
+        one.judge_all(hears, Duration::from_millis(5)).await;
+        let given = driver.join().unwrap();
+        assert_eq!(given.iter().rev().take(AHEAD / WORDS).sum::<usize>(), AHEAD);
+        assert!(one.ahead.is_empty() && !one.lost);
     }
 }

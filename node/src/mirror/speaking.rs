@@ -4,25 +4,33 @@ use std::{sync::Arc, time::Duration};
 
 use smartfw_config::MirroredRuns;
 use smartfw_core::{
-    Time,
+    Agent, Time,
     fleet::{RunHeader, SignedRun},
     gossip::TOLERANCE,
 };
 use smartfw_identity::{Codec as _, leaves};
 use smartfw_mirror::{Item, ItemId, Outbox, OutboxError};
 use smartfw_proto::convert::run_to_bytes;
-use tokio::{sync::mpsc, task::spawn_blocking, time::sleep};
+use tokio::{
+    sync::{mpsc, oneshot},
+    task::spawn_blocking,
+    time::{MissedTickBehavior, interval, sleep},
+};
 
+use super::ahead::Ahead;
 use crate::{
     clock,
-    fleet::PeerCodec,
+    fleet::{self, Brain, PeerCodec},
     health::{Health, Level, Matter},
+    inbox::{Inbox, Input},
 };
 
 /// Runs that may wait for the outbox's disk: a fleet under attack signs some hundreds a second.
 const WAITING: usize = 4096;
 /// Runs that are put into the outbox at once.
 const BATCH: usize = 256;
+/// Bytes of runs that are dated ahead and wait for their time: some ten thousand short ones.
+const AHEAD: usize = 16 << 20;
 /// How long after one another it is tried to put them there.
 const AGAIN: Duration = Duration::from_secs(1);
 
@@ -61,12 +69,15 @@ pub(super) struct Speaking {
     cluster: String,
     outbox: Arc<Outbox>,
     health: Arc<Health>,
+    inbox: Inbox,
+    ahead: Ahead<SignedRun>,
     left_out: LeftOut,
 }
 
 /// Runs that are not mirrored, though others might follow them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct LeftOut {
+    /// Too many were dated ahead.
     ahead: u64,
     mixed: u64,
 }
@@ -78,70 +89,124 @@ enum Unfit {
     Stays,
     /// Some of it is their business, and some is not.
     Mixed,
-    /// Rows stand in the order of time, and only the newest are heard: one that is dated ahead would push out what is true.
-    Ahead,
+    /// It is dated ahead, by this time. Rows stand in the order of time, and only the newest are heard: it would push out
+    /// what is true.
+    Ahead(Time),
 }
 
 impl Speaking {
-    pub(super) fn new(cluster: String, outbox: Arc<Outbox>, health: Arc<Health>) -> Self {
-        Self { cluster, outbox, health, left_out: LeftOut::default() }
+    pub(super) fn new(cluster: String, outbox: Arc<Outbox>, health: Arc<Health>, inbox: Inbox) -> Self {
+        let (ahead, left_out) = (Ahead::new(AHEAD), LeftOut::default());
+        Self { cluster, outbox, health, inbox, ahead, left_out }
     }
 
-    /// Puts what was signed before and what is signed from now on into the outbox, for ever.
-    pub(super) async fn keep(mut self, held: Vec<SignedRun>, runs: &mut mpsc::Receiver<SignedRun>) {
+    /// Puts what was signed before and what is signed from now on into the outbox, for ever. Whether the time has come of
+    /// what is dated ahead is looked at so often.
+    pub(super) async fn keep(
+        mut self,
+        held: Vec<SignedRun>,
+        runs: &mut mpsc::Receiver<SignedRun>,
+        every: Duration,
+    ) {
+        let mut comes = interval(every);
+        comes.set_missed_tick_behavior(MissedTickBehavior::Delay);
         for batch in held.chunks(BATCH) {
             self.push(batch).await;
         }
         loop {
             let mut batch = Vec::new();
-            if runs.recv_many(&mut batch, BATCH).await == 0 {
-                return;
+            tokio::select! {
+                count = runs.recv_many(&mut batch, BATCH) => match count {
+                    0 => return,
+                    _ => self.push(&batch).await,
+                },
+                _ = comes.tick(), if !self.ahead.is_empty() => self.again().await,
             }
-            self.push(&batch).await;
         }
     }
 
     async fn push(&mut self, runs: &[SignedRun]) {
-        let items: Arc<[Item]> = self.items(runs).into();
+        let latest = self.latest().await;
+        self.put(runs, latest).await;
+        self.tell_ahead();
+    }
+
+    /// Puts in whose time has come.
+    async fn again(&mut self) {
+        let latest = self.latest().await;
+        loop {
+            let runs = self.ahead.take(latest, BATCH);
+            if runs.is_empty() {
+                return self.tell_ahead();
+            }
+            self.put(&runs, latest).await;
+        }
+    }
+
+    async fn put(&mut self, runs: &[SignedRun], latest: Time) {
+        let items: Arc<[Item]> = self.items(runs, latest).into();
         if !items.is_empty() {
             let outbox = self.outbox.clone();
             until_taken(&self.health, move || outbox.push(&items)).await;
         }
     }
 
-    fn items(&mut self, runs: &[SignedRun]) -> Vec<Item> {
-        let (latest, before) = (clock::now().after(TOLERANCE), self.left_out);
+    fn items(&mut self, runs: &[SignedRun], latest: Time) -> Vec<Item> {
+        let before = self.left_out.mixed;
         let mut items = Vec::new();
         for run in runs {
             match item(run, &self.cluster, latest) {
                 Ok(item) => items.push(item),
                 Err(Unfit::Stays) => {}
                 Err(Unfit::Mixed) => self.left_out.mixed += 1,
-                Err(Unfit::Ahead) => self.left_out.ahead += 1,
+                Err(Unfit::Ahead(issued)) => {
+                    let weight = run.bytes.len() + run.certificate.len();
+                    self.left_out.ahead += self.ahead.add(issued, weight, run.clone());
+                }
             }
         }
-        self.left_out.tell(before, &self.health);
+        if self.left_out.mixed > before {
+            self.left_out.tell_mixed(&self.health);
+        }
         items
+    }
+
+    /// What is dated later than this waits. By the cluster's time: this node's own clock may be the wrong one.
+    async fn latest(&self) -> Time {
+        let (answer, time) = oneshot::channel();
+        let ask = move |_: &Agent, brain: Option<&Brain>, now: Time| {
+            let _ = answer.send(brain.map_or(now, Brain::time));
+        };
+        self.inbox.send(Input::Fleet(fleet::Input::Ask(Box::new(ask))));
+        time.await.unwrap_or_else(|_| clock::now()).after(TOLERANCE)
+    }
+
+    fn tell_ahead(&self) {
+        let lost = self.left_out.ahead;
+        if self.ahead.is_empty() && lost == 0 {
+            return self.health.clear(Matter::MirrorAhead);
+        }
+        let mut what =
+            "signed runs are dated ahead of the time, and are mirrored when that has come".to_owned();
+        let mut remedy =
+            "set this node's clock, or find the member whose clock is wrong: smartfw-cli cluster nodes"
+                .to_owned();
+        if lost > 0 {
+            what = format!("{what}; {lost} more were too many");
+            remedy.push_str("; then restart the node: it mirrors all that holds still");
+        }
+        self.health.set(Matter::MirrorAhead, Level::Warn, what, remedy);
     }
 }
 
 impl LeftOut {
-    /// Tells what has become more.
-    fn tell(self, before: Self, health: &Health) {
-        let Self { ahead, mixed } = self;
-        if ahead > before.ahead {
-            let what = format!("{ahead} signed runs are dated ahead of the time and not mirrored");
-            let remedy =
-                "set this node's clock, or find the member whose clock is wrong: smartfw-cli cluster nodes";
-            health.set(Matter::MirrorAhead, Level::Warn, what, remedy);
-        }
-        if mixed > before.mixed {
-            let what = format!(
-                "{mixed} signed runs hold blocks beside what stays within the cluster, and are not mirrored"
-            );
-            let remedy = "nothing: what a member says again in one run it said in others before";
-            health.set(Matter::MirrorMixed, Level::Info, what, remedy);
-        }
+    fn tell_mixed(self, health: &Health) {
+        let what = format!(
+            "{} signed runs hold blocks beside what stays within the cluster, and are not mirrored",
+            self.mixed
+        );
+        let remedy = "update the members: those of this version sign the two apart; what they block holds in this cluster all the same";
+        health.set(Matter::MirrorMixed, Level::Info, what, remedy);
     }
 }
 
@@ -173,7 +238,7 @@ fn item(run: &SignedRun, cluster: &str, latest: Time) -> Result<Item, Unfit> {
     }
     let RunHeader { origin, epoch, first: sequence, issued, .. } = header;
     if issued > latest {
-        return Err(Unfit::Ahead);
+        return Err(Unfit::Ahead(issued));
     }
     let id = ItemId { millis: issued.as_nanos() / 1_000_000, epoch, sequence, node: format!("{origin:#}") };
     Item::run(&id, &run_to_bytes(run)).map_err(|why| {
@@ -183,84 +248,4 @@ fn item(run: &SignedRun, cluster: &str, latest: Time) -> Result<Item, Unfit> {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
-
-    use smartfw_core::fleet::{Entry, Signer as _, Version};
-    use smartfw_identity::{Current, RunSigner};
-    use smartfw_mirror::Limits;
-
-    use super::*;
-    use crate::testing::Authority;
-
-    /// A run of a member, as it stands in its log.
-    fn run(issued: Time, first: u64, entries: Vec<Entry>) -> SignedRun {
-        let identity = Authority::found().member("web-1");
-        let header = RunHeader {
-            cluster: "prod".into(),
-            site: None,
-            origin: identity.id(),
-            epoch: 1,
-            first,
-            issued,
-            floor: Version::default(),
-        };
-        let mut signer = RunSigner::new(Current::new(identity), PeerCodec);
-        signer.seal(header, entries).unwrap().signed().clone()
-    }
-
-    fn withdrawn() -> Entry {
-        Entry::Withdraw { target: "203.0.113.7/32".parse().unwrap(), lasts: None }
-    }
-
-    fn sessions() -> Entry {
-        Entry::Sessions { addresses: Vec::new(), lasts: None }
-    }
-
-    fn speaking(folder: &tempfile::TempDir) -> (Speaking, Arc<Outbox>, Arc<Health>) {
-        let opened = Outbox::open(&folder.path().join("mirror"), Limits::default()).unwrap();
-        let (outbox, health) = (Arc::new(opened.outbox), Arc::<Health>::default());
-        (Speaking::new("prod".into(), outbox.clone(), health.clone()), outbox, health)
-    }
-
-    #[tokio::test]
-    async fn a_run_that_is_dated_ahead_is_left_out_counted_and_told() {
-        let folder = tempfile::tempdir().unwrap();
-        let (mut speaking, outbox, health) = speaking(&folder);
-        let now = clock::now();
-        let ahead = run(now.after(TOLERANCE + Duration::from_secs(60)), 2, vec![withdrawn()]);
-        let a_little = run(now.after(Duration::from_secs(60)), 1, vec![withdrawn()]);
-        speaking.push(&[a_little, ahead.clone(), ahead]).await;
-        assert_eq!(outbox.counts().waiting, 1);
-        assert!(health.list()[0].what.starts_with("2 signed runs are dated ahead"), "{:?}", health.list());
-    }
-
-    #[tokio::test]
-    async fn a_run_of_which_some_stays_within_the_cluster_is_left_out_counted_and_told() {
-        let folder = tempfile::tempdir().unwrap();
-        let (mut speaking, outbox, health) = speaking(&folder);
-        let now = clock::now();
-        speaking.push(&[run(now, 1, vec![sessions()])]).await;
-        assert!(health.list().is_empty(), "that it stays is as it should be");
-        let mixed = run(now, 2, vec![withdrawn(), sessions()]);
-        speaking.push(&[mixed, run(now, 4, vec![withdrawn()])]).await;
-        assert_eq!(outbox.counts().waiting, 1);
-        assert!(health.list()[0].what.starts_with("1 signed runs hold blocks beside"), "{:?}", health.list());
-    }
-
-    #[tokio::test]
-    async fn what_the_outbox_s_disk_refuses_is_told_and_put_there_once_it_takes_it() {
-        let (health, tried) = (Arc::<Health>::default(), Arc::new(AtomicUsize::new(0)));
-        let (told, tries) = (health.clone(), tried.clone());
-        let put = move || match tries.fetch_add(1, SeqCst) {
-            0 => Err(OutboxError::Unavailable { path: "mirror".into(), why: "no room".into() }),
-            _ => {
-                assert!(told.list()[0].what.contains("no room"), "{:?}", told.list());
-                Ok(())
-            }
-        };
-        until_taken(&health, put).await;
-        assert_eq!(tried.load(SeqCst), 2);
-        assert!(health.list().is_empty());
-    }
-}
+mod tests;

@@ -51,13 +51,31 @@ fn a_store_that_failed_is_opened_again_after_a_while_with_all_that_was_in_it() {
     let folder = tempfile::tempdir().unwrap();
     let outbox = open(folder.path(), Limits::default());
     outbox.push(&items(0..3)).unwrap();
-    let fail = |since| *outbox.place.lock().unwrap() = Place::Failed(since, "no room".to_owned());
-    fail(Instant::now());
+    let why = OutboxError::Unavailable { path: folder.path().into(), why: "no room".into() };
+    fail(&outbox, Duration::ZERO, why.clone());
     assert!(outbox.push(&items(3..4)).unwrap_err().to_string().contains("no room"));
     assert!(outbox.oldest(1, u64::MAX).is_err());
-    fail(Instant::now().checked_sub(AGAIN).unwrap());
+    fail(&outbox, AGAIN, why);
     outbox.push(&items(3..5)).unwrap();
     assert_eq!((waiting(&outbox), outbox.counts().waiting), (sequences(0..5), 5));
+}
+
+#[test]
+fn a_store_that_is_found_damaged_twice_is_set_aside_and_an_empty_one_begun() {
+    let dir = tempfile::tempdir().unwrap();
+    let folder = dir.path().join("outbox");
+    let outbox = open(&folder, Limits::default());
+    outbox.push(&items(0..3)).unwrap();
+    fail(&outbox, AGAIN, OutboxError::Unavailable { path: folder.clone(), why: "no room".into() });
+    fs::rename(&folder, dir.path().join("gone")).unwrap();
+    fs::write(&folder, b"this is no folder").unwrap();
+    let refused = |outbox: &Outbox| matches!(outbox.push(&items(3..4)), Err(OutboxError::Damaged { .. }));
+    assert!(refused(&outbox) && refused(&outbox), "it may have been no more than the disk's mood");
+    assert_eq!(fs::read(&folder).unwrap(), b"this is no folder");
+    age(&outbox);
+    outbox.push(&items(4..6)).unwrap();
+    assert_eq!((waiting(&outbox), outbox.counts().waiting), (sequences(4..6), 2));
+    assert_eq!(fs::read(dir.path().join("outbox.damaged")).unwrap(), b"this is no folder");
 }
 
 #[test]
@@ -127,6 +145,18 @@ fn a_damaged_outbox_is_set_aside_and_an_empty_one_begun() {
         drop(opened.outbox);
         assert_eq!(waiting(&open(&folder, Limits::default())), sequences(0..1));
         fs::remove_dir_all(&folder).unwrap();
+    }
+}
+
+/// The store failed so long ago.
+fn fail(outbox: &Outbox, ago: Duration, why: OutboxError) {
+    *outbox.place.lock().unwrap() = Place::Failed(Instant::now().checked_sub(ago).unwrap(), why);
+}
+
+/// The time passes after which a store that failed is opened again.
+fn age(outbox: &Outbox) {
+    if let Place::Failed(since, _) = &mut *outbox.place.lock().unwrap() {
+        *since = since.checked_sub(AGAIN).unwrap();
     }
 }
 

@@ -264,8 +264,15 @@ impl Agent {
         let kept = Fleet { trust, regulars, foreign, origins, ..Fleet::new() };
         let left = core::mem::replace(&mut self.fleet, kept);
         left.orders.allowed_targets().for_each(|target| self.refresh_allowed(target));
-        let overruled = left.overruled.iter().map(|((target, speaker), _)| Key::Overruled(*target, *speaker));
-        overruled.for_each(|key| self.outbox.persist(now, key));
+        for ((target, speaker), overruled) in left.overruled.iter() {
+            match speaker {
+                // So is what a person here ended of another cluster's word: that is heard again in the next fleet.
+                Speaker::Foreign { .. } => {
+                    self.fleet.overruled.insert((*target, *speaker), overruled.clone(), overruled.until);
+                }
+                _ => self.outbox.persist(now, Key::Overruled(*target, *speaker)),
+            }
+        }
         self.outbox.forget_says();
     }
 

@@ -8,7 +8,7 @@ use super::{
     clock::{end, left, point},
     message::Report,
 };
-use crate::fleet::{ENTRY_BYTES, Entry, NodeId, RUN_BYTES, RUN_ENTRIES, Version};
+use crate::fleet::{ENTRY_BYTES, Entry, NodeId, RUN_BYTES, RUN_ENTRIES, SealError, Version};
 
 /// Nothing is given up before the log had time to come back from others.
 pub(super) const FIRST: Duration = Duration::from_secs(10 * 60);
@@ -66,10 +66,9 @@ impl Gossip {
             // Nothing is to be said again: below what lives nobody needs anything.
             return self.own.set_floor(audience, again.first.unwrap_or(next));
         }
-        match self.sign(now, audience, again.entries, floor) {
-            Ok(run) => {
+        match self.say_again(now, audience, again.entries, floor) {
+            Ok(()) => {
                 self.own.set_floor(audience, floor);
-                self.say(now, audience, run);
                 self.counters.compacted += 1;
             }
             Err(error) => {
@@ -78,7 +77,28 @@ impl Gossip {
         }
     }
 
-    /// The oldest of our entries that live, as many as a run holds.
+    /// Says entries again below a new floor, what may leave the cluster in a run of its own. Only the last run has that
+    /// floor: until it is said, the entries stand where they stood.
+    fn say_again(
+        &mut self,
+        now: Now,
+        audience: Audience,
+        entries: Vec<Entry>,
+        floor: Version,
+    ) -> Result<(), SealError> {
+        let (leaving, staying): (Vec<_>, Vec<_>) =
+            entries.into_iter().partition(|entry| self.own.leaves(entry));
+        let parts = [leaving, staying].into_iter().filter(|part| !part.is_empty());
+        let mut parts = parts.peekable();
+        while let Some(part) = parts.next() {
+            let floor = if parts.peek().is_some() { self.own.floor(audience) } else { floor };
+            let run = self.sign(now, audience, part, floor)?;
+            self.say(now, audience, run);
+        }
+        Ok(())
+    }
+
+    /// The oldest of our entries that live, together no more than a run holds.
     fn again(&self, now: Now, audience: Audience) -> Again {
         let mut again = Again { entries: Vec::new(), first: None, next: None, living: 0, all: 0 };
         let Some(log) = self.logs.get(self.own_tag(audience)) else { return again };

@@ -154,6 +154,14 @@ impl Own {
         Version { epoch: self.epoch, sequence: self.lines.get(&audience).map_or(1, |line| line.next) }
     }
 
+    pub(super) fn floor(&self, audience: Audience) -> Version {
+        self.lines.get(&audience).map_or_else(Version::default, |line| line.floor)
+    }
+
+    pub(super) fn leaves(&self, entry: &Entry) -> bool {
+        self.signer.leaves(entry)
+    }
+
     pub(super) fn set_floor(&mut self, audience: Audience, floor: Version) {
         if let Some(line) = self.lines.get_mut(&audience) {
             line.floor = line.floor.max(floor);
@@ -344,8 +352,7 @@ impl Gossip {
     }
 
     fn seal_batch(&mut self, now: Now, audience: Audience, batch: Vec<Entry>) -> bool {
-        let floor = self.own.lines.get(&audience).map_or_else(Version::default, |line| line.floor);
-        match self.sign(now, audience, batch.clone(), floor) {
+        match self.sign(now, audience, batch.clone(), self.own.floor(audience)) {
             Ok(run) => {
                 self.say(now, audience, run);
                 true

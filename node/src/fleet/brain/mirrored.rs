@@ -3,7 +3,7 @@
 use std::{collections::VecDeque, time::Duration};
 
 use smartfw_core::{
-    Agent,
+    Agent, Time,
     fleet::{LogId, NodeId, SignedRun},
     gossip::{Kept, Now, TOLERANCE, Ticket},
 };
@@ -73,9 +73,14 @@ impl Brain {
         runs.map(|(_, run)| run.clone()).collect()
     }
 
-    /// Somebody in another cluster says something; its signatures hold. Gives how many words are dated ahead of the
-    /// cluster's time, and not taken: such a word would be new whenever it is heard again.
-    pub(super) fn foreign(&self, agent: &mut Agent, now: Now, words: Vec<ForeignWord>) -> usize {
+    /// The cluster's time; this node's own where too few tell it.
+    pub fn time(&self) -> Time {
+        self.gossip.time(Self::now())
+    }
+
+    /// Somebody in another cluster says something; its signatures hold. Gives back the words that are dated ahead of the
+    /// cluster's time, which are not taken: such a word would be new whenever it is heard again.
+    pub(super) fn foreign(&self, agent: &mut Agent, now: Now, words: Vec<ForeignWord>) -> Vec<ForeignWord> {
         let latest = self.gossip.time(now).after(TOLERANCE);
         let (words, ahead): (Vec<_>, Vec<_>) = words.into_iter().partition(|word| word.issued <= latest);
         for ForeignWord { from, version, issued, lasts, says } in words {
@@ -90,6 +95,6 @@ impl Brain {
                 }
             }
         }
-        ahead.len()
+        ahead
     }
 }

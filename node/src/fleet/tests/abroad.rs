@@ -45,7 +45,7 @@ impl Node {
     fn hears(&self, words: Vec<ForeignWord>) -> Option<usize> {
         let (answer, ahead) = oneshot::channel();
         self.inbox.send(Input::Fleet(super::super::Input::Foreign(words, answer)));
-        ahead.blocking_recv().ok()
+        ahead.blocking_recv().ok().map(|ahead| ahead.len())
     }
 
     fn drops(&self) -> Vec<IpNet> {
@@ -54,7 +54,7 @@ impl Node {
 }
 
 #[test]
-fn a_word_that_is_dated_ahead_is_not_taken() {
+fn a_word_that_is_dated_ahead_is_not_taken_and_given_back() {
     let (authority, node) = (Authority::found(), Node::start());
     node.enter(&authority.member("one"), Vec::new()).unwrap();
     node.believes(&[(WEST, "west")]);

@@ -7,6 +7,7 @@ use alloc::{
     collections::{BTreeMap, BTreeSet},
     string::String,
     sync::Arc,
+    vec::Vec,
 };
 use core::{ops::RangeInclusive, time::Duration};
 
@@ -75,6 +76,9 @@ struct Last {
 
 /// What is known of a word: the last version, and the block that stands on it, with its end.
 type Known = (Option<Version>, Option<(BlockId, Time)>);
+
+/// Whether a word is followed, how strong it is, and when it ends.
+type Worth = (bool, Strength, Time);
 
 impl Foreign {
     pub(super) const fn new() -> Self {
@@ -275,22 +279,34 @@ impl Agent {
         let Some(expires) = expires.filter(|_| !self.covered(&target, &from.node, version)) else {
             return self.end_said(now, target, &speaker);
         };
-        if self.is_crowded(&target, from) {
-            return self.no_room(target, speaker, expires);
-        }
         let said = Arc::new(Said { speaker, epoch: version.epoch, force: false });
         let held = self.as_held(now, &said, version, block, remaining, expires);
         let words = self.blocks.words_said(&said, &clip(from.name.clone(), TEXT), &block.reason);
-        self.keep_said(now, target, Held { words, ..held });
+        let held = Held { words, ..held };
+        if let Some((least, worth)) = self.least_abroad(&target, from) {
+            if (self.judge(&target, &held).is_none(), held.strength, expires) <= worth {
+                return self.no_room(target, speaker, expires);
+            }
+            self.end_said(now, target, &least);
+            self.no_room(target, least, worth.2);
+        }
+        self.keep_said(now, target, held);
     }
 
-    /// Whether as many others of the same cluster say something of a target as may.
-    fn is_crowded(&self, target: &IpNet, from: &Foreigner) -> bool {
-        let others = |held: &&Held| match held.words.speaker() {
-            Some(Speaker::Foreign { cluster, node }) => *cluster == from.cluster && *node != from.node,
-            _ => false,
+    /// Where as many others of the same cluster say something of a target as may: who of them says least, and what that is
+    /// worth. What nobody follows is worth less than whatever is followed.
+    fn least_abroad(&self, target: &IpNet, from: &Foreigner) -> Option<(Speaker, Worth)> {
+        let other = |held: &Held| match held.words.speaker()? {
+            speaker @ Speaker::Foreign { cluster, node }
+                if *cluster == from.cluster && *node != from.node =>
+            {
+                Some((*speaker, (held.withheld.is_none(), held.strength, held.expires)))
+            }
+            _ => None,
         };
-        self.blocks.of(target).iter().filter(others).count() >= WORDS
+        let others: Vec<_> = self.blocks.of(target).iter().filter_map(other).collect();
+        let full = others.len() >= WORDS;
+        full.then(|| others.into_iter().min_by_key(|(_, worth)| *worth)).flatten()
     }
 
     fn remember(&mut self, now: Time, key: (IpNet, Speaker), last: Last) {

@@ -111,9 +111,14 @@ impl Agent {
         match held.words.speaker() {
             Some(speaker) => {
                 let charged = speaker.charged();
+                let his = |held: &Held| held.words.speaker().and_then(Speaker::charged) == charged;
+                // Of another cluster others may wait for the same.
+                let said = self.blocks.of(&target).iter().any(his);
                 if let Some(source) = charged.and_then(|node| self.fleet.origins.get_mut(&node)) {
                     source.blocks = source.blocks.saturating_sub(1);
-                    source.waiting.remove(&target);
+                    if !said {
+                        source.waiting.remove(&target);
+                    }
                 }
                 if matches!(speaker, Speaker::Foreign { .. }) {
                     self.outbox.persist(now, Key::Foreign(target, *speaker));

@@ -13,12 +13,12 @@ use crate::{
     record::{Speaker, StoredBlock},
 };
 
-const OTHER: NodeId = NodeId([90; 32]);
-const HOUR: Duration = Duration::from_secs(3600);
+pub(super) const OTHER: NodeId = NodeId([90; 32]);
+pub(super) const HOUR: Duration = Duration::from_secs(3600);
 
 impl Node {
     /// The node after a restart in the order of a real one: the store, the fleet, whom to believe, the kernel.
-    fn restarted_believing(&self, clusters: &[(NodeId, &str)]) -> Self {
+    pub(super) fn restarted_believing(&self, clusters: &[(NodeId, &str)]) -> Self {
         let mut node = self.restarted();
         node.join();
         let clusters = clusters.iter().map(|(id, name)| (*id, String::from(*name))).collect();
@@ -30,7 +30,7 @@ impl Node {
         node
     }
 
-    fn believing() -> Self {
+    pub(super) fn believing() -> Self {
         Self::believing_with(|_| {})
     }
 
@@ -40,7 +40,7 @@ impl Node {
         node
     }
 
-    fn hears_abroad(&mut self, key: u8, version: Version, block: FleetBlock) {
+    pub(super) fn hears_abroad(&mut self, key: u8, version: Version, block: FleetBlock) {
         self.hears_abroad_late(key, version, block, Duration::ZERO);
     }
 
@@ -231,6 +231,40 @@ fn however_many_speak_there_of_one_target_eight_are_held() {
 }
 
 #[test]
+fn of_what_is_too_much_of_one_target_the_best_is_held() {
+    let mut node = Node::believing();
+    let lasting = |duration| FleetBlock { duration: Some(duration), ..fleet_block("203.0.113.7") };
+    for key in 100..108 {
+        node.hears_abroad(key, version(1), FleetBlock { evidence: None, ..lasting(2 * HOUR) });
+    }
+    assert_eq!(node.withheld("203.0.113.7"), Some(Withheld::NoEvidence));
+    (108..116).for_each(|key| node.hears_abroad(key, version(1), fleet_block("203.0.113.7")));
+    assert_eq!(node.left("203.0.113.7"), Some(300), "what nobody follows makes room");
+    node.hears_abroad(116, version(1), lasting(HOUR));
+    node.hears_abroad(117, version(1), FleetBlock { evidence: Some(Evidence::Spoofable), ..lasting(HOUR) });
+    node.hears_abroad(100, version(1), FleetBlock { evidence: None, ..lasting(2 * HOUR) });
+    assert_eq!((node.dropped("203.0.113.7"), node.left("203.0.113.7")), (Some(Strength::Hard), Some(3600)));
+    assert_eq!((node.agent.foreign_count(&OTHER), node.agent.block_count()), (8, 8));
+    let again = node.restarted_believing(&[(OTHER, "other")]);
+    assert_eq!((again.agent.foreign_count(&OTHER), &again.kernel), (8, &node.kernel));
+}
+
+#[test]
+fn one_who_takes_his_word_back_takes_nobody_else_s_turn() {
+    let mut node = Node::believing_with(|config| {
+        config.fleet.blocks_per_minute = 1;
+        config.fleet.backlog_per_hour = 0;
+    });
+    node.hears_abroad(100, version(1), fleet_block("203.0.113.1"));
+    node.hears_abroad(101, version(1), fleet_block("203.0.113.2"));
+    node.hears_abroad(102, version(1), fleet_block("203.0.113.2"));
+    assert_eq!(node.withheld("203.0.113.2"), Some(Withheld::Quota));
+    node.withdrawn_abroad(101, 2, "203.0.113.2");
+    node.pass(61);
+    assert_eq!(node.dropped("203.0.113.2"), Some(Strength::Hard));
+}
+
+#[test]
 fn a_mistake_costs_the_cluster_its_trust_whichever_of_its_keys_spoke() {
     let mut node = Node::believing_with(|config| config.fleet.trust = 90);
     for (n, key) in (100..103).enumerate() {
@@ -280,17 +314,6 @@ fn a_block_for_ever_ends_when_our_own_longest_would_however_often_it_is_heard() 
     let age = Duration::from_secs(longest + 1);
     node.hears_abroad_late(100, version(1), for_ever("203.0.113.7"), age);
     assert_eq!(node.dropped("203.0.113.7"), None, "the row was removed and put again");
-}
-
-#[test]
-fn who_is_believed_is_believed_also_in_the_next_fleet() {
-    let mut node = Node::believing();
-    node.hears_abroad(100, version(1), fleet_block("203.0.113.7"));
-    node.agent.leave_fleet(node.now());
-    node.take();
-    node.join();
-    node.hears_abroad(100, version(2), fleet_block("203.0.113.8"));
-    assert_eq!((node.kernel.blocks.len(), node.agent.foreign_count(&OTHER)), (2, 2));
 }
 
 #[test]

@@ -1,12 +1,14 @@
 //! A node that leaves one fleet and enters another.
 
 use super::{
-    fleet::{ME, WEB_2},
+    fleet::{ME, WEB_2, fleet_block, version},
+    fleet_foreign::{HOUR, OTHER},
     fleet_orders::block_order,
     *,
 };
 use crate::{
-    fleet::{Entry, OrderKind},
+    Withheld,
+    fleet::{Entry, FleetBlock, OrderKind},
     protect::Why,
 };
 
@@ -67,4 +69,34 @@ fn the_next_fleet_is_told_what_the_last_one_knew() {
     node.join();
     node.pass(10);
     assert!(matches!(&node.says[..], [(_, Entry::Block(block))] if block.target == net("192.0.2.1")));
+}
+
+#[test]
+fn whoever_is_believed_is_believed_also_in_the_next_fleet() {
+    let mut node = Node::believing();
+    node.hears_abroad(100, version(1), fleet_block("203.0.113.7"));
+    node.agent.leave_fleet(node.now());
+    node.take();
+    node.join();
+    node.hears_abroad(100, version(2), fleet_block("203.0.113.8"));
+    assert_eq!((node.kernel.blocks.len(), node.agent.foreign_count(&OTHER)), (2, 2));
+}
+
+#[test]
+fn what_a_person_ended_of_another_cluster_s_word_stays_ended_also_in_the_next_fleet() {
+    let mut node = Node::believing();
+    node.hears_abroad(100, version(1), fleet_block("203.0.113.7"));
+    node.unblock("203.0.113.7").unwrap();
+    node.agent.leave_fleet(node.now());
+    node.take();
+    let mut again = node.restarted_believing(&[(OTHER, "other")]);
+    node.join();
+    for node in [&mut node, &mut again] {
+        node.pass(700);
+        let same = FleetBlock { duration: Some(HOUR), ..fleet_block("203.0.113.7") };
+        node.hears_abroad(100, version(1), same.clone());
+        assert_eq!(node.withheld("203.0.113.7"), Some(Withheld::Unblocked), "it is the same word");
+        node.hears_abroad(100, version(2), same);
+        assert!(node.dropped("203.0.113.7").is_some(), "a later one it may say");
+    }
 }

@@ -153,6 +153,26 @@ fn what_may_leave_the_cluster_is_signed_apart_from_what_may_not() {
 }
 
 #[test]
+fn it_is_signed_apart_also_when_a_log_says_its_oldest_again() {
+    let mut node = Node::stopped(1, Limits::default());
+    let sessions = || Entry::Sessions { addresses: [[192, 0, 2, 1].into()].into(), lasts: Some(HOUR) };
+    let said = [block(1, None), sessions(), order("block"), order("allow"), block(2, None), sessions()];
+    for (epoch, entry) in (1..).zip(said) {
+        let run = seal(header(1, epoch, 1), [entry].into());
+        node.gossip.restore(at(0), Restored::Run(Box::new(run), Duration::ZERO));
+    }
+    node.gossip.restore(at(0), Restored::Reserved(Reserved { epoch: 6, cluster: 1000, site: 1000 }));
+    node.gossip.start(at(0));
+    node.turn(at(0));
+    node.turn(at(700));
+    node.turn(at(800));
+    let held = node.gossip.logs.iter().flat_map(|log| log.runs().values());
+    let leaving = held.map(|held| held.entries.iter().map(|(_, entry)| Key(1).leaves(entry)).collect());
+    assert_eq!(leaving.collect::<Vec<Vec<bool>>>(), [[true; 3], [false; 3]], "and nothing is lost");
+    assert_eq!(node.gossip.counters().compacted, 1);
+}
+
+#[test]
 fn a_run_holds_no_more_than_it_may() {
     let mut node = Node::new(1);
     for _ in 0..2500 {
