@@ -114,7 +114,12 @@ fn what_cannot_be_judged_by_captures_is_refused() {
     fs::write(place.path("one.csv"), one_capture).unwrap();
     let ran = place.run(&["evaluate", &place.path("one.csv"), "--by", "capture", "--trees", "8"]);
     ran.failed_with(1);
-    assert!(ran.stderr.contains("the tables have 1:") && ran.stdout.is_empty(), "{}{}", ran.stdout, ran.stderr);
+    assert!(
+        ran.stderr.contains("the tables have 1:") && ran.stdout.is_empty(),
+        "{}{}",
+        ran.stdout,
+        ran.stderr
+    );
     // Each class has a capture of its own: without either there is nothing to tell apart.
     let by_class = (0..10).fold(table(), |text, n| {
         text.replace(&format!("benign,capture-{n},"), "benign,a,")
