@@ -44,8 +44,9 @@ fn forged_passwords(lab: &mut Lab) {
 
 #[test]
 fn what_anybody_could_have_forged_does_not_hide_a_guesser_who_is_known() {
+    type Distraction = fn(&mut Lab);
     // The second is of the guesser's class, and on less evidence.
-    let distractions: [(fn(&mut Lab), Class); 2] =
+    let distractions: [(Distraction, Class); 2] =
         [(closed_ports, Class::PortScan), (forged_passwords, Class::BruteForce)];
     for (distract, class) in distractions {
         let mut lab = watched_by(guesses());
