@@ -133,7 +133,7 @@ impl Forest {
         let (width, classes) = (self.parts.features.len(), self.parts.classes.len());
         let (mut group, mut sums) = ([Row::of(width, &[]); ROWS], [NONE; ROWS]);
         for (rows, out) in rows.chunks(width * ROWS).zip(out.chunks_mut(classes * ROWS)) {
-            group.iter_mut().zip(rows.chunks(width)).for_each(|(row, values)| row.fill(values));
+            group.iter_mut().zip(rows.chunks(width)).for_each(|(row, values)| row.fill(width, values));
             for leaves in self.trees.leaves_of(&group) {
                 self.shares.add(leaves.into_iter().zip(&mut sums));
             }
@@ -216,7 +216,8 @@ impl Shares {
     }
 }
 
+/// Into an array of its own first: so written the eight are one addition to the compiler, always.
 #[inline]
 fn add(sums: &mut [u32; LANES], shares: &[u16; LANES]) {
-    sums.iter_mut().zip(shares).for_each(|(sum, share)| *sum += u32::from(*share));
+    *sums = core::array::from_fn(|lane| sums[lane] + u32::from(shares[lane]));
 }

@@ -40,7 +40,7 @@ impl Step {
     /// How far it is to the child that a row goes to.
     #[inline]
     fn distance(self, row: &Row) -> u32 {
-        let right = row.places[usize::from(self.way as u8)] >= self.threshold;
+        let right = row.0[usize::from(self.way as u8)] >= self.threshold;
         (self.way >> 8) + u32::from(right)
     }
 }
@@ -93,24 +93,21 @@ impl Trees {
 /// They are there twice: what is missing is the lowest of all in the first half, and goes left, and the highest in the
 /// second.
 #[derive(Clone, Copy)]
-pub(super) struct Row {
-    places: [u32; 2 * MAX_FEATURES + 2],
-    features: usize,
-}
+pub(super) struct Row([u32; 2 * MAX_FEATURES + 2]);
 
 impl Row {
     /// A row of so many values; those that are not there are missing.
     pub(super) fn of(features: usize, values: &[f32]) -> Self {
-        let mut row = Self { places: [0; 2 * MAX_FEATURES + 2], features };
-        row.places[features..2 * features].fill(u32::MAX);
-        row.fill(values);
+        let mut row = Self([0; 2 * MAX_FEATURES + 2]);
+        row.0[features..2 * features].fill(u32::MAX);
+        row.fill(features, values);
         row
     }
 
     /// Takes other values, as many.
     #[inline]
-    pub(super) fn fill(&mut self, values: &[f32]) {
-        let (left, right) = self.places.split_at_mut(self.features);
+    pub(super) fn fill(&mut self, features: usize, values: &[f32]) {
+        let (left, right) = self.0.split_at_mut(features);
         for ((left, right), value) in left.iter_mut().zip(right).zip(values) {
             (*left, *right) = if value.is_nan() { (0, u32::MAX) } else { (order(*value), order(*value)) };
         }
