@@ -94,14 +94,14 @@ passphrase=SMARTFW_PASSPHRASE=one-two-three-four
 inside env $passphrase smartfw-cli cluster init --name fleet --advertise 192.0.2.1 --operator admin \
   --root-file /root/root.pem >"$work/init" 2>&1 || die "the node founds no cluster: $(tail -n 1 "$work/init")"
 token=$(inside env $passphrase smartfw-cli cluster token --role coordinator -o raw)
-inside env SMARTFW_TOKEN="$token" runuser -u smartfw-coordinator -- smartfw-coordinator join 192.0.2.1:7470 \
+inside env SMARTFW_TOKEN="$token" runuser -u smartfw-coordinator -G smartfw -- smartfw-coordinator join 192.0.2.1:7470 \
   --state-dir /var/lib/smartfw-coordinator >"$work/join" 2>&1 || die "the coordinator does not join: $(tail -n 1 "$work/join")"
 inside systemctl enable --now smartfw-coordinator 2>/dev/null
-reported_to() { inside smartfw-cli status | grep -q '^coordinator *connected'; }
+reported_to() { inside smartfw-cli status | grep -q '^ *coordinator  *connected'; }
 # A member dials the addresses that it hears of once a minute.
 wait_for 90 reported_to || die "the node does not reach the coordinator: $(inside smartfw-cli status)"
 serves() { inside bash -c 'exec 3<>/dev/tcp/127.0.0.1/7480'; }
-serves || die "the coordinator does not listen for people"
+wait_for 30 serves || die "the coordinator does not listen for people"
 before=$(inside systemctl show -p MainPID --value smartfw-coordinator)
 inside kill -KILL "$before"
 wait_for 90 reported_to && wait_for 30 serves || die "a coordinator that was killed is not started again"
