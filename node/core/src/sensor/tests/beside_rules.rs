@@ -34,10 +34,7 @@ fn closed_ports(lab: &mut Lab) {
 /// Passwords that nobody answers, over connections that acknowledge what was never sent.
 fn forged_passwords(lab: &mut Lab) {
     for port in 0..30 {
-        let mut forged = Connection::new(ATTACKER, 50_000 + port, 80);
-        forged.syn(lab);
-        forged.syn_ack(lab);
-        forged.received = 7;
+        let mut forged = Connection::forged(lab, ATTACKER, 50_000 + port, 80);
         forged.asks(lab, PSH | ACK, b"POST / HTTP/1.1\r\nContent-Length: 10\r\n\r\npassword=1");
     }
 }

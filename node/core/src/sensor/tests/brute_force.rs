@@ -275,10 +275,7 @@ fn passwords_that_others_forge_are_not_proven_by_a_customers_own() {
     let login = b"POST /login HTTP/1.1\r\nContent-Length: 20\r\n\r\nuser=a&password=abcd";
     // The first of them comes before there is a window.
     for port in 0..25 {
-        let mut forged = Connection::new(CLIENT, 40_000 + port, 80);
-        forged.syn(&mut lab);
-        forged.syn_ack(&mut lab);
-        forged.received = 7;
+        let mut forged = Connection::forged(&mut lab, CLIENT, 40_000 + port, 80);
         forged.asks(&mut lab, PSH | ACK, login);
     }
     Connection::open(&mut lab, CLIENT, 50_000, 80).exchange(&mut lab, login, OK);

@@ -31,10 +31,7 @@ fn fifteen_hundred_requests_over_many_connections_are_a_flood() {
 fn requests_that_others_forge_are_no_flood_of_a_customers() {
     let mut lab = Lab::new();
     let mut open = connections(&mut lab, 40);
-    let mut forged = Connection::new(ATTACKER, 50_000, 80);
-    forged.syn(&mut lab);
-    forged.syn_ack(&mut lab);
-    forged.received = 7;
+    let mut forged = Connection::forged(&mut lab, ATTACKER, 50_000, 80);
     (0..3000).for_each(|_| forged.asks(&mut lab, PSH | ACK, GET));
     flood(&mut lab, &mut open, 40);
     lab.silent();

@@ -129,6 +129,15 @@ impl Connection {
         connection
     }
 
+    /// As somebody opens one in the client's name, who does not see what the server answers.
+    pub(super) fn forged(lab: &mut Lab, client: IpAddr, client_port: u16, port: u16) -> Self {
+        let mut connection = Self::new(client, client_port, port);
+        connection.syn(lab);
+        connection.syn_ack(lab);
+        connection.received = 7;
+        connection
+    }
+
     pub(super) fn syn(&mut self, lab: &mut Lab) {
         self.asks(lab, SYN, b"");
     }

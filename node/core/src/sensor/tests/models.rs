@@ -206,10 +206,7 @@ fn a_forged_attack_under_a_customers_address_stays_spoofable() {
     for second in 0..8 {
         for port in 0..3 {
             // SYN, the third packet of a handshake, payload: none of them knows our number.
-            let mut forged = Connection::new(CLIENT, 40_000 + second * 10 + port, 8080);
-            forged.syn(&mut lab);
-            forged.syn_ack(&mut lab);
-            forged.received = 77;
+            let mut forged = Connection::forged(&mut lab, CLIENT, 40_000 + second * 10 + port, 8080);
             forged.asks(&mut lab, ACK, b"");
             (0..10).for_each(|_| forged.asks(&mut lab, PSH | ACK, &noise(20)));
         }

@@ -135,10 +135,7 @@ fn a_server_that_gives_up_on_twenty_at_once_says_so() {
 fn connections_nobody_proved_starve_nobody() {
     let mut lab = Lab::new();
     for port in 0..60 {
-        let mut forged = Connection::new(CLIENT, 30_000 + port, 80);
-        forged.syn(&mut lab);
-        forged.syn_ack(&mut lab);
-        forged.received = 99;
+        let mut forged = Connection::forged(&mut lab, CLIENT, 30_000 + port, 80);
         forged.asks(&mut lab, PSH | ACK, HEAD);
         lab.wait(200);
         forged.asks(&mut lab, PSH | ACK, b"X-a: b\r\n");
