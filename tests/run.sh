@@ -229,7 +229,6 @@ suite build-tests cargo test -q --workspace --no-run
 lint_beside
 if ended FAILED | grep -qx build-tests; then no_namespaces="build-tests failed"; fi
 suite unit unit
-[ "$mode" = long ] && suite mutations tests/mutations/run
 # `build-tests` has built it: two gigabytes on disk for some minutes.
 [ "$mode" = long ] && suite history-10m "$target/debug/examples/size" 10
 if command -v promtool >/dev/null; then suite monitoring tests/monitoring.sh; else skip monitoring "promtool is not installed"; fi
@@ -248,7 +247,7 @@ fi
 if [ -z "$no_namespaces" ]; then
   export SMARTFW_BIN=$target/debug
   if [ "$mode" = long ]; then
-    suite build cargo build -q --release -p smartfw-node -p smartfw-cli
+    suite build cargo build -q --release -p smartfw-node -p smartfw-cli -p smartfw-coordinator
     SMARTFW_BIN=$target/release
   fi
   in_namespaces
@@ -257,7 +256,12 @@ else
 fi
 [ "$mode" = long ] && suite scikit-learn tests/learning/compare.py --seeds 3 tests/lab/windows.csv.gz
 lints_done
-if [ "$mode" = long ]; then suite benches cargo bench -q -p smartfw-tests; report; fi
+if [ "$mode" = long ]; then
+  suite benches cargo bench -q -p smartfw-tests
+  # The longest of all, and the others do not need it.
+  suite mutations tests/mutations/run
+  report
+fi
 
 printf '\n%s passed, %s failed, %s skipped in %s s; logs in %s\n' \
   "$(ended ok | wc -l)" "$(ended FAILED | wc -l)" ${#skipped[@]} "$SECONDS" "$logs"

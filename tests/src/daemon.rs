@@ -47,7 +47,11 @@ pub fn program(name: &str) -> Result<PathBuf> {
     let folders = beside.ancestors().skip(1).take(2).map(Path::to_owned);
     let given = env::var_os("SMARTFW_BIN").map(PathBuf::from);
     let found = given.into_iter().chain(folders).map(|folder| folder.join(name)).find(|path| path.exists());
-    found.with_context(|| format!("{name} is not built (cargo build --release -p smartfw-node -p smartfw-cli), or SMARTFW_BIN does not name its folder"))
+    found.with_context(|| {
+        format!(
+            "{name} is not built (cargo build --release -p {name}), or SMARTFW_BIN does not name its folder"
+        )
+    })
 }
 
 impl<'a> Guard<'a> {
