@@ -50,8 +50,10 @@ pub(super) struct Conversation {
     pub(super) shut_since: Time,
     /// The sequence number behind the initiator's SYN and its payload.
     pub(super) syn_end: u32,
-    /// What an acknowledgement must cover to prove the handshake: the number behind the responder's SYN.
-    pub(super) proof: u32,
+    /// The sequence number behind what the responder sent, where it vouched for that; 0 before its SYN.
+    pub(super) sent: u32,
+    /// What the responder acknowledged last: it took all that lies before.
+    pub(super) taken: u32,
     /// Payload bytes of the unfinished request.
     pub(super) request_bytes: u32,
     /// Payload bytes from the responder since encryption began, or since the beginning.
@@ -79,7 +81,7 @@ pub(super) enum Dialect {
 
 /// What has happened, a bit each.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct State(u16);
+pub(super) struct State(u32);
 
 macro_rules! bits {
     ($($(#[$meta:meta])* $name:ident, $set:ident = $bit:literal;)+) => { impl State { $(
@@ -124,6 +126,10 @@ bits! {
     syn_carried, set_syn_carried = 14;
     /// The responder's last packet is known to be the responder's.
     vouched, set_vouched = 15;
+    /// The initiator reset it: that it did is not sure before the responder has kept silent.
+    reset, set_reset = 16;
+    /// It went on after it was over.
+    revived, set_revived = 17;
 }
 
 impl Conversation {
@@ -134,7 +140,8 @@ impl Conversation {
             request_begun: now,
             shut_since: Time::ZERO,
             syn_end: 0,
-            proof: 0,
+            sent: 0,
+            taken: 0,
             request_bytes: 0,
             reply_bytes: 0,
             replies: 0,

@@ -7,7 +7,6 @@ use super::{
     conversation::{Conversation, Dialect, Ends},
     payload::{self, Reply},
     rules,
-    source::FAILURES_HALF_LIFE,
 };
 use crate::{Time, packet::Tcp};
 
@@ -296,7 +295,7 @@ impl Sensor {
         let refund = -f32::from(conversation.failures + FAILURES_FORGIVEN);
         conversation.failures = 0;
         if let Some(source) = self.source_of(seen) {
-            source.failures.add(seen.now, FAILURES_HALF_LIFE, refund);
+            source.add_failures(seen.now, refund, true);
         }
         if conversation.state.proven() {
             self.weak(seen.remote, Sign::LoginAccepted);
@@ -307,15 +306,15 @@ impl Sensor {
         let (now, rules) = (self.now, self.rules.clone());
         let source = if proven { Some(self.proven_source(remote)) } else { self.source(remote) };
         let Some(source) = source else { return };
-        source.failures.add(now, FAILURES_HALF_LIFE, weight);
-        let finding = rules::brute_force(source, now, &rules.brute_force, proven);
+        source.add_failures(now, weight, proven);
+        let finding = rules::brute_force(source, now, &rules.brute_force);
         self.accuse(remote, finding);
     }
 
     pub(super) fn login_succeeded(&mut self, remote: IpAddr) {
         let now = self.now;
         let source = self.proven_source(remote);
-        source.failures.add(now, FAILURES_HALF_LIFE, f32::NEG_INFINITY);
+        source.add_failures(now, f32::NEG_INFINITY, true);
         source.worked_at = now;
         self.acquaintances.worked(&self.keyed, now, remote);
         self.weak(remote, Sign::LoginAccepted);
@@ -329,7 +328,7 @@ impl Sensor {
             counts.passwords += 1;
             counts.proven_passwords += u32::from(proven);
         });
-        let finding = rules::brute_force(source, seen.now, &rules.brute_force, proven);
+        let finding = rules::brute_force(source, seen.now, &rules.brute_force);
         self.accuse(seen.remote, finding);
     }
 }

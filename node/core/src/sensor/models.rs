@@ -12,7 +12,7 @@ use super::{
     Sensor,
     rules::Finding,
     sighting::Sighting,
-    source::{Source, within},
+    source::{FAILURES_HALF_LIFE, Source, within},
     window::BUCKETS,
 };
 use crate::{
@@ -107,17 +107,21 @@ impl Sensor {
         self.report(Verdict { detector: Detector::Forest, confidence: opinion.probability, ..verdict });
     }
 
-    /// Proven are offences that need completed connections, and only where nearly all of the window belongs to such:
-    /// what is forged in the name of somebody proven does not.
+    /// Proven are offences that need completed connections, and only where nearly all of the window belongs to such, and
+    /// half of the rule was done over them: what is forged in the name of somebody proven does not.
     fn evidence(&mut self, seen: &Sighting, features: &Features, class: Class) -> Evidence {
-        if !self.is_half_a_rule(features, class) || !self.is_proven(seen) {
+        if !self.is_proven(seen) {
             return Evidence::Spoofable;
         }
-        let genuine = self.source_of(seen).is_some_and(|source| {
-            let total = source.window.total();
-            u64::from(total.proven) * 10 >= u64::from(total.packets) * 9
-        });
-        if genuine { Evidence::Handshake } else { Evidence::Spoofable }
+        let Some(source) = self.source_of(seen) else { return Evidence::Spoofable };
+        let total = source.window.total();
+        let own = Features {
+            failed_logins: source.proven_failures.read(seen.now, FAILURES_HALF_LIFE),
+            requests_per_second: total.proven_requests as f32 / BUCKETS as f32,
+            ..*features
+        };
+        let genuine = u64::from(total.proven) * 10 >= u64::from(total.packets) * 9;
+        if genuine && self.is_half_a_rule(&own, class) { Evidence::Handshake } else { Evidence::Spoofable }
     }
 
     /// Whether there is half of what the rule of the class would want, of a class that needs connections. A model may

@@ -53,6 +53,8 @@ pub(super) struct Source {
     pub(super) clients: Stamps<32, 60>,
     /// Failed logins.
     pub(super) failures: Decay,
+    /// Those of them over connections whose handshake was completed.
+    pub(super) proven_failures: Decay,
     /// Connections that the server gave up on, unfinished.
     pub(super) starved: Decay,
     /// Proven connections open now.
@@ -98,6 +100,7 @@ impl Source {
             starving: Stamps::new(),
             clients: Stamps::new(),
             failures: Decay::default(),
+            proven_failures: Decay::default(),
             starved: Decay::default(),
             open: 0,
             watched_until: Time::ZERO,
@@ -112,6 +115,14 @@ impl Source {
             told_at: Time::ZERO,
             verdicts: [(Time::ZERO, None); CLASSES],
             ftp_server: None,
+        }
+    }
+
+    /// Adds failed logins, or takes some back.
+    pub(super) fn add_failures(&mut self, now: Time, amount: f32, proven: bool) {
+        self.failures.add(now, FAILURES_HALF_LIFE, amount);
+        if proven {
+            self.proven_failures.add(now, FAILURES_HALF_LIFE, amount);
         }
     }
 
@@ -152,13 +163,14 @@ impl Source {
             || within(self.named_at, now, DOUBT)
             || self.ruled(now, DOUBT).next().is_some()
             || self.tcp.ports.count(now.as_secs()) >= 5
+            || self.failures.read(now, FAILURES_HALF_LIFE) >= 3.0
     }
 
     /// Whether something speaks against the address that nobody else can have done under it: such a one does not even
     /// stay known.
     pub(super) fn is_guilty(&mut self, now: Time) -> bool {
         within(self.convicted_at, now, GUILT)
-            || self.failures.read(now, FAILURES_HALF_LIFE) >= 3.0
+            || self.proven_failures.read(now, FAILURES_HALF_LIFE) >= 3.0
             || self.starving.count_older(now.as_secs(), 5) >= 5
     }
 

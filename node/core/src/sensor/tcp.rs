@@ -3,11 +3,11 @@
 use core::time::Duration;
 
 use super::{
-    Sensor, Sighting, Sign,
+    Sensor, Sighting,
     conversation::{Conversation, Ends},
     rules,
     service::Touch,
-    source::{Asked, STARVED_HALF_LIFE},
+    source::Asked,
     view::{Judged, View},
 };
 use crate::{
@@ -18,8 +18,6 @@ use crate::{
 
 /// No system sends a SYN again sooner: Linux's shortest retransmission timeout, and its first for a SYN is a second.
 const RETRANSMISSION: Duration = Duration::from_millis(200);
-/// A handshake that carries nothing and ends sooner than this was a probe.
-const PROBE: Duration = Duration::from_secs(5);
 /// A connection that lasted this long did its work, though it is not over.
 const LASTING: Duration = Duration::from_secs(10);
 
@@ -45,7 +43,12 @@ impl Sensor {
                 self.tcp_asked(&seen, &ends, tcp, &mut conversation);
             }
             Some(seen) => {
-                conversation.state.set_vouched(self.vouches(judged, &seen));
+                let vouched = self.vouches(judged, &seen);
+                // Who once spoke for itself is not spoken for by others.
+                if conversation.sent != 0 && !vouched {
+                    return;
+                }
+                conversation.state.set_vouched(vouched);
                 self.tcp_answered(&seen, &ends, tcp, &mut conversation);
             }
             None => self.own_connection(&ends, tcp, &conversation),
@@ -69,8 +72,8 @@ impl Sensor {
     ) -> Option<Conversation> {
         let syn_end = tcp.sequence.wrapping_add(1).wrapping_add(tcp.payload_len);
         match known {
-            // The same ports again: another SYN than the one we know.
-            Some(known) if tcp.flags.is_syn() && known.syn_end != syn_end => self.abandoned(&known, ends),
+            // The same ports again: another SYN than the one we know. Nobody takes it while that connection lives.
+            Some(known) if tcp.flags.is_syn() && known.syn_end != syn_end && !known.lives() => {}
             Some(known) => return Some(known),
             None if tcp.flags.is_rst() => return None,
             None => {}
@@ -84,41 +87,31 @@ impl Sensor {
         Some(conversation)
     }
 
-    /// Nobody saw the end of the connection whose ports begin another.
-    fn abandoned(&mut self, known: &Conversation, ends: &Ends) {
-        if !known.state.proven() || known.state.closed() {
-            return;
-        }
-        let source_began = ends.source_is_low() == known.state.low_began();
-        let remote = if source_began { ends.source } else { ends.destination };
-        if let Some(source) = self.source(remote) {
-            source.open = source.open.saturating_sub(1);
-            source.starving.clear(known.starving_id());
-        }
-    }
-
     fn tcp_asked(&mut self, seen: &Sighting, ends: &Ends, tcp: &Tcp<'_>, conversation: &mut Conversation) {
         self.count(seen, true);
+        let owned = conversation.owns(tcp);
         if let Some(source) = self.source_of(seen) {
-            let proven = if conversation.state.proven() { seen.segments } else { 0 };
+            let proven = if conversation.state.proven() && owned { seen.segments } else { 0 };
             source.window.add(seen.now, |counts| {
                 counts.tcp = counts.tcp.saturating_add(seen.segments);
                 counts.proven = counts.proven.saturating_add(proven);
             });
         }
         let asked = seen.asked;
+        if !owned {
+            // Of what does not belong to the connection only a SYN counts, as an attempt.
+            return if tcp.flags.is_syn() {
+                self.attempted_again(seen, asked)
+            };
+        }
         if tcp.flags.is_rst() {
-            self.tcp_closed(seen, ends.destination_port, conversation);
+            self.tcp_reset(seen, ends.destination_port, conversation);
         } else if tcp.flags.is_syn() {
             self.attempted(seen, ends, tcp, conversation, asked);
         } else if conversation.state.begin_seen() {
             self.followed(seen, ends, tcp, conversation, asked);
         } else {
             self.strayed(seen, tcp, conversation, asked);
-        }
-        let over = tcp.flags.is_fin() && conversation.state.begin_seen();
-        if over {
-            self.tcp_closed(seen, ends.destination_port, conversation);
         }
     }
 
@@ -153,9 +146,12 @@ impl Sensor {
 
     /// The same SYN again counts for nothing, unless it comes sooner than any system sends it again.
     fn retransmitted(&mut self, seen: &Sighting, conversation: &Conversation, asked: Asked) {
-        if seen.now.since(conversation.last) >= RETRANSMISSION {
-            return;
+        if seen.now.since(conversation.last) < RETRANSMISSION {
+            self.attempted_again(seen, asked);
         }
+    }
+
+    fn attempted_again(&mut self, seen: &Sighting, asked: Asked) {
         let rules = self.rules.clone();
         let Some(source) = self.source_of(seen) else { return };
         source.attempt(seen.now, asked.pair);
@@ -180,7 +176,7 @@ impl Sensor {
                 source.window.add(seen.now, |counts| counts.followed += 1);
             }
         }
-        if !conversation.state.proven() && proves(tcp, conversation) {
+        if !conversation.state.proven() && conversation.proves(tcp) {
             self.proven(seen, ends.destination_port, conversation);
         }
         if !conversation.state.answered() && !conversation.state.asked() && tcp.payload_len > 0 {
@@ -263,15 +259,19 @@ impl Sensor {
             if let Some(source) = self.source_of(seen) {
                 source.window.add(seen.now, |counts| counts.refused += 1);
             }
-            self.tcp_closed(seen, ends.source_port, conversation);
-            return;
+            return self.tcp_closed(seen, ends.source_port, conversation);
+        }
+        if tcp.flags.is_syn_ack() && conversation.is_another(tcp) {
+            self.replaced(seen, tcp, conversation);
         }
         if !conversation.state.answered() {
             conversation.state.set_answered(true);
             self.answered_probe(seen, seen.asked);
         }
+        if conversation.follow(tcp) {
+            self.revived(seen, conversation);
+        }
         if tcp.flags.is_syn_ack() && conversation.state.vouched() {
-            conversation.proof = tcp.sequence.wrapping_add(1);
             // Only a valid cookie of the initiator's makes us take the data of its SYN (RFC 7413).
             let data_taken = tcp.acknowledgement == conversation.syn_end && conversation.state.syn_carried();
             if data_taken && !conversation.state.proven() && conversation.state.begin_seen() {
@@ -283,53 +283,6 @@ impl Sensor {
         }
         if tcp.flags.is_fin() && conversation.state.begin_seen() {
             self.tcp_closed(seen, ends.source_port, conversation);
-        }
-    }
-
-    /// Accounts for a connection that is over, once.
-    fn tcp_closed(&mut self, seen: &Sighting, port: u16, conversation: &mut Conversation) {
-        if conversation.state.closed() {
-            return;
-        }
-        conversation.state.set_closed(true);
-        let (state, age) = (conversation.state, seen.now.since(conversation.begun));
-        let rules = self.rules.clone();
-        if state.proven() {
-            let id = conversation.starving_id();
-            let source = self.proven_source(seen.remote);
-            source.open = source.open.saturating_sub(1);
-            source.starving.clear(id);
-            if !state.asked() && state.first_try() && age < PROBE {
-                source.window.add(seen.now, |counts| counts.probes += 1);
-                let finding = rules::port_scan(source, seen.now, &rules.port_scan);
-                self.accuse(seen.remote, finding);
-                self.weak(seen.remote, Sign::Probed { host: seen.local, port, proven: true });
-            } else if state.asked() && state.pending() && !state.replied() && age >= rules.slow_dos.min_age {
-                source.starved.add(seen.now, STARVED_HALF_LIFE, 1.0);
-                let finding = rules::slow_dos(source, seen.now, &rules.slow_dos);
-                self.accuse(seen.remote, finding);
-            }
-        }
-        self.login_ended(seen, port, conversation, age);
-        if state.asked() && state.replied() {
-            self.worked(seen, conversation);
-        }
-    }
-
-    /// A connection did what connections are for: once for each.
-    fn worked(&mut self, seen: &Sighting, conversation: &mut Conversation) {
-        let state = conversation.state;
-        if state.worked() || !state.proven() || !state.asked() || state.pending() || conversation.is_login() {
-            return;
-        }
-        conversation.state.set_worked(true);
-        let source = self.proven_source(seen.remote);
-        source.worked_at = seen.now;
-        source.window.add(seen.now, |counts| counts.worked += 1);
-        let (suspect, guilty) = (source.is_suspect(seen.now), source.is_guilty(seen.now));
-        // Whatever others forge in the name of somebody known, its own work keeps it known.
-        if !suspect || (!guilty && self.acquaintances.is_known(&self.keyed, seen.now, seen.remote)) {
-            self.acquaintances.worked(&self.keyed, seen.now, seen.remote);
         }
     }
 
@@ -377,22 +330,5 @@ impl Sensor {
             });
             self.accuse(own, finding);
         }
-    }
-}
-
-/// Whether a segment of the initiator shows that it saw our SYN-ACK: it acknowledges that number, or what we sent
-/// after it. A RST proves nothing: after a SYN scan it carries the scanner's own number.
-fn proves(tcp: &Tcp<'_>, conversation: &Conversation) -> bool {
-    let beyond = tcp.acknowledgement.wrapping_sub(conversation.proof);
-    tcp.flags.is_ack() && conversation.proof != 0 && beyond <= conversation.reply_bytes.saturating_add(1)
-}
-
-impl Conversation {
-    /// Whether it is about a login that has not succeeded.
-    fn is_login(&self) -> bool {
-        !self.state.logged_in()
-            && (self.failures > 0
-                || self.state.credentials()
-                || self.dialect == super::conversation::Dialect::Ssh)
     }
 }

@@ -15,6 +15,7 @@ mod models;
 mod net_flood;
 mod open;
 mod port_scan;
+mod sequence;
 mod slow_dos;
 mod strange;
 mod suspicion;
