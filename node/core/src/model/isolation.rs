@@ -78,10 +78,11 @@ impl IsolationForest {
         libm::exp2f(-sum / self.parts.roots.len() as f32 / self.parts.mean_path)
     }
 
-    /// By how much the score would fall if each feature in turn had its typical value.
+    /// By how much the score would fall if each feature in turn had its typical value. What a row lacks is missing.
     pub fn contributions(&self, row: &[f32]) -> Vec<f32> {
         let score = self.score(row);
         let mut changed = row.to_vec();
+        changed.resize(self.parts.features.len(), f32::NAN);
         let typical = self.parts.typical.iter().enumerate();
         let fall = |(feature, typical): (usize, &f32)| {
             let own = core::mem::replace(&mut changed[feature], *typical);

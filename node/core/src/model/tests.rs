@@ -182,6 +182,18 @@ fn what_stands_apart_is_strange_and_the_reason_is_named() {
 }
 
 #[test]
+fn a_row_that_is_too_short_is_strange_for_what_it_lacks() {
+    let split = Node::split(Split { feature: 6, threshold: 100.0, missing_right: true, left: 1 });
+    let nodes = vec![split, Node::leaf(10.0), Node::leaf(1.0)];
+    let isolation = IsolationForest::new(IsolationParts { nodes, ..isolation() }).unwrap();
+    let falls = isolation.contributions(&row(5.0)[..6]);
+    assert_eq!(falls.len(), NAMES.len());
+    assert!((falls[6] - 0.433).abs() < 1e-3 && falls[0] == 0.0, "{falls:?}");
+    let long: Vec<f32> = row(500.0).into_iter().chain([1.0, 2.0]).collect();
+    assert_eq!(isolation.contributions(&long), isolation.contributions(&row(500.0)));
+}
+
+#[test]
 fn an_opinion_is_the_most_probable_class_and_how_strange_the_window_is() {
     let opinion = model().judge(&Features::from_array(row(500.0)));
     assert_eq!(opinion.class, Some(Class::PortScan));
