@@ -14,6 +14,14 @@ pub fn host(address: IpAddr) -> IpNet {
     IpNet::from(canonical(address))
 }
 
+/// The first address of the /64 of an IPv6 address: one customer's or one server's network.
+pub(crate) fn network(address: IpAddr) -> Option<IpAddr> {
+    match canonical(address) {
+        IpAddr::V6(v6) => Some(IpAddr::V6((v6.to_bits() & !u128::from(u64::MAX)).into())),
+        IpAddr::V4(_) => None,
+    }
+}
+
 /// `net` with its host bits cleared and IPv4-mapped IPv6 prefixes (of at least 96 bits) as IPv4.
 pub fn canonical_net(net: IpNet) -> IpNet {
     let net = net.trunc();

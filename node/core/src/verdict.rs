@@ -97,6 +97,8 @@ pub struct Reason {
 pub struct Standing {
     /// It completed a benign handshake within the last 24 hours.
     pub known: bool,
+    /// Somebody in its /64 did, be it another (IPv6).
+    pub network_known: bool,
     /// It has connections open now that are not part of the offence.
     pub established: bool,
     /// Its share of the last hour's established flows, per mille.

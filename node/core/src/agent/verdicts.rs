@@ -124,10 +124,10 @@ impl Agent {
             Ok(strength) => strength,
             Err(veto) => return self.refuse(veto, &known),
         };
-        if strength == Strength::Soft && self.renew(now, &host) {
+        if strength == Strength::Soft && self.renew(now, &host, verdict) {
             return (Action::Block, String::new());
         }
-        let (target, strength) = self.widen(now, address, strength).unwrap_or((host, strength));
+        let (target, strength) = self.widen(now, address, strength, verdict).unwrap_or((host, strength));
         if self.switches.mode == Mode::Manual {
             return self.ask(now, id, target, strength, verdict);
         }
@@ -162,12 +162,15 @@ impl Agent {
         }
     }
 
-    /// Prolongs detection's soft blocks that hold the source; says whether there are any.
-    fn renew(&mut self, now: Time, host: &IpNet) -> bool {
+    /// Prolongs detection's soft blocks that hold the source; says whether there are any. That of a whole /64 is left to
+    /// end once somebody in it is known.
+    fn renew(&mut self, now: Time, host: &IpNet, verdict: &Verdict) -> bool {
         let node = &self.config.node;
         let soft = |target: &&IpNet| {
             let ours = self.blocks.get(target, node);
-            ours.is_some_and(|held| held.automatic() && held.strength == Strength::Soft)
+            let guests = *target != host && verdict.standing.network_known;
+            !guests
+                && ours.is_some_and(|held| held.automatic() && held.strength == Strength::Soft)
                 && self.in_force(target).is_some()
         };
         let targets: alloc::vec::Vec<IpNet> = self.blocks.covering(host).filter(soft).copied().collect();
@@ -189,12 +192,20 @@ impl Agent {
         self.tell(target, now.after(soft));
     }
 
-    /// The whole /64, when enough of its addresses have offended and nobody in it is protected, excused or a proxy.
-    fn widen(&mut self, now: Time, address: IpAddr, strength: Strength) -> Option<(IpNet, Strength)> {
+    /// The whole /64, when enough of its addresses have offended and nobody in it is protected, excused or a proxy. On
+    /// what anybody can forge, nobody who is known is cut off with his neighbours.
+    fn widen(
+        &mut self,
+        now: Time,
+        address: IpAddr,
+        strength: Strength,
+        verdict: &Verdict,
+    ) -> Option<(IpNet, Strength)> {
         let limit = self.config.limits.offenders;
         let (net, strength) = self.rollup.offend(now, address, strength, limit)?;
         let known = self.circumstances(&net);
-        let free = known.protected.is_none() && !known.held_back && known.proxy.is_none();
+        let guests = strength == Strength::Soft && verdict.standing.network_known;
+        let free = !guests && known.protected.is_none() && !known.held_back && known.proxy.is_none();
         free.then_some((net, strength))
     }
 

@@ -8,7 +8,7 @@ use super::{
     decay::Decay,
     table::{Generations, Keyed},
 };
-use crate::{Class, Time, verdict::Standing};
+use crate::{Class, Time, prefix, verdict::Standing};
 
 /// How long a benign handshake counts for its address.
 pub(super) const ACQUAINTANCE: Duration = Duration::from_secs(24 * 3600);
@@ -28,6 +28,8 @@ const SHARED_WORK: u32 = 20;
 #[derive(Debug)]
 pub(super) struct Acquaintances {
     table: Generations<IpAddr, Acquaintance>,
+    /// When anybody in a /64 last did some, by its first address.
+    networks: Generations<IpAddr, Time>,
     total: Work,
 }
 
@@ -62,7 +64,8 @@ impl Work {
 
 impl Acquaintances {
     pub(super) fn new(capacity: usize) -> Self {
-        Self { table: Generations::new(capacity), total: Work::default() }
+        let (table, networks) = (Generations::new(capacity), Generations::new(capacity));
+        Self { table, networks, total: Work::default() }
     }
 
     /// A connection of the address did some benign work.
@@ -76,6 +79,13 @@ impl Acquaintances {
             known.work.add(now);
         }
         self.total.add(now);
+        if let Some(network) = prefix::network(address) {
+            let hash = keyed.address(network);
+            match self.networks.get_mut(hash, &network) {
+                Some(seen) => *seen = now,
+                None => drop(self.networks.insert(hash, network, now)),
+            }
+        }
     }
 
     /// The address turned out to be hostile, by evidence that cannot be forged.
@@ -86,6 +96,19 @@ impl Acquaintances {
     pub(super) fn is_known(&self, keyed: &Keyed, now: Time, address: IpAddr) -> bool {
         let known = self.table.get(keyed.address(address), &address);
         known.is_some_and(|known| now.since(known.seen) < ACQUAINTANCE)
+    }
+
+    /// Whether anybody in the address's /64 is known, or was before it turned out to be hostile.
+    fn is_network_known(&self, keyed: &Keyed, now: Time, address: IpAddr) -> bool {
+        let network = prefix::network(address);
+        let seen = network.and_then(|network| self.networks.get(keyed.address(network), &network));
+        seen.is_some_and(|seen| now.since(*seen) < ACQUAINTANCE)
+    }
+
+    /// How many networks are remembered.
+    #[cfg(test)]
+    pub(super) fn networks(&self) -> usize {
+        self.networks.len()
     }
 
     /// The address's share of the established flows of the last hour, per mille.
@@ -116,17 +139,18 @@ impl Sensor {
     pub(super) fn standing(&mut self, remote: IpAddr, class: Class) -> Standing {
         let now = self.now;
         let known = self.acquaintances.is_known(&self.keyed, now, remote);
+        let network_known = self.acquaintances.is_network_known(&self.keyed, now, remote);
         let flow_share = self.acquaintances.share(&self.keyed, now, remote);
-        let Some(source) = self.source(remote) else { return Standing::default() };
+        let remembered = Standing { known, network_known, flow_share, ..Standing::default() };
+        let Some(source) = self.source(remote) else { return remembered };
         source.window.advance(now);
         // A flood of requests is itself made of work.
         let work = if class == Class::HttpFlood { 0 } else { source.window.total().worked };
         let clients = source.clients.count_older(now.as_secs() / 60, 0);
         Standing {
-            known,
             established: now.since(source.worked_at) < Duration::from_secs(60),
-            flow_share,
             shared: clients >= SHARED_CLIENTS || work >= SHARED_WORK,
+            ..remembered
         }
     }
 }

@@ -1,5 +1,6 @@
 mod lab;
 
+mod acquaintances;
 mod benign;
 mod beside_rules;
 mod block;

@@ -93,10 +93,7 @@ impl Ring {
 
 /// What counts as one source: an IPv4 address, or the /64 that is one customer's.
 pub(super) fn key(address: IpAddr) -> IpAddr {
-    match prefix::canonical(address) {
-        IpAddr::V6(v6) => IpAddr::V6((v6.to_bits() & !u128::from(u64::MAX)).into()),
-        v4 => v4,
-    }
+    prefix::network(address).unwrap_or_else(|| prefix::canonical(address))
 }
 
 fn bits(address: IpAddr) -> u128 {

@@ -248,6 +248,45 @@ fn three_offending_addresses_of_a_64_are_dropped_as_one() {
 }
 
 #[test]
+fn forged_neighbours_do_not_drop_the_64_of_somebody_who_is_known() {
+    let mut node = Node::new();
+    let near = |source: &str, evidence| {
+        let standing = Standing { network_known: true, ..Standing::default() };
+        Verdict { standing, ..verdict(source, Class::PortScan, Some(evidence)) }
+    };
+    for source in ["2001:db8::1", "2001:db8::2", "2001:db8::3", "2001:db8::4"] {
+        node.verdict(near(source, Evidence::Spoofable));
+        assert_eq!(node.dropped(source), Some(Strength::Soft), "each by itself");
+    }
+    assert_eq!(node.dropped("2001:db8::/64"), None);
+    for source in ["2001:db8::1", "2001:db8::2", "2001:db8::3"] {
+        node.verdict(near(source, Evidence::Handshake));
+    }
+    assert_eq!(
+        node.dropped("2001:db8::/64"),
+        Some(Strength::Hard),
+        "three proven ones are enough all the same"
+    );
+}
+
+#[test]
+fn the_soft_block_of_a_64_ends_when_somebody_in_it_became_known() {
+    let mut node = Node::new();
+    for source in ["2001:db8::1", "2001:db8::2", "2001:db8::3"] {
+        node.forged(source);
+    }
+    node.pass(200);
+    let standing = Standing { network_known: true, ..Standing::default() };
+    let at = node.now();
+    let forged = verdict("2001:db8::3", Class::PortScan, Some(Evidence::Spoofable));
+    node.verdict(Verdict { at, standing, ..forged });
+    assert_eq!(node.left("2001:db8::/64"), Some(100), "it is not renewed");
+    assert_eq!(node.left("2001:db8::3"), Some(300), "who offends is blocked by itself");
+    node.pass(100);
+    assert_eq!(node.dropped("2001:db8::/64"), None);
+}
+
+#[test]
 fn a_64_with_a_protected_address_is_never_dropped_as_one() {
     let mut node = Node::new();
     node.protect(&[("2001:db8::99", Why::Own)]);
