@@ -235,6 +235,7 @@ impl Running {
                 }
                 Effect::Report(alert) => self.report(alert),
                 Effect::Forget(target, strength) => batch.forget.push((target, strength)),
+                Effect::Acquit(target) => self.driver.feed.acquittal(target),
                 Effect::ProtectService(service) => self.protect(service),
                 Effect::Say(audience, entry) => self.say(now, audience, entry),
             }

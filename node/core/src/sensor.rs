@@ -10,6 +10,7 @@ mod decay;
 mod dialect;
 mod ending;
 mod ftp;
+mod guilt;
 mod models;
 mod open;
 mod payload;
@@ -42,6 +43,7 @@ use crate::{
 };
 use blocked::Blocked;
 use conversation::{Conversation, ConversationId};
+use guilt::Convictions;
 use models::Judges;
 pub use models::{Comparison, Models};
 pub use open::OpenConnection;
@@ -78,6 +80,7 @@ pub struct Sensor {
     conversations: Generations<ConversationId, Conversation>,
     services: Services,
     acquaintances: Acquaintances,
+    convictions: Convictions,
     blocked: Blocked,
     verdicts: VecDeque<Verdict>,
     windows: VecDeque<WindowReport>,
@@ -132,6 +135,7 @@ impl Sensor {
             conversations: Generations::new(limits.connections),
             services: Services::new(limits.services),
             acquaintances: Acquaintances::new(limits.proven),
+            convictions: Convictions::new(limits.proven),
             blocked: Blocked::new(keyed),
             verdicts: VecDeque::new(),
             windows: VecDeque::new(),
@@ -201,14 +205,18 @@ impl Sensor {
         if verdict.evidence == Some(Evidence::Handshake) && !self.has_shaken_hands(source) {
             verdict.evidence = Some(Evidence::Spoofable);
         }
-        if let Some(features) = self.source(source).map(|known| known.features(now)) {
-            verdict.features = features;
+        if verdict.evidence == Some(Evidence::Handshake) {
+            self.convict(source);
+        }
+        if let Some(accused) = self.source(source) {
+            accused.named_at = now;
+            verdict.features = accused.features(now);
         }
         self.report(verdict);
     }
 
     /// The block list changed. Packets of a hard-blocked target are only counted; when the block ends, its windows
-    /// begin anew.
+    /// begin anew, but what was proven stays proven for a day, unless a person ends the block: [`Self::handle_acquittal`].
     pub fn handle_block(&mut self, target: IpNet, strength: Option<Strength>) {
         if strength == Some(Strength::Hard) {
             self.blocked.insert(target);
@@ -307,10 +315,7 @@ impl Sensor {
         let features = self.source(remote).map(|source| source.features(now)).unwrap_or_default();
         let standing = self.standing(remote, finding.class);
         if finding.evidence == Some(Evidence::Handshake) {
-            self.acquaintances.forget(&self.keyed, remote);
-            if let Some(source) = self.source(remote) {
-                source.convicted_at = now;
-            }
+            self.convict(remote);
         }
         finding.verdict(now, Subject::Source(remote), features, standing)
     }

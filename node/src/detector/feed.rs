@@ -1,7 +1,7 @@
 //! What the sensor is told while it runs.
 
 use std::{
-    collections::{BTreeMap, VecDeque},
+    collections::{BTreeMap, BTreeSet, VecDeque},
     mem,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
@@ -25,6 +25,10 @@ const LOGINS: usize = 4096;
 /// Other detectors' verdicts that may wait for it: as many as the driver lets wait.
 const EXTERNAL: usize = 4096;
 
+/// Targets that people found nothing wrong with, while it does not look: they order by hand. Who is lost beyond that is
+/// known a day later.
+const ACQUITTED: usize = 4096;
+
 /// News for the sensor. Blocks are kept by target, so there are never more than the block list holds.
 #[derive(Debug)]
 pub struct Feed {
@@ -37,6 +41,7 @@ pub struct Feed {
 #[derive(Debug, Default)]
 pub(super) struct News {
     pub(super) blocks: BTreeMap<IpNet, Option<Strength>>,
+    pub(super) acquitted: BTreeSet<IpNet>,
     pub(super) logins: VecDeque<Login>,
     pub(super) external: VecDeque<Verdict>,
     pub(super) view: Option<View>,
@@ -60,6 +65,15 @@ impl Feed {
     pub fn blocks(&self, changed: impl IntoIterator<Item = (IpNet, Option<Strength>)>) {
         self.lock().blocks.extend(changed);
         self.news.store(true, SeqCst);
+    }
+
+    /// A person found nothing wrong with the target; beyond the limit it is lost.
+    pub fn acquittal(&self, target: IpNet) {
+        let mut news = self.lock();
+        if news.acquitted.len() < ACQUITTED {
+            news.acquitted.insert(target);
+            self.news.store(true, SeqCst);
+        }
     }
 
     /// sshd's word about a login; beyond the limit it is counted and lost.
@@ -136,6 +150,15 @@ mod tests {
         let blocks = feed.take(&living).unwrap().blocks;
         assert_eq!(blocks.into_iter().collect::<Vec<_>>(), [(target, None)]);
         assert!(feed.take(&living).is_none());
+    }
+
+    #[test]
+    fn of_acquittals_only_so_many_wait() {
+        let feed = Feed::new(Arc::default());
+        let target = |n: u32| IpNet::from(std::net::IpAddr::from(n.to_be_bytes()));
+        (0..5000).for_each(|n| feed.acquittal(target(n)));
+        let (living, _) = Lifeline::living_and_abandoned();
+        assert_eq!(feed.take(&living).unwrap().acquitted.len(), ACQUITTED);
     }
 
     #[test]

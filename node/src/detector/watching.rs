@@ -207,7 +207,7 @@ impl Life<'_> {
     }
 
     fn hear(&mut self, now: Time, news: News) {
-        let News { blocks, logins, external, view, config, models } = news;
+        let News { blocks, acquitted, logins, external, view, config, models } = news;
         if let Some(config) = config {
             self.sensor.set_config(config);
         }
@@ -218,6 +218,7 @@ impl Life<'_> {
             self.sensor.set_view(view);
         }
         blocks.into_iter().for_each(|(target, strength)| self.sensor.handle_block(target, strength));
+        acquitted.into_iter().for_each(|target| self.sensor.handle_acquittal(target));
         logins.into_iter().for_each(|login| self.sensor.handle_login(now, login));
         external.into_iter().for_each(|verdict| self.sensor.handle_external(now, verdict));
     }

@@ -32,6 +32,8 @@ pub enum Effect {
     Destroy(IpNet),
     /// Tell the sensor what is dropped of the target now: `Sensor::handle_block`.
     Forget(IpNet, Option<Strength>),
+    /// Tell the sensor that a person found nothing wrong with the target: `Sensor::handle_acquittal`.
+    Acquit(IpNet),
     /// Say this to the fleet: `Gossip::append`. The record that it rests on was given before; nothing is sent before both
     /// are on the disk, which the logs see to when what they keep is written behind the records.
     Say(Audience, Entry),
@@ -63,6 +65,7 @@ pub(super) const SAYS: usize = 100_000;
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Followup {
     Forget(IpNet, Option<Strength>),
+    Acquit(IpNet),
     Destroy(IpNet),
     ProtectService(Service),
 }
@@ -71,6 +74,7 @@ impl From<Followup> for Effect {
     fn from(followup: Followup) -> Self {
         match followup {
             Followup::Forget(target, strength) => Self::Forget(target, strength),
+            Followup::Acquit(target) => Self::Acquit(target),
             Followup::Destroy(target) => Self::Destroy(target),
             Followup::ProtectService(service) => Self::ProtectService(service),
         }

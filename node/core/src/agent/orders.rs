@@ -14,7 +14,10 @@ use crate::{
     record::{Lesson, Pending, Sequence},
 };
 
-use super::{Agent, TEXT, clip, effects::Key};
+use super::{
+    Agent, TEXT, clip,
+    effects::{Followup, Key},
+};
 
 /// Refusals of an import that are listed one by one.
 const LISTED: usize = 100;
@@ -175,6 +178,7 @@ impl Agent {
         let allowed = Allowed { target, since: now, expires, comment: clip(comment, TEXT) };
         self.reshield(&[target], |shield| shield.allow(allowed));
         self.outbox.persist(now, Key::Allowed(target));
+        self.acquit(target);
         Ok(Done::Allowed(ended))
     }
 
@@ -328,12 +332,18 @@ impl Agent {
     }
 
     pub(super) fn hold_back_until(&mut self, now: Time, target: IpNet, until: Time) {
+        self.acquit(target);
         // As many as the allow list: both are made by hand.
         let gone = self.held_back.insert(target, until, self.config.limits.allowed);
         for target in gone.into_iter().chain([target]) {
             self.outbox.persist(now, Key::HeldBack(target));
             self.rejudge_around(now, &target);
         }
+    }
+
+    /// Whom a person unblocked, allowed or spared, detection holds guilty no longer.
+    pub(super) fn acquit(&mut self, target: IpNet) {
+        self.outbox.followups.push_back(Followup::Acquit(target));
     }
 }
 

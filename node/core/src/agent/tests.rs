@@ -99,7 +99,10 @@ impl Node {
                     }
                     Effect::Report(alert) => self.reports.push(alert),
                     Effect::Say(audience, entry) => self.says.push((audience, entry)),
-                    Effect::Destroy(_) | Effect::Forget(..) | Effect::ProtectService(_) => {}
+                    Effect::Destroy(_)
+                    | Effect::Forget(..)
+                    | Effect::Acquit(_)
+                    | Effect::ProtectService(_) => {}
                 }
             }
             if !self.disk || last == Sequence(0) {

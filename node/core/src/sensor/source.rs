@@ -17,10 +17,11 @@ pub(super) const FAILURES_HALF_LIFE: Duration = Duration::from_secs(600);
 /// The half-life of connections that starved until the server gave up.
 pub(super) const STARVED_HALF_LIFE: Duration = Duration::from_secs(60);
 
-/// How long a word that may rest on forged packets, and a model's, makes a suspect of an address: for longer than the
-/// soft block that may follow, at whose end all is forgotten anyway.
+/// How long anybody's word makes a suspect of an address, be it about packets that may be forged: for longer than the
+/// soft block that may follow, at whose end all is forgotten but what was proven.
 const DOUBT: Duration = Duration::from_secs(600);
-/// How long after an offence that was proven nobody becomes known by work: as long as work is remembered.
+/// How long after an offence that was proven, whoever says so, nobody becomes known by work: as long as work is
+/// remembered.
 const GUILT: Duration = ACQUAINTANCE;
 
 /// From this age on, in seconds, a request that is not complete is a feature of its source.
@@ -71,10 +72,10 @@ pub(super) struct Source {
     pub(super) reported_at: Time,
     /// What a model says in look after look.
     pub(super) streak: Streak,
-    /// When a model last named what it does. A rule's verdict waits for none of these: a model may only report what a
+    /// When a model or another detector last named what it does. A rule's verdict waits for none of these: a model may only report what a
     /// rule blocks.
     pub(super) named_at: Time,
-    /// When an offence was last proven. Weaker words of the same class do not wash it off.
+    /// When an offence was last proven. Neither weaker words of the same class nor a block's end wash it off.
     pub(super) convicted_at: Time,
     /// When it was last strange, whether that was reported or not.
     pub(super) strange_at: Time,
@@ -172,6 +173,11 @@ impl Source {
         within(self.convicted_at, now, GUILT)
             || self.proven_failures.read(now, FAILURES_HALF_LIFE) >= 3.0
             || self.starving.count_older(now.as_secs(), 5) >= 5
+    }
+
+    /// What was proven counts no more.
+    pub(super) fn acquit(&mut self) {
+        self.convicted_at = Time::ZERO;
     }
 
     /// Whether it was strange within the hour. That makes no suspect of it, but nothing is learned from it.

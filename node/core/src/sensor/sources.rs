@@ -19,7 +19,8 @@ impl Sensor {
         match self.strangers.get_mut(seen.hash, &seen.remote) {
             Some(packets) if *packets >= STRANGER_PACKETS => {
                 self.strangers.remove(seen.hash, &seen.remote);
-                Some(self.sources.insert(seen.hash, seen.remote, Box::new(Source::new(self.now))))
+                let source = Box::new(self.newcomer(seen.hash, seen.remote));
+                Some(self.sources.insert(seen.hash, seen.remote, source))
             }
             Some(packets) => {
                 *packets += 1;
@@ -66,8 +67,8 @@ impl Sensor {
         let hash = self.keyed.address(address);
         if self.proven.get(hash, &address).is_none() {
             self.strangers.remove(hash, &address);
-            let source =
-                self.sources.remove(hash, &address).unwrap_or_else(|| Box::new(Source::new(self.now)));
+            let source = self.sources.remove(hash, &address);
+            let source = source.unwrap_or_else(|| Box::new(self.newcomer(hash, address)));
             self.proven.insert(hash, address, source);
         }
         // The entry was found or made above, so that the fallback is never built.

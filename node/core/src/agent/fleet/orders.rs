@@ -146,7 +146,10 @@ impl Agent {
                 let held = ordered(first, words, class, born, until);
                 targets.into_iter().zip(0..).for_each(|(target, n)| self.block_ordered(target, n, &held));
             }
-            OrderKind::Allow { target, .. } => self.refresh_allowed(target),
+            OrderKind::Allow { target, .. } => {
+                self.refresh_allowed(target);
+                self.acquit(target);
+            }
             OrderKind::Disallow { id } => self.refresh_allow(id),
             OrderKind::Unblock { target, covers, hold, false_positive, .. } => {
                 *self.fleet.unblocked.entry(target).or_default() |= false_positive;

@@ -5,7 +5,7 @@ use super::*;
 fn stage(effect: &Effect) -> u8 {
     match effect {
         Effect::Enforcement(_) | Effect::Enforce(_) => 0,
-        Effect::Destroy(_) | Effect::Forget(..) | Effect::ProtectService(_) => 1,
+        Effect::Destroy(_) | Effect::Forget(..) | Effect::Acquit(_) | Effect::ProtectService(_) => 1,
         Effect::Persist(..) => 2,
         Effect::Report(_) | Effect::Say(..) => 3,
     }

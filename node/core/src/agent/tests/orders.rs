@@ -51,6 +51,28 @@ fn a_part_of_a_wider_block_is_not_unblocked_alone() {
 }
 
 #[test]
+fn the_sensor_is_told_whom_people_acquit_and_of_no_block_that_ends_by_itself() {
+    fn acquitted(node: &mut Node) -> Vec<IpNet> {
+        let acquitted = |effect| if let Effect::Acquit(target) = effect { Some(target) } else { None };
+        node.log.drain(..).filter_map(acquitted).collect()
+    }
+    let mut node = Node::new();
+    node.proven("192.0.2.1");
+    node.pass(400);
+    assert!(node.kernel.blocks.is_empty() && acquitted(&mut node).is_empty(), "it ended by itself");
+    node.proven("192.0.2.1");
+    node.unblock("192.0.2.0/24").unwrap();
+    assert_eq!(acquitted(&mut node), [net("192.0.2.0/24")]);
+    node.allow("192.0.2.1", None).unwrap();
+    assert_eq!(acquitted(&mut node), [net("192.0.2.1")]);
+    let mut node = Node::with(|config| config.mode = crate::order::Mode::Manual);
+    node.proven("192.0.2.2");
+    let id = node.agent.pending().next().unwrap().id;
+    node.order(Order::Reject(id)).unwrap();
+    assert_eq!(acquitted(&mut node), [net("192.0.2.2")]);
+}
+
+#[test]
 fn a_false_positive_is_a_lesson_and_forgets_the_level() {
     let mut node = Node::new();
     node.proven("192.0.2.1");

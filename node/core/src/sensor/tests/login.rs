@@ -98,3 +98,37 @@ fn another_detectors_word_of_a_handshake_counts_where_this_host_has_seen_one() {
     lab.sensor.handle_external(lab.now, claimed);
     lab.accuses(CLIENT, Class::PortScan, "port_scan.ports", Evidence::Handshake);
 }
+
+#[test]
+fn what_another_detector_proves_counts_against_its_source_for_a_day() {
+    let mut lab = Lab::new();
+    browse(&mut lab, CLIENT, 30_000);
+    (0..40).for_each(|port| lab.refuse(CLIENT, 1000 + port));
+    let verdict = lab.accuses(CLIENT, Class::PortScan, "port_scan.ports", Evidence::Spoofable);
+    let proven = Verdict { detector: Detector::External, evidence: Some(Evidence::Handshake), ..verdict };
+    lab.sensor.handle_external(lab.now, proven);
+    let told = lab.verdicts().pop().unwrap();
+    assert!(told.standing.known, "what spoke for it is told with the verdict that ends it");
+    for (hours, port, known) in [(1, 31_000, false), (22, 32_000, false), (1, 33_000, true)] {
+        lab.wait(hours * 3_600_000);
+        browse(&mut lab, CLIENT, port);
+        (0..40).for_each(|port| lab.refuse(CLIENT, 2000 + port));
+        let after = lab.verdicts().pop().expect("a scan");
+        assert_eq!(after.standing.known, known, "after {hours} hours more");
+    }
+}
+
+#[test]
+fn a_stranger_whom_another_detector_accuses_is_not_known_within_ten_minutes() {
+    let mut lab = Lab::new();
+    (0..3).for_each(|port| lab.datagram(CLIENT, (9, 53 + port)));
+    (0..20).for_each(|port| lab.refuse(ATTACKER, 1000 + port));
+    let verdict = lab.accuses(ATTACKER, Class::PortScan, "port_scan.ports", Evidence::Spoofable);
+    let subject = crate::Subject::Source(CLIENT);
+    lab.sensor.handle_external(lab.now, Verdict { detector: Detector::External, subject, ..verdict });
+    for (minutes, known) in [(9, false), (1, true)] {
+        lab.wait(minutes * 60_000);
+        browse(&mut lab, CLIENT, 30_000 + minutes as u16);
+        assert_eq!(lab.sensor.acquaintances.is_known(&lab.sensor.keyed, lab.now, CLIENT), known);
+    }
+}

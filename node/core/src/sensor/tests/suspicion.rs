@@ -4,7 +4,12 @@ use super::{
     lab::*,
     models::{lab, long_packets},
 };
-use crate::{Class, Evidence, Strength, Verdict, prefix, sensor::WindowReport};
+use crate::{
+    Class, Evidence, Strength, Verdict,
+    config::{SensorConfig, SensorLimits},
+    prefix,
+    sensor::{Login, LoginOutcome, WindowReport},
+};
 
 const MINUTE: u64 = 60_000;
 const HOUR: u64 = 60 * MINUTE;
@@ -75,16 +80,60 @@ fn who_was_proven_guilty_is_not_known_for_work_within_a_day() {
 }
 
 #[test]
-fn who_was_proven_guilty_begins_anew_when_its_block_ends() {
+fn who_was_proven_guilty_stays_so_for_a_day_when_its_block_ends() {
     let mut lab = Lab::new();
+    blocked_for_an_hour(&mut lab);
+    (0..10).for_each(|port| lab.refuse(ATTACKER, 1000 + port));
+    lab.silent();
+    browse(&mut lab, ATTACKER, 30_000);
+    assert!(window(&mut lab, ATTACKER, 30_001).suspect);
+    assert!(!scan(&mut lab, ATTACKER, 2000).standing.known, "one handshake after five minutes is cheap");
+    // The next block, a soft one, washes nothing off either.
+    lab.sensor.handle_block(prefix::host(ATTACKER), Some(Strength::Soft));
+    lab.sensor.handle_block(prefix::host(ATTACKER), None);
+    lab.wait(22 * HOUR);
+    browse(&mut lab, ATTACKER, 31_000);
+    assert!(!scan(&mut lab, ATTACKER, 3000).standing.known);
+    lab.wait(HOUR);
+    browse(&mut lab, ATTACKER, 32_000);
+    assert!(scan(&mut lab, ATTACKER, 4000).standing.known, "a day later it is a client like others");
+}
+
+#[test]
+fn whom_a_person_acquits_is_known_by_its_next_handshake() {
+    for target in [prefix::host(ATTACKER), "203.0.113.0/24".parse().unwrap()] {
+        let mut lab = Lab::new();
+        blocked_for_an_hour(&mut lab);
+        lab.sensor.handle_acquittal(prefix::host(CLIENT));
+        browse(&mut lab, ATTACKER, 30_000);
+        assert!(window(&mut lab, ATTACKER, 30_001).suspect, "{target}: another was acquitted");
+        lab.sensor.handle_acquittal(target);
+        let acquitted = window(&mut lab, ATTACKER, 30_002);
+        assert!(!acquitted.suspect, "{target}: {acquitted:?}");
+        assert!(scan(&mut lab, ATTACKER, 2000).standing.known, "{target}");
+    }
+}
+
+#[test]
+fn convictions_beyond_the_limit_are_forgotten() {
+    let limits = SensorLimits { proven: 20, ..SensorLimits::default() };
+    let mut lab = Lab::with(SensorConfig { limits, ..SensorConfig::default() });
+    for number in 0..100 {
+        let guesser = Login { source: somebody(number), port: 1, outcome: LoginOutcome::Failed };
+        (0..8).for_each(|_| lab.sensor.handle_login(lab.now, guesser));
+    }
+    assert_eq!(lab.verdicts().len(), 100);
+    assert!((20..=40).contains(&lab.sensor.convictions.len()), "{}", lab.sensor.convictions.len());
+}
+
+/// The attacker is convicted, blocked for an hour, and free again, its counters empty.
+fn blocked_for_an_hour(lab: &mut Lab) {
     (0..40).for_each(|port| lab.refuse(ATTACKER, 1000 + port));
-    Connection::open(&mut lab, ATTACKER, 40_000, 8080).reset(&mut lab);
+    Connection::open(lab, ATTACKER, 40_000, 8080).reset(lab);
+    assert_eq!(lab.verdicts().pop().and_then(|verdict| verdict.evidence), Some(Evidence::Handshake));
     lab.sensor.handle_block(prefix::host(ATTACKER), Some(Strength::Hard));
     lab.wait(HOUR);
     lab.sensor.handle_block(prefix::host(ATTACKER), None);
-    lab.verdicts();
-    browse(&mut lab, ATTACKER, 30_000);
-    assert!(scan(&mut lab, ATTACKER, 2000).standing.known);
 }
 
 #[test]
