@@ -112,7 +112,7 @@ fn what_another_detector_proves_counts_against_its_source_for_a_day() {
     for (hours, port, known) in [(1, 31_000, false), (22, 32_000, false), (1, 33_000, true)] {
         lab.wait(hours * 3_600_000);
         browse(&mut lab, CLIENT, port);
-        (0..40).for_each(|port| lab.refuse(CLIENT, 2000 + port));
+        (0..20).for_each(|closed| lab.refuse(CLIENT, port - 20_000 + closed));
         let after = lab.verdicts().pop().expect("a scan");
         assert_eq!(after.standing.known, known, "after {hours} hours more");
     }
