@@ -3,11 +3,7 @@
 use alloc::vec::Vec;
 use core::{net::IpAddr, time::Duration};
 
-use super::{
-    Sensor,
-    decay::Decay,
-    table::{Generations, Keyed},
-};
+use super::{Sensor, decay::Decay, fair::Fair, table::Keyed};
 use crate::{Class, Time, verdict::Standing};
 
 /// How long a benign handshake counts for its address.
@@ -27,7 +23,7 @@ const SHARED_WORK: u32 = 20;
 /// The addresses that did some benign work.
 #[derive(Debug)]
 pub(super) struct Acquaintances {
-    table: Generations<IpAddr, Acquaintance>,
+    table: Fair<Acquaintance>,
     total: Work,
 }
 
@@ -61,8 +57,8 @@ impl Work {
 }
 
 impl Acquaintances {
-    pub(super) fn new(capacity: usize) -> Self {
-        Self { table: Generations::new(capacity), total: Work::default() }
+    pub(super) fn new(capacity: usize, keyed: Keyed) -> Self {
+        Self { table: Fair::new(capacity, keyed), total: Work::default() }
     }
 
     /// A connection of the address did some benign work.
