@@ -137,23 +137,30 @@ impl Learner {
         }
         let trial = trial.clone();
         let corrected = !trial.corrected.is_empty();
-        let shortfall = match result {
-            Ok(exam) => self.shipped.exam.shortfall(&exam),
-            Err(why) => Some(why),
+        let exam = match result {
+            Ok(exam) => exam,
+            // There is no candidate that people's words could have made worse.
+            Err(why) => return self.refuse(candidate, why),
         };
-        match shortfall {
+        match self.shipped.exam.shortfall(&exam) {
             None => {
                 self.contradicted &= !corrected;
                 self.stage = Stage::Shadow(trial);
                 self.effect(Effect::Shadow(candidate));
             }
-            // Perhaps it is what people said that makes it worse: then it does without, and they are told.
+            // Perhaps it is what people said that makes it worse: then it does without, and they are told if it is good.
             Some(_) if corrected => {
                 self.contradicted = true;
                 self.train(Vec::new());
             }
-            Some(why) => self.give_up(candidate, why),
+            Some(why) => self.refuse(candidate, why),
         }
+    }
+
+    /// Gives up a candidate that is no better without what people said.
+    fn refuse(&mut self, candidate: Candidate, why: String) {
+        self.contradicted = false;
+        self.give_up(candidate, why);
     }
 
     /// Ends what has lasted long enough.

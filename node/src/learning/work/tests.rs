@@ -289,7 +289,11 @@ fn contradicting_corrections_are_told_of_as_such_also_where_learning_goes_on() {
     };
     learner.handle_lesson(now, &lesson);
     let candidate = testing::settle(&mut learner, &mut now);
-    learner.handle_trained(now, candidate, Err("worse".to_owned()));
+    let mut worse = testing::exam();
+    worse.all.macro_f1 = 0.5;
+    learner.handle_trained(now, candidate, Ok(worse));
+    let Some(Effect::Train(without)) = learner.poll_effect() else { panic!("none is made without them") };
+    learner.handle_trained(now, without.candidate, Ok(testing::exam()));
     let dir = tempfile::tempdir().unwrap();
     let (learning, _inputs) = learning(dir.path(), learner);
     let health = learning.student.health.clone();
