@@ -149,7 +149,7 @@ pub enum Why {
     Drift(Drift),
     /// What is usual has gone too far from where it began: of which service (none: of the node), and which feature.
     Strayed(Option<LocalService>, usize),
-    /// More sources are accused than can be remembered.
+    /// As many sources are accused as can be remembered.
     Accused,
 }
 
@@ -315,7 +315,7 @@ impl std::fmt::Display for Why {
             Self::Strayed(Some((protocol, port)), feature) => {
                 write!(f, "{} at {port}/{protocol} has left its usual range", NAMES[*feature])
             }
-            Self::Accused => write!(f, "more than {TAINTS} sources are accused"),
+            Self::Accused => write!(f, "{TAINTS} sources are accused, and no more can be remembered"),
         }
     }
 }

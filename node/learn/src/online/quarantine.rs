@@ -15,7 +15,7 @@ use super::seen::{Row, holder};
 pub const SOURCES: usize = 10_000;
 /// Windows of one source that wait at once: what an hour has at one in ten minutes, and the one that is due.
 pub const WINDOWS_PER_SOURCE: usize = 7;
-/// Accused sources remembered at once. Whoever forges more accusations than this stops learning; if the oldest were
+/// Accused sources remembered at once. Whoever forges so many accusations stops learning; if the oldest were
 /// forgotten instead, he would wash himself clean.
 pub const TAINTS: usize = 10_000;
 
