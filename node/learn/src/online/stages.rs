@@ -65,11 +65,15 @@ impl Stage {
         }
     }
 
-    /// Counts what the candidate learned from a source as learned from an attacker.
-    pub(super) fn distrust(&mut self, source: &IpNet) {
+    /// Counts what the candidate learned from the sources of a network as learned from an attacker.
+    pub(super) fn distrust(&mut self, network: &IpNet) {
         if let Self::Training(trial) | Self::Shadow(trial) | Self::Probation(trial) = self {
-            let rows = trial.given.remove(source).unwrap_or_default();
-            trial.accused = trial.accused.saturating_add(rows);
+            let (given, accused) = (&mut trial.given, &mut trial.accused);
+            given.retain(|holder, rows| {
+                let gone = network.contains(holder);
+                *accused = accused.saturating_add(if gone { *rows } else { 0 });
+                !gone
+            });
         }
     }
 

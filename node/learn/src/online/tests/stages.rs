@@ -171,6 +171,20 @@ fn a_candidate_that_learned_from_attackers_is_rolled_back_when_it_is_in_use() {
 }
 
 #[test]
+fn what_a_candidate_learned_from_all_of_an_attacker_s_48_counts() {
+    let subnet = |n: u64| IpAddr::from([0x2001, 0xdb8, 7, n as u16, 0, 0, 0, 1]);
+    let mut rig = Rig::new();
+    rig.days_with(DAYS as u32, |rig, tick| rig.window(subnet(tick), 5.0 + (tick * 13 % 31) as f32));
+    let candidate = rig.lot().candidate;
+    rig.learner.handle_trained(rig.now, candidate, Ok(testing::exam(testing::scores())));
+    rig.learner.handle_verdict(rig.now, subnet(5000), Some(Evidence::Handshake));
+    rig.pass(MINUTE);
+    assert!(
+        matches!(rig.last(), Effect::Withdraw(gone, why) if *gone == candidate && why.contains("accused"))
+    );
+}
+
+#[test]
 fn what_counts_is_what_a_candidate_learned_and_not_what_came_later() {
     let newcomer = address(5000);
     let (mut rig, candidate) = shadowed();
