@@ -22,6 +22,19 @@ pub(crate) fn network(address: IpAddr) -> Option<IpAddr> {
     }
 }
 
+/// The prefix of that length around `address`, in canonical form; the address alone where its family has no such length.
+pub fn around(address: IpAddr, length: u8) -> IpNet {
+    let address = canonical(address);
+    IpNet::new(address, length).map_or_else(|_| host(address), |net| net.trunc())
+}
+
+/// The site around an address, and the wider network around it: what one person can rent, and what one company can. Of
+/// IPv6 anybody gets a /48, and providers a /32; of IPv4 it is the /24 and the /16.
+pub fn neighbourhoods(address: IpAddr) -> [IpNet; 2] {
+    let lengths = if canonical(address).is_ipv4() { [24, 16] } else { [48, 32] };
+    lengths.map(|length| around(address, length))
+}
+
 /// `net` with its host bits cleared and IPv4-mapped IPv6 prefixes (of at least 96 bits) as IPv4.
 pub fn canonical_net(net: IpNet) -> IpNet {
     let net = net.trunc();

@@ -1,7 +1,7 @@
 //! The data plane: frames in, verdicts out.
 //!
 //! A remote address is first only counted; from its third packet on it has a window, and once it has completed a
-//! handshake it moves to a table that forged addresses cannot fill.
+//! handshake it moves to a table that forged addresses cannot fill, nor those of one network.
 
 mod blocked;
 mod conversation;
@@ -9,6 +9,7 @@ mod datagram;
 mod decay;
 mod dialect;
 mod ending;
+mod fair;
 mod ftp;
 mod guilt;
 mod models;
@@ -18,6 +19,7 @@ mod report;
 mod rules;
 mod sequence;
 mod service;
+mod shares;
 mod sighting;
 mod sketch;
 mod source;
@@ -43,6 +45,7 @@ use crate::{
 };
 use blocked::Blocked;
 use conversation::{Conversation, ConversationId};
+use fair::Fair;
 use guilt::Convictions;
 use models::Judges;
 pub use models::{Comparison, Models};
@@ -76,7 +79,7 @@ pub struct Sensor {
     /// Addresses that anybody could have forged.
     sources: Generations<IpAddr, Box<Source>>,
     /// Addresses that completed a handshake.
-    proven: Generations<IpAddr, Box<Source>>,
+    proven: Fair<Box<Source>>,
     conversations: Generations<ConversationId, Conversation>,
     services: Services,
     acquaintances: Acquaintances,
@@ -125,16 +128,16 @@ impl Sensor {
         let keyed = Keyed::new(seed);
         Self {
             rules: Arc::new(rules),
-            judges: Judges::new(models),
+            judges: Judges::new(models, keyed),
             view,
             keyed,
             now: Time::ZERO,
             strangers: Generations::new(limits.sources * 4),
             sources: Generations::new(limits.sources),
-            proven: Generations::new(limits.proven),
+            proven: Fair::new(limits.proven, keyed),
             conversations: Generations::new(limits.connections),
             services: Services::new(limits.services),
-            acquaintances: Acquaintances::new(limits.proven),
+            acquaintances: Acquaintances::new(limits.proven, keyed),
             convictions: Convictions::new(limits.proven),
             blocked: Blocked::new(keyed),
             verdicts: VecDeque::new(),

@@ -5,7 +5,7 @@
 //!
 //! ```text
 //! entry       known, unsuspected, not accused within a day, benign and ordinary to the model that ships
-//! quarantine  an hour in which its source stays clean
+//! quarantine  an hour in which its source stays clean; a tenth of the sources at most of one /24 or /48
 //! hour        an even sample of 119 rows, a tenth of it for one /24 or /48
 //! day         learned as a whole or not at all: like the node's first week, by the population stability index
 //! reservoir   seven days
@@ -149,7 +149,7 @@ pub enum Why {
     Drift(Drift),
     /// What is usual has gone too far from where it began: of which service (none: of the node), and which feature.
     Strayed(Option<LocalService>, usize),
-    /// More sources are accused than can be remembered.
+    /// As many sources are accused as can be remembered.
     Accused,
 }
 
@@ -192,8 +192,9 @@ impl Learner {
         self.admit(seen);
     }
 
-    /// A source was accused. What it sent lately is not learned; where it is proven that the address is its own, nor
-    /// is what it sent before. (A forged accusation must not rid the reservoir of an honest source.)
+    /// A source was accused. What it sent lately is not learned; where it is proven that the address is its own, nor is
+    /// what it sent before, or anybody else in its /48. (A forged accusation must not rid the reservoir of an honest
+    /// source.)
     pub fn handle_verdict(&mut self, now: Time, source: IpAddr, evidence: Option<Evidence>) {
         self.set_clock(now);
         self.accuse(source, evidence);
@@ -315,7 +316,7 @@ impl std::fmt::Display for Why {
             Self::Strayed(Some((protocol, port)), feature) => {
                 write!(f, "{} at {port}/{protocol} has left its usual range", NAMES[*feature])
             }
-            Self::Accused => write!(f, "more than {TAINTS} sources are accused"),
+            Self::Accused => write!(f, "{TAINTS} sources are accused, and no more can be remembered"),
         }
     }
 }

@@ -13,7 +13,8 @@ use std::{
 use smartfw_core::{Detector, Evidence, Subject, Verdict, sensor::WindowReport};
 use smartfw_learn::online::Seen;
 
-/// Windows that may wait: what a crowded node reports while a candidate is trained. More are no loss.
+/// Windows that may wait: what a crowded node reports while a candidate is trained. More are no loss where nothing
+/// speaks against their sources; a suspect one accuses, and is missed as an accusation is.
 const WINDOWS: usize = 8192;
 /// Accusations that may wait. Where more come, nobody in quarantine counts as clean.
 const VERDICTS: usize = 4096;
@@ -30,7 +31,7 @@ pub struct Ear {
 pub(super) struct Heard {
     pub(super) windows: VecDeque<Seen>,
     pub(super) verdicts: VecDeque<(IpAddr, Option<Evidence>)>,
-    /// Accusations were lost.
+    /// Accusations or suspect windows were lost.
     pub(super) gap: bool,
 }
 
@@ -44,6 +45,8 @@ impl Ear {
         let mut heard = self.heard();
         if heard.windows.len() < WINDOWS {
             heard.windows.push_back(Seen { source, features, suspect, known, service: (protocol, port) });
+        } else {
+            heard.gap |= suspect;
         }
     }
 
@@ -108,6 +111,9 @@ mod tests {
         (0..VERDICTS).for_each(|_| ear.verdict(&verdict(Detector::Rules)));
         let full = ear.take();
         assert_eq!((full.windows.len(), full.verdicts.len(), full.gap), (WINDOWS, VERDICTS, false));
+        (0..WINDOWS).for_each(|_| ear.window(&report));
+        ear.window(&WindowReport { suspect: true, ..report });
+        assert!(ear.take().gap, "a suspect window is one");
         (0..=VERDICTS).for_each(|_| ear.verdict(&verdict(Detector::Forest)));
         assert!(ear.take().gap);
     }

@@ -1,15 +1,13 @@
 //! The thread's work, second by second.
 
 use std::{
-    collections::VecDeque,
     fs::DirBuilder,
     mem,
-    net::IpAddr,
     os::unix::fs::DirBuilderExt as _,
     time::{Duration, Instant},
 };
 
-use smartfw_core::{Agent, Evidence, Health as Entry, Time, record::Lesson, sensor};
+use smartfw_core::{Agent, Health as Entry, Time, record::Lesson, sensor};
 use smartfw_learn::{
     online::{Effect, Learner, Lot, Reference, Troubles, candidate},
     train::TrainOptions,
@@ -17,6 +15,7 @@ use smartfw_learn::{
 
 use super::{
     Student, compared,
+    ear::Heard,
     shelf::{self, Made},
 };
 use crate::{
@@ -47,10 +46,9 @@ pub(super) struct Learning {
 impl Learning {
     /// Learns from what came, and does what the learner wants.
     pub(super) fn step(&mut self, now: Time) {
-        let heard = self.student.ear.take();
-        // Accusations come before whatever lets windows out of quarantine that waited as long.
-        self.hear(now, heard.gap, heard.verdicts);
-        // Before anything can move the learner on: what it wants then is not done yet.
+        // Accusations and suspect windows come before whatever lets windows out of quarantine that waited as long.
+        self.hear(now);
+        // Before anything else can move the learner on: what it wants then is not done yet.
         self.reconcile(now);
         if !self.student.models.may_replace() {
             // What others compare meanwhile is no trial's, and nobody counts as clean afterwards.
@@ -62,7 +60,6 @@ impl Learning {
             self.learner.handle_gap(now);
         }
         self.compare(now);
-        heard.windows.iter().for_each(|seen| self.learner.handle_window(now, seen));
         self.learner.handle_timeout(now);
         self.obey(now);
         if self.round.elapsed() >= ROUND {
@@ -74,12 +71,18 @@ impl Learning {
         self.tell();
     }
 
-    fn hear(&mut self, now: Time, gap: bool, verdicts: VecDeque<(IpAddr, Option<Evidence>)>) {
-        if gap {
-            self.learner.handle_gap(now);
-        }
+    fn hear(&mut self, now: Time) {
+        let Heard { windows, verdicts, gap } = self.student.ear.take();
         for (source, evidence) in verdicts {
             self.learner.handle_verdict(now, source, evidence);
+        }
+        // Nothing is let in that would only be forgotten when learning goes on.
+        let rested = self.rested;
+        let windows = windows.iter().filter(|seen| seen.suspect || !rested);
+        windows.for_each(|seen| self.learner.handle_window(now, seen));
+        // Last, since what was lost may be about any of them.
+        if gap {
+            self.learner.handle_gap(now);
         }
     }
 

@@ -33,7 +33,8 @@ pub struct Models {
 }
 
 /// Windows judged within a second, at most. Judging one costs as much as thirty packets: who sends from ten thousand
-/// addresses must not make us spend a processor on it. Sources that anybody could have forged get half of it.
+/// addresses must not make us spend a processor on it. Sources that anybody could have forged get half of it, and so do
+/// those of a network that has had its share.
 pub(super) const MAX_LOOKS: u32 = 4096;
 /// A source's window is looked at once in this time.
 pub(super) const LOOK: Duration = Duration::from_secs(1);
@@ -61,7 +62,7 @@ impl Sensor {
         if is_settled(source, now, proven) || !source.says_enough() || !self.judges.any() {
             return None;
         }
-        if !self.judges.admit(now, proven) {
+        if !self.judges.admit(now, seen.remote, proven) {
             self.stats.looks_skipped += 1;
             return None;
         }

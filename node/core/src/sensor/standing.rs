@@ -3,11 +3,7 @@
 use alloc::vec::Vec;
 use core::{net::IpAddr, time::Duration};
 
-use super::{
-    Sensor,
-    decay::Decay,
-    table::{Generations, Keyed},
-};
+use super::{Sensor, decay::Decay, fair::Fair, table::Keyed};
 use crate::{Class, Time, prefix, verdict::Standing};
 
 /// How long a benign handshake counts for its address.
@@ -27,9 +23,9 @@ const SHARED_WORK: u32 = 20;
 /// The addresses that did some benign work.
 #[derive(Debug)]
 pub(super) struct Acquaintances {
-    table: Generations<IpAddr, Acquaintance>,
+    table: Fair<Acquaintance>,
     /// When anybody in a /64 last did some, by its first address.
-    networks: Generations<IpAddr, Time>,
+    networks: Fair<Time>,
     total: Work,
 }
 
@@ -63,8 +59,8 @@ impl Work {
 }
 
 impl Acquaintances {
-    pub(super) fn new(capacity: usize) -> Self {
-        let (table, networks) = (Generations::new(capacity), Generations::new(capacity));
+    pub(super) fn new(capacity: usize, keyed: Keyed) -> Self {
+        let (table, networks) = (Fair::new(capacity, keyed), Fair::new(capacity, keyed));
         Self { table, networks, total: Work::default() }
     }
 

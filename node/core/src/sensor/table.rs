@@ -71,11 +71,26 @@ impl<K: Eq, V> Generations<K, V> {
     }
 
     pub(super) fn get_mut(&mut self, hash: u64, key: &K) -> Option<&mut V> {
-        if let Ok(entry) = self.old.find_entry(hash, |entry| entry.key == *key) {
-            let (entry, _) = entry.remove();
-            return Some(self.insert_entry(entry));
+        match self.take_old(hash, key) {
+            Some((key, value)) => Some(self.insert(hash, key, value)),
+            None => self.young_mut(hash, key),
         }
+    }
+
+    /// What is asked for, if it is young.
+    pub(super) fn young_mut(&mut self, hash: u64, key: &K) -> Option<&mut V> {
         self.young.find_mut(hash, |entry| entry.key == *key).map(|entry| &mut entry.value)
+    }
+
+    /// Takes an entry out of the old generation, for whoever decides where it becomes young again.
+    pub(super) fn take_old(&mut self, hash: u64, key: &K) -> Option<(K, V)> {
+        let (entry, _) = self.old.find_entry(hash, |entry| entry.key == *key).ok()?.remove();
+        Some((entry.key, entry.value))
+    }
+
+    /// Whether the next entry ends the generation.
+    pub(super) fn is_full(&self) -> bool {
+        self.young.len() >= self.capacity
     }
 
     pub(super) fn get(&self, hash: u64, key: &K) -> Option<&V> {
@@ -85,7 +100,13 @@ impl<K: Eq, V> Generations<K, V> {
 
     /// Adds an entry whose key is not in the table.
     pub(super) fn insert(&mut self, hash: u64, key: K, value: V) -> &mut V {
-        self.insert_entry(Entry { hash, key, value })
+        if self.young.len() >= self.capacity {
+            core::mem::swap(&mut self.young, &mut self.old);
+            self.forgotten += self.young.len() as u64;
+            self.young.clear();
+        }
+        let entry = Entry { hash, key, value };
+        &mut self.young.insert_unique(hash, entry, |entry| entry.hash).into_mut().value
     }
 
     pub(super) fn remove(&mut self, hash: u64, key: &K) -> Option<V> {
@@ -114,16 +135,6 @@ impl<K: Eq, V> Generations<K, V> {
     /// How many entries were forgotten because the table was full.
     pub(super) fn forgotten(&self) -> u64 {
         self.forgotten
-    }
-
-    fn insert_entry(&mut self, entry: Entry<K, V>) -> &mut V {
-        if self.young.len() >= self.capacity {
-            core::mem::swap(&mut self.young, &mut self.old);
-            self.forgotten += self.young.len() as u64;
-            self.young.clear();
-        }
-        let inserted = self.young.insert_unique(entry.hash, entry, |entry| entry.hash);
-        &mut inserted.into_mut().value
     }
 }
 

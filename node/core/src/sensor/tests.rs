@@ -5,6 +5,7 @@ mod benign;
 mod beside_rules;
 mod block;
 mod brute_force;
+mod crowd;
 mod determinism;
 mod evidence;
 mod half_a_rule;

@@ -20,10 +20,12 @@ pub const STEP: f32 = 0.02;
 pub const LEASH: f32 = 1.386;
 /// Rows that an hour must have to move a baseline.
 const LEAST_ROWS: usize = 10;
-/// Networks (a /16, or of IPv6 a /32) that an hour of a service must have rows of to move its baseline: nobody alone
-/// decides what is usual at a service that hardly anybody asks, and can stop learning by changing his ways.
+/// Networks of one family (a /16, or of IPv6 a /32) that an hour must have rows of to move a baseline: nobody alone
+/// decides what is usual where hardly anybody asks, and can stop learning by changing his ways. Of a line with both
+/// families it is one. What a single network asks for has no baseline: its days are bound by the first week's profile.
 const LEAST_NETWORKS: usize = 2;
-/// A service that nobody asked for this long makes room for another, and stops nothing: perhaps it is no more.
+/// A baseline that no hour moved for this long stops nothing, and that of a service makes room for another: perhaps it
+/// is no more.
 const UNUSED: Duration = Duration::from_secs(7 * 24 * 3600);
 
 /// The baselines of a node.
@@ -46,18 +48,12 @@ impl Baselines {
     /// Takes in an hour's sample. While learning stands still, means only go back to where they began: what has strayed
     /// may return, and nothing is led farther.
     pub(super) fn take_in(&mut self, now: Time, rows: &[Row], still: bool) {
-        let mut services: BTreeMap<LocalService, (BTreeSet<IpNet>, Vec<[f32; WIDTH]>)> = BTreeMap::new();
-        for row in rows {
-            let (networks, values) = services.entry(row.service).or_default();
-            networks.insert(neighbourhoods(row.source)[1]);
-            values.push(row.values);
-        }
-        services.retain(|_, (networks, _)| networks.len() >= LEAST_NETWORKS);
-        let all: Vec<[f32; WIDTH]> = rows.iter().map(|row| row.values).collect();
-        if let Some(hour) = Baseline::of(now, &all) {
+        let mut services: BTreeMap<LocalService, Vec<Row>> = BTreeMap::new();
+        rows.iter().for_each(|row| services.entry(row.service).or_default().push(*row));
+        if let Some(hour) = Baseline::of(now, rows) {
             self.host = Baseline::moved(self.host.take(), hour, still);
         }
-        for (service, (_, rows)) in services {
+        for (service, rows) in services {
             let Some(hour) = Baseline::of(now, &rows) else { continue };
             let before = self.services.remove(&service);
             if before.is_some() || (!still && self.make_room(now)) {
@@ -67,13 +63,13 @@ impl Baselines {
         }
     }
 
-    /// What has gone farther from where it began than it may: the service (none: the node), and the feature. A service
-    /// that nobody asks any more stands in nobody's way.
+    /// What has gone farther from where it began than it may: the service (none: the node), and the feature. What has too
+    /// few networks to come back stands in nobody's way for ever.
     pub(super) fn strayed(&self, now: Time) -> Option<(Option<LocalService>, usize)> {
         let host = self.host.iter().map(|baseline| (None, baseline));
-        let used = self.services.iter().filter(|(_, baseline)| now.since(baseline.at) < UNUSED);
-        let services = used.map(|(service, baseline)| (Some(*service), baseline));
+        let services = self.services.iter().map(|(service, baseline)| (Some(*service), baseline));
         host.chain(services)
+            .filter(|(_, baseline)| now.since(baseline.at) < UNUSED)
             .find_map(|(service, baseline)| baseline.strayed().map(|feature| (service, feature)))
     }
 
@@ -108,8 +104,8 @@ impl Baselines {
 }
 
 impl Baseline {
-    fn of(at: Time, rows: &[[f32; WIDTH]]) -> Option<Self> {
-        if rows.len() < LEAST_ROWS {
+    fn of(at: Time, rows: &[Row]) -> Option<Self> {
+        if rows.len() < LEAST_ROWS || networks(rows) < LEAST_NETWORKS {
             return None;
         }
         let average = |term: &dyn Fn(f32, usize) -> f32| {
@@ -117,7 +113,7 @@ impl Baseline {
             for row in rows {
                 sums.iter_mut()
                     .enumerate()
-                    .for_each(|(feature, sum)| *sum += term(row[feature].max(0.0).ln_1p(), feature));
+                    .for_each(|(feature, sum)| *sum += term(row.values[feature].max(0.0).ln_1p(), feature));
             }
             sums.map(|sum| sum / rows.len() as f32)
         };
@@ -162,8 +158,17 @@ impl Baseline {
     }
 }
 
+/// The networks that the rows are of, in the family that has more.
+fn networks(rows: &[Row]) -> usize {
+    let all: BTreeSet<IpNet> = rows.iter().map(|row| neighbourhoods(row.source)[1]).collect();
+    let of_ipv4 = all.iter().filter(|network| network.addr().is_ipv4()).count();
+    of_ipv4.max(all.len() - of_ipv4)
+}
+
 #[cfg(test)]
 mod tests {
+    use std::net::IpAddr;
+
     use smartfw_core::verdict::Protocol;
 
     use super::*;
@@ -219,24 +224,38 @@ mod tests {
     }
 
     #[test]
-    fn one_network_alone_moves_no_service() {
+    fn one_network_alone_moves_no_baseline_also_where_it_has_both_families() {
         let mut baselines = Baselines::default();
-        let one = |value: f32| {
+        let of = |value: f32, source: fn(u16) -> IpAddr| {
             let mut rows = rows(HTTP, value);
-            rows.iter_mut().enumerate().for_each(|(n, row)| row.source = [192, 0, n as u8, 1].into());
+            rows.iter_mut().zip(0..).for_each(|(row, n)| row.source = source(n));
             rows
         };
-        baselines.take_in(Time::ZERO, &one(1.0), false);
-        assert!(baselines.services.is_empty());
-        let mut provider = one(1.0);
-        let sites = provider.iter_mut().enumerate();
-        sites.for_each(|(n, row)| row.source = [0x2001, 0xdb8, n as u16, 0, 0, 0, 0, 1].into());
-        baselines.take_in(Time::ZERO, &provider, false);
-        assert!(baselines.services.is_empty());
+        let office = |n: u16| [192, 0, n as u8, 1].into();
+        let provider = |n: u16| [0x2001, 0xdb8, n, 0, 0, 0, 0, 1].into();
+        let dual: fn(u16) -> IpAddr =
+            |n| if n % 2 == 0 { [192, 0, 2, 1].into() } else { [0x2001, 0xdb8, n, 0, 0, 0, 0, 1].into() };
+        for source in [office, provider, dual] {
+            baselines.take_in(Time::ZERO, &of(1.0, source), false);
+            assert_eq!(baselines, Baselines::default());
+        }
         baselines.take_in(Time::ZERO, &rows(HTTP, 1.0), false);
-        let before = baselines.services[&HTTP].clone();
-        baselines.take_in(Time::from_secs(3600), &one(100.0), false);
-        assert_eq!(baselines.services[&HTTP], before);
+        let before = baselines.clone();
+        for source in [office, provider, dual] {
+            baselines.take_in(Time::from_secs(3600), &of(100.0, source), false);
+            assert_eq!(baselines, before);
+        }
+        baselines.take_in(Time::from_secs(3600), &of(100.0, |n| [0x2001, n, 0, 0, 0, 0, 0, 1].into()), false);
+        assert!(baselines.host != before.host && baselines.services != before.services);
+    }
+
+    #[test]
+    fn a_node_that_too_few_ask_to_come_back_stands_still_for_a_week() {
+        let (mut baselines, now) = strayed();
+        baselines.host = baselines.services.remove(&HTTP);
+        let almost = now.after(UNUSED - Duration::from_secs(1));
+        assert_eq!(baselines.strayed(almost), Some((None, 0)));
+        assert_eq!(baselines.strayed(now.after(UNUSED)), None);
     }
 
     #[test]

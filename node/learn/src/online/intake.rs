@@ -9,7 +9,7 @@ use super::{
     drift::Profile,
     samples::{HOURS, finite},
     scores,
-    seen::{Row, Seen, WIDTH, holder},
+    seen::{Row, Seen, WIDTH, estate, holder},
 };
 
 /// How sure the model that ships has to be that a window is benign. It speaks at nine tenths for an attack:
@@ -33,7 +33,8 @@ impl Learner {
         }
         // What models do not judge they do not learn either.
         let says_enough = seen.features.packets_per_second * WINDOW >= LEAST_PACKETS;
-        let clean = says_enough && seen.known && !self.taints.is_full() && !self.taints.contains(&holder);
+        let accused = self.taints.contains(&holder) || self.taints.contains(&estate(row.source));
+        let clean = says_enough && seen.known && !self.taints.is_full() && !accused;
         if !clean || !finite(&row.values) {
             return;
         }
@@ -44,19 +45,22 @@ impl Learner {
         }
     }
 
-    /// Believes nothing of what a source sent.
+    /// Believes nothing of what a source sent; where its guilt is proven, of what its whole site did: it would go on from
+    /// the next /64. Where a site's customers have a /64 each, the others are not learned from for as long either.
     pub(super) fn accuse(&mut self, source: IpAddr, evidence: Option<Evidence>) {
-        let holder = holder(source);
-        self.quarantine.drop_source(&holder);
         let proven = evidence == Some(Evidence::Handshake);
+        let accused = if proven { estate(source) } else { holder(source) };
         // Who was proven guilty before has given nothing since.
-        let known = self.taints.is_proven(&holder);
-        if !self.taints.insert(holder, self.now.after(self.config.taint), proven) {
+        let known = self.taints.is_proven(&accused);
+        if !self.taints.insert(accused, self.now.after(self.config.taint), proven) {
             self.quarantine.clear();
         }
-        if proven && !known {
-            self.samples.drop_source(&holder);
-            self.stage.distrust(&holder);
+        if !proven {
+            self.quarantine.drop_source(&accused);
+        } else if !known {
+            self.quarantine.drop_within(&accused);
+            self.samples.drop_within(&accused);
+            self.stage.distrust(&accused);
         }
     }
 

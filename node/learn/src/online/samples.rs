@@ -8,7 +8,7 @@ use smartfw_core::IpNet;
 
 use crate::chance::Chance;
 
-use super::seen::{Row, WIDTH, holder, neighbourhoods};
+use super::seen::{Row, WIDTH, neighbourhoods};
 
 /// Days that the reservoir holds.
 pub const DAYS: usize = 7;
@@ -77,9 +77,9 @@ impl Samples {
         self.days.push_back(day);
     }
 
-    /// Drops all that a source ever gave.
-    pub(super) fn drop_source(&mut self, gone: &IpNet) {
-        let keep = |row: &Row| holder(row.source) != *gone;
+    /// Drops all that the sources of a network ever gave.
+    pub(super) fn drop_within(&mut self, gone: &IpNet) {
+        let keep = |row: &Row| !gone.contains(&row.source);
         self.hour.0.retain(|(_, row)| keep(row));
         self.today.retain(keep);
         self.days.iter_mut().for_each(|day| day.retain(keep));

@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
+pub(super) use smartfw_core::prefix::neighbourhoods;
 use smartfw_core::{Features, IpNet, prefix, verdict::Protocol};
 
 /// How many features a window has.
@@ -44,21 +45,15 @@ impl From<&Seen> for Row {
 /// Whoever holds an address holds its /64 (IPv6), or the address alone (IPv4).
 pub(super) fn holder(source: IpAddr) -> IpNet {
     match prefix::canonical(source) {
-        IpAddr::V6(_) => within(source, 64),
+        IpAddr::V6(_) => prefix::around(source, 64),
         IpAddr::V4(_) => prefix::host(source),
     }
 }
 
-/// The site that an address belongs to, and the wider network around it: what one person can rent, and what one
-/// company can. Of IPv6 anybody gets a /48, and providers a /32.
-pub(super) fn neighbourhoods(source: IpAddr) -> [IpNet; 2] {
+/// What the holder of an address may hold besides: of IPv6 anybody gets a /48. Of IPv4 the neighbours are others.
+pub(super) fn estate(source: IpAddr) -> IpNet {
     match prefix::canonical(source) {
-        IpAddr::V4(_) => [within(source, 24), within(source, 16)],
-        IpAddr::V6(_) => [within(source, 48), within(source, 32)],
+        IpAddr::V6(_) => neighbourhoods(source)[0],
+        IpAddr::V4(_) => prefix::host(source),
     }
-}
-
-fn within(source: IpAddr, length: u8) -> IpNet {
-    let source = prefix::canonical(source);
-    IpNet::new(source, length).map_or_else(|_| prefix::host(source), |net| net.trunc())
 }

@@ -65,11 +65,15 @@ impl Stage {
         }
     }
 
-    /// Counts what the candidate learned from a source as learned from an attacker.
-    pub(super) fn distrust(&mut self, source: &IpNet) {
+    /// Counts what the candidate learned from the sources of a network as learned from an attacker.
+    pub(super) fn distrust(&mut self, network: &IpNet) {
         if let Self::Training(trial) | Self::Shadow(trial) | Self::Probation(trial) = self {
-            let rows = trial.given.remove(source).unwrap_or_default();
-            trial.accused = trial.accused.saturating_add(rows);
+            let (given, accused) = (&mut trial.given, &mut trial.accused);
+            given.retain(|holder, rows| {
+                let gone = network.contains(holder);
+                *accused = accused.saturating_add(if gone { *rows } else { 0 });
+                !gone
+            });
         }
     }
 
@@ -137,23 +141,30 @@ impl Learner {
         }
         let trial = trial.clone();
         let corrected = !trial.corrected.is_empty();
-        let shortfall = match result {
-            Ok(exam) => self.shipped.exam.shortfall(&exam),
-            Err(why) => Some(why),
+        let exam = match result {
+            Ok(exam) => exam,
+            // There is no candidate that people's words could have made worse.
+            Err(why) => return self.refuse(candidate, why),
         };
-        match shortfall {
+        match self.shipped.exam.shortfall(&exam) {
             None => {
                 self.contradicted &= !corrected;
                 self.stage = Stage::Shadow(trial);
                 self.effect(Effect::Shadow(candidate));
             }
-            // Perhaps it is what people said that makes it worse: then it does without, and they are told.
+            // Perhaps it is what people said that makes it worse: then it does without, and they are told if it is good.
             Some(_) if corrected => {
                 self.contradicted = true;
                 self.train(Vec::new());
             }
-            Some(why) => self.give_up(candidate, why),
+            Some(why) => self.refuse(candidate, why),
         }
+    }
+
+    /// Gives up a candidate that is no better without what people said.
+    fn refuse(&mut self, candidate: Candidate, why: String) {
+        self.contradicted = false;
+        self.give_up(candidate, why);
     }
 
     /// Ends what has lasted long enough.

@@ -105,7 +105,8 @@ impl Learner {
             last: saved.last,
             frozen: saved.frozen,
             note: saved.note,
-            contradicted: saved.contradicted,
+            // Whether corrections contradict is not known before the candidate without them is judged.
+            contradicted: saved.contradicted && !under_way,
             ..Self::new(config, shipped, 0)
         })
     }

@@ -111,9 +111,11 @@ impl Rig {
     }
 }
 
-/// An honest client's address: each in a /24 of its own.
+/// An honest client's address: each in a /24 of its own, and two neighbours in different /16, since no baseline follows
+/// what one network does.
 fn address(client: u32) -> IpAddr {
-    Ipv4Addr::from(0xc612_0001 + (client << 8)).into()
+    let network = if client.is_multiple_of(2) { 0xc612_0001 } else { 0x0b00_0001 };
+    Ipv4Addr::from(network + (client << 8)).into()
 }
 
 fn seen(source: IpAddr, packets_per_second: f32) -> Seen {

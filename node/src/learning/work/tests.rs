@@ -6,7 +6,7 @@ use smartfw_core::{BlockId, Class, Detector, Evidence};
 use smartfw_learn::{
     Card,
     fixture::{card, model},
-    online::{Alarms, Candidate, Comparison, LEAST_LOOKS},
+    online::{Alarms, Candidate, Comparison, LEAST_LOOKS, Seen},
 };
 
 use super::{
@@ -261,6 +261,66 @@ fn an_accusation_is_heard_before_the_windows_that_waited_as_long() {
     assert_eq!(lab.learning.learner.save(), expected.save());
 }
 
+/// What is learned where a window of a source waits for so long that it is due, and then this comes.
+fn after(lab: &mut Lab, come: impl Fn(&mut Lab)) -> Vec<u8> {
+    lab.learning.student.ear.listen();
+    lab.learning.learner.handle_window(lab.now, &testing::seen(1));
+    lab.now = lab.now.after(2 * HOUR);
+    come(lab);
+    lab.step();
+    lab.learning.learner.save()
+}
+
+/// A suspect window of the source comes.
+fn suspect(lab: &mut Lab) {
+    let Seen { source, features, .. } = testing::seen(1);
+    let report = sensor::WindowReport::new(lab.now, source, features);
+    lab.learning.student.ear.window(&sensor::WindowReport { suspect: true, ..report });
+}
+
+#[test]
+fn a_suspect_window_is_heard_before_the_windows_that_waited_as_long() {
+    let clean = after(&mut Lab::new(), |_| ());
+    let caught = after(&mut Lab::new(), suspect);
+    assert_ne!(caught, clean, "else this test tells nothing");
+    let accused = after(&mut Lab::new(), |lab| lab.learning.learner.handle_gap(lab.now));
+    assert_eq!(caught, accused);
+}
+
+#[test]
+fn a_suspect_window_is_heard_before_a_lost_candidate_lets_windows_out() {
+    let lost = |lab: &mut Lab| {
+        lab.add("lab");
+        lab.learning.student.models.use_("lab").unwrap();
+    };
+    let clean = after(&mut Lab::new(), lost);
+    let caught = after(&mut Lab::new(), |lab| {
+        suspect(lab);
+        lost(lab);
+    });
+    assert_ne!(caught, clean, "else this test tells nothing");
+    let accused = after(&mut Lab::new(), |lab| {
+        lab.learning.learner.handle_gap(lab.now);
+        lost(lab);
+    });
+    assert_eq!(caught, accused);
+}
+
+#[test]
+fn what_is_seen_while_learning_rests_does_not_wait() {
+    let mut lab = Lab::new();
+    lab.add("lab");
+    lab.learning.student.models.use_("lab").unwrap();
+    lab.step();
+    let ear = lab.learning.student.ear.clone();
+    ear.listen();
+    let Seen { source, features, .. } = testing::seen(1);
+    let report = sensor::WindowReport::new(lab.now, source, features);
+    ear.window(&sensor::WindowReport { known: true, ..report });
+    lab.step();
+    assert!(lab.learning.learner.progress().contains(" 0 sources in quarantine"));
+}
+
 #[test]
 fn a_candidate_without_a_place_is_told_of() {
     let mut lab = Lab::new();
@@ -289,7 +349,11 @@ fn contradicting_corrections_are_told_of_as_such_also_where_learning_goes_on() {
     };
     learner.handle_lesson(now, &lesson);
     let candidate = testing::settle(&mut learner, &mut now);
-    learner.handle_trained(now, candidate, Err("worse".to_owned()));
+    let mut worse = testing::exam();
+    worse.all.macro_f1 = 0.5;
+    learner.handle_trained(now, candidate, Ok(worse));
+    let Some(Effect::Train(without)) = learner.poll_effect() else { panic!("none is made without them") };
+    learner.handle_trained(now, without.candidate, Ok(testing::exam()));
     let dir = tempfile::tempdir().unwrap();
     let (learning, _inputs) = learning(dir.path(), learner);
     let health = learning.student.health.clone();

@@ -1,8 +1,12 @@
 //! Who judges, how much, and what counts as a word.
 
 use alloc::sync::Arc;
+use core::net::IpAddr;
 
-use super::{Comparison, MAX_LOOKS, Models};
+use super::{
+    super::{shares::Shares, table::Keyed},
+    Comparison, MAX_LOOKS, Models,
+};
 use crate::{
     Class, Features, Time,
     config::ModelRules,
@@ -16,16 +20,19 @@ pub(crate) struct Judges {
     pub(super) rules: ModelRules,
     pub(super) comparison: Comparison,
     looks: Budget,
+    /// What each network took of the second's looks.
+    shares: Shares,
     strange: Budget,
 }
 
 impl Judges {
-    pub(crate) fn new(rules: ModelRules) -> Self {
+    pub(crate) fn new(rules: ModelRules, keyed: Keyed) -> Self {
         Self {
             models: Models::default(),
             rules,
             comparison: Comparison::default(),
             looks: Budget::default(),
+            shares: Shares::new(keyed, MAX_LOOKS as usize),
             strange: Budget::default(),
         }
     }
@@ -50,9 +57,16 @@ impl Judges {
         self.rules.enabled && (self.models.used.is_some() || self.models.shadow.is_some())
     }
 
-    /// Whether one more window may be judged within the second.
-    pub(super) fn admit(&mut self, now: Time, proven: bool) -> bool {
-        self.looks.take(now.as_secs(), if proven { MAX_LOOKS } else { MAX_LOOKS / 2 })
+    /// Whether one more window may be judged within the second. Sources that anybody could have forged, and proven ones
+    /// beyond the share of their network, are judged while half of the looks are left: a carrier's many customers all
+    /// are on an ordinary day, and whoever rents a network leaves half to others. What is forged counts for no share.
+    pub(super) fn admit(&mut self, now: Time, remote: IpAddr, proven: bool) -> bool {
+        let second = now.as_secs();
+        if self.looks.period != second {
+            self.shares.clear();
+        }
+        let preferred = proven && self.shares.take(remote);
+        self.looks.take(second, if preferred { MAX_LOOKS } else { MAX_LOOKS / 2 })
     }
 
     /// Whether one more strange source may be reported within the minute.

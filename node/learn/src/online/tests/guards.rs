@@ -6,6 +6,11 @@ use super::{seen::Row, *};
 
 const EVE: IpAddr = IpAddr::V4(Ipv4Addr::new(203, 0, 113, 9));
 
+/// An address of one of a provider's sites.
+fn of_site(site: u16, subnet: u16) -> IpAddr {
+    Ipv6Addr::new(0x2001, 0xdb8, site, subnet, 0, 0, 0, 1).into()
+}
+
 /// Whether a window is in the day's sample or the reservoir after its time in quarantine.
 fn is_learned(rig: &mut Rig) -> bool {
     rig.pass(HOUR + MINUTE);
@@ -147,8 +152,53 @@ fn a_source_is_learned_from_once_in_ten_minutes_and_waits_with_seven_windows_at_
 #[test]
 fn the_quarantine_has_a_limit() {
     let mut rig = Rig::new();
-    (0..=SOURCES as u32).for_each(|host| rig.window(Ipv4Addr::from(0x0a00_0000 + host).into(), 5.0));
+    for host in 0..=SOURCES as u32 {
+        rig.window(Ipv4Addr::from(0x0a00_0000 + (host % 20 << 16) + host / 20).into(), 5.0);
+    }
     assert_eq!(rig.in_quarantine(), SOURCES);
+}
+
+#[test]
+fn one_site_keeps_nobody_else_out_of_quarantine_and_its_provider_neither() {
+    let mut rig = Rig::new();
+    let fill = |rig: &mut Rig, site: u16| (0..1100).for_each(|subnet| rig.window(of_site(site, subnet), 5.0));
+    fill(&mut rig, 0);
+    assert_eq!(rig.in_quarantine(), SOURCES / 10);
+    (1..12).for_each(|site| fill(&mut rig, site));
+    assert_eq!(rig.in_quarantine(), SOURCES / 5);
+    rig.window(EVE, 5.0);
+    assert_eq!(rig.in_quarantine(), SOURCES / 5 + 1);
+    // Who leaves makes room, however he goes.
+    rig.learner.handle_verdict(rig.now, of_site(0, 5000), Some(Evidence::Handshake));
+    assert_eq!(rig.in_quarantine(), SOURCES / 10 + 1);
+    fill(&mut rig, 2);
+    assert_eq!(rig.in_quarantine(), SOURCES / 5 + 1);
+    rig.pass(HOUR + MINUTE);
+    assert_eq!(rig.in_quarantine(), 0);
+    fill(&mut rig, 1);
+    assert_eq!(rig.in_quarantine(), SOURCES / 10);
+}
+
+#[test]
+fn a_proven_accusation_is_one_of_the_whole_48_and_a_forged_one_of_the_64() {
+    let mut rig = Rig::new();
+    rig.days_with(1, |rig, _| rig.window(of_site(7, 1), 5.0));
+    let of_the_site = |row: &Row| seen::estate(row.source) == seen::estate(of_site(7, 1));
+    let learned = |rig: &Rig| rig.learner.samples.rows().filter(|row| of_the_site(row)).count();
+    let before = learned(&rig);
+    assert!(before > 60, "{before}");
+    rig.pass(HOUR * 2);
+    (1..=3).for_each(|subnet| rig.window(of_site(7, subnet), 5.0));
+    rig.learner.handle_verdict(rig.now, of_site(7, 2), Some(Evidence::Spoofable));
+    assert_eq!((rig.in_quarantine(), learned(&rig)), (2, before));
+    rig.learner.handle_verdict(rig.now, of_site(7, 4), Some(Evidence::Handshake));
+    assert_eq!((rig.in_quarantine(), learned(&rig)), (0, 0));
+    rig.window(of_site(7, 5), 5.0);
+    rig.window(of_site(8, 5), 5.0);
+    assert_eq!(rig.in_quarantine(), 1, "who is in another /48 is somebody else");
+    rig.pass(DAY + MINUTE);
+    rig.window(of_site(7, 5), 5.0);
+    assert_eq!(rig.in_quarantine(), 1, "a day later it is forgiven");
 }
 
 #[test]

@@ -39,6 +39,11 @@ fn lesson(id: u64, packets_per_second: f32) -> Lesson {
     }
 }
 
+/// The figures of a bad model.
+fn worse() -> Exam {
+    testing::exam(Scores { macro_f1: 0.5, ..testing::scores() })
+}
+
 #[test]
 fn nothing_is_trained_in_the_first_week_and_a_candidate_after_it() {
     let mut rig = Rig::new();
@@ -166,6 +171,20 @@ fn a_candidate_that_learned_from_attackers_is_rolled_back_when_it_is_in_use() {
 }
 
 #[test]
+fn what_a_candidate_learned_from_all_of_an_attacker_s_48_counts() {
+    let subnet = |n: u64| IpAddr::from([0x2001, 0xdb8, 7, n as u16, 0, 0, 0, 1]);
+    let mut rig = Rig::new();
+    rig.days_with(DAYS as u32, |rig, tick| rig.window(subnet(tick), 5.0 + (tick * 13 % 31) as f32));
+    let candidate = rig.lot().candidate;
+    rig.learner.handle_trained(rig.now, candidate, Ok(testing::exam(testing::scores())));
+    rig.learner.handle_verdict(rig.now, subnet(5000), Some(Evidence::Handshake));
+    rig.pass(MINUTE);
+    assert!(
+        matches!(rig.last(), Effect::Withdraw(gone, why) if *gone == candidate && why.contains("accused"))
+    );
+}
+
+#[test]
 fn what_counts_is_what_a_candidate_learned_and_not_what_came_later() {
     let newcomer = address(5000);
     let (mut rig, candidate) = shadowed();
@@ -225,8 +244,7 @@ fn a_correction_is_an_example_until_it_contradicts_the_reference_set() {
     let first = rig.lot();
     assert_eq!(first.corrections.iter().map(|correction| correction.id).collect::<Vec<_>>(), [BlockId(1)]);
 
-    let worse = Scores { macro_f1: 0.5, ..testing::scores() };
-    rig.learner.handle_trained(rig.now, first.candidate, Ok(testing::exam(worse)));
+    rig.learner.handle_trained(rig.now, first.candidate, Ok(worse()));
     rig.drain();
     let second = rig.lot();
     assert!(second.candidate > first.candidate && second.corrections.is_empty());
@@ -234,6 +252,23 @@ fn a_correction_is_an_example_until_it_contradicts_the_reference_set() {
     rig.drain();
     assert_eq!(*rig.last(), Effect::Shadow(second.candidate));
     assert!(rig.learner.troubles().contradicted.unwrap().what.contains("contradict"));
+}
+
+#[test]
+fn corrections_are_not_blamed_where_a_candidate_without_them_is_no_better_or_there_is_none() {
+    let broken = || Err("the disk is full".to_owned());
+    for results in [vec![broken()], vec![Ok(worse()), broken()], vec![Ok(worse()), Ok(worse())]] {
+        let mut rig = Rig::new();
+        rig.learner.handle_lesson(rig.now, &lesson(1, 300.0));
+        rig.days(DAYS as u32);
+        for result in &results {
+            rig.learner.handle_trained(rig.now, rig.lot().candidate, result.clone());
+            rig.drain();
+        }
+        assert_eq!(rig.lot().candidate, Candidate(results.len() as u64), "{results:?}");
+        assert_eq!(rig.learner.troubles().contradicted, None, "{results:?}");
+        assert!(rig.learner.progress().contains("was refused"), "{}", rig.learner.progress());
+    }
 }
 
 #[test]
@@ -246,7 +281,7 @@ fn a_correction_excuses_only_the_candidate_that_learned_it() {
         rig.learner.handle_lesson(rig.now, &lesson(1, 300.0));
         rig.days(DAYS as u32 - lesson_at_day);
         if contradicts {
-            rig.learner.handle_trained(rig.now, rig.lot().candidate, Err("worse".into()));
+            rig.learner.handle_trained(rig.now, rig.lot().candidate, Ok(worse()));
             rig.drain();
         }
         let candidate = rig.lot().candidate;

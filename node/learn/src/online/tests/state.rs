@@ -43,6 +43,14 @@ fn a_training_does_not_outlive_a_restart() {
 }
 
 #[test]
+fn corrections_are_not_blamed_where_the_candidate_without_them_was_never_judged() {
+    let mut rig = Rig::settled();
+    rig.learner.contradicted = true;
+    rig.learner = restore(&rig.learner.save()).unwrap();
+    assert_eq!(rig.learner.troubles().contradicted, None);
+}
+
+#[test]
 fn a_damaged_state_is_refused_wherever_it_is_damaged() {
     let mut rig = Rig::new();
     rig.days(1);
