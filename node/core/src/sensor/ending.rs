@@ -33,7 +33,10 @@ impl Sensor {
                 let finding = rules::port_scan(source, seen.now, &rules.port_scan);
                 self.accuse(seen.remote, finding);
                 self.weak(seen.remote, Sign::Probed { host: seen.local, port, proven: true });
-            } else if state.asked() && state.pending() && !state.replied() && age >= rules.slow_dos.min_age {
+            } else if !state.replied()
+                && age >= rules.slow_dos.min_age
+                && (state.pending() || state.revived())
+            {
                 source.starved.add(seen.now, STARVED_HALF_LIFE, 1.0);
                 let finding = rules::slow_dos(source, seen.now, &rules.slow_dos);
                 self.accuse(seen.remote, finding);
