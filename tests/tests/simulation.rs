@@ -7,7 +7,7 @@
 use std::time::{Duration, Instant};
 
 use smartfw_core::{IpNet, gossip::Audience};
-use smartfw_tests::simulation::{Plan, Weather, World, block};
+use smartfw_tests::simulation::{Lie, Plan, Weather, World, block};
 
 /// Longer than any simulation here.
 const HOURS: Duration = Duration::from_secs(14_400);
@@ -154,6 +154,23 @@ fn a_node_whose_disk_is_set_back_uses_no_version_twice_and_is_believed() {
     assert!(world.reports.iter().all(|(_, report)| !is_fork(report)), "{:?}", world.reports);
     assert!(world.honest().iter().all(|node| node.blocks(world.now).len() == 25), "and nothing is lost");
     honest(&world);
+}
+
+#[test]
+fn who_alone_speaks_to_one_that_starts_and_lies_about_ages_ends_nothing_there() {
+    let mut world = formed(8, 3);
+    world.crash(2);
+    for serial in 0..20 {
+        world.say(0, Audience::Cluster, block(target(serial), serial.into(), Some(HOURS)));
+        world.run(Duration::from_millis(100));
+    }
+    world.corrupt(1, Lie::Age);
+    world.cut(0, 2, true);
+    world.cut(2, 0, true);
+    world.start(2);
+    world.run(Duration::from_secs(5));
+    assert_eq!(world.nodes[2].gossip.as_ref().unwrap().runs(), 20, "the liar brought all of them");
+    assert_eq!(world.nodes[2].blocks(world.now).len(), 20);
 }
 
 #[test]

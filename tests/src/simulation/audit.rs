@@ -40,8 +40,10 @@ pub struct Audit {
     pub(super) forkers: BTreeSet<NodeId>,
     /// Whether ages and clocks are honest: then remaining times are exact.
     pub exact: bool,
-    /// Whether anybody could tell the time: else a lie about an age is believed.
+    /// Whether anybody could tell the time: else what is said to be younger than it is lives for too long.
     pub timed: bool,
+    /// Whether all clocks are right: then nobody can end what another said.
+    pub right: bool,
     /// What was found.
     pub broken: Vec<Broken>,
 }
@@ -55,7 +57,7 @@ enum Word {
 impl Audit {
     /// An audit of honest members with honest clocks.
     pub(super) fn new() -> Self {
-        Self { exact: true, timed: true, ..Self::default() }
+        Self { exact: true, timed: true, right: true, ..Self::default() }
     }
 
     /// Notes what a member is told to say.
@@ -193,7 +195,7 @@ impl Audit {
             let has = blocks.get(&(log.clone(), *target));
             match (word, has) {
                 (Word::Withdrawn, Some(_)) => found.push(format!("{target} is still blocked")),
-                (Word::Block(end), None) if self.timed && end.is_none_or(|end| end > now + slack) => {
+                (Word::Block(end), None) if self.right && end.is_none_or(|end| end > now + slack) => {
                     found.push(format!("{target} ({version}) is not blocked"));
                 }
                 (Word::Block(_), Some((held, _))) if held != version => {

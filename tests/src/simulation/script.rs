@@ -110,7 +110,7 @@ impl Play {
         self.troubles.liars += 1;
         if lie == Lie::Age {
             self.world.audit.exact = false;
-            // With fewer than three direct members nobody can tell the time: the age alone is what there is.
+            // With fewer than three direct members nobody can tell the time: what is said to be new is believed.
             self.world.audit.timed = self.plan.nodes > 4;
         }
     }
@@ -214,7 +214,7 @@ impl Play {
         self.world.nodes[node].skew = self.chance.below(14_400) as i64 - 7_200;
         self.world.audit.exact = false;
         // A block issued by a clock that is behind, before its owner heard what time it is, may end early.
-        self.world.audit.timed = false;
+        (self.world.audit.timed, self.world.audit.right) = (false, false);
     }
 
     /// All troubles end, and everybody is up again.

@@ -46,6 +46,11 @@ pub(super) fn left(end: Point, now: Now) -> Option<Duration> {
     (end != i64::MAX).then(|| Duration::from_nanos(left.unsigned_abs()))
 }
 
+/// When what is `age` old was born.
+pub(super) fn ago(age: Duration, now: Now) -> Point {
+    point(now.steady).saturating_sub(nanos(age))
+}
+
 /// How old what was born then is.
 pub(super) fn age(born: Point, now: Now) -> Duration {
     Duration::from_nanos(point(now.steady).saturating_sub(born).max(0).unsigned_abs())
@@ -100,14 +105,16 @@ impl Clocks {
     ///
     /// It is as old as the carrier says, and at least as old as the cluster's time makes it, less the tolerance. Where
     /// the time of issue is believable, a carrier can exaggerate by no more than the tolerance: else it could end
-    /// what others said.
+    /// what others said. Before others tell the time our own clock has to do for that: the first who speaks to one that
+    /// starts may be the liar. It makes nothing older: if it is wrong, a block lasts too long rather than not at all.
     pub(super) fn born(&self, now: Now, issued: Time, age: Duration) -> Point {
-        let mut age = nanos(age);
-        if let Some(elapsed) = self.cluster(now).map(|cluster| cluster.saturating_sub(point(issued))) {
-            let tolerance = nanos(TOLERANCE);
-            if elapsed >= -tolerance {
-                age = age.min(elapsed.saturating_add(tolerance));
-            }
+        let (mut age, tolerance) = (nanos(age), nanos(TOLERANCE));
+        let cluster = self.cluster(now);
+        let elapsed = cluster.unwrap_or(point(now.wall)).saturating_sub(point(issued));
+        if elapsed >= -tolerance {
+            age = age.min(elapsed.saturating_add(tolerance));
+        }
+        if cluster.is_some() {
             age = age.max(elapsed.saturating_sub(tolerance));
         }
         point(now.steady).saturating_sub(age.max(0))
@@ -165,6 +172,16 @@ mod tests {
         let now = at(100_000, 0);
         let clocks = clocks(now, &[90_000, 90_001, 90_002]);
         assert_eq!(age_of(&clocks, now, 90_001, 50_000), 300);
+    }
+
+    #[test]
+    fn before_others_tell_the_time_our_own_clock_bounds_what_a_carrier_exaggerates_and_makes_nothing_older() {
+        let now = at(1000, 90_000);
+        for clocks in [Clocks::default(), clocks(now, &[90_000, 90_000])] {
+            assert_eq!(age_of(&clocks, now, 89_990, 40_000), 10 + 300);
+            assert_eq!(age_of(&clocks, now, 80_000, 7), 7, "our clock may be ahead");
+            assert_eq!(age_of(&clocks, now, 90_301, 40_000), 40_000, "our clock is behind");
+        }
     }
 
     #[test]

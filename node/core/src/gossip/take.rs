@@ -5,7 +5,7 @@ use core::time::Duration;
 
 use super::{
     Audience, Gossip, Now,
-    clock::{age, end, left, point},
+    clock::{age, ago, end, left, point},
     hash,
     held::Held,
     log::{Fit, Log, Outcome},
@@ -34,8 +34,7 @@ impl Gossip {
 
     pub(super) fn take_stored(&mut self, now: Now, run: VerifiedRun, age: Duration) {
         if self.nonsense(&run).is_none() {
-            let born = self.clocks.born(now, run.header().issued, age);
-            self.take(now, run, born, Source::Store);
+            self.take(now, run, ago(age, now), Source::Store);
         }
     }
 

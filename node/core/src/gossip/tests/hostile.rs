@@ -44,6 +44,15 @@ fn runs_that_overlap_are_a_proof_too_and_a_proof_convinces_others() {
 }
 
 #[test]
+fn who_lies_about_ages_to_one_that_starts_ends_nothing() {
+    let mut node = Node::new(1);
+    node.meet(at(0), &[2, 3, 4, 5]);
+    let run = seal(header(9, 5, 1), [block(1, Some(HOUR))].into());
+    node.take(at(10), 2, run, 11 * HOUR);
+    assert_eq!(node.last().3.unwrap().as_secs(), 3600 - 10 - TOLERANCE.as_secs(), "nobody told the time yet");
+}
+
+#[test]
 fn a_proof_survives_a_restart() {
     let run = |host| Box::new(seal(header(9, 5, 1), [block(host, None)].into()));
     let mut node = Node::stopped(1, Limits::default());

@@ -6,6 +6,10 @@ fn remaining(node: &Node) -> u64 {
     node.last().3.unwrap().as_secs()
 }
 
+fn long_ago(ago: Duration, header: RunHeader) -> RunHeader {
+    RunHeader { issued: Time::from_secs(at(0).wall.as_secs() - ago.as_secs()), ..header }
+}
+
 #[test]
 fn age_grows_with_every_holder() {
     let (mut one, mut two) = (Node::new(1), Node::new(2));
@@ -25,8 +29,9 @@ fn age_grows_with_every_holder() {
 #[test]
 fn what_remains_never_rises_for_one_version() {
     let mut node = Node::new(1);
-    let run = seal(header(9, 5, 1), [block(1, Some(HOUR))].into());
-    node.take(at(10), 8, run.clone(), Duration::from_secs(3000));
+    let age = Duration::from_secs(3000);
+    let run = seal(long_ago(age, header(9, 5, 1)), [block(1, Some(HOUR))].into());
+    node.take(at(10), 8, run.clone(), age);
     let bytes = node.gossip.bytes();
     node.take(at(11), 7, run, Duration::ZERO);
     assert_eq!((node.applied.len(), remaining(&node)), (1, 600));
@@ -191,7 +196,7 @@ fn what_is_over_and_gone_nobody_brings_back() {
 #[test]
 fn what_somebody_said_long_ago_does_not_silence_him() {
     let mut node = Node::with(1, Limits { log_bytes: 20_000, ..Limits::default() });
-    let old = |n| seal(header(9, 5, n), [block(1, Some(HOUR))].into());
+    let old = |n| seal(long_ago(HOUR * 5, header(9, 5, n)), [block(1, Some(HOUR))].into());
     for n in 1..200 {
         node.take(at(1), 2, old(n), HOUR * 5);
     }
