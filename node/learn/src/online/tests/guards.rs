@@ -153,7 +153,7 @@ fn a_source_is_learned_from_once_in_ten_minutes_and_waits_with_seven_windows_at_
 fn the_quarantine_has_a_limit() {
     let mut rig = Rig::new();
     for host in 0..=SOURCES as u32 {
-        rig.window(Ipv4Addr::from(0x0a00_0000 + (host % 20 << 16) + host / 20).into(), 5.0);
+        rig.window(Ipv4Addr::from(0x0a00_0000 + ((host % 20) << 16) + host / 20).into(), 5.0);
     }
     assert_eq!(rig.in_quarantine(), SOURCES);
 }
