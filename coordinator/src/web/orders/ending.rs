@@ -30,9 +30,9 @@ const HOLD: Duration = Duration::from_secs(600);
 
 /// Words of other clusters that one node alone has named: what it invents shall fill no node's memory.
 pub(super) const ABROAD: usize = COVERED;
-/// For how long that is remembered at most: a node holds such a word no longer than its own longest block may last, a
-/// week where its configuration does not say otherwise.
-const ABROAD_LASTS: Duration = Duration::from_secs(30 * 86_400);
+/// For how long that is remembered at most, and what a node alone says of itself: no node holds such a word longer than its
+/// own longest block may last, a week where its configuration does not say otherwise.
+const ALONE_LASTS: Duration = Duration::from_secs(30 * 86_400);
 
 /// What somebody said, by its version.
 type Cover = (NodeId, Version);
@@ -104,7 +104,8 @@ pub(super) fn disallowing_of(listed: Vec<FleetAllowed>, target: &IpNet) -> Resul
 pub(super) struct Found {
     pub(super) covers: BTreeSet<Cover>,
     pub(super) orders: BTreeSet<u128>,
-    /// How long the longest of it still lasts, as the middle one of those says that were asked.
+    /// How long the longest of it still lasts, as the middle one of those says that were asked, and as those do whose own
+    /// word is named: the others may not have heard it yet.
     pub(super) lasts: Option<Duration>,
     /// What is said in other clusters, and how long the longest still lasts where it is followed.
     pub(super) abroad: BTreeSet<Cover>,
@@ -123,7 +124,7 @@ impl Found {
             let (ours, theirs): (BTreeSet<_>, BTreeSet<_>) =
                 named.iter().partition(|(node, _)| may_be_member(node));
             if !theirs.is_empty() {
-                abroad_lasts = abroad_lasts.max(lasts.unwrap_or(ABROAD_LASTS).clamp(OUTLIVES, ABROAD_LASTS));
+                abroad_lasts = abroad_lasts.max(alone(*lasts));
             }
             abroad.extend(theirs.into_iter().take(ABROAD).copied());
             for cover in ours {
@@ -133,14 +134,14 @@ impl Found {
                 *orders.entry(*id).or_default() += 1;
             }
         }
-        let mut lasts: Vec<Duration> =
-            said.values().map(|covers| covers.lasts.unwrap_or(Duration::MAX)).collect();
-        lasts.sort_unstable();
-        let middle = lasts.get(lasts.len() / 2).copied().unwrap_or(Duration::MAX);
+        let speaks =
+            |(teller, known): &(&NodeId, &Covers)| known.covers.iter().any(|(node, _)| node == *teller);
+        let longest = said.iter().filter(speaks).map(|(_, known)| alone(known.lasts)).max();
+        let lasts = middle(said).max(longest.unwrap_or(OUTLIVES));
         Self {
             covers: covers.into_iter().filter(|(_, count)| most(*count)).map(|(cover, _)| cover).collect(),
             orders: orders.into_iter().filter(|(_, count)| most(*count)).map(|(id, _)| id).collect(),
-            lasts: Some(middle).filter(|lasts| *lasts < Duration::MAX),
+            lasts: Some(lasts).filter(|lasts| *lasts < Duration::MAX),
             abroad,
             abroad_lasts,
             more: most(said.values().filter(|covers| covers.more).count()),
@@ -171,6 +172,18 @@ impl Found {
         }
         wanted
     }
+}
+
+/// How long what they know lasts, as the middle one of them says: at the end of time, where that is for ever.
+fn middle(said: &BTreeMap<NodeId, Covers>) -> Duration {
+    let mut lasts: Vec<Duration> = said.values().map(|known| known.lasts.unwrap_or(Duration::MAX)).collect();
+    lasts.sort_unstable();
+    lasts.get(lasts.len() / 2).copied().unwrap_or(Duration::MAX)
+}
+
+/// How long what a node alone says lasts.
+fn alone(lasts: Option<Duration>) -> Duration {
+    lasts.unwrap_or(ALONE_LASTS).clamp(OUTLIVES, ALONE_LASTS)
 }
 
 fn pieces(covers: &[Cover], orders: &[u128]) -> Vec<(Vec<Cover>, Vec<u128>)> {
