@@ -36,8 +36,12 @@ fn covers(covers: &[(NodeId, Version)], orders: &[u128], lasts: Option<u64>) -> 
 
 /// Of a fleet whose members are below 100.
 fn found(answers: &[(u8, Covers)]) -> Found {
+    found_of("203.0.113.0/24", answers)
+}
+
+fn found_of(target: &str, answers: &[(u8, Covers)]) -> Found {
     let answers = answers.iter().map(|(of, covers)| (node(*of), covers.clone()));
-    Found::of(&answers.collect::<BTreeMap<_, _>>(), |id| *id < node(100))
+    Found::of(&target.parse().unwrap(), &answers.collect::<BTreeMap<_, _>>(), |id| *id < node(100))
 }
 
 #[test]
@@ -82,13 +86,32 @@ fn what_another_cluster_says_is_named_although_one_node_alone_follows_it() {
 }
 
 #[test]
-fn who_invents_what_other_clusters_say_has_little_of_it_named_and_that_not_for_ever() {
-    let many: Vec<_> = (0..5_000).map(|n| said(100, n)).collect();
+fn who_invents_words_has_no_more_of_them_named_than_it_could_hold_and_none_for_ever() {
+    let invented = |of| (0..5000).map(move |n| said(of, n));
+    let lie = covers(&invented(2).chain(invented(100)).collect::<Vec<_>>(), &[], None);
     let honest = || covers(&[said(1, 5), said(101, 1)], &[], Some(6000));
-    let known = found(&[(1, honest()), (2, covers(&many, &[], None)), (3, honest())]);
-    assert_eq!(known.abroad.len(), ending::ABROAD + 1);
-    let month = Some(Duration::from_secs(30 * 86_400));
-    assert_eq!((known.lasts, Some(known.abroad_lasts)), (Some(Duration::from_secs(6000)), month));
+    for (target, own, abroad) in [
+        ("203.0.113.7/32", 1, 128),
+        ("203.0.113.6/31", 3, 200),
+        ("203.0.0.0/16", 200, 200),
+        ("2001:db8::7/128", 1, 128),
+        ("2001:db8::/64", 200, 200),
+        ("2001:db8::/65", 200, 200),
+        ("::/0", 200, 200),
+    ] {
+        let known = found_of(target, &[(1, honest()), (2, lie.clone()), (3, honest())]);
+        assert_eq!((known.covers.len(), known.abroad.len()), (own + 1, abroad + 1), "{target}");
+        let month = Duration::from_secs(30 * 86_400);
+        assert_eq!((known.lasts, known.abroad_lasts), (Some(month), month));
+    }
+}
+
+#[test]
+fn whatever_most_say_is_named_however_much_it_is() {
+    let many: Vec<_> = (0..5000).flat_map(|n| [said(1, n), said(100, n)]).collect();
+    let many = || covers(&many, &[], Some(6000));
+    let known = found(&[(1, many()), (2, many()), (3, covers(&[], &[], Some(0)))]);
+    assert_eq!((known.covers.len(), known.abroad.len()), (5000, 5000));
 }
 
 #[test]
