@@ -4,6 +4,7 @@ mod disk;
 
 use std::{
     fs::File,
+    mem,
     path::{Path, PathBuf},
     sync::{Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
@@ -23,6 +24,9 @@ pub const ASIDE_BYTES: u64 = 16 << 20;
 
 /// How often a store that failed is opened again.
 const AGAIN: Duration = Duration::from_secs(1);
+
+/// Damage that is found twice within this time stays: what cannot be read is met again as soon as it is its turn.
+const STAYS: Duration = Duration::from_secs(3600);
 
 /// The tree of items that were set aside.
 const ASIDE: &str = "aside";
@@ -50,7 +54,8 @@ pub struct Counts {
     pub waiting: u64,
     /// Their bytes.
     pub bytes: u64,
-    /// Items that were dropped unsent, since the outbox was opened: the oldest, because it was full.
+    /// Items that were dropped unsent, since the outbox was opened: the oldest, because it was full, and all that waited
+    /// where it was damaged.
     pub dropped: u64,
     /// Items that the database refused, of those still kept.
     pub aside: u64,
@@ -125,6 +130,8 @@ struct Inner {
     next: u64,
     counts: Counts,
     aside_bytes: u64,
+    /// When it was found damaged last, unless that was set aside.
+    damaged: Option<Instant>,
 }
 
 /// An item and its place in the outbox.
@@ -170,7 +177,7 @@ impl Outbox {
             Place::Failed(_, why) => Err(why.clone()),
         };
         if let (Place::Open(_), Err(why)) = (&*place, &done) {
-            let failed = std::mem::replace(&mut *place, Place::Failed(Instant::now(), why.clone()));
+            let failed = mem::replace(&mut *place, Place::Failed(Instant::now(), why.clone()));
             // sled may panic while it closes what has failed.
             let _ = disk::guarded(&self.path, || {
                 drop(failed);
@@ -180,24 +187,33 @@ impl Outbox {
         done
     }
 
-    /// Opens the store again. One that was found damaged before and still is will not be whole by itself: what it held is
-    /// lost to the mirror, what comes is not.
+    /// Opens the store again. One that was found damaged twice will not be whole by itself, although it may be opened: what
+    /// it held is lost to the mirror, what comes is not.
     fn reopen(&self, before: &OutboxError) -> Result<Store, OutboxError> {
-        let open = || {
-            disk::guarded(&self.path, || {
-                let store = Store::open(&self.path)?;
-                self.lock().learn(&store)?;
-                Ok(store)
-            })
-        };
-        match (before, open()) {
-            (OutboxError::Damaged { .. }, Err(OutboxError::Damaged { why, .. })) => {
-                let aside = disk::set_aside(&self.path)?;
-                tracing::error!(place = %aside.display(), why, "the mirror's outbox is damaged; an empty one is begun");
-                open()
-            }
-            (_, opened) => opened,
+        let OutboxError::Damaged { why, .. } = before else { return self.open_again() };
+        if self.lock().stays_damaged(Instant::now()) {
+            return self.begin_anew(why);
         }
+        match self.open_again() {
+            Err(OutboxError::Damaged { why, .. }) => self.begin_anew(&why),
+            opened => opened,
+        }
+    }
+
+    fn open_again(&self) -> Result<Store, OutboxError> {
+        disk::guarded(&self.path, || {
+            let store = Store::open(&self.path)?;
+            self.lock().learn(&store)?;
+            Ok(store)
+        })
+    }
+
+    /// Sets a damaged store aside, and begins an empty one.
+    fn begin_anew(&self, why: &str) -> Result<Store, OutboxError> {
+        let aside = disk::set_aside(&self.path)?;
+        self.lock().lose();
+        tracing::error!(place = %aside.display(), why, "the mirror's outbox is damaged; an empty one is begun");
+        self.open_again()
     }
 
     /// Adds items; on disk when this returns.
@@ -343,6 +359,17 @@ impl Inner {
         (self.counts.aside, self.aside_bytes) = count(&store.aside)?;
         self.next = self.next.max(last(&store.waiting)?.max(last(&store.aside)?) + 1);
         Ok(())
+    }
+
+    /// It is found damaged; whether it was so a while ago.
+    fn stays_damaged(&mut self, now: Instant) -> bool {
+        self.damaged.replace(now).is_some_and(|before| now.duration_since(before) < STAYS)
+    }
+
+    /// All that waits is lost.
+    fn lose(&mut self) {
+        self.counts.dropped += mem::take(&mut self.counts.waiting);
+        self.damaged = None;
     }
 }
 

@@ -22,7 +22,9 @@ const BATCHES: usize = 2;
 /// Orders that wait for one stream, and as many questions beside them: a person gives them.
 const PASSED: usize = 64;
 /// Questions under way at one node whose answers are only shown: who looks shall not crowd out who orders.
-pub(super) const SHOWN: usize = 4;
+pub(super) const SHOWN: usize = 2;
+/// Of these those that are under way or wait for their turn: some of those who wait have gone.
+pub(super) const LOOKERS: usize = 16;
 /// Answers handed to a connection that it has not written yet.
 pub(super) const HANDED: usize = 4;
 /// How long a node is given to take the reason of a stream's end.
@@ -39,6 +41,8 @@ pub(super) struct Line {
     pub(super) turns: Arc<Semaphore>,
     /// A permit for each question whose answer is only shown.
     pub(super) looks: Semaphore,
+    /// A permit for each that has one or waits for it.
+    pub(super) lookers: Semaphore,
     /// What both speak, once that is known.
     protocol: OnceLock<u32>,
     kept: watch::Sender<Option<Version>>,
@@ -167,8 +171,10 @@ impl Lines {
         let number = self.numbers.fetch_add(1, Ordering::Relaxed) + 1;
         let turns = Arc::new(Semaphore::new(BATCHES));
         let protocol = OnceLock::new();
-        let (looks, orders, questions) = (Semaphore::new(SHOWN), orders.0, questions.0);
-        (Arc::new(Line { id, number, turns, looks, protocol, kept, orders, questions, end }), spoken)
+        let (looks, lookers) = (Semaphore::new(SHOWN), Semaphore::new(LOOKERS));
+        let (orders, questions) = (orders.0, questions.0);
+        let line = Line { id, number, turns, looks, lookers, protocol, kept, orders, questions, end };
+        (Arc::new(line), spoken)
     }
 
     /// From now on this is the node's stream, if `admit` agrees; an older one ends.

@@ -12,7 +12,7 @@ use std::{
 use smartfw_core::fleet::NodeId;
 use smartfw_proto::convert::{Answer, Question, Reply};
 use tokio::{
-    sync::oneshot,
+    sync::{Semaphore, SemaphorePermit, oneshot},
     task::JoinSet,
     time::{Instant, timeout_at},
 };
@@ -25,15 +25,31 @@ const PATIENCE: Duration = Duration::from_secs(5);
 const ASKED: usize = 3;
 /// Questions under way at once, to any node.
 const AT_ONCE: usize = 256;
+/// Of these those whose answers are only shown: whoever orders finds room.
+const LOOKS: usize = AT_ONCE / 2;
 
 /// Who waits for what which node says.
 type Waiting = BTreeMap<u64, (NodeId, oneshot::Sender<Reply>)>;
 
 /// Questions under way.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Questions {
     waiting: Mutex<Waiting>,
     numbers: AtomicU64,
+    /// A permit for each whose answer is only shown.
+    looks: Semaphore,
+}
+
+/// Held while a question is under way whose answer is only shown.
+struct Look<'a> {
+    _held: [SemaphorePermit<'a>; 3],
+}
+
+impl Default for Questions {
+    fn default() -> Self {
+        let (numbers, looks) = (AtomicU64::default(), Semaphore::new(LOOKS));
+        Self { waiting: Mutex::default(), numbers, looks }
+    }
 }
 
 impl Questions {
@@ -52,12 +68,11 @@ impl Questions {
         asked.join_all().await.into_iter().flatten().collect()
     }
 
-    /// What one node says, if it can be asked. Those who only look wait for one another at each node: one that is silent
-    /// holds up nobody who asks others.
+    /// What one node says, if it can be asked.
     async fn ask_one(&self, line: &Line, question: Question) -> Option<Option<Reply>> {
         let until = Instant::now() + PATIENCE;
-        let _turn = match question {
-            Question::Block(_) => Some(timeout_at(until, line.looks.acquire()).await.ok()?.ok()?),
+        let _look = match question {
+            Question::Block(_) => Some(self.look(line, until).await?),
             Question::Covers(_) | Question::Check(..) => None,
         };
         let (number, reply) = self.expect(line.id)?;
@@ -65,6 +80,15 @@ impl Questions {
         let said = if passed { timeout_at(until, reply).await.ok().and_then(Result::ok) } else { None };
         self.waiting().remove(&number);
         passed.then_some(said)
+    }
+
+    /// Those who only look wait for one another at each node: one that is silent holds up nobody who asks others, and
+    /// whoever looks and goes leaves no more behind than may wait.
+    async fn look<'a>(&'a self, line: &'a Line, until: Instant) -> Option<Look<'a>> {
+        let looker = line.lookers.try_acquire().ok()?;
+        let turn = timeout_at(until, line.looks.acquire()).await.ok()?.ok()?;
+        let room = self.looks.try_acquire().ok()?;
+        Some(Look { _held: [looker, turn, room] })
     }
 
     /// A node says something; to what it was not asked nobody listens.
@@ -96,7 +120,7 @@ impl Questions {
 #[cfg(test)]
 mod tests {
     use super::{
-        super::line::{Lines, SHOWN},
+        super::line::{LOOKERS, Lines, SHOWN},
         *,
     };
 
@@ -158,6 +182,50 @@ mod tests {
         // Its turn came too late, or not at all.
         assert!(one_more.await.unwrap().iter().all(|(_, said)| said.is_none()));
         assert!(questions.waiting().is_empty());
+    }
+
+    #[tokio::test]
+    async fn however_many_look_at_however_many_nodes_who_orders_finds_room() {
+        let (questions, open) = (Arc::new(Questions::default()), Lines::default());
+        let target = "203.0.113.7/32".parse().unwrap();
+        let nodes: Vec<_> = (0..=AT_ONCE).map(|n| open.begin(node(n))).collect();
+        nodes.iter().for_each(|(line, _)| line.agree(2));
+        let mut looking = JoinSet::new();
+        for (line, _) in nodes.iter().flat_map(|node| [node; SHOWN]) {
+            let (questions, line) = (questions.clone(), line.clone());
+            looking.spawn(async move { questions.ask(vec![line], &Question::Block(target)).await });
+        }
+        while questions.looks.available_permits() > 0 {
+            tokio::task::yield_now().await;
+        }
+        tokio::task::yield_now().await;
+        assert_eq!(questions.waiting().len(), LOOKS);
+        let orders: Vec<_> = (0..AT_ONCE - LOOKS).map(|n| questions.expect(node(n))).collect();
+        assert!(orders.iter().all(Option::is_some) && questions.expect(node(0)).is_none());
+    }
+
+    #[tokio::test]
+    async fn no_more_wait_to_look_at_a_node_than_may() {
+        let (questions, (line, _silent)) =
+            (Arc::new(Questions::default()), Lines::default().begin(NodeId([1; 32])));
+        line.agree(2);
+        let question = Question::Block("203.0.113.7/32".parse().unwrap());
+        let (begun, mut looking) = (Instant::now(), JoinSet::new());
+        for _ in 0..LOOKERS + 100 {
+            let (questions, line, question) = (questions.clone(), line.clone(), question.clone());
+            looking.spawn(async move { questions.ask(vec![line], &question).await });
+        }
+        for _ in 0..100 {
+            assert_eq!(looking.join_next().await.unwrap().unwrap(), [], "it is not asked");
+        }
+        assert!(begun.elapsed() < PATIENCE / 2);
+        assert_eq!((line.lookers.available_permits(), questions.waiting().len()), (0, SHOWN));
+    }
+
+    fn node(n: usize) -> NodeId {
+        let mut id = [0; 32];
+        id[..8].copy_from_slice(&n.to_le_bytes());
+        NodeId(id)
     }
 
     #[test]

@@ -48,8 +48,8 @@ pub use effects::Effect;
 use effects::{Key, Outbox};
 pub use feeds::{FeedChange, FeedDone, FeedEntry};
 pub use fleet::{
-    FleetMember, FleetStamp, FleetWord, Foreigner, Heard, LAST_WORDS, OrderListed, OriginListed, REGULARS,
-    is_all_private, is_private, names_private,
+    ABROAD, FleetMember, FleetStamp, FleetWord, Foreigner, Heard, LAST_WORDS, OrderListed, OriginListed,
+    REGULARS, is_all_private, is_private, names_private,
 };
 use shield::Shield;
 

@@ -10,6 +10,7 @@ mod listed;
 mod mirrored;
 mod named;
 mod orders;
+mod said;
 mod seen;
 mod troubles;
 
@@ -90,6 +91,7 @@ pub struct Brain {
     /// Who is logged in at other members, and where coordinators are.
     elsewhere: (Vec<Protected>, Vec<Protected>),
     orders: Vec<orders::WaitingOrder>,
+    said: said::Said,
     carried: carried::Carried,
     troubles: troubles::Troubles,
     mirrored: mirrored::Mirrored,

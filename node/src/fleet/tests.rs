@@ -268,6 +268,29 @@ fn an_order_is_answered_when_it_is_stored_and_reaches_everybody_and_a_forged_one
 }
 
 #[test]
+fn an_order_that_is_passed_on_again_is_said_once_and_answered_each_time() {
+    let (authority, one, other) = pair();
+    let order = |id: u128| {
+        let kind = OrderKind::Allow {
+            target: net(&format!("203.0.113.{id}/32")),
+            duration: Some(Duration::from_secs(600)),
+            comment: String::new(),
+        };
+        let (operator, issued) = ("operator".into(), clock::now());
+        let order = OperatorOrder { id, operator, issued, lasts: None, site: None, kind };
+        sign_order(&authority.founded.operator, &order, &PeerCodec).unwrap()
+    };
+    let (first, last) = (order(7), order(8));
+    let give = |order: &SignedOrder| one.runtime.block_on(one.handle.order(order.clone())).unwrap();
+    let before = other.counters.fleet.applied.get();
+    (0..20).for_each(|_| give(&first));
+    give(&last);
+    let obeys = || other.inbox.ask(|agent, _| agent.obeys(8)).unwrap();
+    until("the other obeys what came last", obeys);
+    assert_eq!(other.counters.fleet.applied.get() - before, 2, "it heard of each once");
+}
+
+#[test]
 fn whoever_leaves_is_gone_and_what_it_said_stands() {
     let (authority, one, other) = pair();
     one.detects("203.0.113.7");

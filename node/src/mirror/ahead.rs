@@ -5,32 +5,33 @@ use std::collections::BTreeMap;
 
 use smartfw_core::Time;
 
-/// What waits, the earliest first; of more than there may be the furthest ahead goes.
+/// What waits, the earliest first; of more than there may be the furthest ahead goes. One key of one time waits once.
 #[derive(Debug)]
-pub(super) struct Ahead<T> {
-    /// By when it was signed, and a number of its own, with its weight.
-    waiting: BTreeMap<(Time, u64), (usize, T)>,
-    next: u64,
+pub(super) struct Ahead<K, T> {
+    /// By when it was signed, and which it is, with its weight.
+    waiting: BTreeMap<(Time, K), (usize, T)>,
     weight: usize,
     most: usize,
 }
 
-impl<T> Ahead<T> {
+impl<K: Ord, T> Ahead<K, T> {
     /// Nothing; at most of this weight together.
     pub(super) const fn new(most: usize) -> Self {
-        Self { waiting: BTreeMap::new(), next: 0, weight: 0, most }
+        Self { waiting: BTreeMap::new(), weight: 0, most }
     }
 
-    /// Has something wait that was signed then. How many had to go for it, itself among them.
-    pub(super) fn add(&mut self, issued: Time, weight: usize, one: T) -> u64 {
-        self.next += 1;
+    /// Has something wait that was signed then. When those were signed that had to go for it, itself among them, the
+    /// furthest ahead first.
+    pub(super) fn add(&mut self, issued: Time, key: K, weight: usize, one: T) -> Vec<Time> {
         self.weight += weight;
-        self.waiting.insert((issued, self.next), (weight, one));
-        let mut gone = 0;
+        if let Some((before, _)) = self.waiting.insert((issued, key), (weight, one)) {
+            self.weight -= before;
+        }
+        let mut gone = Vec::new();
         while self.weight > self.most {
-            let Some((_, (weight, _))) = self.waiting.pop_last() else { break };
+            let Some(((issued, _), (weight, _))) = self.waiting.pop_last() else { break };
             self.weight -= weight;
-            gone += 1;
+            gone.push(issued);
         }
         gone
     }
@@ -47,6 +48,11 @@ impl<T> Ahead<T> {
         taken
     }
 
+    /// When the first was signed that waits.
+    pub(super) fn first(&self) -> Option<Time> {
+        self.waiting.first_key_value().map(|((issued, _), _)| *issued)
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.waiting.is_empty()
     }
@@ -59,13 +65,15 @@ mod tests {
     #[test]
     fn what_waits_comes_in_the_order_of_time_and_the_furthest_ahead_makes_room() {
         let mut ahead = Ahead::new(10);
-        let added = [(30, 4), (10, 3), (20, 3), (40, 1), (15, 4)]
-            .map(|(second, weight)| ahead.add(Time::from_secs(second), weight, second));
-        assert_eq!(added, [0, 0, 0, 1, 1], "of 40 and 30");
+        let mut add = |second, weight| ahead.add(Time::from_secs(second), second, weight, second);
+        let added = [(30, 4), (10, 3), (20, 3), (40, 1), (15, 4)].map(|(second, weight)| add(second, weight));
+        assert_eq!(added.map(|gone| gone.len()), [0, 0, 0, 1, 1], "of 40 and 30");
+        assert_eq!(add(20, 3), [], "it waits already");
+        assert_eq!(ahead.first(), Some(Time::from_secs(10)));
         assert_eq!(ahead.take(Time::from_secs(9), 5), [0; 0]);
         assert_eq!(ahead.take(Time::from_secs(20), 2), [10, 15]);
-        assert_eq!(ahead.add(Time::from_secs(50), 7, 50), 0, "what was taken made room");
+        assert_eq!(ahead.add(Time::from_secs(50), 50, 7, 50), [], "what was taken made room");
         assert_eq!(ahead.take(Time::NEVER, 5), [20, 50]);
-        assert!(ahead.is_empty());
+        assert!(ahead.is_empty() && ahead.first().is_none());
     }
 }

@@ -2,12 +2,14 @@
 
 use std::{
     collections::BTreeMap,
-    mem,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
-use smartfw_core::Time;
+use smartfw_core::{
+    Time,
+    fleet::{NodeId, Version},
+};
 use smartfw_mirror::{Cluster, Database, Heard, List, Listening, Receiver, chance, since_epoch};
 use smartfw_proto::view::FollowedCluster;
 use tokio::{
@@ -97,7 +99,7 @@ impl Ears {
 
     fn one(&self, cluster: String, room: Arc<Semaphore>) -> One {
         let (roots, ledger, inbox) = (self.roots.clone(), self.ledger.clone(), self.inbox.clone());
-        One { cluster, roots, ledger, inbox, room, ahead: Ahead::new(AHEAD), lost: false }
+        One { cluster, roots, ledger, inbox, room, ahead: Ahead::new(AHEAD), lost: None }
     }
 }
 
@@ -108,9 +110,10 @@ struct One {
     ledger: Arc<Ledger>,
     inbox: Inbox,
     room: Arc<Semaphore>,
-    ahead: Ahead<ForeignWord>,
-    /// Whether more was dated ahead than may wait.
-    lost: bool,
+    /// By who signed it, under which version.
+    ahead: Ahead<(NodeId, Version), ForeignWord>,
+    /// When the first was signed of what was dated ahead and found no room to wait.
+    lost: Option<Time>,
 }
 
 impl One {
@@ -140,14 +143,20 @@ impl One {
                     Some(heard) => self.hear(heard).await,
                     None => return,
                 },
-                _ = comes.tick(), if !self.ahead.is_empty() => {
+                _ = comes.tick(), if !self.ahead.is_empty() || self.lost.is_some() => {
                     self.again().await;
-                    if self.ahead.is_empty() && mem::take(&mut self.lost) {
+                    if self.misses() {
+                        self.lost = None;
                         return;
                     }
                 }
             }
         }
+    }
+
+    /// Whether all have come that were dated before what found no room: its turn is next, whatever else waits.
+    fn misses(&self) -> bool {
+        self.lost.is_some_and(|lost| self.ahead.first().is_none_or(|first| first > lost))
     }
 
     async fn hear(&mut self, heard: Heard) {
@@ -210,7 +219,8 @@ impl One {
         let ahead = ahead.await.unwrap_or_default();
         let count = ahead.len();
         for word in ahead {
-            self.lost |= self.ahead.add(word.issued, 1, word) > 0;
+            let gone = self.ahead.add(word.issued, (word.from.node, word.version), 1, word);
+            self.lost = gone.into_iter().chain(self.lost).min();
         }
         count
     }
@@ -262,11 +272,7 @@ impl Ear {
 mod tests {
     use std::thread::{JoinHandle, spawn};
 
-    use smartfw_core::{
-        IpNet,
-        agent::Foreigner,
-        fleet::{NodeId, Version},
-    };
+    use smartfw_core::{IpNet, agent::Foreigner};
 
     use super::*;
     use crate::{
@@ -303,7 +309,7 @@ mod tests {
             inbox,
             room: Arc::new(Semaphore::new(RUNS)),
             ahead: Ahead::new(AHEAD),
-            lost: false,
+            lost: None,
         };
         (one, inputs)
     }
@@ -368,6 +374,28 @@ mod tests {
         one.judge_all(hears, Duration::from_millis(5)).await;
         let given = driver.join().unwrap();
         assert_eq!(given.iter().rev().take(AHEAD / WORDS).sum::<usize>(), AHEAD);
-        assert!(one.ahead.is_empty() && !one.lost);
+        assert!(one.ahead.is_empty() && one.lost.is_none());
+    }
+
+    #[tokio::test]
+    async fn what_found_no_room_is_heard_anew_once_its_turn_has_come_although_what_is_later_waits() {
+        let folder = tempfile::tempdir().unwrap();
+        let (mut one, inputs) = one(&folder);
+        let most = u32::try_from(AHEAD).unwrap();
+        let come = Time::from_secs(most.into());
+        let times = [vec![Time::ZERO; AHEAD / WORDS + 1], vec![come; AHEAD / WORDS + 3]].concat();
+        let driver = driver(inputs, times, AHEAD + 1);
+        one.follow("its-key".into(), words(1..most + 3)).await;
+        assert_eq!(one.lost, Some(Time::from_secs(u64::from(most) + 1)));
+        one.again().await;
+        let later = u32::MAX;
+        for _ in 0..2 {
+            assert_eq!(one.tell(vec![word(later)]).await, 1);
+        }
+        let (_still_open, hears) = mpsc::channel(HEARD);
+        one.judge_all(hears, Duration::from_millis(5)).await;
+        assert_eq!((one.lost, one.ahead.first()), (None, Some(Time::from_secs(later.into()))));
+        one.again().await;
+        assert_eq!(driver.join().unwrap().last(), Some(&1), "told twice, it waits once");
     }
 }

@@ -70,7 +70,7 @@ pub(super) struct Speaking {
     outbox: Arc<Outbox>,
     health: Arc<Health>,
     inbox: Inbox,
-    ahead: Ahead<SignedRun>,
+    ahead: Ahead<[u8; 64], SignedRun>,
     left_out: LeftOut,
 }
 
@@ -161,7 +161,8 @@ impl Speaking {
                 Err(Unfit::Mixed) => self.left_out.mixed += 1,
                 Err(Unfit::Ahead(issued)) => {
                     let weight = run.bytes.len() + run.certificate.len();
-                    self.left_out.ahead += self.ahead.add(issued, weight, run.clone());
+                    let gone = self.ahead.add(issued, run.signature, weight, run.clone());
+                    self.left_out.ahead += gone.len() as u64;
                 }
             }
         }

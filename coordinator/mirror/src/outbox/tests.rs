@@ -75,7 +75,35 @@ fn a_store_that_is_found_damaged_twice_is_set_aside_and_an_empty_one_begun() {
     age(&outbox);
     outbox.push(&items(4..6)).unwrap();
     assert_eq!((waiting(&outbox), outbox.counts().waiting), (sequences(4..6), 2));
+    assert_eq!(outbox.counts().dropped, 3, "what waited is lost to the mirror");
     assert_eq!(fs::read(dir.path().join("outbox.damaged")).unwrap(), b"this is no folder");
+}
+
+#[test]
+fn a_store_that_opens_and_whose_row_makes_no_sense_is_set_aside_the_second_time() {
+    let dir = tempfile::tempdir().unwrap();
+    let folder = dir.path().join("outbox");
+    let outbox = open(&folder, Limits::default());
+    outbox.push(&items(0..3)).unwrap();
+    outbox.work(|store| store.waiting.insert(1_u64.to_be_bytes(), b"no path")).unwrap();
+    let refused = |outbox: &Outbox| matches!(outbox.oldest(1, u64::MAX), Err(OutboxError::Damaged { .. }));
+    assert!(refused(&outbox));
+    age(&outbox);
+    outbox.push(&items(3..4)).unwrap();
+    assert!(refused(&outbox), "it was opened again, and holds what it held");
+    age(&outbox);
+    outbox.push(&items(4..6)).unwrap();
+    assert_eq!((waiting(&outbox), outbox.counts().waiting), (sequences(4..6), 2));
+    assert_eq!(outbox.counts().dropped, 4);
+    assert!(dir.path().join("outbox.damaged").is_dir());
+}
+
+#[test]
+fn damage_that_comes_once_in_a_while_is_the_disk_s_mood() {
+    let (mut inner, now) = (Inner::default(), Instant::now());
+    assert!(!inner.stays_damaged(now));
+    assert!(!inner.stays_damaged(now + STAYS));
+    assert!(inner.stays_damaged(now + STAYS + AGAIN));
 }
 
 #[test]

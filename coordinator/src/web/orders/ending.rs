@@ -1,8 +1,9 @@
 //! Orders that end others: they name what they end by versions and ids, which nodes know.
 //!
-//! A node may lie. So what an order names is what the node says itself whose word it is, or what most of those say that
-//! were asked; and trust falls in none of whom only others say that it blocks something. Another cluster is followed by
-//! single nodes, which most others need not be: what is signed there, each of them may name. It ends nothing of members.
+//! A node may lie. So what an order names is what most of those say that were asked, or the node itself whose word it is;
+//! and trust falls in none of whom only others say that it blocks something. Another cluster is followed by single nodes,
+//! which most others need not be: what is signed there, each of them may name. It ends nothing of members. Of what one
+//! node says alone no more is named than an honest one holds: what it invents would fill every node's memory.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -12,6 +13,7 @@ use std::{
 use smartfw_api::Refusal;
 use smartfw_core::{
     IpNet,
+    agent::ABROAD,
     fleet::{COVERED, NodeId, OUTLIVES, OrderKind, Version},
 };
 use smartfw_proto::{
@@ -28,11 +30,9 @@ use crate::{clock, fleet::Fleet, view::FleetAllowed};
 /// For how long detection is held back from what a person unblocked, as `smartfw-cli unblock` has it.
 const HOLD: Duration = Duration::from_secs(600);
 
-/// Words of other clusters that one node alone has named: what it invents shall fill no node's memory.
-pub(super) const ABROAD: usize = COVERED;
-/// For how long that is remembered at most: a node holds such a word no longer than its own longest block may last, a
-/// week where its configuration does not say otherwise.
-const ABROAD_LASTS: Duration = Duration::from_secs(30 * 86_400);
+/// For how long what one node says alone is remembered at most: no node holds such a word longer than its
+/// own longest block may last, a week where its configuration does not say otherwise.
+const ALONE_LASTS: Duration = Duration::from_secs(30 * 86_400);
 
 /// What somebody said, by its version.
 type Cover = (NodeId, Version);
@@ -56,7 +56,7 @@ pub(super) async fn unblocking(
     if said.is_empty() {
         return Err(nobody_says());
     }
-    let found = Found::of(&said, |id| fleet.may_be_member(id));
+    let found = Found::of(&target, &said, |id| fleet.may_be_member(id));
     if found.more {
         return Err(too_much(&target));
     }
@@ -104,7 +104,8 @@ pub(super) fn disallowing_of(listed: Vec<FleetAllowed>, target: &IpNet) -> Resul
 pub(super) struct Found {
     pub(super) covers: BTreeSet<Cover>,
     pub(super) orders: BTreeSet<u128>,
-    /// How long the longest of it still lasts, as the middle one of those says that were asked.
+    /// How long the longest of it still lasts, as the middle one of those says that were asked, and as those do whose own
+    /// word is named: the others may not have heard it yet.
     pub(super) lasts: Option<Duration>,
     /// What is said in other clusters, and how long the longest still lasts where it is followed.
     pub(super) abroad: BTreeSet<Cover>,
@@ -114,33 +115,37 @@ pub(super) struct Found {
 }
 
 impl Found {
-    pub(super) fn of(said: &BTreeMap<NodeId, Covers>, may_be_member: impl Fn(&NodeId) -> bool) -> Self {
+    pub(super) fn of(
+        target: &IpNet,
+        said: &BTreeMap<NodeId, Covers>,
+        may_be_member: impl Fn(&NodeId) -> bool,
+    ) -> Self {
         let most = |count: usize| count * 2 > said.len();
-        let (mut covers, mut orders) = (BTreeMap::<_, usize>::new(), BTreeMap::<_, usize>::new());
-        let (mut abroad, mut abroad_lasts) = (BTreeSet::new(), Duration::ZERO);
-        for (teller, Covers { covers: named, orders: by_id, lasts, .. }) in said {
-            // Whoever says something twice says it once.
-            let (ours, theirs): (BTreeSet<_>, BTreeSet<_>) =
-                named.iter().partition(|(node, _)| may_be_member(node));
-            if !theirs.is_empty() {
-                abroad_lasts = abroad_lasts.max(lasts.unwrap_or(ABROAD_LASTS).clamp(OUTLIVES, ABROAD_LASTS));
+        let counts = counted(said.values().map(|known| &*known.covers));
+        let by_most = counts.iter().filter(|(_, count)| most(**count)).map(|(cover, _)| *cover);
+        let (mut covers, mut abroad): (BTreeSet<_>, BTreeSet<_>) =
+            by_most.partition(|(node, _)| may_be_member(node));
+        let (mut longest, mut abroad_lasts) = (OUTLIVES, Duration::ZERO);
+        for (teller, known) in said {
+            let (own, others): (BTreeSet<_>, BTreeSet<_>) =
+                known.covers.iter().partition(|(node, _)| node == teller);
+            let mut theirs = others.into_iter().filter(|(node, _)| !may_be_member(node)).peekable();
+            if !own.is_empty() {
+                longest = longest.max(alone(known.lasts));
             }
-            abroad.extend(theirs.into_iter().take(ABROAD).copied());
-            for cover in ours {
-                *covers.entry(*cover).or_default() += if cover.0 == *teller { said.len() } else { 1 };
+            if theirs.peek().is_some() {
+                abroad_lasts = abroad_lasts.max(alone(known.lasts));
             }
-            for id in by_id.iter().collect::<BTreeSet<_>>() {
-                *orders.entry(*id).or_default() += 1;
-            }
+            let few = |cover: &Cover| counts.get(cover).is_some_and(|count| !most(*count));
+            covers.extend(own.into_iter().filter(few).take(within(target, 1)));
+            abroad.extend(theirs.filter(few).take(within(target, ABROAD)));
         }
-        let mut lasts: Vec<Duration> =
-            said.values().map(|covers| covers.lasts.unwrap_or(Duration::MAX)).collect();
-        lasts.sort_unstable();
-        let middle = lasts.get(lasts.len() / 2).copied().unwrap_or(Duration::MAX);
+        let orders = counted(said.values().map(|known| &*known.orders)).into_iter();
+        let lasts = middle(said).max(longest);
         Self {
-            covers: covers.into_iter().filter(|(_, count)| most(*count)).map(|(cover, _)| cover).collect(),
-            orders: orders.into_iter().filter(|(_, count)| most(*count)).map(|(id, _)| id).collect(),
-            lasts: Some(middle).filter(|lasts| *lasts < Duration::MAX),
+            covers,
+            orders: orders.filter(|(_, count)| most(*count)).map(|(id, _)| id).collect(),
+            lasts: Some(lasts).filter(|lasts| *lasts < Duration::MAX),
             abroad,
             abroad_lasts,
             more: most(said.values().filter(|covers| covers.more).count()),
@@ -171,6 +176,34 @@ impl Found {
         }
         wanted
     }
+}
+
+/// By how many each is said: whoever says something twice says it once.
+fn counted<'a, T: Ord + Copy + 'a>(said: impl Iterator<Item = &'a [T]>) -> BTreeMap<T, usize> {
+    let mut counts = BTreeMap::new();
+    for one in said.flat_map(|of_one| of_one.iter().collect::<BTreeSet<_>>()) {
+        *counts.entry(*one).or_default() += 1;
+    }
+    counts
+}
+
+/// How many words a node is believed alone, where it has so many of one target: every prefix within is one, a host no other.
+fn within(target: &IpNet, of_one: usize) -> usize {
+    let bits = u32::from(target.max_prefix_len() - target.prefix_len());
+    let targets = 1_usize.checked_shl(bits + 1).map_or(usize::MAX, |above| above - 1);
+    targets.saturating_mul(of_one).min(COVERED)
+}
+
+/// How long what they know lasts, as the middle one of them says: at the end of time, where that is for ever.
+fn middle(said: &BTreeMap<NodeId, Covers>) -> Duration {
+    let mut lasts: Vec<Duration> = said.values().map(|known| known.lasts.unwrap_or(Duration::MAX)).collect();
+    lasts.sort_unstable();
+    lasts.get(lasts.len() / 2).copied().unwrap_or(Duration::MAX)
+}
+
+/// How long what a node alone says lasts.
+fn alone(lasts: Option<Duration>) -> Duration {
+    lasts.unwrap_or(ALONE_LASTS).clamp(OUTLIVES, ALONE_LASTS)
 }
 
 fn pieces(covers: &[Cover], orders: &[u128]) -> Vec<(Vec<Cover>, Vec<u128>)> {

@@ -36,25 +36,42 @@ fn covers(covers: &[(NodeId, Version)], orders: &[u128], lasts: Option<u64>) -> 
 
 /// Of a fleet whose members are below 100.
 fn found(answers: &[(u8, Covers)]) -> Found {
+    found_of("203.0.113.0/24", answers)
+}
+
+fn found_of(target: &str, answers: &[(u8, Covers)]) -> Found {
     let answers = answers.iter().map(|(of, covers)| (node(*of), covers.clone()));
-    Found::of(&answers.collect::<BTreeMap<_, _>>(), |id| *id < node(100))
+    Found::of(&target.parse().unwrap(), &answers.collect::<BTreeMap<_, _>>(), |id| *id < node(100))
 }
 
 #[test]
 fn what_most_say_is_named_and_what_a_node_says_of_itself() {
-    let honest = covers(&[said(1, 5), said(2, 7)], &[9], Some(60));
+    let honest = covers(&[said(1, 5), said(2, 7)], &[9], Some(6000));
     let lie = covers(&[said(1, 5), said(7, 1), said(2, 8), said(2, 8)], &[66, 66], None);
-    let own = covers(&[said(4, 2)], &[9], Some(50));
+    let own = covers(&[said(4, 2)], &[9], Some(5000));
     let known = found(&[(2, honest.clone()), (3, lie), (4, own)]);
     assert_eq!(known.covers, [said(1, 5), said(2, 7), said(4, 2)].into());
-    assert_eq!((known.orders, known.lasts), ([9].into(), Some(Duration::from_secs(60))));
+    assert_eq!((known.orders, known.lasts), ([9].into(), Some(Duration::from_secs(6000))));
     assert_eq!(found(&[(2, honest)]).covers.len(), 2, "whoever is alone is believed");
+}
+
+#[test]
+fn what_a_node_says_of_itself_is_over_as_late_as_it_says_also_where_most_hold_nothing() {
+    let lasts = |own, other: &Covers| {
+        let own = covers(&[said(1, 5)], &[], own);
+        found(&[(1, own), (2, other.clone()), (3, other.clone())]).lasts.map(|lasts| lasts.as_secs())
+    };
+    let nothing = covers(&[], &[], Some(0));
+    assert_eq!(lasts(Some(14_400), &nothing), Some(14_400));
+    assert_eq!(lasts(Some(0), &nothing), Some(3600), "what comes late is still ended");
+    assert_eq!(lasts(None, &nothing), Some(30 * 86_400), "no single one has it remembered for ever");
+    assert_eq!(lasts(Some(14_400), &covers(&[], &[], None)), None, "most may");
 }
 
 #[test]
 fn what_another_cluster_says_is_named_although_one_node_alone_follows_it() {
     let follower = covers(&[said(1, 5), said(3, 9), said(100, 7)], &[], Some(86_400));
-    let other = || covers(&[said(1, 5)], &[], Some(60));
+    let other = || covers(&[said(1, 5)], &[], Some(6000));
     let known = found(&[(1, other()), (2, follower), (3, other())]);
     assert_eq!((&known.covers, &known.abroad), (&[said(1, 5)].into(), &[said(100, 7)].into()));
     let orders = known.orders_to("203.0.113.7/32".parse().unwrap(), &[node(1), node(100)].into(), true);
@@ -65,17 +82,36 @@ fn what_another_cluster_says_is_named_although_one_node_alone_follows_it() {
             (covers, false_positive, lasts.unwrap().as_secs())
         })
         .collect();
-    assert_eq!(orders, [(vec![said(1, 5)], true, 60), (vec![said(100, 7)], false, 86_400)]);
+    assert_eq!(orders, [(vec![said(1, 5)], true, 6000), (vec![said(100, 7)], false, 86_400)]);
 }
 
 #[test]
-fn who_invents_what_other_clusters_say_has_little_of_it_named_and_that_not_for_ever() {
-    let many: Vec<_> = (0..5_000).map(|n| said(100, n)).collect();
-    let honest = || covers(&[said(1, 5), said(101, 1)], &[], Some(60));
-    let known = found(&[(1, honest()), (2, covers(&many, &[], None)), (3, honest())]);
-    assert_eq!(known.abroad.len(), ending::ABROAD + 1);
-    let month = Some(Duration::from_secs(30 * 86_400));
-    assert_eq!((known.lasts, Some(known.abroad_lasts)), (Some(Duration::from_secs(60)), month));
+fn who_invents_words_has_no_more_of_them_named_than_it_could_hold_and_none_for_ever() {
+    let invented = |of| (0..5000).map(move |n| said(of, n));
+    let lie = covers(&invented(2).chain(invented(100)).collect::<Vec<_>>(), &[], None);
+    let honest = || covers(&[said(1, 5), said(101, 1)], &[], Some(6000));
+    for (target, own, abroad) in [
+        ("203.0.113.7/32", 1, 128),
+        ("203.0.113.6/31", 3, 200),
+        ("203.0.0.0/16", 200, 200),
+        ("2001:db8::7/128", 1, 128),
+        ("2001:db8::/64", 200, 200),
+        ("2001:db8::/65", 200, 200),
+        ("::/0", 200, 200),
+    ] {
+        let known = found_of(target, &[(1, honest()), (2, lie.clone()), (3, honest())]);
+        assert_eq!((known.covers.len(), known.abroad.len()), (own + 1, abroad + 1), "{target}");
+        let month = Duration::from_secs(30 * 86_400);
+        assert_eq!((known.lasts, known.abroad_lasts), (Some(month), month));
+    }
+}
+
+#[test]
+fn whatever_most_say_is_named_however_much_it_is() {
+    let many: Vec<_> = (0..5000).flat_map(|n| [said(1, n), said(100, n)]).collect();
+    let many = || covers(&many, &[], Some(6000));
+    let known = found(&[(1, many()), (2, many()), (3, covers(&[], &[], Some(0)))]);
+    assert_eq!((known.covers.len(), known.abroad.len()), (5000, 5000));
 }
 
 #[test]

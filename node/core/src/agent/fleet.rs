@@ -50,7 +50,7 @@ use super::{Agent, TEXT, clip, effects::Key};
 
 pub use accept::{is_all_private, is_private, names_private};
 pub(super) use foreign::is_foreigner;
-pub use foreign::{Foreigner, LAST_WORDS};
+pub use foreign::{ABROAD, Foreigner, LAST_WORDS};
 pub use orders::Heard;
 pub use queries::{OrderListed, OriginListed};
 pub use words::{FleetStamp, FleetWord};

@@ -123,6 +123,7 @@ impl Brain {
             places,
             elsewhere: Default::default(),
             orders: Vec::new(),
+            said: Default::default(),
             carried: Default::default(),
             troubles: Default::default(),
             mirrored: Mirrored::new(mouth),

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, sync::atomic::Ordering::Relaxed, time::Duration};
 
 use smartfw_core::{
-    Agent,
+    Agent, Time,
     agent::{FleetMember, Heard},
     fleet::{
         Entry, LogId, NodeId, OrderKind, OrderVerifier as _, SignedOrder, Unverified, VerifiedOrder, Version,
@@ -148,6 +148,8 @@ impl Brain {
         let ours = log.origin == self.me;
         self.carried.apply(agent, known, ours);
         if ours {
+            let until = remaining.map_or(Time::NEVER, |left| now.steady.after(left));
+            self.said.say(now.steady, known.id, until);
             self.order_said(known.id);
         }
         match &known.kind {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use smartfw_core::{
-    Agent, IpNet,
+    Agent, IpNet, Time,
     fleet::{Entry, OperatorOrder, OrderKind, OrderVerifier as _, SignedOrder, VerifiedOrder},
     gossip::{Audience, Now, Ticket},
 };
@@ -66,7 +66,8 @@ impl Brain {
             Err(refused) => drop(reply.send(Err(refused))),
             Ok(OperatorOrder { id, kind, .. }) => {
                 let targets = if let OrderKind::Block { targets, .. } = kind { targets } else { Vec::new() };
-                let order = WaitingOrder { id, targets, said: false, behind: None, refused: None, reply };
+                let said = self.said.get(id).unwrap_or_default();
+                let order = WaitingOrder { id, targets, said, behind: None, refused: None, reply };
                 self.orders.push(order);
             }
         }
@@ -84,7 +85,8 @@ impl Brain {
         }
     }
 
-    /// As long as its operator signed, and where: who carries an order has no say in that.
+    /// As long as its operator signed, and where: who carries an order has no say in that. One that our log says already
+    /// is the same: whoever passes it on again and again would fill the log.
     fn say_order(&mut self, now: Now, known: &OperatorOrder, order: SignedOrder) -> Result<(), FleetRefused> {
         let identity = self.current.get();
         let ours = identity.member().name.site.as_str();
@@ -97,9 +99,16 @@ impl Brain {
                 )));
             }
         };
+        if self.said.get(known.id).is_some() {
+            return Ok(());
+        }
         let order = SignedOrder { lasts: known.lasts(), ..order };
         let said = self.gossip.append(now, audience, Entry::Order(order));
-        said.map_err(|why| FleetRefused::Order(why.to_string()))
+        said.map_err(|why| FleetRefused::Order(why.to_string()))?;
+        let age = self.gossip.age_of(now, known.issued, Duration::ZERO);
+        let until = known.lasts().map_or(Time::NEVER, |lasts| now.steady.after(lasts.saturating_sub(age)));
+        self.said.wait(now.steady, known.id, until);
+        Ok(())
     }
 
     /// An order that this node carries was signed, and is among what goes to the disk next.

@@ -36,6 +36,8 @@ const SHARE: usize = LAST_WORDS / CLUSTERS;
 /// Words of one cluster on one target: its root makes as many members as it likes, and every look at a target is a look
 /// at all that is said of it.
 const WORDS: usize = 8;
+/// Words of all other clusters on one target.
+pub const ABROAD: usize = CLUSTERS * WORDS;
 
 /// Who speaks in another cluster.
 #[derive(Clone, Debug, PartialEq, Eq)]
