@@ -79,7 +79,7 @@ struct Last {
 /// What is known of a word: the last version, and the block that stands on it, with its end.
 type Known = (Option<Version>, Option<(BlockId, Time)>);
 
-/// Whether a word is followed, how strong it is, and when it ends.
+/// Whether a word may be followed, how strong it is, and when it ends.
 type Worth = (bool, Strength, Time);
 
 impl Foreign {
@@ -286,7 +286,7 @@ impl Agent {
         let words = self.blocks.words_said(&said, &clip(from.name.clone(), TEXT), &block.reason);
         let held = Held { words, ..held };
         if let Some((least, worth)) = self.least_abroad(&target, from) {
-            if (self.judge(&target, &held).is_none(), held.strength, expires) <= worth {
+            if self.worth(&target, &held) <= worth || !self.has_room(&from.cluster) {
                 return self.no_room(target, speaker, expires);
             }
             self.end_said(now, target, &least);
@@ -296,19 +296,25 @@ impl Agent {
     }
 
     /// Where as many others of the same cluster say something of a target as may: who of them says least, and what that is
-    /// worth. What nobody follows is worth less than whatever is followed.
+    /// worth. Of what may be followed it is rather one that waits for the quota than one that is enforced.
     fn least_abroad(&self, target: &IpNet, from: &Foreigner) -> Option<(Speaker, Worth)> {
         let other = |held: &Held| match held.words.speaker()? {
             speaker @ Speaker::Foreign { cluster, node }
                 if *cluster == from.cluster && *node != from.node =>
             {
-                Some((*speaker, (held.withheld.is_none(), held.strength, held.expires)))
+                Some((*speaker, held.withheld.is_none(), self.worth(target, held)))
             }
             _ => None,
         };
         let others: Vec<_> = self.blocks.of(target).iter().filter_map(other).collect();
         let full = others.len() >= WORDS;
-        full.then(|| others.into_iter().min_by_key(|(_, worth)| *worth)).flatten()
+        let least = others.into_iter().min_by_key(|(_, enforced, worth)| (worth.0, *enforced, *worth));
+        least.filter(|_| full).map(|(speaker, _, worth)| (speaker, worth))
+    }
+
+    /// What nobody follows is worth less than whatever is followed, or would be if the quota allowed it.
+    fn worth(&self, target: &IpNet, held: &Held) -> Worth {
+        (self.judge(target, held).is_none(), held.strength, held.expires)
     }
 
     fn remember(&mut self, now: Time, key: (IpNet, Speaker), last: Last) {

@@ -1,7 +1,7 @@
 //! What other clusters say.
 
 use super::{
-    fleet::{WEB_2, fleet_block, version},
+    fleet::{WEB_2, WEB_3, fleet_block, version},
     fleet_orders::unblock_order,
     *,
 };
@@ -247,6 +247,41 @@ fn of_what_is_too_much_of_one_target_the_best_is_held() {
     assert_eq!((node.agent.foreign_count(&OTHER), node.agent.block_count()), (8, 8));
     let again = node.restarted_believing(&[(OTHER, "other")]);
     assert_eq!((again.agent.foreign_count(&OTHER), &again.kernel), (8, &node.kernel));
+}
+
+#[test]
+fn what_waits_for_the_quota_makes_no_room_for_what_is_worth_less() {
+    let mut node = Node::believing_with(|config| {
+        config.fleet.blocks_per_minute = 1;
+        config.fleet.backlog_per_hour = 0;
+    });
+    let lasting = |duration| FleetBlock { duration: Some(duration), ..fleet_block("203.0.113.7") };
+    node.hears_abroad(100, version(1), lasting(HOUR / 2));
+    (101..108).for_each(|key| node.hears_abroad(key, version(1), lasting(HOUR)));
+    let lasts = |node: &Node, left: Duration| {
+        let end = Some(node.now().after(left));
+        node.agent.blocks().filter(|listed| listed.block.expires == end).count()
+    };
+    node.hears_abroad(108, version(1), lasting(HOUR / 3));
+    assert_eq!((lasts(&node, HOUR), lasts(&node, HOUR / 2)), (7, 1));
+    node.hears_abroad(109, version(1), lasting(2 * HOUR));
+    assert_eq!((lasts(&node, HOUR), lasts(&node, 2 * HOUR)), (6, 1), "what is worth more takes such a place");
+    assert_eq!(node.left("203.0.113.7"), Some(1800), "and not that of the one that is enforced");
+}
+
+#[test]
+fn a_word_that_finds_no_room_takes_nobody_s_place() {
+    let mut node = Node::believing_with(|config| {
+        config.limits.blocks = 60;
+        config.limits.automatic_blocks = 30;
+    });
+    let lasting = |duration| FleetBlock { duration: Some(duration), ..fleet_block("203.0.113.7") };
+    (100..108).for_each(|key| node.hears_abroad(key, version(1), lasting(HOUR)));
+    for (member, net) in [(WEB_2, 1), (WEB_3, 2)] {
+        (1..=30).for_each(|n| node.hears(member, n, &alloc::format!("198.51.{net}.{n}")));
+    }
+    node.hears_abroad(108, version(1), lasting(2 * HOUR));
+    assert_eq!(node.agent.foreign_count(&OTHER), 8);
 }
 
 #[test]
