@@ -19,7 +19,7 @@ use tokio::{
 
 use super::line::{Line, Lines};
 
-/// How long one node may take to say what became of it, before another is asked.
+/// How long nodes may take to say what became of it, and how long an order waits for its turn.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// Nodes that are given it at once.
 const ASKED: usize = 3;
@@ -109,12 +109,9 @@ impl Orders {
         order: SignedOrder,
     ) -> Result<NodeId, NotCarried> {
         let id = decode_order(&order.bytes)?.id.to_be_bytes();
-        let (mut asked, mut expected, mut crowded) = (JoinSet::new(), Vec::new(), false);
+        let (mut asked, mut expected) = (JoinSet::new(), Vec::new());
         for line in lines {
-            let Some(outcome) = self.expect(id, line.id) else {
-                crowded = true;
-                break;
-            };
+            let outcome = self.expect(id, line.id);
             let answer = Answer::Order(order.clone());
             if !line.pass(answer.clone()) {
                 self.waiting().remove(&(id, line.id));
@@ -127,9 +124,7 @@ impl Orders {
                 break;
             }
         }
-        // Whoever was given it counts, although there was no place for more.
-        let result =
-            if crowded && asked.is_empty() { Err(NotCarried::Busy) } else { Self::first(&mut asked).await };
+        let result = Self::first(&mut asked).await;
         self.waiting().retain(|known, _| !expected.contains(known));
         result
     }
@@ -155,15 +150,11 @@ impl Orders {
         }
     }
 
-    /// `None`: this one is at this node already.
-    fn expect(&self, id: [u8; 16], node: NodeId) -> Option<Told> {
+    /// No order is given twice at once: each has an id of its own, by chance.
+    fn expect(&self, id: [u8; 16], node: NodeId) -> Told {
         let (told, outcome) = oneshot::channel();
-        let mut waiting = self.waiting();
-        if waiting.contains_key(&(id, node)) {
-            return None;
-        }
-        waiting.insert((id, node), told);
-        Some(outcome)
+        self.waiting().insert((id, node), told);
+        outcome
     }
 
     fn waiting(&self) -> MutexGuard<'_, Waiting> {
@@ -197,13 +188,12 @@ mod tests {
     #[test]
     fn only_who_was_asked_tells_what_became_of_an_order() {
         let (orders, asked, other) = (Orders::default(), NodeId([1; 32]), NodeId([2; 32]));
-        let mut waiting = orders.expect([7; 16], asked).unwrap();
-        assert!(orders.expect([7; 16], asked).is_none());
+        let mut waiting = orders.expect([7; 16], asked);
         orders.outcome(&other, [7; 16], None);
         assert!(waiting.try_recv().is_err());
         orders.outcome(&asked, [7; 16], Some("why".into()));
         assert_eq!(waiting.try_recv().unwrap().as_deref(), Some("why"));
-        assert!(orders.expect([7; 16], asked).is_some());
+        assert!(orders.waiting().is_empty());
     }
 
     #[tokio::test]
@@ -229,7 +219,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_order_that_one_node_was_given_is_no_busy_one_and_leaves_nothing_behind() {
+    async fn an_order_is_given_where_there_is_room_and_leaves_nothing_behind() {
         let known = OperatorOrder {
             id: 7,
             operator: "operator".into(),
@@ -242,18 +232,15 @@ mod tests {
         let (signature, certificate) = ([0; 64], [].as_slice().into());
         let order = SignedOrder { bytes, signature, certificate, lasts: None };
         let (orders, open) = (Arc::new(Orders::default()), Arc::new(Lines::default()));
-        let ((first, mut spoken), (second, _)) = (open.begin(NodeId([1; 32])), open.begin(NodeId([2; 32])));
-        // The other is asked for it already.
-        let elsewhere = orders.expect(7_u128.to_be_bytes(), second.id).unwrap();
-        let lines = vec![first.clone(), second];
+        let ((first, mut spoken), (full, _unread)) =
+            (open.begin(NodeId([1; 32])), open.begin(NodeId([2; 32])));
+        while full.pass(Answer::Order(order.clone())) {}
+        let lines = vec![full, first.clone()];
         let (giving, to, given) = (orders.clone(), open.clone(), order.clone());
         let carried = tokio::spawn(async move { giving.carry(&to, lines, given).await });
-        assert_eq!(spoken.next_order().await, Some(Answer::Order(order.clone())));
-        let again = orders.carry(&open, vec![first.clone()], order.clone()).await;
-        assert!(matches!(again, Err(NotCarried::Busy)));
+        assert_eq!(spoken.next_order().await, Some(Answer::Order(order)));
         orders.outcome(&first.id, 7_u128.to_be_bytes(), None);
         assert_eq!(carried.await.unwrap().unwrap(), first.id);
-        assert_eq!(orders.waiting().len(), 1);
-        drop(elsewhere);
+        assert!(orders.waiting().is_empty());
     }
 }
