@@ -110,7 +110,6 @@ struct One {
     ledger: Arc<Ledger>,
     inbox: Inbox,
     room: Arc<Semaphore>,
-    /// By who signed it, under which version.
     ahead: Ahead<(NodeId, Version), ForeignWord>,
     /// When the first was signed of what was dated ahead and found no room to wait.
     lost: Option<Time>,
