@@ -137,6 +137,7 @@ impl Driver {
         while let Some(effect) = agent.poll_effect() {
             match effect {
                 Effect::Forget(target, strength) => self.sensor.handle_block(target, strength),
+                Effect::Acquit(target) => self.sensor.handle_acquittal(target),
                 Effect::Persist(sequence, record) => {
                     agent.handle_persisted(at, sequence);
                     blocks.extend(news(&mut self.told, record));
