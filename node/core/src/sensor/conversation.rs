@@ -128,8 +128,25 @@ bits! {
     vouched, set_vouched = 15;
     /// The initiator reset it: that it did is not sure before the responder has kept silent.
     reset, set_reset = 16;
+    /// The initiator sent more after that.
+    resumed, set_resumed = 17;
     /// It went on after it was over.
-    revived, set_revived = 17;
+    revived, set_revived = 18;
+    /// The initiator said that it has nothing more to send.
+    finished, set_finished = 19;
+}
+
+impl State {
+    /// Whether it is proven, and not over.
+    pub(super) const fn lives(self) -> bool {
+        self.proven() && !self.closed()
+    }
+
+    /// Whether the initiator has never been answered and holds it open: with a request that is unfinished, or with none,
+    /// where it feigned to have gone.
+    pub(super) const fn starves(self) -> bool {
+        !self.replied() && (self.pending() || (self.revived() && !self.asked()))
+    }
 }
 
 impl Conversation {

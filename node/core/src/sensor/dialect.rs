@@ -255,6 +255,7 @@ impl Sensor {
         let opaque = OPAQUE_SERVICES.contains(&port)
             && self.rules.brute_force.services.contains(&port)
             && conversation.state.asked()
+            && conversation.failures == 0
             && conversation.reply_bytes >= OPAQUE_LOGIN;
         let small = conversation.reply_bytes <= self.rules.brute_force.max_bytes;
         if opaque && small && age <= self.rules.brute_force.max_duration {
@@ -265,10 +266,11 @@ impl Sensor {
 
     /// Who asks for the password method at once, as libssh2 does, is refused once and not twice. But so is whoever only
     /// asks which methods there are, or declines to use a key that fits: it counts half, and for this host alone.
-    fn ssh_ended(&mut self, seen: &Sighting, conversation: &Conversation) {
+    fn ssh_ended(&mut self, seen: &Sighting, conversation: &mut Conversation) {
         let refused_once = conversation.refusal > 0 && conversation.failures == 0;
         let state = conversation.state;
         if refused_once && !state.logged_in() && state.begin_seen() && !self.sshd_speaks {
+            conversation.refusal = 0;
             self.login_failed(seen.remote, 0.5, state.proven());
         }
     }

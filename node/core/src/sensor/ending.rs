@@ -29,14 +29,13 @@ impl Sensor {
             source.open = source.open.saturating_sub(1);
             source.starving.clear(id);
             if !state.asked() && state.first_try() && age < PROBE {
+                conversation.state.set_first_try(false);
                 source.window.add(seen.now, |counts| counts.probes += 1);
                 let finding = rules::port_scan(source, seen.now, &rules.port_scan);
                 self.accuse(seen.remote, finding);
                 self.weak(seen.remote, Sign::Probed { host: seen.local, port, proven: true });
-            } else if !state.replied()
-                && age >= rules.slow_dos.min_age
-                && (state.pending() || state.revived())
-            {
+            } else if state.starves() && age >= rules.slow_dos.min_age {
+                conversation.state.set_pending(false);
                 source.starved.add(seen.now, STARVED_HALF_LIFE, 1.0);
                 let finding = rules::slow_dos(source, seen.now, &rules.slow_dos);
                 self.accuse(seen.remote, finding);
@@ -67,8 +66,9 @@ impl Sensor {
 
     /// The initiator resets it.
     pub(super) fn tcp_reset(&mut self, seen: &Sighting, port: u16, conversation: &mut Conversation) {
-        if !conversation.state.revived() {
-            conversation.state.set_reset(conversation.state.proven());
+        let state = &mut conversation.state;
+        if !state.revived() {
+            state.set_reset(state.lives());
             self.tcp_closed(seen, port, conversation);
         }
     }
@@ -76,6 +76,7 @@ impl Sensor {
     /// It was not over: the responder never got that reset, or did not believe it. Nor are others believed after it.
     pub(super) fn revived(&mut self, seen: &Sighting, conversation: &mut Conversation) {
         conversation.state.set_closed(false);
+        conversation.state.set_reset(false);
         conversation.state.set_revived(true);
         if conversation.state.proven() {
             let source = self.proven_source(seen.remote);

@@ -4,22 +4,19 @@
 use super::conversation::Conversation;
 use crate::packet::Tcp;
 
-/// An initiator sends no further ahead of what the responder took, and acknowledges nothing that is longer ago: Linux
-/// keeps at most 6 MiB for what was not read (`tcp_rmem`) and 4 MiB for what was not acknowledged (`tcp_wmem`).
+/// An initiator sends no further ahead of what the responder took, and acknowledges nothing that is longer ago: by
+/// default Linux keeps at most 6 MiB for what was not read (`tcp_rmem`) and 4 MiB for what was not acknowledged
+/// (`tcp_wmem`). Where somebody set them higher, more of a long transfer counts for nobody.
 const WINDOW: i32 = 8 << 20;
-/// So much that the responder sent may have been missed here, or not been seen yet.
+/// So much that the responder sent may have been missed here, or not been seen yet; and so much of what the initiator
+/// sent may be on its way when it resets the connection. Without that a reset has exactly the number that is expected
+/// (RFC 5961).
 const MISSED: i32 = 1 << 20;
-/// A reset has exactly the number that is expected (RFC 5961), but for what is still on its way.
-const UNDER_WAY: i32 = 1 << 16;
 
 impl Conversation {
-    /// Whether it is proven, and not over.
-    pub(super) const fn lives(&self) -> bool {
-        self.state.proven() && !self.state.closed()
-    }
-
-    /// Whether the initiator's segment belongs to the connection, as far as its numbers tell: a guess does with a
-    /// chance of one in 100,000, a guessed reset with one in 65,536 (of one that carried nothing: in 2³²).
+    /// Whether the initiator's segment belongs to the connection, as far as its numbers tell. Once that is proven, a
+    /// guess does with a chance of one in 100,000, a guessed reset with one in 4,096 (of one that carried nothing: in
+    /// 2³²).
     pub(super) fn owns(&self, tcp: &Tcp<'_>) -> bool {
         // Of what was open before we looked, nothing is known before the responder's next segment.
         if !self.state.proven() || self.sent == 0 {
@@ -30,7 +27,9 @@ impl Conversation {
         }
         let ahead = distance(self.taken, tcp.sequence);
         if tcp.flags.is_rst() {
-            return if self.state.asked() { (0..UNDER_WAY).contains(&ahead) } else { ahead == 0 };
+            // After its FIN, some reset with the number of that (Linux takes it, `tcp_reset_check`).
+            let from = -i32::from(self.state.finished());
+            return (from..if self.state.asked() { MISSED } else { 1 }).contains(&ahead);
         }
         let beyond = distance(self.sent, tcp.acknowledgement);
         tcp.flags.is_ack() && (-WINDOW..WINDOW).contains(&ahead) && (-WINDOW..MISSED).contains(&beyond)
@@ -44,10 +43,11 @@ impl Conversation {
         tcp.flags.is_ack() && self.sent != 0 && (-sent..=1).contains(&beyond)
     }
 
-    /// Whether a SYN-ACK accepts another connection than this one, which lives as far as is known.
+    /// Whether a SYN-ACK accepts another connection than this one, which lives as far as is known: then it does not
+    /// repeat the number that this one began with.
     pub(super) fn is_another(&self, tcp: &Tcp<'_>) -> bool {
-        // Of what a SYN carried the responder may have taken nothing.
-        self.lives() && tcp.acknowledgement != self.syn_end && !self.state.syn_carried()
+        let since = distance(tcp.sequence.wrapping_add(1), self.sent);
+        self.state.lives() && self.sent != 0 && !(0..WINDOW).contains(&since)
     }
 
     /// Takes the numbers of what the responder sent, where it vouches for it. Says whether a connection that was reset
@@ -60,16 +60,23 @@ impl Conversation {
         }
         let numbers = u32::from(tcp.flags.is_syn_ack()) + u32::from(tcp.flags.is_fin());
         let end = tcp.sequence.wrapping_add(tcp.payload_len).wrapping_add(numbers);
-        if first || distance(self.sent, end) > 0 {
+        if first || is_on(self.sent, end) {
             self.sent = end;
         }
-        let takes_more = distance(self.taken, tcp.acknowledgement) > 0;
+        let takes_more = !first && is_on(self.taken, tcp.acknowledgement);
         if first || takes_more {
             self.taken = tcp.acknowledgement;
         }
-        let goes_on = (takes_more && !first) || tcp.flags.is_fin();
+        // What was under way before a reset is taken after it, too; but a genuine one is the initiator's last word.
+        let goes_on = (takes_more && self.state.resumed()) || tcp.flags.is_fin();
         goes_on && self.state.closed() && self.state.reset()
     }
+}
+
+/// Whether `to` lies behind `from`, or so far before it that too much was missed to tell.
+const fn is_on(from: u32, to: u32) -> bool {
+    let distance = distance(from, to);
+    distance > 0 || distance < -WINDOW
 }
 
 /// How far `to` lies behind `from`: less than nothing where it lies before.

@@ -72,8 +72,8 @@ pub(super) struct Source {
     pub(super) reported_at: Time,
     /// What a model says in look after look.
     pub(super) streak: Streak,
-    /// When a model or another detector last named what it does. A rule's verdict waits for none of these: a model may only report what a
-    /// rule blocks.
+    /// When a model or another detector last named what it does. A rule's verdict waits for none of these: a model may
+    /// only report what a rule blocks.
     pub(super) named_at: Time,
     /// When an offence was last proven. Neither weaker words of the same class nor a block's end wash it off.
     pub(super) convicted_at: Time,

@@ -73,7 +73,7 @@ impl Sensor {
         let syn_end = tcp.sequence.wrapping_add(1).wrapping_add(tcp.payload_len);
         match known {
             // The same ports again: another SYN than the one we know. Nobody takes it while that connection lives.
-            Some(known) if tcp.flags.is_syn() && known.syn_end != syn_end && !known.lives() => {}
+            Some(known) if tcp.flags.is_syn() && known.syn_end != syn_end && !known.state.lives() => {}
             Some(known) => return Some(known),
             None if tcp.flags.is_rst() => return None,
             None => {}
@@ -104,6 +104,9 @@ impl Sensor {
                 self.attempted_again(seen, asked)
             };
         }
+        let state = &mut conversation.state;
+        state.set_finished(state.finished() || tcp.flags.is_fin());
+        state.set_resumed(state.resumed() || (state.reset() && !tcp.flags.is_rst()));
         if tcp.flags.is_rst() {
             self.tcp_reset(seen, ends.destination_port, conversation);
         } else if tcp.flags.is_syn() {
@@ -195,6 +198,8 @@ impl Sensor {
 
     fn proven(&mut self, seen: &Sighting, port: u16, conversation: &mut Conversation) {
         conversation.state.set_proven(true);
+        // What ended it before was nobody's word that counts.
+        conversation.state.set_closed(false);
         self.stats.handshakes += 1;
         self.clients.mark(seen.hash, seen.now.as_secs());
         let (id, port) = (conversation.starving_id(), self.keyed.number(port));

@@ -72,6 +72,84 @@ fn who_feigns_a_reset_and_waits_is_found_when_the_server_gives_up() {
     }
 }
 
+/// Connections of the source that count as open.
+fn open(lab: &mut Lab, source: core::net::IpAddr) -> u32 {
+    lab.sensor.source(source).map_or(0, |source| source.open)
+}
+
+#[test]
+fn a_reset_ends_a_connection_although_what_was_sent_before_it_is_taken_after_it() {
+    let mut lab = Lab::new();
+    for port in 0..100 {
+        let mut upload = Connection::open(&mut lab, CLIENT, 30_000 + port, 80);
+        upload.asks(&mut lab, PSH | ACK, b"PUT / HTTP/1.1\r\nContent-Length: 500000\r\n\r\n");
+        for _ in 0..80 {
+            upload.asks(&mut lab, ACK, &noise(1400));
+        }
+        let mut cancelled = upload.clone();
+        if port % 2 == 0 {
+            upload.asks(&mut lab, FIN | ACK, b"");
+        }
+        // Some reset with the number of their FIN, some with the next.
+        if port % 4 == 0 { &mut cancelled } else { &mut upload }.reset(&mut lab);
+        upload.answers(&mut lab, ACK, b"");
+    }
+    assert_eq!(open(&mut lab, CLIENT), 0);
+    lab.silent();
+}
+
+#[test]
+fn a_reset_with_the_number_of_the_fin_that_the_server_took_ends_it() {
+    let mut lab = Lab::new();
+    let mut connection = Connection::open(&mut lab, CLIENT, 30_000, 80);
+    connection.asks(&mut lab, PSH | ACK, GET);
+    let mut before = connection.clone();
+    connection.asks(&mut lab, FIN | ACK, b"");
+    connection.answers(&mut lab, ACK, b"");
+    assert_eq!(open(&mut lab, CLIENT), 1, "the server may still answer");
+    before.reset(&mut lab);
+    assert_eq!(open(&mut lab, CLIENT), 0);
+}
+
+#[test]
+fn what_ends_a_connection_before_its_handshake_hides_none_of_it() {
+    let feints: [fn(&mut Lab, &mut Connection); 2] = [
+        |lab, connection| Connection { sent: 7, ..connection.clone() }.reset(lab),
+        |lab, connection| {
+            // The server refuses an acknowledgement that does not fit, and goes on waiting.
+            Connection { received: 7, ..connection.clone() }.asks(lab, ACK, b"");
+            Connection { received: 7, ..connection.clone() }.answers(lab, RST, b"");
+        },
+    ];
+    for feint in feints {
+        let mut lab = Lab::new();
+        (0..20).for_each(|port| lab.refuse(ATTACKER, 1000 + port));
+        let mut probe = Connection::new(ATTACKER, 40_000, 80);
+        probe.syn(&mut lab);
+        probe.syn_ack(&mut lab);
+        feint(&mut lab, &mut probe);
+        probe.asks(&mut lab, ACK, b"");
+        assert_eq!(open(&mut lab, ATTACKER), 1);
+        probe.close(&mut lab);
+        assert_eq!(open(&mut lab, ATTACKER), 0);
+        let proven = lab.verdicts().iter().any(|verdict| verdict.evidence == Some(Evidence::Handshake));
+        assert!(proven, "a handshake that carries nothing is a probe");
+    }
+}
+
+#[test]
+fn a_login_that_is_reset_while_the_server_ends_it_counts_once() {
+    let mut lab = Lab::new();
+    for port in 0..7 {
+        let mut connection = Connection::open(&mut lab, CLIENT, 40_000 + port, 3389);
+        connection.exchange(&mut lab, &noise(300), &noise(300));
+        connection.clone().reset(&mut lab);
+        (0..5).for_each(|_| connection.clone().answers(&mut lab, FIN | ACK, b""));
+    }
+    lab.silent();
+    assert_eq!(open(&mut lab, CLIENT), 0);
+}
+
 #[test]
 fn a_guesser_is_counted_although_it_feigns_to_reset_each_connection() {
     let mut lab = Lab::new();
@@ -158,7 +236,8 @@ fn a_connection_whose_end_was_missed_makes_room_for_the_next_on_its_ports() {
     let mut lab = Lab::new();
     for visit in 0..50_u32 {
         let mut connection = Connection::new(CLIENT, 40_000, 80);
-        connection.sent = connection.sent.wrapping_add(visit << 20);
+        // Now and then with the number that the last began with.
+        connection.sent = connection.sent.wrapping_add((visit / 2) << 20);
         connection.received = connection.received.wrapping_sub(visit << 24);
         connection.syn(&mut lab);
         connection.syn_ack(&mut lab);
