@@ -6,6 +6,7 @@ mod effects;
 mod feeds;
 mod fleet;
 mod fleet_foreign;
+mod fleet_foreign_room;
 mod fleet_left;
 mod fleet_limits;
 mod fleet_obeyed;
