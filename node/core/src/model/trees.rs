@@ -8,6 +8,8 @@ use super::node::{MAX_FEATURES, Node};
 const TREES: usize = 12;
 /// So many rows walk one tree side by side: what is known of so many ways fits the processor's registers.
 pub(super) const ROWS: usize = 10;
+/// After so many levels it is asked whether anybody still moves: half the questions cost less than a level in vain.
+const LEVELS: usize = 2;
 
 /// Trees whose paths all end, as [`super::node::check`] says.
 #[derive(Clone, Debug, PartialEq)]
@@ -22,7 +24,8 @@ pub(super) struct Trees {
 struct Step {
     /// In [`order`].
     threshold: u32,
-    /// The place in a [`Row`] of what is asked for, and the distance to the left child (times 256).
+    /// The place in a [`Row`] of what is asked for, and the left child (times 256): where it is, not how far, so that
+    /// each way's place is written and never added to.
     way: u32,
 }
 
@@ -30,16 +33,16 @@ impl Step {
     /// A leaf asks for what lies behind the features: it is the lowest of all, so that nobody goes on to the right.
     fn new(at: usize, node: &Node, features: usize) -> Self {
         let Some(split) = node.as_split() else {
-            return Self { threshold: u32::MAX, way: 2 * features as u32 };
+            return Self { threshold: u32::MAX, way: (2 * features as u32) | (at as u32) << 8 };
         };
         let half = if split.missing_right { features } else { 0 };
         let place = u32::from(split.feature) + half as u32;
-        Self { threshold: order(split.threshold), way: place | (split.left - at as u32) << 8 }
+        Self { threshold: order(split.threshold), way: place | split.left << 8 }
     }
 
-    /// How far it is to the child that a row goes to.
+    /// The child that a row goes to.
     #[inline]
-    fn distance(self, row: &Row) -> u32 {
+    fn next(self, row: &Row) -> u32 {
         let right = row.0[usize::from(self.way as u8)] >= self.threshold;
         (self.way >> 8) + u32::from(right)
     }
@@ -77,12 +80,18 @@ impl Trees {
         row_of: impl Fn(usize) -> &'a Row,
     ) -> [u32; WAYS] {
         let mut moved = 1;
+        // Written out twice: as a function of its own a level keeps all ways in memory, and takes half as long again.
         while moved != 0 {
+            for _ in 1..LEVELS {
+                for (n, at) in at.iter_mut().enumerate() {
+                    *at = self.steps[*at as usize].next(row_of(n));
+                }
+            }
             moved = 0;
             for (n, at) in at.iter_mut().enumerate() {
-                let distance = self.steps[*at as usize].distance(row_of(n));
-                *at += distance;
-                moved |= distance;
+                let next = self.steps[*at as usize].next(row_of(n));
+                moved |= *at ^ next;
+                *at = next;
             }
         }
         at
