@@ -1,8 +1,8 @@
 //! Runs attack variants against a server that the real daemon guards, beside benign clients, and prints what came of
 //! each: detected, class, seconds to drop, packets let through, clients hurt.
 //!
-//! `live` runs the variants that must be right, and fails when one is not; `live --all` runs every variant, `live
-//! NAME…` those; what is not in the required list is reported only. `live --unseen` requires as much of every tool that
+//! `live` runs the variants that must be right, and fails when one is not; `live --all` runs every variant but nmap's
+//! slowest scans, which take minutes, `live NAME…` those; what is not in the required list is reported only. `live --unseen` requires as much of every tool that
 //! no training set holds. `--plain` switches segmentation and receive offloads off, and must change no verdict.
 //! `live --load SECONDS` attacks nobody: benign clients come and go, and none may be hurt or blocked, or accused by more
 //! than an alert that only reports.

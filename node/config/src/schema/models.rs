@@ -9,7 +9,8 @@ pub(super) fn models(v: &mut impl Visitor, rules: &mut ModelRules) {
     let ModelRules { enabled, confidence, persistence, anomaly, anomalies_per_minute } = rules;
     v.section(
         "detection.models",
-        "What models say of windows in which no rule has spoken. They look once a second at each source.",
+        "What models say of windows in which no rule has spoken, or only one whose word could be forged. They look once \
+         a second at each source.",
     );
     v.item("enabled", "Whether models judge at all.", Switch, enabled);
     v.item(
