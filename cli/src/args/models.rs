@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
+use smartfw_core::Time;
 use smartfw_learn::Signer;
 
 #[derive(Debug, Subcommand)]
@@ -91,6 +92,10 @@ pub(crate) struct Train {
     /// Whose key signs it; made where there is none [default: model.key in ~/.config/smartfw]
     #[arg(long, value_name = "FILE")]
     pub(crate) key: Option<PathBuf>,
+    /// When the model says that it was made, in seconds since 1970; without it nothing is said, and the same tables, seed
+    /// and key give the same file, byte for byte
+    #[arg(long, env = "SOURCE_DATE_EPOCH", value_name = "SECONDS", value_parser = moment)]
+    pub(crate) created: Option<Time>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -135,6 +140,11 @@ pub(crate) enum By {
     Capture,
     /// One tool after the other
     Tool,
+}
+
+fn moment(text: &str) -> Result<Time, String> {
+    let time = text.parse().ok().map(Time::from_secs).filter(|time| *time < Time::NEVER);
+    time.ok_or_else(|| "seconds since 1970, as `date +%s` prints them".to_owned())
 }
 
 fn trees(text: &str) -> Result<usize, String> {

@@ -8,7 +8,6 @@ use std::{
 };
 
 use serde_json::json;
-use smartfw_core::Time;
 use smartfw_learn::{
     Card, ModelFile, ModelKey,
     card::{NAME_IS, is_name},
@@ -21,7 +20,6 @@ use smartfw_proto::json::rfc3339;
 use super::{advance, bar, options, read, shown};
 use crate::{
     args::{self, Format, Global, Train},
-    duration::now,
     failure::Failure,
     model::{self, cannot_write},
     operator::Home,
@@ -54,17 +52,13 @@ pub(in crate::commands) fn run(_: &Global, output: &mut Output, args: &Train) ->
     let trained = smartfw_learn::train::train(&table, &options, &mut |progress| advance(&bar, progress));
     bar.finish_and_clear();
     let trained = trained.map_err(|why| Failure::failed(format!("no model is made: {why}")))?;
-    let card = Card::of(&args.name, &rfc3339(created()), &trained.account);
+    // No clock: the same tables, seed and key give the same file.
+    let created = args.created.map(rfc3339).unwrap_or_default();
+    let card = Card::of(&args.name, &created, &trained.account);
     let file = ModelFile::write(&trained.model, &card, &key)
         .map_err(|why| Failure::failed(format!("no model is made: {why}")))?;
     model::write(&out, file.as_bytes())?;
     report(output, &out, &file, &trained.account)
-}
-
-/// Now, or what reproducible builds say: with it and the same key, the same tables give the same file.
-fn created() -> Time {
-    let epoch = std::env::var("SOURCE_DATE_EPOCH").ok().and_then(|seconds| seconds.parse().ok());
-    epoch.map_or_else(now, Time::from_secs)
 }
 
 /// The best of some options.
