@@ -92,6 +92,10 @@ pub(crate) struct Train {
     /// Whose key signs it; made where there is none [default: model.key in ~/.config/smartfw]
     #[arg(long, value_name = "FILE")]
     pub(crate) key: Option<PathBuf>,
+    /// Write what the model was made of, how it was judged and where it fails into this folder: report.md, report.json,
+    /// reliability.svg
+    #[arg(long, value_name = "DIR")]
+    pub(crate) report: Option<PathBuf>,
     /// When the model says that it was made, in seconds since 1970; without it nothing is said, and the same tables, seed
     /// and key give the same file, byte for byte
     #[arg(long, env = "SOURCE_DATE_EPOCH", value_name = "SECONDS", value_parser = moment)]

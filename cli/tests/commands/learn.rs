@@ -120,7 +120,38 @@ fn models_are_judged_by_what_is_left_out_and_the_report_is_kept() {
     );
     let json: Value = serde_json::from_slice(&fs::read(place.path("report/report.json")).unwrap()).unwrap();
     assert_eq!((json["judged_on"]["rows"].as_u64(), json["kind"].as_str()), (Some(240), Some("evaluation")));
+    is_explained(&place, &json);
     assert!(fs::read_to_string(place.path("report/reliability.svg")).unwrap().starts_with("<svg"));
+}
+
+#[test]
+fn training_writes_its_report_and_refuses_where_it_could_not_before_the_work() {
+    let place = Place::new();
+    let (table, out, report) = (place.path("windows.csv"), place.path("a.sfwm"), place.path("report"));
+    let train = ["train", &table, "--out", &out, "--trees", "8", "--report"];
+    place.run(&[&train[..], &[table.as_str()]].concat()).failed_with(1);
+    assert!(!Path::new(&out).exists());
+    place.run(&[&train[..], &[report.as_str()]].concat()).worked();
+    let page = fs::read_to_string(place.path("report/report.md")).unwrap();
+    assert!(page.starts_with("# Model of 240 windows") && page.contains("## Where it fails"), "{page}");
+    let json: Value = serde_json::from_slice(&fs::read(place.path("report/report.json")).unwrap()).unwrap();
+    let card = ModelFile::open(Path::new(&out)).unwrap().card().clone();
+    assert_eq!((&json["kind"], &json["account"]["trained_on"]), (&"training".into(), &card.trained_on));
+    is_explained(&place, &json);
+    assert!(fs::read_to_string(place.path("report/reliability.svg")).unwrap().starts_with("<svg"));
+}
+
+/// The report in both forms says by which ports a scan is known.
+#[track_caller]
+fn is_explained(place: &Place, json: &Value) {
+    assert!(json["explained"]["agreement"].as_f64().unwrap() > 0.99, "{}", json["explained"]);
+    let page = fs::read_to_string(place.path("report/report.md")).unwrap();
+    let sentences = json["explained"]["sentences"].as_array().unwrap();
+    assert!(sentences.len() >= 2, "{sentences:?}");
+    for sentence in sentences {
+        let sentence = sentence.as_str().unwrap();
+        assert!(sentence.contains("distinct_ports") && page.contains(&format!("    {sentence}\n")), "{page}");
+    }
 }
 
 #[test]
@@ -165,6 +196,13 @@ fn a_model_that_is_there_is_asked_about_tables_with_other_classes() {
     );
     assert_eq!(json["judged"]["benign_false_positives"].as_f64(), Some(0.0));
     assert_eq!(json["judged"]["groups"][0]["name"], "browser");
+    let report = place.path("report");
+    place.run(&["evaluate", &table, "--model", &model, "--report", &report]).worked();
+    let json: Value = serde_json::from_slice(&fs::read(place.path("report/report.json")).unwrap()).unwrap();
+    assert_eq!(
+        json["explained"],
+        serde_json::json!({"agreement": 1.0, "sentences": ["always: benign (100 %)"]})
+    );
     let ran = place.run(&["evaluate", &table, "--model", "nobody"]);
     ran.failed_with(1);
     assert!(ran.stderr.contains("models/nobody.sfwm"), "{}", ran.stderr);

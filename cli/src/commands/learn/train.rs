@@ -11,13 +11,14 @@ use serde_json::json;
 use smartfw_learn::{
     Card, ModelFile, ModelKey,
     card::{NAME_IS, is_name},
+    explain::explain,
     search::search,
     table::Table,
     train::{Account, TrainOptions, Trainer},
 };
 use smartfw_proto::json::rfc3339;
 
-use super::{advance, bar, options, read, shown};
+use super::{advance, bar, options, read, report, shown};
 use crate::{
     args::{self, Format, Global, Train},
     failure::Failure,
@@ -37,6 +38,7 @@ pub(in crate::commands) fn run(_: &Global, output: &mut Output, args: &Train) ->
     }
     let key = key(args.key.as_deref())?;
     let table = read(&args.tables)?;
+    args.report.as_deref().map_or(Ok(()), report::make)?;
     let options = TrainOptions {
         trainer: match args.trainer {
             args::Trainer::Forest => Trainer::Histogram,
@@ -58,7 +60,12 @@ pub(in crate::commands) fn run(_: &Global, output: &mut Output, args: &Train) ->
     let file = ModelFile::write(&trained.model, &card, &key)
         .map_err(|why| Failure::failed(format!("no model is made: {why}")))?;
     model::write(&out, file.as_bytes())?;
-    report(output, &out, &file, &trained.account)
+    if let Some(folder) = &args.report {
+        let explained = explain(&table, trained.model.forest(), args.seed)
+            .map_err(|why| Failure::failed(format!("{} is made, but not explained: {why}", out.display())))?;
+        report::of_training(folder, &trained.account, &explained)?;
+    }
+    tell(output, &out, &file, &trained.account)
 }
 
 /// The best of some options.
@@ -90,7 +97,7 @@ fn key(named: Option<&Path>) -> Result<ModelKey, Failure> {
     })
 }
 
-fn report(output: &mut Output, path: &Path, file: &ModelFile, account: &Account) -> Result<(), Failure> {
+fn tell(output: &mut Output, path: &Path, file: &ModelFile, account: &Account) -> Result<(), Failure> {
     let (name, signer, out) = (&file.card().name, file.signer().to_string(), path.display().to_string());
     match output.format {
         Format::Json => output.json(&json!({
