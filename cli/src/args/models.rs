@@ -120,16 +120,16 @@ pub(crate) struct Evaluate {
     #[arg(long, value_name = "FILE|NAME|builtin")]
     pub(crate) model: Option<PathBuf>,
     /// Into how many folds the tables are parted
-    #[arg(long, default_value_t = 5, value_parser = folds)]
+    #[arg(long, default_value_t = 5, value_parser = folds, conflicts_with = "model")]
     pub(crate) folds: usize,
     /// What is left out of training in turn; of a model that is there: by what the answer is parted
     #[arg(long, value_enum, default_value = "stratified")]
     pub(crate) by: By,
     /// What all chance comes from
-    #[arg(long, default_value_t = 1)]
+    #[arg(long, default_value_t = 1, conflicts_with = "model")]
     pub(crate) seed: u64,
     /// How many trees grow
-    #[arg(long, default_value_t = 100, value_parser = trees)]
+    #[arg(long, default_value_t = 100, value_parser = trees, conflicts_with = "model")]
     pub(crate) trees: usize,
     /// Write the whole judgement into this folder: report.md, report.json, reliability.svg
     #[arg(long, value_name = "DIR")]

@@ -203,6 +203,10 @@ fn a_model_that_is_there_is_asked_about_tables_with_other_classes() {
         json["explained"],
         serde_json::json!({"agreement": 1.0, "sentences": ["always: benign (100 %)"]})
     );
+    for other in ["--folds", "--seed", "--trees"] {
+        let ran = place.run(&["evaluate", &table, "--model", &model, other, "3"]);
+        assert_eq!(ran.code, Some(2), "{other} would do nothing: {ran:?}");
+    }
     let ran = place.run(&["evaluate", &table, "--model", "nobody"]);
     ran.failed_with(1);
     assert!(ran.stderr.contains("models/nobody.sfwm"), "{}", ran.stderr);
