@@ -1,6 +1,7 @@
 //! `train`: a model out of window tables, signed.
 
 use std::{
+    fmt::Display,
     fs::DirBuilder,
     io,
     os::unix::fs::DirBuilderExt as _,
@@ -14,7 +15,7 @@ use smartfw_learn::{
     explain::explain,
     search::search,
     table::Table,
-    train::{Account, TrainOptions, Trainer},
+    train::{Account, TrainOptions, Trainer, admit},
 };
 use smartfw_proto::json::rfc3339;
 
@@ -38,7 +39,6 @@ pub(in crate::commands) fn run(_: &Global, output: &mut Output, args: &Train) ->
     }
     let key = key(args.key.as_deref())?;
     let table = read(&args.tables)?;
-    args.report.as_deref().map_or(Ok(()), report::make)?;
     let options = TrainOptions {
         trainer: match args.trainer {
             args::Trainer::Forest => Trainer::Histogram,
@@ -46,6 +46,8 @@ pub(in crate::commands) fn run(_: &Global, output: &mut Output, args: &Train) ->
         },
         ..options(args.seed, args.trees, args.folds)
     };
+    admit(&table, &options).map_err(not_made)?;
+    args.report.as_deref().map_or(Ok(()), report::make)?;
     let options = match args.search {
         Some(rounds) => found(&table, &options, rounds)?,
         None => options,
@@ -53,12 +55,11 @@ pub(in crate::commands) fn run(_: &Global, output: &mut Output, args: &Train) ->
     let bar = bar();
     let trained = smartfw_learn::train::train(&table, &options, &mut |progress| advance(&bar, progress));
     bar.finish_and_clear();
-    let trained = trained.map_err(|why| Failure::failed(format!("no model is made: {why}")))?;
+    let trained = trained.map_err(not_made)?;
     // No clock: the same tables, seed and key give the same file.
     let created = args.created.map(rfc3339).unwrap_or_default();
     let card = Card::of(&args.name, &created, &trained.account);
-    let file = ModelFile::write(&trained.model, &card, &key)
-        .map_err(|why| Failure::failed(format!("no model is made: {why}")))?;
+    let file = ModelFile::write(&trained.model, &card, &key).map_err(not_made)?;
     model::write(&out, file.as_bytes())?;
     if let Some(folder) = &args.report {
         let explained = explain(&table, trained.model.forest(), args.seed)
@@ -66,6 +67,10 @@ pub(in crate::commands) fn run(_: &Global, output: &mut Output, args: &Train) ->
         report::of_training(folder, &trained.account, &explained)?;
     }
     tell(output, &out, &file, &trained.account)
+}
+
+fn not_made(why: impl Display) -> Failure {
+    Failure::failed(format!("no model is made: {why}"))
 }
 
 /// The best of some options.
@@ -77,7 +82,7 @@ fn found(table: &Table, options: &TrainOptions, rounds: usize) -> Result<TrainOp
         bar.set_message(format!("options tried, the last with macro F1 {:.4}", tried.macro_f1));
     });
     bar.finish_and_clear();
-    let found = found.map_err(|why| Failure::failed(format!("no model is made: {why}")))?;
+    let found = found.map_err(not_made)?;
     let searched = Some(found.len());
     Ok(found.first().map_or(*options, |best| TrainOptions { forest: best.options, searched, ..*options }))
 }
