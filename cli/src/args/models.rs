@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
+use smartfw_core::Time;
 use smartfw_learn::Signer;
 
 #[derive(Debug, Subcommand)]
@@ -91,6 +92,14 @@ pub(crate) struct Train {
     /// Whose key signs it; made where there is none [default: model.key in ~/.config/smartfw]
     #[arg(long, value_name = "FILE")]
     pub(crate) key: Option<PathBuf>,
+    /// Write what the model was made of, how it was judged and where it fails into this folder: report.md, report.json,
+    /// reliability.svg
+    #[arg(long, value_name = "DIR")]
+    pub(crate) report: Option<PathBuf>,
+    /// When the model says that it was made, in seconds since 1970; without it nothing is said, and the same tables, seed
+    /// and key give the same file, byte for byte
+    #[arg(long, env = "SOURCE_DATE_EPOCH", value_name = "SECONDS", value_parser = moment)]
+    pub(crate) created: Option<Time>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -111,16 +120,16 @@ pub(crate) struct Evaluate {
     #[arg(long, value_name = "FILE|NAME|builtin")]
     pub(crate) model: Option<PathBuf>,
     /// Into how many folds the tables are parted
-    #[arg(long, default_value_t = 5, value_parser = folds)]
+    #[arg(long, default_value_t = 5, value_parser = folds, conflicts_with = "model")]
     pub(crate) folds: usize,
     /// What is left out of training in turn; of a model that is there: by what the answer is parted
     #[arg(long, value_enum, default_value = "stratified")]
     pub(crate) by: By,
     /// What all chance comes from
-    #[arg(long, default_value_t = 1)]
+    #[arg(long, default_value_t = 1, conflicts_with = "model")]
     pub(crate) seed: u64,
     /// How many trees grow
-    #[arg(long, default_value_t = 100, value_parser = trees)]
+    #[arg(long, default_value_t = 100, value_parser = trees, conflicts_with = "model")]
     pub(crate) trees: usize,
     /// Write the whole judgement into this folder: report.md, report.json, reliability.svg
     #[arg(long, value_name = "DIR")]
@@ -135,6 +144,11 @@ pub(crate) enum By {
     Capture,
     /// One tool after the other
     Tool,
+}
+
+fn moment(text: &str) -> Result<Time, String> {
+    let time = text.parse().ok().map(Time::from_secs).filter(|time| *time < Time::NEVER);
+    time.ok_or_else(|| "seconds since 1970, as `date +%s` prints them".to_owned())
 }
 
 fn trees(text: &str) -> Result<usize, String> {

@@ -67,7 +67,7 @@ pub(crate) fn program(folder: &Path) -> Command {
         if nix::unistd::geteuid().is_root() { as_nobody(folder) } else { Command::new(PROGRAM) };
     command.env("SMARTFW_STATE_DIR", folder.join("state"));
     command.env("SMARTFW_OPERATOR_DIR", folder.join("operator"));
-    for inherited in ["NO_COLOR", "SMARTFW_PASSPHRASE", "SMARTFW_ROOT_PASSPHRASE"] {
+    for inherited in ["NO_COLOR", "SMARTFW_PASSPHRASE", "SMARTFW_ROOT_PASSPHRASE", "SOURCE_DATE_EPOCH"] {
         command.env_remove(inherited);
     }
     command

@@ -4,7 +4,8 @@ use std::sync::OnceLock;
 
 use crate::ModelFile;
 
-/// Made by `smartfw-cli train tests/lab/windows.csv.gz --name shipped --seed 1`; its card says how it was judged.
+/// Made by `smartfw-cli train tests/lab/windows.csv.gz --name shipped --seed 1 --created 1795996800`; its card says how it
+/// was judged. That makes it anew but for the key that signs.
 const BYTES: &[u8] = include_bytes!("../models/builtin.sfwm");
 
 /// The model that ships with the program. `None` would mean that the program was built with a broken one, which a test
@@ -23,8 +24,14 @@ mod tests {
     use super::*;
     use crate::{
         calibrate::highest,
-        table::{ReadOptions, read_file},
+        table::{ReadOptions, Table, read_file},
+        train::{TrainOptions, TrainedOn, train},
     };
+
+    fn of_the_laboratory(name: &str) -> Table {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/lab").join(name);
+        read_file(&path, &ReadOptions::default()).unwrap()
+    }
 
     #[test]
     fn the_shipped_model_can_be_read_and_knows_the_five_attacks() {
@@ -40,9 +47,24 @@ mod tests {
     }
 
     #[test]
+    fn the_shipped_model_is_what_training_on_the_kept_table_gives() {
+        let table = of_the_laboratory("windows.csv.gz");
+        let options = TrainOptions { folds: 0, ..TrainOptions::default() };
+        let trained = train(&table, &options, &mut |_| ()).unwrap();
+        let (shipped, card) = (builtin().unwrap().model(), builtin().unwrap().card());
+        assert!(
+            trained.model.encode() == shipped.encode(),
+            "train it anew from the table, or put the table back"
+        );
+        let kept: TrainedOn = serde_json::from_value(card.trained_on.clone()).unwrap();
+        assert_eq!(kept, trained.account.trained_on);
+        let parameters: TrainOptions = serde_json::from_value(card.parameters.clone()).unwrap();
+        assert_eq!(TrainOptions { folds: 0, ..parameters }, options);
+    }
+
+    #[test]
     fn the_model_that_ships_tells_attacks_by_tools_that_it_never_saw_from_honest_clients() {
-        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/lab/held-out.csv.gz");
-        let table = read_file(&path, &ReadOptions::default()).unwrap();
+        let table = of_the_laboratory("held-out.csv.gz");
         let forest = builtin().unwrap().model().forest();
         let mut said = vec![0.0; table.len() * forest.classes().len()];
         forest.batch(table.values(), &mut said);

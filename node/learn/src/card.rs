@@ -3,12 +3,15 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use crate::train::{Account, Weak};
+use crate::train::{Account, TrainedOn, Weak};
 
 /// The longest name of a model, bytes.
 pub const NAME: usize = 64;
 /// The most notes, and the longest one, bytes.
 const NOTES: (usize, usize) = (64, 1024);
+/// What a group's score has beside its name, what a note has beside the name in it, and what a card has beside all that names
+/// tools: bytes, each with the longest numbers.
+const BESIDE: (usize, usize, usize) = (192, 128, 32 << 10);
 
 /// A model's card. What is free in form is what trainers have to say; people and scripts read it, programs do not
 /// depend on it.
@@ -54,6 +57,17 @@ impl Card {
                 .take(NOTES.0)
                 .collect(),
         }
+    }
+
+    /// A card of such a model has no more bytes, however the model is judged: `named` are the groups that are left out in turn, and
+    /// the classes without rows.
+    pub(crate) fn longest<'a>(trained_on: &TrainedOn, named: impl Iterator<Item = &'a String>) -> usize {
+        let names: Vec<usize> = named.map(|name| value(name).to_string().len()).collect();
+        let (score, note, others) = BESIDE;
+        value(trained_on).to_string().len()
+            + names.iter().map(|name| name + score).sum::<usize>()
+            + NOTES.0 * (names.iter().max().unwrap_or(&0) + note)
+            + others
     }
 
     /// The trainer: what kind of model it is.

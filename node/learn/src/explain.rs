@@ -1,5 +1,6 @@
 //! A forest in a few sentences: a shallow tree that answers as the forest does, where it can.
 
+use serde::Serialize;
 use smartfw_core::model::Forest;
 
 use crate::{
@@ -14,18 +15,19 @@ use crate::{
 const DEPTH: usize = 5;
 
 /// A shallow tree, and how far it is to be believed.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Explained {
-    /// A line for each leaf: what must hold, and what the forest then mostly says.
-    pub sentences: String,
+    /// One for each leaf: what must hold, and what the forest then mostly says.
+    pub sentences: Vec<String>,
     /// The share of the table's rows of which the tree says what the forest says.
     pub agreement: f64,
 }
 
-/// Grows a tree of five splits' depth on what a forest says of a table's rows.
+/// Grows a tree of five splits' depth on what a forest says of a table's rows. Where it says the same of all, so does the one
+/// sentence.
 ///
 /// # Errors
-/// [`TrainError`] when the forest says the same of all rows, or linfa refuses.
+/// [`TrainError`] when the table has no rows, or linfa refuses.
 pub fn explain(table: &Table, forest: &Forest, seed: u64) -> Result<Explained, TrainError> {
     let said: Vec<&str> = answers(forest, table);
     let refused = |error: &dyn std::fmt::Display| TrainError::Linfa(error.to_string());
@@ -35,7 +37,7 @@ pub fn explain(table: &Table, forest: &Forest, seed: u64) -> Result<Explained, T
     }
     match answered.class().names() {
         [] => return Err(TrainError::NoRows),
-        [one] => return Err(TrainError::OneClass(one.clone())),
+        [one] => return Ok(Explained { sentences: vec![format!("always: {one} (100 %)")], agreement: 1.0 }),
         _ => {}
     }
     let options =
@@ -70,16 +72,20 @@ mod tests {
             fit(&table, &TrainOptions { forest, ..TrainOptions::default() }, 1, &mut |_| ()).unwrap();
         let explained = explain(&table, &forest, 1).unwrap();
         assert!(explained.agreement > 0.97, "{explained:?}");
-        assert!(explained.sentences.contains("distinct_ports"), "{}", explained.sentences);
-        assert!(explained.sentences.lines().count() <= 1 << DEPTH);
+        assert!(explained.sentences.iter().any(|one| one.contains("distinct_ports")), "{explained:?}");
+        assert!(explained.sentences.len() <= 1 << DEPTH);
     }
 
     #[test]
-    fn what_says_always_the_same_needs_no_explaining() {
+    fn what_says_always_the_same_is_explained_by_one_sentence() {
         let table = samples::windows(200, 0.2, 1);
         let forest = fit(&table, &TrainOptions::default(), 1, &mut |_| ()).unwrap();
         let one = table.select(&[0]);
-        assert!(matches!(explain(&one, &forest, 1), Err(TrainError::OneClass(_))));
+        let explained = explain(&one, &forest, 1).unwrap();
+        assert_eq!(
+            (&explained.sentences[..], explained.agreement),
+            (&["always: benign (100 %)".to_owned()][..], 1.0)
+        );
         assert!(matches!(explain(&table.select(&[]), &forest, 1), Err(TrainError::NoRows)));
     }
 }

@@ -6,6 +6,8 @@ use std::fmt::{self, Write as _};
 
 pub use plot::reliability_svg;
 
+#[cfg(feature = "linfa")]
+use crate::explain::Explained;
 use crate::{
     calibrate::Reliability,
     score::Confusion,
@@ -26,6 +28,19 @@ pub fn judgement(judged: &Judged) -> String {
     // Writing to a string does not fail.
     let _ = write_judged(&mut part, judged);
     part
+}
+
+/// What a forest says in a few sentences, as a part of a page in Markdown.
+#[cfg(feature = "linfa")]
+pub fn explanation(explained: &Explained) -> String {
+    let Explained { sentences, agreement } = explained;
+    // Features may be called anything in a table that anybody may have written.
+    let line = |sentence: &String| format!("    {}\n", sentence.replace(['\n', '\r'], " "));
+    format!(
+        "\n## In a few sentences\n\nA shallow tree, of which each leaf is a line, says of {:.1} % of these rows what the forest says.\n\n{}",
+        100.0 * agreement,
+        sentences.iter().map(line).collect::<String>()
+    )
 }
 
 fn write(page: &mut String, account: &Account) -> fmt::Result {

@@ -1,6 +1,6 @@
 //! A tree as sentences.
 
-use std::{collections::BTreeMap, fmt::Write as _};
+use std::collections::BTreeMap;
 
 use smartfw_core::model::{Forest, ForestParts, Split};
 
@@ -11,22 +11,21 @@ struct Range {
     below: Option<f32>,
 }
 
-/// The first tree of a forest, a line for each leaf: what must hold, and the class that most rows there have.
-pub fn sentences(forest: &Forest) -> String {
+/// The first tree of a forest, a sentence for each leaf: what must hold, and the class that most rows there have.
+pub fn sentences(forest: &Forest) -> Vec<String> {
     let parts = forest.parts();
-    let mut text = String::new();
+    let mut sentences = Vec::new();
     let mut tasks = vec![(parts.roots[0] as usize, BTreeMap::new())];
     while let Some((at, ranges)) = tasks.pop() {
         let Some(split) = parts.nodes[at].as_split() else {
-            // Writing to a string does not fail.
-            let _ = writeln!(text, "{}", sentence(parts, at, &ranges));
+            sentences.push(sentence(parts, at, &ranges));
             continue;
         };
         let left = split.left as usize;
         tasks.push((left + 1, with(&ranges, split, false)));
         tasks.push((left, with(&ranges, split, true)));
     }
-    text
+    sentences
 }
 
 fn with(ranges: &BTreeMap<u8, Range>, split: Split, below: bool) -> BTreeMap<u8, Range> {
@@ -94,9 +93,9 @@ mod tests {
         let leaf = Node::leaf(0.0);
         let half = [32_768, 32_767];
         let parted = forest(vec![Node::split(known), leaf, leaf], &[half, [0, 65_535], [65_535, 0]].concat());
-        assert_eq!(sentences(&parted), "x0 is missing: odd (100 %)\nx0 is known: benign (100 %)\n");
+        assert_eq!(sentences(&parted), ["x0 is missing: odd (100 %)", "x0 is known: benign (100 %)"]);
         let equal = forest(vec![leaf], &[32_767, 32_767]);
-        assert_eq!(sentences(&equal), "always: benign (50 %)\n");
+        assert_eq!(sentences(&equal), ["always: benign (50 %)"]);
     }
 
     #[test]
@@ -105,11 +104,9 @@ mod tests {
         let table = samples::rows(1, (0..30).map(row));
         let options = ForestOptions { trees: 1, ..ForestOptions::default() };
         let forest = Forest::new(grow(&table, &options, 3, &mut |_| ()).parts).unwrap();
-        let text = sentences(&forest);
-        let lines: Vec<&str> = text.lines().collect();
-        assert_eq!(lines.len(), 3, "{text}");
-        assert!(lines[0].starts_with("x0 < ") && lines[0].ends_with(": outside (100 %)"), "{text}");
-        assert!(lines[1].contains(" <= x0 < ") && lines[1].ends_with(": middle (100 %)"), "{text}");
-        assert!(lines[2].starts_with("x0 >= ") && lines[2].ends_with(": outside (100 %)"), "{text}");
+        let [first, second, third] = &sentences(&forest)[..] else { panic!("not three leaves") };
+        assert!(first.starts_with("x0 < ") && first.ends_with(": outside (100 %)"), "{first}");
+        assert!(second.contains(" <= x0 < ") && second.ends_with(": middle (100 %)"), "{second}");
+        assert!(third.starts_with("x0 >= ") && third.ends_with(": outside (100 %)"), "{third}");
     }
 }

@@ -2,19 +2,23 @@
 
 mod account;
 mod judge;
+mod ready;
 
 use serde::{Deserialize, Serialize};
 use smartfw_core::model::{BENIGN, Calibration, Forest, IsolationForest, Model, ModelError};
 
 pub use account::{Account, Count, GroupScore, Judged, Strange, Sure, TrainedOn, WEAK, Weak};
 pub use judge::{Answers, ask, judge, judge_groups};
+pub use ready::admit;
 
 use crate::{
     calibrate::calibrate,
+    file::MAX_CARD,
     forest::{self, ForestOptions, Grown},
     isolation::{self, IsolationOptions},
     table::Table,
 };
+use ready::Ready;
 
 /// How a model is trained.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -114,6 +118,11 @@ pub enum TrainError {
     /// The table is none of windows, or has classes that this program does not know.
     #[error("no model of windows comes of it: {0}")]
     Model(#[from] ModelError),
+    /// Its names would not fit beside a model.
+    #[error(
+        "the model's card could have {0} bytes, and {MAX_CARD} is the most: give fewer tools a name of their own, or shorter names"
+    )]
+    Names(usize),
     /// linfa refuses.
     #[cfg(feature = "linfa")]
     #[error("linfa: {0}")]
@@ -128,14 +137,8 @@ pub enum TrainError {
 /// # Errors
 /// [`TrainError`] says what is wrong with the table.
 pub fn train(table: &Table, options: &TrainOptions, watch: Watch<'_>) -> Result<Trained, TrainError> {
-    let trained_on = TrainedOn::new(table);
-    let (table, dropped) = table.clone().tidy();
-    check(&table)?;
-    if !table.class().names().iter().any(|class| class == BENIGN) {
-        return Err(TrainError::NoBenign);
-    }
+    let Ready { table, trained_on, dropped, mut plan } = Ready::new(table, options)?;
     with_threads(options.threads, || {
-        let mut plan = judge::Plan::new(&table, options);
         let judged = plan.judge(&table, options, watch)?;
         let mut grown = |trees| watch(plan.progress(Stage::Growing, trees));
         let forest = fit(&table, options, options.seed, &mut grown)?;

@@ -4,9 +4,10 @@ use serde_json::json;
 use smartfw_core::model::{Calibration, Forest, Model};
 use smartfw_learn::{
     ModelFile,
+    explain::{Explained, explain},
     folds::{self, Folds},
     table::{Names, Row, Table},
-    train::{Answers, Judged, Progress, Stage, ask, judge, judge_groups, with_threads},
+    train::{Answers, Judged, Progress, Stage, ask, fit, judge, judge_groups, with_threads},
 };
 
 use super::{advance, bar, options, read, report, shown};
@@ -23,12 +24,14 @@ pub(in crate::commands) fn run(global: &Global, output: &mut Output, args: &Eval
     if table.is_empty() {
         return Err(Failure::failed("there is nothing to judge by: the tables have no rows"));
     }
+    args.report.as_deref().map_or(Ok(()), report::make)?;
     let judged = match &model {
         Some(file) => of_model(&table, file, args.by)?,
         None => of_making(&table, args)?,
     };
     if let Some(folder) = &args.report {
-        report::write(folder, &table, &judged)?;
+        let explained = explained(&table, model.as_ref(), args)?;
+        report::of_judgement(folder, &table, &judged, &explained)?;
     }
     match output.format {
         Format::Json => output.json(&json!({"kind": "evaluation", "judged": judged})),
@@ -96,6 +99,22 @@ fn of_making(table: &Table, args: &Evaluate) -> Result<Judged, Failure> {
         judged.groups = judge_groups(table, &folds, &answers);
     }
     Ok(judged)
+}
+
+/// What the forest says in a few sentences; without a model one that is grown on all rows.
+fn explained(table: &Table, model: Option<&ModelFile>, args: &Evaluate) -> Result<Explained, Failure> {
+    let explained = if let Some(file) = model {
+        explain(table, file.model().forest(), args.seed)
+    } else {
+        let options = options(args.seed, args.trees, args.folds);
+        let (bar, of) = (bar(), args.trees);
+        let mut grown = |trees| advance(&bar, Progress { stage: Stage::Growing, trees, of });
+        let forest = with_threads(0, || fit(table, &options, args.seed, &mut grown));
+        bar.finish_and_clear();
+        forest.and_then(|forest| explain(table, &forest, args.seed))
+    };
+    explained
+        .map_err(|why| Failure::failed(format!("no report is written, since nothing is explained: {why}")))
 }
 
 /// Asks a model that is there.

@@ -1,6 +1,7 @@
 //! `train`: a model out of window tables, signed.
 
 use std::{
+    fmt::Display,
     fs::DirBuilder,
     io,
     os::unix::fs::DirBuilderExt as _,
@@ -8,20 +9,19 @@ use std::{
 };
 
 use serde_json::json;
-use smartfw_core::Time;
 use smartfw_learn::{
     Card, ModelFile, ModelKey,
     card::{NAME_IS, is_name},
+    explain::explain,
     search::search,
     table::Table,
-    train::{Account, TrainOptions, Trainer},
+    train::{Account, TrainOptions, Trainer, admit},
 };
 use smartfw_proto::json::rfc3339;
 
-use super::{advance, bar, options, read, shown};
+use super::{advance, bar, options, read, report, shown};
 use crate::{
     args::{self, Format, Global, Train},
-    duration::now,
     failure::Failure,
     model::{self, cannot_write},
     operator::Home,
@@ -46,6 +46,8 @@ pub(in crate::commands) fn run(_: &Global, output: &mut Output, args: &Train) ->
         },
         ..options(args.seed, args.trees, args.folds)
     };
+    admit(&table, &options).map_err(not_made)?;
+    args.report.as_deref().map_or(Ok(()), report::make)?;
     let options = match args.search {
         Some(rounds) => found(&table, &options, rounds)?,
         None => options,
@@ -53,18 +55,22 @@ pub(in crate::commands) fn run(_: &Global, output: &mut Output, args: &Train) ->
     let bar = bar();
     let trained = smartfw_learn::train::train(&table, &options, &mut |progress| advance(&bar, progress));
     bar.finish_and_clear();
-    let trained = trained.map_err(|why| Failure::failed(format!("no model is made: {why}")))?;
-    let card = Card::of(&args.name, &rfc3339(created()), &trained.account);
-    let file = ModelFile::write(&trained.model, &card, &key)
-        .map_err(|why| Failure::failed(format!("no model is made: {why}")))?;
+    let trained = trained.map_err(not_made)?;
+    // No clock: the same tables, seed and key give the same file.
+    let created = args.created.map(rfc3339).unwrap_or_default();
+    let card = Card::of(&args.name, &created, &trained.account);
+    let file = ModelFile::write(&trained.model, &card, &key).map_err(not_made)?;
     model::write(&out, file.as_bytes())?;
-    report(output, &out, &file, &trained.account)
+    if let Some(folder) = &args.report {
+        let explained = explain(&table, trained.model.forest(), args.seed)
+            .map_err(|why| Failure::failed(format!("{} is made, but not explained: {why}", out.display())))?;
+        report::of_training(folder, &trained.account, &explained)?;
+    }
+    tell(output, &out, &file, &trained.account)
 }
 
-/// Now, or what reproducible builds say: with it and the same key, the same tables give the same file.
-fn created() -> Time {
-    let epoch = std::env::var("SOURCE_DATE_EPOCH").ok().and_then(|seconds| seconds.parse().ok());
-    epoch.map_or_else(now, Time::from_secs)
+fn not_made(why: impl Display) -> Failure {
+    Failure::failed(format!("no model is made: {why}"))
 }
 
 /// The best of some options.
@@ -76,7 +82,7 @@ fn found(table: &Table, options: &TrainOptions, rounds: usize) -> Result<TrainOp
         bar.set_message(format!("options tried, the last with macro F1 {:.4}", tried.macro_f1));
     });
     bar.finish_and_clear();
-    let found = found.map_err(|why| Failure::failed(format!("no model is made: {why}")))?;
+    let found = found.map_err(not_made)?;
     let searched = Some(found.len());
     Ok(found.first().map_or(*options, |best| TrainOptions { forest: best.options, searched, ..*options }))
 }
@@ -96,7 +102,7 @@ fn key(named: Option<&Path>) -> Result<ModelKey, Failure> {
     })
 }
 
-fn report(output: &mut Output, path: &Path, file: &ModelFile, account: &Account) -> Result<(), Failure> {
+fn tell(output: &mut Output, path: &Path, file: &ModelFile, account: &Account) -> Result<(), Failure> {
     let (name, signer, out) = (&file.card().name, file.signer().to_string(), path.display().to_string());
     match output.format {
         Format::Json => output.json(&json!({

@@ -44,6 +44,15 @@ fn a_name_cannot_break_the_page() {
     assert!(page.contains("| a b #  script> |"), "{page}");
 }
 
+#[cfg(feature = "linfa")]
+#[test]
+fn an_explanation_is_as_many_lines_as_sentences_whatever_features_are_called() {
+    let sentences = vec!["a\nb\r# <c> < 3: benign (99 %)".to_owned(), "a >= 3: slow_dos (80 %)".to_owned()];
+    let part = explanation(&Explained { sentences, agreement: 0.9876 });
+    assert!(part.contains(" 98.8 % of these rows"), "{part}");
+    assert!(part.ends_with("\n\n    a b # <c> < 3: benign (99 %)\n    a >= 3: slow_dos (80 %)\n"), "{part}");
+}
+
 #[test]
 fn the_account_outlives_its_json() {
     let account = account();

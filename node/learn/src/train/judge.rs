@@ -57,6 +57,12 @@ impl Plan {
         Self { ways, trees: options.forest.trees, done: 0 }
     }
 
+    /// The groups that are left out one by one.
+    pub(super) fn groups(&self) -> impl Iterator<Item = &String> {
+        let by_tool = self.ways.iter().filter(|(stage, _, _)| *stage == Stage::ByTool);
+        by_tool.flat_map(|(_, _, folds)| &folds.names)
+    }
+
     pub(super) fn progress(&self, stage: Stage, trees: usize) -> Progress {
         let forests: usize = self.ways.iter().map(|(_, _, folds)| folds.names.len()).sum();
         Progress { stage, trees: self.done + trees, of: (forests + 1) * self.trees }

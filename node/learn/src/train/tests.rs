@@ -1,7 +1,7 @@
 //! What training gives, and what it refuses.
 
 use super::*;
-use crate::{samples, table::Row};
+use crate::{Card, samples, table::Row};
 
 fn quick() -> TrainOptions {
     TrainOptions {
@@ -93,9 +93,14 @@ fn a_class_without_rows_is_dropped_and_named() {
     assert_eq!(trained.model.forest().classes(), ["benign", "port_scan"]);
 }
 
+/// What is refused is refused before any of the work.
+fn at_once(progress: Progress) {
+    panic!("{progress:?}");
+}
+
 #[test]
 fn what_cannot_be_learned_from_is_refused_with_its_reason() {
-    let refused = |table: &Table| train(table, &quick(), &mut |_| ()).unwrap_err().to_string();
+    let refused = |table: &Table| train(table, &quick(), &mut at_once).unwrap_err().to_string();
     let all = samples::windows(500, 0.3, 1);
     let only = |classes: &[&str]| {
         let rows: Vec<usize> = (0..500).filter(|row| classes.contains(&all.class().name_of(*row))).collect();
@@ -108,10 +113,61 @@ fn what_cannot_be_learned_from_is_refused_with_its_reason() {
     );
     assert!(refused(&only(&["port_scan", "slow_dos"])).starts_with("no row is of class \"benign\""));
     let other = samples::rows(2, [(vec![0.0, 1.0], "benign"), (vec![1.0, 1.0], "port_scan")]);
-    assert!(refused(&other).contains("other features"), "{}", refused(&other));
+    let why = refused(&other);
+    assert!(why.contains("other features"), "{why}");
     let mut unknown = only(&["benign"]);
     unknown.push(Row { class: "weather", ..all.row(0) }).unwrap();
-    assert!(refused(&unknown).contains("classes are not those"), "{}", refused(&unknown));
+    let why = refused(&unknown);
+    assert!(why.contains("classes are not those"), "{why}");
+}
+
+/// Two rows of each of so many tools, whose names are as long in JSON as names can be.
+fn of_tools(tools: usize) -> Table {
+    let mut table = Table::windows();
+    for row in 0..2 * tools {
+        let mut values = [0.0; smartfw_core::features::COUNT];
+        values[0] = (row % 7) as f32;
+        let tool = format!("{:04}{}", row / 2, "\u{1}".repeat(crate::table::MAX_NAME - 4));
+        let class = if row / 2 % 2 == 0 { "benign" } else { "port_scan" };
+        let row = Row { values: &values, class, capture: "", tool: &tool, family: "ipv4", weight: 1.0 };
+        table.push(row).unwrap();
+    }
+    table
+}
+
+/// Every tool is among what fails, and each of its numbers is as long as numbers get.
+fn as_badly_as_can_be(account: &mut Account) {
+    let by_tool = account.judged.last_mut().unwrap();
+    for group in &mut by_tool.groups {
+        (group.rows, group.recall, group.called_attack) = (u64::MAX, f64::MIN_POSITIVE, f64::MIN_POSITIVE);
+    }
+    let weak = by_tool.groups.iter().map(|group| Weak {
+        left_out: by_tool.left_out.clone(),
+        name: group.name.clone(),
+        rows: group.rows,
+        recall: group.recall,
+    });
+    account.weak = weak.collect();
+}
+
+#[test]
+fn the_most_tools_that_are_taken_fit_into_the_card_and_one_more_is_refused_before_the_work() {
+    let options = TrainOptions {
+        forest: ForestOptions { trees: 1, ..ForestOptions::default() },
+        isolation: IsolationOptions { trees: 1, ..IsolationOptions::default() },
+        folds: 2,
+        ..TrainOptions::default()
+    };
+    let most = (2..).find(|tools| admit(&of_tools(tools + 1), &options).is_err()).unwrap();
+    assert!(most > 80, "{most}");
+    let mut account = train(&of_tools(most), &options, &mut |_| ()).unwrap().account;
+    as_badly_as_can_be(&mut account);
+    let card = Card::of(&"a".repeat(64), &"a".repeat(64), &account);
+    assert_eq!(card.notes.len(), 64);
+    let bytes = serde_json::to_vec(&card).unwrap().len();
+    assert!(bytes <= MAX_CARD && bytes > MAX_CARD * 3 / 4, "{bytes}");
+    let refused = train(&of_tools(most + 1), &options, &mut at_once);
+    assert!(matches!(refused, Err(TrainError::Names(_))), "{refused:?}");
 }
 
 #[test]
