@@ -94,7 +94,8 @@ impl Coordinator {
         let lock = Lock::take(&settings.folder())?;
         let kept = Kept::load(&settings.folder())?;
         let health = Arc::<Health>::default();
-        let history = keeper::open(&settings.history, &settings.folder(), &health).await?;
+        let cluster = kept.identity.trust().cluster().as_str();
+        let history = keeper::open(&settings.history, cluster, &settings.folder(), &health).await?;
         let listener = TcpListener::bind(settings.listen).await.with_context(|| {
             format!("cannot listen on {}: choose another address by --listen", settings.listen)
         })?;
