@@ -10,7 +10,7 @@ use serde_json::Value;
 use smartfw_core::{EventKind, Time, fleet::NodeId};
 use smartfw_history::{Appended, Count, Event, Page, Query, Size};
 use smartfw_mirror::{
-    Auth, Cluster, Database, Item, ItemId, Limits, List, Outbox, Patience, Sender, Watch, chance, since_epoch,
+    Auth, Cluster, Database, Item, ItemId, List, Outbox, Patience, Sender, Watch, chance, since_epoch,
 };
 use smartfw_proto::json::rfc3339;
 use tokio::{sync::watch, time::interval};
@@ -62,7 +62,7 @@ pub fn begin(
         Auth::from_files(settings.account.as_deref(), settings.secret.as_deref())?,
         Patience::default(),
     )?);
-    let opened = Outbox::open(&state_dir.join(FOLDER), Limits::default())?;
+    let opened = Outbox::open(&state_dir.join(FOLDER), settings.outbox)?;
     if let Some((place, why)) = opened.set_aside {
         tracing::error!(place = %place.display(), why, "the mirror's outbox was damaged; an empty one is begun");
     }
@@ -207,7 +207,7 @@ mod tests {
         let secret = folder.join("secret");
         std::fs::write(&secret, "its-secret\n").unwrap();
         let url = Some("https://example.firebaseio.com".to_owned());
-        let settings = Mirror { url, account: None, secret: Some(secret) };
+        let settings = Mirror { url, secret: Some(secret), ..Mirror::default() };
         let (_, retention) = watch::channel(Settings::default().retention);
         begin(&settings, "prod", folder, history, Arc::default(), retention).unwrap().unwrap()
     }

@@ -137,7 +137,8 @@ impl Means {
     fn open(settings: &MirrorSettings, folder: &Path) -> anyhow::Result<Self> {
         let auth = Auth::from_files(settings.account.as_deref(), settings.secret.as_deref())?;
         let database = Database::new(&settings.url, auth, Patience::default())?;
-        let opened = Outbox::open(folder, Limits::default())?;
+        let limits = Limits { items: settings.outbox_items, bytes: settings.outbox_bytes };
+        let opened = Outbox::open(folder, limits)?;
         if let Some((place, why)) = opened.set_aside {
             tracing::error!(place = %place.display(), why, "the mirror's outbox was damaged; an empty one is begun");
         }
