@@ -21,7 +21,7 @@ pub struct Settings {
     pub log_dir: PathBuf,
     /// Where nodes connect.
     pub listen: SocketAddr,
-    /// Where dashboard and REST are served; `None`: nowhere.
+    /// Where the REST API is served; `None`: nowhere.
     pub http: Option<SocketAddr>,
     /// The certificate shown there, and its key; `None`: one of our own.
     pub web: WebFiles,

@@ -74,7 +74,7 @@ const KEYS: [Key; 17] = [
     },
     Key {
         name: "http",
-        about: "Where dashboard and REST are served, over TLS.",
+        about: "Where the REST API is served, over TLS.",
         expected: ADDRESS,
         set: |settings, value| address(value).map(|address| settings.http = address),
         show: |settings| shown(settings.http),
