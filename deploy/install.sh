@@ -16,6 +16,8 @@ units=/etc/systemd/system
 state=/var/lib/smartfw
 # Lies here when the group is one that we made.
 group_is_ours=$state/.group-is-ours
+# The files that --remove took from the group, each name ended by a zero.
+group_had=$state/.group-had
 completions=(
   "bash /usr/local/share/bash-completion/completions/smartfw-cli"
   "zsh /usr/local/share/zsh/site-functions/_smartfw-cli"
@@ -39,8 +41,9 @@ install_all() {
   install -m 0755 "$programs/smartfw-node" "$programs/smartfw-cli" "$programs/smartfw-coordinator" "$bin/"
   install -d -m 0750 -g smartfw /etc/smartfw /etc/smartfw/node.toml.d
   [ -e /etc/smartfw/node.toml ] || install -m 0640 -g smartfw "$root/deploy/node.toml" /etc/smartfw/node.toml
-  chgrp smartfw /etc/smartfw/node.toml
   [ -e /etc/smartfw/coordinator.toml ] || install -m 0640 -g smartfw "$root/deploy/coordinator.toml" /etc/smartfw/coordinator.toml
+  chgrp smartfw /etc/smartfw/node.toml /etc/smartfw/coordinator.toml
+  give_back
   install -d -m 0750 -g smartfw "$state" /var/log/smartfw
   install -d -m 0755 /usr/local/share/man/man1
   "$bin/smartfw-cli" man >/usr/local/share/man/man1/smartfw-cli.1
@@ -61,6 +64,16 @@ install_all() {
     say "systemd does not run here: start $bin/smartfw-node by your own means, and '$bin/smartfw-cli restore' at boot"
   fi
   say "installed. Members of the group smartfw may use smartfw-cli; try: smartfw-cli status"
+}
+
+# What --remove took from the group is the group's again: the coordinator reads its configuration as a member of it.
+give_back() {
+  local file
+  [ -e "$group_had" ] || return 0
+  while IFS= read -r -d '' file; do
+    [ ! -e "$file" ] || chgrp -h smartfw "$file"
+  done <"$group_had"
+  rm -f "$group_had"
 }
 
 # A node that runs without systemd is named in the lock of its state folder.
@@ -108,10 +121,21 @@ keep_data() {
   local kept=() folder
   for folder in /etc/smartfw "$state" /var/log/smartfw; do
     [ -d "$folder" ] || continue
-    chgrp -R root "$folder" # the group may be gone in a moment, and its number somebody else's
+    take_from_group "$folder"
     kept+=("$folder")
   done
+  for folder in /var/lib/smartfw-coordinator /var/log/smartfw-coordinator; do
+    [ ! -d "$folder" ] || kept+=("$folder")
+  done
   if [ ${#kept[@]} -gt 0 ]; then say "kept: ${kept[*]} (--purge removes them)"; fi
+}
+
+# take_from_group FOLDER: the group may be gone in a moment, and its number somebody else's.
+take_from_group() {
+  getent group smartfw >/dev/null || return 0
+  install -d -m 0750 "$state"
+  find "$1" -group smartfw -print0 >>"$group_had"
+  find "$1" -group smartfw -exec chgrp -h root {} +
 }
 
 is_root || die "run it as root"

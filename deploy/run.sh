@@ -74,14 +74,24 @@ coordinate() {
   fi
   "${command[@]}" --listen 127.0.0.1:7471 &
   coordinator=$!
+  ! wait_for 30 test -e "$run/state/coordinator/web/certificate.pem" || tell_how_to_ask
+}
+
+tell_how_to_ask() {
+  local ask="curl --cacert $run/state/coordinator/web/certificate.pem" api=https://127.0.0.1:7480/api/v1
+  say "log in to the coordinator: $ask -c $run/state/session -H 'Content-Type: application/json' \\"
+  say "    -d '{\"name\":\"admin\",\"password\":\"PASSWORD\"}' $api/login"
+  say "and see what it answers: $ask -b $run/state/session $api/openapi.json"
 }
 
 answers_or_ended() {
   ! kill -0 "$node" 2>/dev/null || control status -o raw
 }
 
+# The operator's key is where the coordinator looks for it: what people order by the API is signed with it.
 control() {
-  SMARTFW_OPERATOR_DIR="$run/operator" SMARTFW_ROOT_PASSPHRASE="${SMARTFW_ROOT_PASSPHRASE:-a trial on this host alone}" \
+  SMARTFW_OPERATOR_DIR="$run/state/coordinator/operator" \
+    SMARTFW_ROOT_PASSPHRASE="${SMARTFW_ROOT_PASSPHRASE:-a trial on this host alone}" \
     "$programs/smartfw-cli" --socket "$run/node.sock" --state-dir "$run/state" "$@"
 }
 

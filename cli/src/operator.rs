@@ -1,7 +1,7 @@
 //! The operator's key: where it is kept, and what it signs.
 //!
 //! `~/.config/smartfw/operator/CLUSTER/` of the person who types, also behind `sudo`; `SMARTFW_OPERATOR_DIR` names
-//! another place than `~/.config/smartfw/operator`. No daemon ever sees a key, but for the first operator's: it is made
+//! another place than `~/.config/smartfw/operator`, and what root keeps there belongs to whom that place does. No daemon ever sees a key, but for the first operator's: it is made
 //! with the cluster, by the daemon, which hands it over and keeps no copy.
 
 mod codec;

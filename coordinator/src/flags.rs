@@ -28,7 +28,7 @@ pub struct Flags {
     /// Where nodes connect [default: 0.0.0.0:7471]
     #[arg(long, value_name = "ADDR:PORT")]
     pub listen: Option<String>,
-    /// Where dashboard and REST are served, or off [default: 127.0.0.1:7480]
+    /// Where the REST API is served, or off [default: 127.0.0.1:7480]
     #[arg(long, value_name = "ADDR:PORT")]
     pub http: Option<String>,
     /// Where metrics are served, or off [default: 127.0.0.1:9471]

@@ -45,11 +45,16 @@ impl<H: History> Keeper for H {
     }
 }
 
-/// Opens the history at its place.
+/// Opens the cluster's history at its place.
 ///
 /// # Errors
 /// When the disk refuses, somebody else has it open, or the address makes no sense.
-pub async fn open(place: &Place, state_dir: &Path, health: &Health) -> Result<Box<dyn Keeper>, HistoryError> {
+pub async fn open(
+    place: &Place,
+    cluster: &str,
+    state_dir: &Path,
+    health: &Health,
+) -> Result<Box<dyn Keeper>, HistoryError> {
     match place {
         Place::Embedded => {
             let folder = state_dir.join("history");
@@ -61,7 +66,7 @@ pub async fn open(place: &Place, state_dir: &Path, health: &Health) -> Result<Bo
             Ok(Box::new(opened?))
         }
         Place::Redis(address) => {
-            let redis = Redis::open(address)?;
+            let redis = Redis::open(address, cluster)?;
             look(&redis, health).await;
             Ok(Box::new(redis))
         }

@@ -10,20 +10,22 @@ use serde_json::Value;
 use smartfw_core::{EventKind, Time, fleet::NodeId};
 use smartfw_history::{Appended, Count, Event, Page, Query, Size};
 use smartfw_mirror::{
-    Auth, Cluster, Database, Item, ItemId, Limits, Outbox, Patience, Sender, Watch, chance, since_epoch,
+    Auth, Cluster, Database, Item, ItemId, List, Outbox, Patience, Sender, Watch, chance, since_epoch,
 };
 use smartfw_proto::json::rfc3339;
-use tokio::time::interval;
+use tokio::{sync::watch, time::interval};
 
 use crate::{
     health::{Health, Level, Matter},
     keeper::{Answering, Keeper},
-    settings::Mirror,
+    settings::{Mirror, Retention},
 };
 use pushing::{OWED, Pushing};
 
 /// The folder of the outbox within the state folder.
 const FOLDER: &str = "mirror";
+/// The lists that a coordinator writes. Runs are the nodes'.
+const LISTS: [List; 2] = [List::Events, List::Blocks];
 /// How often it is shown how the mirror is.
 const LOOK: Duration = Duration::from_secs(1);
 
@@ -42,7 +44,7 @@ pub struct Begun {
     pub sender: Sender,
 }
 
-/// Sets the mirror up; `None` where there is none.
+/// Sets the mirror up; `None` where there is none. What is too old for the history is too old for the database.
 ///
 /// # Errors
 /// When the address or the credentials make no sense, or the outbox cannot be used.
@@ -52,6 +54,7 @@ pub fn begin(
     state_dir: &Path,
     history: Arc<dyn Keeper>,
     health: Arc<Health>,
+    retention: watch::Receiver<Retention>,
 ) -> anyhow::Result<Option<Begun>> {
     let Some(url) = &settings.url else { return Ok(None) };
     let database = Arc::new(Database::new(
@@ -59,12 +62,13 @@ pub fn begin(
         Auth::from_files(settings.account.as_deref(), settings.secret.as_deref())?,
         Patience::default(),
     )?);
-    let opened = Outbox::open(&state_dir.join(FOLDER), Limits::default())?;
+    let opened = Outbox::open(&state_dir.join(FOLDER), settings.outbox)?;
     if let Some((place, why)) = opened.set_aside {
         tracing::error!(place = %place.display(), why, "the mirror's outbox was damaged; an empty one is begun");
     }
     let outbox = Arc::new(opened.outbox);
-    let sender = Sender::new(database, outbox.clone(), Cluster::new(cluster)?);
+    let sender = Sender::new(database, outbox.clone(), Cluster::new(cluster)?)
+        .keeping(&LISTS, move || retention.borrow().age);
     Ok(Some(Begun {
         history: Arc::new(Mirrored { inner: history, pushing: Pushing::into(outbox), health }),
         sender,
@@ -157,7 +161,7 @@ mod tests {
     use smartfw_history::Embedded;
 
     use super::*;
-    use crate::testing::Memory;
+    use crate::{settings::Settings, testing::Memory};
 
     fn event(sequence: u64) -> Event {
         Event {
@@ -203,7 +207,8 @@ mod tests {
         let secret = folder.join("secret");
         std::fs::write(&secret, "its-secret\n").unwrap();
         let url = Some("https://example.firebaseio.com".to_owned());
-        let settings = Mirror { url, account: None, secret: Some(secret) };
-        begin(&settings, "prod", folder, history, Arc::default()).unwrap().unwrap()
+        let settings = Mirror { url, secret: Some(secret), ..Mirror::default() };
+        let (_, retention) = watch::channel(Settings::default().retention);
+        begin(&settings, "prod", folder, history, Arc::default(), retention).unwrap().unwrap()
     }
 }

@@ -2,7 +2,7 @@
 
 mod signals;
 
-use std::{io::IsTerminal as _, net::SocketAddr, sync::Arc, time::Duration};
+use std::{io::IsTerminal as _, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use anyhow::Context as _;
 use smartfw_config::LogFormat;
@@ -26,7 +26,7 @@ use crate::{
     mirroring,
     place::{self, Kept, Lock},
     retention,
-    settings::{Retention, Settings, Sources},
+    settings::{Mirror, Retention, Settings, Sources},
     telling::Telling,
     view::{MOST_BLOCKS, View},
     web::Web,
@@ -94,7 +94,8 @@ impl Coordinator {
         let lock = Lock::take(&settings.folder())?;
         let kept = Kept::load(&settings.folder())?;
         let health = Arc::<Health>::default();
-        let history = keeper::open(&settings.history, &settings.folder(), &health).await?;
+        let cluster = kept.identity.trust().cluster().as_str();
+        let history = keeper::open(&settings.history, cluster, &settings.folder(), &health).await?;
         let listener = TcpListener::bind(settings.listen).await.with_context(|| {
             format!("cannot listen on {}: choose another address by --listen", settings.listen)
         })?;
@@ -116,7 +117,9 @@ impl Coordinator {
         let events = || view.subscribe_events();
         let telling = settings.outward.as_deref().map(|file| Telling::start(file, events(), health.clone()));
         let telling = telling.transpose()?;
-        let history = mirrored(settings, &cluster, history, &health, &mut tasks)?;
+        let (retention, told) = watch::channel(settings.retention);
+        let mirror = (&settings.mirror, settings.folder(), told.clone());
+        let history = mirrored(mirror, &cluster, history, &health, &mut tasks)?;
         if let Some(why) = revocations.unreadable() {
             let what = format!("who was expelled is not known, and nobody is let in: {why}");
             health.set(
@@ -134,7 +137,6 @@ impl Coordinator {
             counters: counters.clone(),
         };
         let running = Arc::new(intake::Running::start(parts, &net, listener)?);
-        let (retention, told) = watch::channel(settings.retention);
         let (measured, size) = watch::channel(Size::default());
         tasks.spawn(retention::run(history.clone(), health.clone(), told, measured));
         tasks.spawn(tidy(view.clone(), health.clone()));
@@ -206,13 +208,14 @@ impl Coordinator {
 
 /// Starts the mirror, which the history that is given back feeds.
 fn mirrored(
-    settings: &Settings,
+    (settings, state_dir, retention): (&Mirror, PathBuf, watch::Receiver<Retention>),
     cluster: &str,
     history: Arc<dyn Keeper>,
     health: &Arc<Health>,
     tasks: &mut JoinSet<()>,
 ) -> anyhow::Result<Arc<dyn Keeper>> {
-    match mirroring::begin(&settings.mirror, cluster, &settings.folder(), history.clone(), health.clone())? {
+    let begun = mirroring::begin(settings, cluster, &state_dir, history.clone(), health.clone(), retention)?;
+    match begun {
         None => Ok(history),
         Some(mirroring::Begun { history, sender }) => {
             tasks.spawn(mirroring::run(sender, health.clone()));

@@ -7,6 +7,7 @@ mod nearest;
 use std::{fmt, net::SocketAddr, path::PathBuf, time::Duration};
 
 use smartfw_config::{ConfigError, LogFormat};
+use smartfw_mirror::Limits;
 
 pub use keys::example;
 pub use layers::Sources;
@@ -20,7 +21,7 @@ pub struct Settings {
     pub log_dir: PathBuf,
     /// Where nodes connect.
     pub listen: SocketAddr,
-    /// Where dashboard and REST are served; `None`: nowhere.
+    /// Where the REST API is served; `None`: nowhere.
     pub http: Option<SocketAddr>,
     /// The certificate shown there, and its key; `None`: one of our own.
     pub web: WebFiles,
@@ -75,6 +76,8 @@ pub struct Mirror {
     pub account: Option<PathBuf>,
     /// The file of its secret, where there is no account.
     pub secret: Option<PathBuf>,
+    /// How much may wait for it.
+    pub outbox: Limits,
 }
 
 /// What of the history is let go.

@@ -69,13 +69,15 @@ impl Web<'_> {
 #[expect(clippy::print_stdout, reason = "it must not go where messages go")]
 fn announce(address: SocketAddr, file: &Path, password: &str) -> anyhow::Result<()> {
     if std::io::stdout().is_terminal() {
-        println!("https://{address}  user: admin  password, shown this once: {password}");
+        println!("{}  password, shown this once: {password}", login(address));
         return Ok(());
     }
     certificate::write(file, 0o600, &format!("{password}\n"))?;
-    println!(
-        "https://{address}  user: admin  password: in {}, to be deleted once it is known",
-        file.display()
-    );
+    println!("{}  password: in {}, to be deleted once it is known", login(address), file.display());
     Ok(())
+}
+
+/// Where a person begins: other paths want a session, and there are no pages.
+fn login(address: SocketAddr) -> String {
+    format!("POST https://{address}/api/v1/login  user: admin")
 }

@@ -21,9 +21,10 @@ use std::{
 };
 
 use smartfw_config::{MirrorSettings, NodeConfig};
-use smartfw_core::{Agent, Time, fleet::SignedRun};
+use smartfw_core::{Agent, Time, config::PolicyConfig, fleet::SignedRun};
 use smartfw_mirror::{
-    Auth, BadFile, Cluster, Database, Limits, Outbox, Patience, Sender, State, Watch, chance, since_epoch,
+    Auth, BadFile, Cluster, Database, Limits, List, Outbox, Patience, Sender, State, Watch, chance,
+    since_epoch,
 };
 use smartfw_proto::{json::rfc3339, view::MirrorView};
 use tokio::{
@@ -44,6 +45,9 @@ use speaking::Speaking;
 
 /// The folder of what waits for the database, within the state folder.
 const FOLDER: &str = "mirror";
+/// How long what is signed stays in the database, or as long as what detection here blocks may last, if that is longer: a
+/// cluster that begins to follow hears what is there.
+const KEPT: Duration = Duration::from_secs(90 * 86_400);
 /// How long after one another it is tried to begin.
 const AGAIN: Duration = Duration::from_secs(30);
 /// How often it is looked which cluster this node is in, and shown how the mirror is.
@@ -77,6 +81,7 @@ enum Sending {
 pub struct Begun {
     settings: MirrorSettings,
     folder: PathBuf,
+    kept: Duration,
     runs: mpsc::Receiver<SignedRun>,
     mirror: Mirror,
     health: Arc<Health>,
@@ -117,15 +122,23 @@ pub fn prepare(config: &NodeConfig, health: &Arc<Health>) -> anyhow::Result<(Mir
     }
     let (mouth, runs) = Mouth::new(settings.runs);
     let (folder, mirror_of) = (config.state_dir.join(FOLDER), mirror.clone());
-    let begun = Begun { settings, folder, runs, mirror: mirror_of, health: health.clone() };
+    let kept = kept(&config.policy);
+    let begun = Begun { settings, folder, kept, runs, mirror: mirror_of, health: health.clone() };
     Ok((mirror, mouth, Some(begun)))
+}
+
+/// How long what is signed here stays in the database.
+fn kept(policy: &PolicyConfig) -> Duration {
+    let longest = policy.ladder.iter().max().copied().unwrap_or_default();
+    KEPT.max(longest.saturating_add(longest / 100 * u32::from(policy.jitter_percent)))
 }
 
 impl Means {
     fn open(settings: &MirrorSettings, folder: &Path) -> anyhow::Result<Self> {
         let auth = Auth::from_files(settings.account.as_deref(), settings.secret.as_deref())?;
         let database = Database::new(&settings.url, auth, Patience::default())?;
-        let opened = Outbox::open(folder, Limits::default())?;
+        let limits = Limits { items: settings.outbox_items, bytes: settings.outbox_bytes };
+        let opened = Outbox::open(folder, limits)?;
         if let Some((place, why)) = opened.set_aside {
             tracing::error!(place = %place.display(), why, "the mirror's outbox was damaged; an empty one is begun");
         }
@@ -175,7 +188,9 @@ impl Begun {
     async fn season(&mut self, means: &Means, cluster: &str, inbox: &Inbox) {
         let Ok(place) = Cluster::new(cluster) else { return sleep(LOOK).await };
         let Means { database, outbox } = means;
+        let kept = self.kept;
         let sender = Sender::new(database.clone(), outbox.clone(), place);
+        let sender = sender.keeping(&[List::Runs], move || kept);
         let watch = sender.watch();
         self.mirror.is(Sending::Sends(watch.clone()));
         // The driver may not have begun with its part in the cluster.
@@ -289,6 +304,16 @@ mod tests {
         assert!(prepare(&config(folder.path(), "http://east.firebaseio.com"), &health).is_err());
         let both = MirrorSettings { account: good.mirror.secret.clone(), ..good.mirror.clone() };
         assert!(prepare(&NodeConfig { mirror: both, ..good }, &health).is_err());
+    }
+
+    #[test]
+    fn what_is_signed_stays_in_the_database_as_long_as_a_block_here_may_last_and_ninety_days_at_least() {
+        let day = Duration::from_secs(86_400);
+        let mut policy = PolicyConfig::default();
+        assert_eq!(kept(&policy), 90 * day);
+        policy.jitter_percent = 10;
+        *policy.ladder.last_mut().unwrap() = 100 * day;
+        assert_eq!(kept(&policy), 110 * day);
     }
 
     #[tokio::test]

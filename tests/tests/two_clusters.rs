@@ -17,6 +17,8 @@ use smartfw_tests::{
 
 /// How long a word may take by way of the database, on a busy machine.
 const SOON: Duration = Duration::from_secs(20);
+/// Why a run is refused in which what is signed was changed.
+const FORGED: &str = "its signature is not its origin's";
 /// The host of the database.
 const DATABASE: usize = 2;
 const EAST: usize = 0;
@@ -173,7 +175,7 @@ fn what_is_not_signed_under_a_believed_root_is_shown_and_not_enforced() {
     database.put(&place(&unsigned), "bm8gcnVu".into());
     west.comes_to_refuse(&unsigned, "no signed run");
     database.put(&place(&wrong), forged(&run).into());
-    west.comes_to_refuse(&wrong, "it");
+    west.comes_to_refuse(&wrong, FORGED);
     database.put(&place(&key), forged(&run).into());
     west.comes_to_refuse(&key, "somebody changed it");
     let held = west.json(&["blocks", "--all"]);
@@ -183,7 +185,7 @@ fn what_is_not_signed_under_a_believed_root_is_shown_and_not_enforced() {
     // What stands in the database now says nothing of it any more.
     west.guard.kill();
     west.guard.launch().unwrap();
-    west.comes_to_refuse(&key, "it");
+    west.comes_to_refuse(&key, FORGED);
     let held = west.json(&["blocks", "--all"]);
     let origins: Vec<_> = held.as_array().unwrap().iter().map(|block| block["origin"].clone()).collect();
     assert_eq!(origins, ["east/alice"], "it stays what it was after a restart");

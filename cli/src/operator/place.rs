@@ -2,8 +2,8 @@
 
 use std::{
     env, fs, io,
-    os::unix::fs::{DirBuilderExt as _, PermissionsExt as _},
-    path::{Path, PathBuf},
+    os::unix::fs::{DirBuilderExt as _, MetadataExt as _, PermissionsExt as _},
+    path::{self, Path, PathBuf},
 };
 
 use nix::unistd::{Gid, Uid, User, geteuid, setegid, seteuid};
@@ -15,7 +15,7 @@ use crate::failure::Failure;
 #[derive(Debug)]
 pub(crate) struct Home {
     folder: PathBuf,
-    /// Behind `sudo`: the person, whose files they shall be.
+    /// Behind `sudo`, or for root in a folder of somebody's: whose files they shall be.
     owner: Option<(Uid, Gid)>,
     /// The person's user name.
     pub(crate) user: Option<String>,
@@ -28,7 +28,9 @@ impl Home {
         let user = person.clone().or_else(|| User::from_uid(Uid::current()).ok().flatten());
         let name = user.as_ref().map(|user| user.name.clone());
         if let Some(folder) = env::var_os("SMARTFW_OPERATOR_DIR").filter(|folder| !folder.is_empty()) {
-            return Ok(Self { folder: folder.into(), owner: None, user: name });
+            let folder = PathBuf::from(folder);
+            let owner = owner_of(&folder).filter(|_| geteuid().is_root());
+            return Ok(Self { folder, owner, user: name });
         }
         let config = match &person {
             Some(person) => Some(person.dir.join(".config")),
@@ -160,7 +162,36 @@ fn sudo_user() -> Option<User> {
     User::from_uid(Uid::from_raw(uid)).ok().flatten()
 }
 
+/// Whose a folder is, or will be: that of the first above it that there is. None where it is root's, or nobody knows.
+fn owner_of(folder: &Path) -> Option<(Uid, Gid)> {
+    let folder = path::absolute(folder).ok()?;
+    let about = folder.ancestors().find_map(|folder| fs::metadata(folder).ok())?;
+    (about.uid() != 0).then(|| (Uid::from_raw(about.uid()), Gid::from_raw(about.gid())))
+}
+
 fn from_environment() -> Option<PathBuf> {
     let set = |name| env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
     set("XDG_CONFIG_HOME").or_else(|| set("HOME").map(|home| home.join(".config")))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::chown;
+
+    use super::*;
+
+    #[test]
+    fn a_folder_that_is_not_there_yet_will_be_whose_the_one_above_it_is() {
+        let above = tempfile::tempdir().unwrap();
+        let folder = above.path().join("coordinator/operator");
+        let (uid, gid) = (geteuid(), nix::unistd::getegid());
+        assert_eq!(owner_of(&folder), (!uid.is_root()).then_some((uid, gid)));
+        if uid.is_root() {
+            let (nobody, group) = (65_534, 65_533);
+            chown(above.path(), Some(nobody), Some(group)).unwrap();
+            assert_eq!(owner_of(&folder), Some((Uid::from_raw(nobody), Gid::from_raw(group))));
+            fs::create_dir_all(&folder).unwrap();
+            assert_eq!(owner_of(&folder), None, "one that is there is whose it is");
+        }
+    }
 }

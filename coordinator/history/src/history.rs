@@ -152,10 +152,12 @@ pub enum HistoryError {
     Redis(String),
     /// What is in Redis of a node's last makes no sense.
     #[error(
-        "the field {node} of smartfw:1:lasts in redis is damaged: {why}; delete it together with \
-         smartfw:1:events:{node}: that gives up this node's events, the others stay"
+        "the field {node} of {keys}:lasts in redis is damaged: {why}; delete it together with {keys}:events:{node}: that \
+         gives up this node's events, the others stay"
     )]
     DamagedLast {
+        /// What the cluster's keys begin with.
+        keys: String,
         /// The node, as the field is named.
         node: String,
         /// What makes no sense.

@@ -21,11 +21,9 @@ use connection::Connection;
 use oldest::Oldest;
 use search::Search;
 
-/// Where each node's last is: a hash.
-const LASTS: &str = "smartfw:1:lasts";
-
-/// The time of the last call of `retain`, as far as its clock was believed: nanoseconds.
-const BELIEVED: &str = "smartfw:1:believed";
+/// What all keys begin with; the number is that of their form, and what is under another is not looked at. The cluster's
+/// name follows.
+const KEYS: &str = "smartfw:2";
 
 /// How often an append is tried while other coordinators append the same node's events.
 const ATTEMPTS: usize = 100;
@@ -43,19 +41,22 @@ for i = 5, #ARGV, 2 do redis.call('XADD', KEYS[1], ARGV[i], 'event', ARGV[i + 1]
 redis.call('HSET', KEYS[2], ARGV[1], ARGV[3])
 return 1";
 
-/// The history in one Redis.
+/// The history of one cluster in one Redis.
 #[derive(Clone, Debug)]
 pub struct Redis {
     connection: Connection,
+    /// What the cluster's keys begin with.
+    ours: String,
 }
 
 impl Redis {
-    /// The history in the Redis at this address (`redis://…`), which need not be there yet.
+    /// The history of this cluster in the Redis at this address (`redis://…`), which need not be there yet. Others may have
+    /// theirs in the same.
     ///
     /// # Errors
     /// When the address makes no sense.
-    pub fn open(url: &str) -> Result<Self, HistoryError> {
-        Ok(Self { connection: Connection::open(url)? })
+    pub fn open(url: &str, cluster: &str) -> Result<Self, HistoryError> {
+        Ok(Self { connection: Connection::open(url)?, ours: format!("{KEYS}:{cluster}") })
     }
 
     /// What in its settings endangers what is acknowledged, as sentences for the coordinator's health.
@@ -78,10 +79,25 @@ impl Redis {
         Ok(warnings)
     }
 
+    /// Where each node's last is: a hash.
+    fn lasts_key(&self) -> String {
+        format!("{}:lasts", self.ours)
+    }
+
+    /// Where the time of the last call of `retain` is, as far as its clock was believed: nanoseconds.
+    fn believed_key(&self) -> String {
+        format!("{}:believed", self.ours)
+    }
+
+    /// Where a node's events are: a stream.
+    fn events_key(&self, node: NodeId) -> String {
+        format!("{}:events:{node:#}", self.ours)
+    }
+
     async fn append_of(&self, now: Time, node: NodeId, events: Vec<Event>) -> Result<usize, HistoryError> {
         for _ in 0..ATTEMPTS {
-            let known = self.connection.ask::<Option<String>>(cmd("HGET").arg(LASTS).arg(name(node))).await?;
-            let tail = known.as_deref().map(|text| tail(&name(node), text)).transpose()?;
+            let known = self.known(node).await?;
+            let tail = known.as_deref().map(|text| self.tail(node, text)).transpose()?;
             let rows = place(tail.map(|tail| tail.last), now, events.clone());
             if rows.is_empty() {
                 return Ok(0);
@@ -93,6 +109,20 @@ impl Redis {
             }
         }
         Err(HistoryError::Redis("others append the same node's events all the time".to_owned()))
+    }
+
+    /// What is written of a node's last.
+    async fn known(&self, node: NodeId) -> Result<Option<String>, HistoryError> {
+        self.connection.ask(cmd("HGET").arg(self.lasts_key()).arg(name(node))).await
+    }
+
+    fn tail(&self, node: NodeId, text: &str) -> Result<Tail, HistoryError> {
+        Tail::read(text).ok_or_else(|| self.damaged_last(&name(node), text))
+    }
+
+    fn damaged_last(&self, name: &str, text: &str) -> HistoryError {
+        let (keys, node) = (self.ours.clone(), name.to_owned());
+        HistoryError::DamagedLast { keys, node, why: format!("{text:?} makes no sense") }
     }
 
     async fn add(
@@ -109,9 +139,9 @@ impl Redis {
             tail = Some(next);
         }
         let script = Script::new(APPEND);
-        let mut call = script.key(key(node));
+        let mut call = script.key(self.events_key(node));
         let last = tail.as_ref().map(Tail::text).unwrap_or_default();
-        call.key(LASTS).arg(name(node)).arg(known).arg(last).arg(MOST_NODES);
+        call.key(self.lasts_key()).arg(name(node)).arg(known).arg(last).arg(MOST_NODES);
         entries.iter().for_each(|(id, event)| {
             call.arg(id).arg(event.as_slice());
         });
@@ -121,23 +151,25 @@ impl Redis {
     /// Whether there is room for those of these nodes of which nothing is kept. The script sees to it too, but node by
     /// node, and whoever is refused must not be kept in part.
     async fn check_room(&self, nodes: impl ExactSizeIterator<Item = &NodeId>) -> Result<(), HistoryError> {
-        let room = MOST_NODES.saturating_sub(self.connection.ask(cmd("HLEN").arg(LASTS)).await?);
+        let lasts = self.lasts_key();
+        let room = MOST_NODES.saturating_sub(self.connection.ask(cmd("HLEN").arg(&lasts)).await?);
         if nodes.len() <= room {
             return Ok(());
         }
         let nodes: Vec<NodeId> = nodes.copied().collect();
         let names: Vec<String> = nodes.iter().map(|node| name(*node)).collect();
-        let known: Vec<Option<String>> = self.connection.ask(cmd("HMGET").arg(LASTS).arg(names)).await?;
+        let known: Vec<Option<String>> = self.connection.ask(cmd("HMGET").arg(lasts).arg(names)).await?;
         let mut new = nodes.iter().zip(known).filter(|(_, known)| known.is_none());
         new.nth(room).map_or(Ok(()), |(node, _)| Err(HistoryError::TooManyNodes(*node)))
     }
 
     /// Each node's last.
     async fn lasts(&self) -> Result<BTreeMap<NodeId, Last>, HistoryError> {
-        let lasts: BTreeMap<String, String> = self.connection.ask(cmd("HGETALL").arg(LASTS)).await?;
+        let lasts: BTreeMap<String, String> =
+            self.connection.ask(cmd("HGETALL").arg(self.lasts_key())).await?;
         let read = |(name, text): (String, String)| {
-            let node = name.parse().map_err(|_| damaged_last(&name, &text))?;
-            Ok((node, tail(&name, &text)?.last))
+            let node = name.parse().map_err(|_| self.damaged_last(&name, &text))?;
+            Ok((node, self.tail(node, &text)?.last))
         };
         lasts.into_iter().map(read).collect()
     }
@@ -146,7 +178,7 @@ impl Redis {
     async fn trim(&self, nodes: impl Iterator<Item = NodeId>, floor: Time) -> Result<(), HistoryError> {
         for node in nodes {
             let mut trim = cmd("XTRIM");
-            trim.arg(key(node)).arg("MINID").arg(floor.as_nanos());
+            trim.arg(self.events_key(node)).arg("MINID").arg(floor.as_nanos());
             self.connection.ask::<u64>(&trim).await?;
         }
         Ok(())
@@ -175,23 +207,24 @@ impl History for Redis {
         let query = checked(query)?;
         let mut lasts = self.lasts().await?;
         lasts.retain(|node, _| query.node.is_none_or(|wanted| wanted == *node));
-        Search::new(&query, &self.connection, &lasts).await?.page().await
+        Search::new(&query, self, &lasts).await?.page().await
     }
 
     async fn retain(&self, now: Time, age: Duration, bytes: u64) -> Result<(), HistoryError> {
         let lasts = self.lasts().await?;
         let newest = lasts.values().map(|last| last.place).max().unwrap_or_default();
-        let believed = self.connection.ask::<Option<String>>(cmd("GET").arg(BELIEVED)).await?;
+        let key = self.believed_key();
+        let believed = self.connection.ask::<Option<String>>(cmd("GET").arg(&key)).await?;
         let believed = believed.and_then(|text| text.parse().ok()).map(Time::from_nanos).unwrap_or_default();
         let ages = Ages { believed, floor: Time::ZERO }.after(now, age, newest);
         self.trim(lasts.keys().copied(), ages.floor).await?;
-        self.connection.ask::<()>(cmd("SET").arg(BELIEVED).arg(ages.believed.as_nanos())).await?;
+        self.connection.ask::<()>(cmd("SET").arg(key).arg(ages.believed.as_nanos())).await?;
         for _ in 0..TRIMS {
             let size = self.size().await?.bytes;
             if size <= bytes {
                 break;
             }
-            let oldest = Oldest::new(&self.connection, lasts.keys().copied()).await?;
+            let oldest = Oldest::new(self, lasts.keys().copied()).await?;
             let Some(floor) = oldest.floor(size - bytes).await? else { break };
             self.trim(lasts.keys().copied(), floor).await?;
         }
@@ -199,16 +232,16 @@ impl History for Redis {
     }
 
     async fn last(&self, node: NodeId) -> Result<Option<Count>, HistoryError> {
-        let text: Option<String> = self.connection.ask(cmd("HGET").arg(LASTS).arg(name(node))).await?;
-        let last = text.map(|text| tail(&name(node), &text)).transpose()?;
+        let last = self.known(node).await?.map(|text| self.tail(node, &text)).transpose()?;
         Ok(last.map(|tail| tail.last.count))
     }
 
     async fn size(&self) -> Result<Size, HistoryError> {
-        let mut size = Size { events: 0, bytes: self.connection.memory(LASTS).await? };
+        let mut size = Size { events: 0, bytes: self.connection.memory(&self.lasts_key()).await? };
         for node in self.lasts().await?.into_keys() {
-            size.events += self.connection.ask::<u64>(cmd("XLEN").arg(key(node))).await?;
-            size.bytes += self.connection.memory(&key(node)).await?;
+            let key = self.events_key(node);
+            size.events += self.connection.ask::<u64>(cmd("XLEN").arg(&key)).await?;
+            size.bytes += self.connection.memory(&key).await?;
         }
         Ok(size)
     }
@@ -266,18 +299,6 @@ impl Id {
 
 fn name(node: NodeId) -> String {
     format!("{node:#}")
-}
-
-fn key(node: NodeId) -> String {
-    format!("smartfw:1:events:{node:#}")
-}
-
-fn tail(name: &str, text: &str) -> Result<Tail, HistoryError> {
-    Tail::read(text).ok_or_else(|| damaged_last(name, text))
-}
-
-fn damaged_last(name: &str, text: &str) -> HistoryError {
-    HistoryError::DamagedLast { node: name.to_owned(), why: format!("{text:?} makes no sense") }
 }
 
 fn damaged_entry(key: &str, id: &str) -> HistoryError {

@@ -48,7 +48,10 @@ impl Copy {
             self.part(key, &mut told);
             return Ok(told);
         }
-        for (key, row) in change.children()?.unwrap_or_default() {
+        let mut children = change.children()?.unwrap_or_default();
+        // Whoever tidies removes many at once: in order each is the oldest.
+        children.sort_unstable_by(|(one, _), (other, _)| one.cmp(other));
+        for (key, row) in children {
             match key.split_once('/') {
                 Some((key, _)) => self.part(key, &mut told),
                 None => self.row(&key, &row, &mut told),

@@ -45,9 +45,9 @@ impl State {
             None if counts.aside > 0 => {
                 Some("look at what was set aside: a limit of the database may be in the way")
             }
-            None if counts.dropped > 0 => {
-                Some("let the outbox be larger if outages as long as the last one are usual")
-            }
+            None if counts.dropped > 0 => Some(
+                "raise mirror.outbox_items and mirror.outbox_bytes if outages as long as the last one are usual",
+            ),
             None => None,
         }
     }

@@ -192,6 +192,12 @@ impl Item {
         &self.path
     }
 
+    /// The instant in its key, in milliseconds since 1970.
+    pub(crate) fn millis(&self) -> Option<u64> {
+        let (_, key) = self.path.split_once('/')?;
+        ItemId::from_key(key).ok().map(|id| id.millis)
+    }
+
     /// Its JSON.
     pub fn body(&self) -> &[u8] {
         &self.body

@@ -22,6 +22,7 @@ mod earnest;
 mod health;
 mod heard;
 mod item;
+mod keeping;
 mod key;
 mod outbox;
 mod receiver;

@@ -15,6 +15,7 @@ use crate::{
     database::{Database, Request},
     health::{Health, State},
     item::{Cluster, List},
+    keeping::{Keeping, due},
     outbox::{Numbered, Outbox, OutboxError},
     tidy::tidy,
     trouble::Trouble,
@@ -63,6 +64,7 @@ pub struct Sender {
     aside_in_a_row: u32,
     audit: Audit,
     look_back: Duration,
+    keeping: Option<Keeping>,
 }
 
 /// Tells how the mirror is, from any thread.
@@ -92,7 +94,17 @@ impl Sender {
             aside_in_a_row: 0,
             audit: Audit::default(),
             look_back: LOOK_BACK,
+            keeping: None,
         }
+    }
+
+    /// Lets go, while it runs and has nothing to send, of what in these lists is older than this: 100 rows of each
+    /// ([`TIDIED`](crate::TIDIED)) a second at most, and every five minutes where there were fewer. The age is asked for each
+    /// time. It is counted from the newest item that was sent, or from now if that is earlier: a clock that is wrong
+    /// empties no list, and what has sent nothing removes nothing.
+    #[must_use]
+    pub fn keeping(self, lists: &'static [List], age: impl Fn() -> Duration + Send + Sync + 'static) -> Self {
+        Self { keeping: Some(Keeping::new(lists, Box::new(age))), ..self }
     }
 
     /// Looks back so often while it runs and has nothing to send: a day at most, a millisecond at least.
@@ -118,6 +130,7 @@ impl Sender {
                 Step::Idle => tokio::select! {
                     () = self.outbox.filled() => {}
                     _ = looks.tick() => self.look_and_tell(clock()).await,
+                    () = due(self.keeping.as_ref()) => self.let_go_and_tell(clock()).await,
                 },
                 Step::Wait(wait) => sleep(wait).await,
             }
@@ -126,10 +139,33 @@ impl Sender {
 
     /// While there is nothing to send, nobody else finds out that the database is away, or back.
     async fn look_and_tell(&mut self, now: Duration) {
-        match self.look_back(now).await {
+        let looked = self.look_back(now).await;
+        self.tell(looked, now);
+    }
+
+    async fn let_go_and_tell(&mut self, now: Duration) {
+        if let Some((lists, before)) = self.keeping.as_mut().and_then(|keeping| keeping.begin(now)) {
+            let gone = self.let_go(lists, before, now).await;
+            self.tell(gone, now);
+        }
+    }
+
+    fn tell(&self, done: Result<(), Trouble>, now: Duration) {
+        match done {
             Ok(()) => self.health.sent(0),
             Err(trouble) => self.health.failed(trouble, now),
         }
+    }
+
+    /// A question and a removal for each of these lists.
+    async fn let_go(&mut self, lists: &[List], before: u64, now: Duration) -> Result<(), Trouble> {
+        for list in lists {
+            let gone = self.tidy(*list, before, now).await?;
+            if let Some(keeping) = self.keeping.as_mut().filter(|_| gone > 0) {
+                keeping.goes_on();
+            }
+        }
+        Ok(())
     }
 
     /// One request, if there is anything to send.
@@ -160,6 +196,10 @@ impl Sender {
     /// # Errors
     /// When the database does not answer; the sender's own next step will find that out, too.
     pub async fn look_back(&mut self, now: Duration) -> Result<(), Trouble> {
+        // Others who send to the same lists let go of it, too, and their clocks differ.
+        if let Some((lists, before)) = self.keeping.as_ref().and_then(|keeping| keeping.half(now)) {
+            lists.iter().for_each(|list| self.audit.forget(*list, before));
+        }
         if let Found::Rewritten(path) = self.audit.next(&self.database, &self.cluster, now).await? {
             tracing::warn!(path, "the mirror's data was changed in the database by somebody else");
             self.health.rewritten();
@@ -169,6 +209,7 @@ impl Sender {
 
     /// Removes the oldest rows from one of our own lists, if they are from before this instant (milliseconds since 1970): a
     /// list in the cloud has a limit, too. At most [`TIDIED`](crate::TIDIED) at a time; returns how many it were.
+    /// [`Sender::run`] does it by itself where it was told by [`Sender::keeping`].
     ///
     /// # Errors
     /// When the database does not do it; what is left is there the next time.
@@ -189,6 +230,9 @@ impl Sender {
         self.aside_in_a_row = 0;
         self.most = (self.most * 2).min(BATCH_ITEMS);
         self.audit.sent(batch);
+        if let Some(keeping) = &mut self.keeping {
+            keeping.sent(batch.iter().filter_map(|(_, item)| item.millis()));
+        }
         self.health.sent(batch.len() as u64);
         Step::Sent(batch.len())
     }

@@ -43,9 +43,11 @@ const ADDRESS: &str = "an address and port like \"127.0.0.1:9471\", or \"off\"";
 const AGES: std::ops::RangeInclusive<u64> = 3600..=3650 * 86_400;
 /// Less than a few segments cannot be kept; more than this no disk holds.
 const SIZES: std::ops::RangeInclusive<u64> = 64 << 20..=1 << 50;
+/// Fewer are no outage; more than this is no outbox.
+const ITEMS: std::ops::RangeInclusive<u64> = 1_000..=100_000_000;
 const UNITS: [(&str, u64); 3] = [("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10)];
 
-const KEYS: [Key; 15] = [
+const KEYS: [Key; 17] = [
     Key {
         name: "state_dir",
         about: "Where the coordinator keeps what it must not forget, in the folder coordinator/: identity, history, accounts.",
@@ -72,7 +74,7 @@ const KEYS: [Key; 15] = [
     },
     Key {
         name: "http",
-        about: "Where dashboard and REST are served, over TLS.",
+        about: "Where the REST API is served, over TLS.",
         expected: ADDRESS,
         set: |settings, value| address(value).map(|address| settings.http = address),
         show: |settings| shown(settings.http),
@@ -163,6 +165,25 @@ const KEYS: [Key; 15] = [
         expected: FILE,
         set: |settings, value| file(value).map(|path| settings.mirror.secret = path),
         show: |settings| written(settings.mirror.secret.as_ref()),
+        ..KEY
+    },
+    Key {
+        name: "mirror.outbox_items",
+        about: "So many events and blocks may wait for the database; of more the oldest are dropped.",
+        expected: "an integer from 1000 to 100000000",
+        set: |settings, value| {
+            let items = value.number().filter(|items| ITEMS.contains(items));
+            items.map(|items| settings.mirror.outbox.items = items)
+        },
+        show: |settings| settings.mirror.outbox.items.to_string(),
+        ..KEY
+    },
+    Key {
+        name: "mirror.outbox_bytes",
+        about: "Their bytes, on disk.",
+        expected: "a size like \"256MiB\" from 64MiB to 1048576GiB",
+        set: |settings, value| size(value).map(|bytes| settings.mirror.outbox.bytes = bytes),
+        show: |settings| in_units(settings.mirror.outbox.bytes, &UNITS),
         ..KEY
     },
     Key {

@@ -18,7 +18,7 @@ fn an_empty_file_is_the_default_and_the_example_is_one() {
     assert_eq!(load("").unwrap(), Settings::default());
     assert_eq!(load(&example()).unwrap(), Settings::default());
     let shown = |line: &&str| line.starts_with('#') && !line.starts_with("##") && line.contains(" = ");
-    assert_eq!(example().lines().filter(shown).count(), 15, "every key is in it");
+    assert_eq!(example().lines().filter(shown).count(), 17, "every key is in it");
 }
 
 #[test]
@@ -61,8 +61,19 @@ fn a_mistake_is_named_with_its_place_and_what_would_be_right() {
     }
     for bad in ["\"63MiB\"", "\"99999999999999GiB\"", "-1"] {
         assert!(load(&format!("retention.bytes = {bad}")).is_err(), "{bad}");
+        assert!(load(&format!("mirror.outbox_bytes = {bad}")).is_err(), "{bad}");
+    }
+    for bad in ["999", "100000001", "\"many\"", "1000.0"] {
+        assert!(load(&format!("mirror.outbox_items = {bad}")).is_err(), "{bad}");
     }
     assert!(load("= 5").unwrap_err().contains("not valid TOML"));
+}
+
+#[test]
+fn how_much_may_wait_for_the_mirror_is_a_number_of_items_and_their_bytes() {
+    let settings = load("[mirror]\noutbox_items = 1000000\noutbox_bytes = \"2GiB\"").unwrap();
+    assert_eq!(settings.mirror.outbox, Limits { items: 1_000_000, bytes: 2 << 30 });
+    assert_eq!(Settings::default().mirror.outbox, Limits::default());
 }
 
 #[test]

@@ -179,7 +179,7 @@ impl Default for ExternalSettings {
 }
 
 /// The mirror in a database that clusters share.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MirrorSettings {
     /// The database's address; empty: there is no mirror.
     pub url: String,
@@ -191,6 +191,24 @@ pub struct MirrorSettings {
     pub runs: MirroredRuns,
     /// The clusters that are listened to.
     pub follow: Vec<String>,
+    /// Items that may wait for the database.
+    pub outbox_items: u64,
+    /// Their bytes.
+    pub outbox_bytes: u64,
+}
+
+impl Default for MirrorSettings {
+    fn default() -> Self {
+        Self {
+            url: String::new(),
+            account: None,
+            secret: None,
+            runs: MirroredRuns::default(),
+            follow: Vec::new(),
+            outbox_items: 86_400,
+            outbox_bytes: 256 << 20,
+        }
+    }
 }
 
 /// Whose signed words a node sends to the mirror.

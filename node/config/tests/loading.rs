@@ -53,6 +53,9 @@ fn every_kind_of_value_reaches_its_place() {
         anomaly = false
         [detection.rules.port_scan]
         ports = 0x20
+        [mirror]
+        outbox_items = 1000
+        outbox_bytes = "1GiB"
         [logs]
         max_size = "1MiB"
         "#,
@@ -69,6 +72,7 @@ fn every_kind_of_value_reaches_its_place() {
     assert_eq!(config.logins, LoginSource::File("/var/log/auth.log".into()));
     assert_eq!(config.sensor.rules.port_scan.ports, 32);
     assert_eq!((config.sensor.models.confidence, config.sensor.models.anomaly), (97, false));
+    assert_eq!((config.mirror.outbox_items, config.mirror.outbox_bytes), (1_000, 1 << 30));
     assert_eq!(config.logs.max_size, 1 << 20);
 }
 

@@ -256,6 +256,19 @@ mod tests {
     }
 
     #[test]
+    fn an_order_that_was_changed_fails_by_the_signature_of_the_run_that_carries_it() {
+        let abroad = Abroad::found();
+        let root = abroad.root();
+        let (targets, class) = (vec![net("203.0.113.8/32")], Class::Manual);
+        let kind = OrderKind::Block { targets, duration: HOUR, class, reason: String::new(), force: false };
+        let order = abroad.ordered(1, kind);
+        let mut bytes = abroad.says(vec![order]);
+        let at = bytes.len() / 3;
+        bytes[at] ^= 1;
+        assert_eq!(judge(&root, &bytes).unwrap_err(), "its signature is not its origin's");
+    }
+
+    #[test]
     fn what_is_forged_or_signed_under_another_root_is_refused() {
         let (abroad, liar) = (Abroad::found(), Abroad::found());
         let root = abroad.root();

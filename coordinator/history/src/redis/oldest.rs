@@ -8,7 +8,7 @@ use std::{
 use redis::cmd;
 use smartfw_core::{Time, fleet::NodeId};
 
-use super::{Connection, Id, damaged_entry, key};
+use super::{Id, Redis, damaged_entry};
 use crate::HistoryError;
 
 /// Entries that are read of a stream at once.
@@ -23,7 +23,7 @@ type Entry = (String, Vec<Vec<u8>>);
 
 /// Streams by where their oldest entry stands that was not passed.
 pub(super) struct Oldest<'a> {
-    connection: &'a Connection,
+    redis: &'a Redis,
     streams: BTreeMap<(Time, NodeId), Stream>,
 }
 
@@ -39,13 +39,14 @@ struct Stream {
 impl<'a> Oldest<'a> {
     /// Looks where these streams begin and how much their entries take.
     pub(super) async fn new(
-        connection: &'a Connection,
+        redis: &'a Redis,
         nodes: impl Iterator<Item = NodeId>,
     ) -> Result<Self, HistoryError> {
-        let mut oldest = Self { connection, streams: BTreeMap::new() };
+        let mut oldest = Self { redis, streams: BTreeMap::new() };
         for node in nodes {
-            let entries: u64 = connection.ask(cmd("XLEN").arg(key(node))).await?;
-            let bytes = connection.memory(&key(node)).await? as f64 / entries.max(1) as f64;
+            let key = redis.events_key(node);
+            let entries: u64 = redis.connection.ask(cmd("XLEN").arg(&key)).await?;
+            let bytes = redis.connection.memory(&key).await? as f64 / entries.max(1) as f64;
             oldest.put_back(node, Stream { places: VecDeque::new(), from: "-".to_owned(), bytes }).await?;
         }
         Ok(oldest)
@@ -68,10 +69,10 @@ impl<'a> Oldest<'a> {
     /// Reads on when everything that was read was passed; a stream that was passed wholly is put back no more.
     async fn put_back(&mut self, node: NodeId, mut stream: Stream) -> Result<(), HistoryError> {
         if stream.places.is_empty() {
-            let key = key(node);
+            let key = self.redis.events_key(node);
             let mut range = cmd("XRANGE");
             range.arg(&key).arg(&stream.from).arg("+").arg("COUNT").arg(CHUNK);
-            for (id, _) in self.connection.ask::<Vec<Entry>>(&range).await? {
+            for (id, _) in self.redis.connection.ask::<Vec<Entry>>(&range).await? {
                 let place = Id::read(&id).ok_or_else(|| damaged_entry(&key, &id))?.place;
                 stream.places.push_back(place);
                 stream.from = format!("({id}");

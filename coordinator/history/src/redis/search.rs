@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use redis::cmd;
 use smartfw_core::{Time, fleet::NodeId};
 
-use super::{Connection, Id, damaged_entry, key};
+use super::{Id, Redis, damaged_entry};
 use crate::{Count, Cursor, HistoryError, Page, Placed, Query, place::Last};
 
 /// Entries that are looked at for one page at most; what takes more goes on with the next page. More than there may be
@@ -21,7 +21,7 @@ type Entry = (String, Vec<Vec<u8>>);
 /// Streams by where their next event stands, or is at latest.
 pub(super) struct Search<'a> {
     query: &'a Query,
-    connection: &'a Connection,
+    redis: &'a Redis,
     streams: BTreeMap<Cursor, Stream>,
     read: usize,
 }
@@ -39,11 +39,11 @@ impl<'a> Search<'a> {
     /// Begins in each stream with the newest entry that stands before what the query says.
     pub(super) async fn new(
         query: &'a Query,
-        connection: &'a Connection,
+        redis: &'a Redis,
         lasts: &BTreeMap<NodeId, Last>,
     ) -> Result<Self, HistoryError> {
         let chunk = (MOST_ENTRIES / lasts.len().max(1)).clamp(1, CHUNK.0);
-        let mut search = Self { query, connection, streams: BTreeMap::new(), read: 0 };
+        let mut search = Self { query, redis, streams: BTreeMap::new(), read: 0 };
         for (node, last) in lasts {
             if let Some((at, end)) = search.begin(*node, last.place).await? {
                 search.streams.insert(at, Stream { end, chunk, found: Vec::new(), all_read: false });
@@ -119,10 +119,10 @@ impl<'a> Search<'a> {
         from: String,
         to: String,
     ) -> Result<Option<(u64, Count)>, HistoryError> {
-        let key = key(node);
+        let key = self.redis.events_key(node);
         let mut range = cmd(command);
         range.arg(&key).arg(from).arg(to).arg("COUNT").arg(1);
-        let entries: Vec<Entry> = self.connection.ask(&range).await?;
+        let entries: Vec<Entry> = self.redis.connection.ask(&range).await?;
         let read = |(id, fields): &Entry| {
             let known = Id::read(id).zip(decode(id, fields));
             known.map(|(id, row)| (id.among, row.event.count())).ok_or_else(|| damaged_entry(&key, id))
@@ -140,10 +140,10 @@ impl<'a> Search<'a> {
 
     /// Reads what comes next of a stream. Answers where everything that was not read lies before.
     async fn read(&mut self, at: Cursor, stream: &mut Stream) -> Result<Cursor, HistoryError> {
-        let (key, from) = (key(at.node), self.query.from.as_nanos());
+        let (key, from) = (self.redis.events_key(at.node), self.query.from.as_nanos());
         let mut range = cmd("XREVRANGE");
         range.arg(&key).arg(&stream.end).arg(from).arg("COUNT").arg(stream.chunk);
-        let entries: Vec<Entry> = self.connection.ask(&range).await?;
+        let entries: Vec<Entry> = self.redis.connection.ask(&range).await?;
         self.read += entries.len();
         stream.all_read = entries.len() < stream.chunk;
         stream.chunk = CHUNK.1.min(stream.chunk * 2);

@@ -45,7 +45,7 @@ impl Site for InRedis {
     }
 
     async fn open(&mut self) -> Redis {
-        Redis::open(&format!("redis://127.0.0.1:{}", self.port)).unwrap()
+        self.of("prod")
     }
 }
 
@@ -58,6 +58,11 @@ impl InRedis {
         let demanded = env::var_os(DEMANDED).is_some_and(|value| value == "1");
         assert!(started || !demanded, "{DEMANDED}=1, and there is no redis-server on this machine");
         started.then_some(site)
+    }
+
+    /// The history of a cluster.
+    fn of(&self, cluster: &str) -> Redis {
+        Redis::open(&format!("redis://127.0.0.1:{}", self.port), cluster).unwrap()
     }
 
     fn start(&mut self) -> bool {
@@ -150,6 +155,20 @@ async fn settings_that_endanger_what_is_acknowledged_are_told() {
 }
 
 #[tokio::test]
+async fn two_clusters_in_one_redis_neither_see_nor_let_go_of_each_others_events() {
+    let site = server_or_skip!(SAFE);
+    let (one, other) = (site.of("prod"), site.of("prod.eu"));
+    one.append(NOW, (1..=10).map(event).collect()).await.unwrap();
+    other.append(NOW, (1..=5).map(event).collect()).await.unwrap();
+    let known = other.append(NOW, (1..=6).map(event).collect()).await.unwrap();
+    assert_eq!((known.kept, known.known), (1, 5), "the same node of another cluster is another one");
+    assert_eq!((one.size().await.unwrap().events, other.size().await.unwrap().events), (10, 6));
+    one.retain(NOW, Duration::from_secs(10_000_000), 0).await.unwrap();
+    assert_eq!(all(&one, Query::default()).await.len(), 0);
+    assert_eq!(all(&other, Query::default()).await.len(), 6);
+}
+
+#[tokio::test]
 async fn without_redis_the_error_says_that_the_call_can_be_repeated() {
     let mut site = server_or_skip!(SAFE);
     let history = site.open().await;
@@ -166,7 +185,7 @@ async fn an_entry_that_makes_no_sense_is_named_and_without_it_the_rest_is_read()
     let mut site = server_or_skip!(SAFE);
     let history = site.open().await;
     history.append(NOW, vec![event(1), Event { id: node(2), ..event(1) }]).await.unwrap();
-    let key = format!("smartfw:1:events:{:#}", node(1));
+    let key = format!("smartfw:2:prod:events:{:#}", node(1));
     site.ask("XADD", &[&key, "1799900001000000000-9", "event", "nonsense"]).await;
     let error = history.query(Query::default()).await.unwrap_err();
     let HistoryError::DamagedEntry { key: named, id } = &error else { panic!("{error}") };
@@ -183,12 +202,12 @@ async fn a_last_that_makes_no_sense_is_named_and_what_is_advised_mends_it() {
     let mut site = server_or_skip!(SAFE);
     let history = site.open().await;
     history.append(NOW, vec![event(1), Event { id: node(2), ..event(1) }]).await.unwrap();
-    let (name, key) = (format!("{:#}", node(1)), format!("smartfw:1:events:{:#}", node(1)));
-    site.ask("HSET", &["smartfw:1:lasts", &name, "nonsense"]).await;
+    let (name, key) = (format!("{:#}", node(1)), format!("smartfw:2:prod:events:{:#}", node(1)));
+    site.ask("HSET", &["smartfw:2:prod:lasts", &name, "nonsense"]).await;
     let error = history.query(Query::default()).await.unwrap_err();
     assert!(matches!(&error, HistoryError::DamagedLast { node, .. } if *node == name), "{error}");
     assert!(error.to_string().contains(&format!("delete it together with {key}")), "{error}");
-    site.ask("HDEL", &["smartfw:1:lasts", &name]).await;
+    site.ask("HDEL", &["smartfw:2:prod:lasts", &name]).await;
     site.ask("DEL", &[&key]).await;
     assert_eq!(all(&history, Query::default()).await.len(), 1);
     assert_eq!(history.append(NOW, vec![event(1)]).await.unwrap().kept, 1);
@@ -197,7 +216,7 @@ async fn a_last_that_makes_no_sense_is_named_and_what_is_advised_mends_it() {
 
 #[test]
 fn an_address_that_makes_no_sense_is_told_as_such_without_its_password() {
-    let error = Redis::open("redis//name:secret@host").unwrap_err();
+    let error = Redis::open("redis//name:secret@host", "prod").unwrap_err();
     assert!(matches!(error, HistoryError::Address(_)), "{error}");
     let text = error.to_string();
     assert!(text.contains("redis://HOST:PORT") && !text.contains("secret"), "{text}");

@@ -46,6 +46,17 @@ fn what_slid_out_of_the_window_is_not_what_was_removed() {
 }
 
 #[test]
+fn the_oldest_that_are_tidied_away_at_once_are_not_what_was_removed_in_whatever_order_they_are_named() {
+    let mut copy = Copy::new(List::Runs, 100);
+    put(&mut copy, "/", (1..=4).map(|n| (key(n), body(0))).collect());
+    let gone = format!(r#"{{"path":"/","data":{{"{}":null,"{}":null}}}}"#, key(2), key(1));
+    assert_eq!(copy.patch(&Change::read(&gone).unwrap()).unwrap(), []);
+    let gone = format!(r#"{{"path":"/","data":{{"{}":null}}}}"#, key(4));
+    let told = copy.patch(&Change::read(&gone).unwrap()).unwrap();
+    assert_eq!(told, [Heard::Removed { key: key(4) }]);
+}
+
+#[test]
 fn what_is_remembered_is_bounded() {
     let mut copy = Copy::new(List::Runs, 10);
     for n in 0..50 {

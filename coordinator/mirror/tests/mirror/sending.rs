@@ -374,3 +374,49 @@ async fn large_rows_are_tidied_away_fewer_at_a_time() {
     drain(&mut sender).await;
     assert_eq!(sender.tidy(List::Events, u64::MAX, BEGIN).await, Ok(TIDIED / 10));
 }
+
+#[tokio::test]
+async fn a_running_sender_lets_go_of_what_is_older_than_it_is_told_and_of_nothing_else() {
+    let (fake, folder) = (Fake::start().await, tempfile::tempdir().unwrap());
+    let outbox = outbox(folder.path(), Limits::default());
+    outbox.push(&events(0..250)).unwrap();
+    let run = Item::run(&id(0), b"a run").unwrap();
+    outbox.push(std::slice::from_ref(&run)).unwrap();
+    let sender = sender(&fake, &outbox).keeping(&[List::Events], || Duration::from_millis(129));
+    // By this clock everything is old.
+    let running = tokio::spawn(sender.run(|| 2 * BEGIN, || 0));
+    let left = || {
+        let there = fake.at("clusters/prod,eu/events");
+        let keys = there.as_object().into_iter().flat_map(|rows| rows.keys());
+        keys.map(|key| format!("clusters/prod,eu/events/{key}")).collect::<Vec<_>>()
+    };
+    for _ in 0..1000 {
+        if left() == places(120..250) {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    assert_eq!(left(), places(120..250));
+    assert!(fake.at(&format!("clusters/prod,eu/{}", run.path())).is_string(), "it was not told of runs");
+    running.abort();
+}
+
+#[tokio::test]
+async fn what_others_let_go_of_before_us_is_no_meddling() {
+    let (fake, folder) = (Fake::start().await, tempfile::tempdir().unwrap());
+    let outbox = outbox(folder.path(), Limits::default());
+    outbox.push(&events(0..4)).unwrap();
+    let mut sender = sender(&fake, &outbox).keeping(&[List::Events], || Duration::from_millis(4));
+    drain(&mut sender).await;
+    // Older than half of that.
+    fake.put(&place(0), Value::Null);
+    for _ in 0..8 {
+        sender.look_back(BEGIN * 2).await.unwrap();
+    }
+    assert_eq!(sender.watch().state().rewritten, 0);
+    fake.put(&place(2), Value::Null);
+    for _ in 0..4 {
+        sender.look_back(BEGIN * 2).await.unwrap();
+    }
+    assert_eq!(sender.watch().state().rewritten, 1, "what is young is still looked at");
+}

@@ -11,7 +11,7 @@ use crate::intake::NotCarried;
 pub(super) fn no_operator(folder: &Path, why: &IdentityError) -> Refusal {
     let why = format!("this coordinator has no operator's certificate that it can use ({why})");
     let make = format!(
-        "on this host `SMARTFW_OPERATOR_DIR={} smartfw-cli cluster join ADDR:PORT --token T --operator NAME \
+        "on this host, as root, `SMARTFW_OPERATOR_DIR={} smartfw-cli cluster join ADDR:PORT --token T --operator NAME \
          --no-passphrase` with the token of `smartfw-cli cluster token --role operator`, or give the order by \
          smartfw-cli on a node",
         folder.parent().unwrap_or(folder).display()

@@ -3,7 +3,7 @@
 use super::{NAME, Visitor};
 use crate::{
     MirrorSettings, MirroredRuns,
-    kinds::{Choice, List, MaybeFile, Word},
+    kinds::{Choice, List, MaybeFile, Number, Size, Word},
 };
 
 /// The most clusters that are followed: each is a connection to the database.
@@ -28,7 +28,7 @@ const RUNS: Choice<MirroredRuns> =
     Choice(&[("all", MirroredRuns::All), ("own", MirroredRuns::Own), ("none", MirroredRuns::None)]);
 
 pub(super) fn mirror(v: &mut impl Visitor, mirror: &mut MirrorSettings) {
-    let MirrorSettings { url, account, secret, runs, follow } = mirror;
+    let MirrorSettings { url, account, secret, runs, follow, outbox_items, outbox_bytes } = mirror;
     v.section(
         "mirror",
         "A Firebase Realtime Database that clusters share: what is signed here goes there, what other clusters signed comes back. Changes hold from the next start.",
@@ -53,4 +53,11 @@ pub(super) fn mirror(v: &mut impl Visitor, mirror: &mut MirrorSettings) {
         List(CLUSTER, FOLLOWED),
         follow,
     );
+    v.item(
+        "outbox_items",
+        "So many signed words may wait for the database; of more the oldest are dropped.",
+        Number(1_000..=100_000_000),
+        outbox_items,
+    );
+    v.item("outbox_bytes", "Their bytes, on disk.", Size(16 << 20..=1 << 40), outbox_bytes);
 }
