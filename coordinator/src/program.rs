@@ -94,7 +94,7 @@ impl Coordinator {
         let lock = Lock::take(&settings.folder())?;
         let kept = Kept::load(&settings.folder())?;
         let health = Arc::<Health>::default();
-        let history = keeper::open(&settings.history, &settings.folder(), &health).await?;
+        let history = keeper::open(&settings.history, &settings.folder()).await?;
         let listener = TcpListener::bind(settings.listen).await.with_context(|| {
             format!("cannot listen on {}: choose another address by --listen", settings.listen)
         })?;

@@ -58,26 +58,6 @@ impl Redis {
         Ok(Self { connection: Connection::open(url)? })
     }
 
-    /// What in its settings endangers what is acknowledged, as sentences for the coordinator's health.
-    ///
-    /// # Errors
-    /// When Redis fails.
-    pub async fn warnings(&self) -> Result<Vec<String>, HistoryError> {
-        let mut warnings = Vec::new();
-        for (setting, good, why) in SETTINGS {
-            let question = cmd("CONFIG").arg("GET").arg(setting).take();
-            let settings: BTreeMap<String, String> = self.connection.ask(&question).await?;
-            match settings.get(setting) {
-                Some(value) if value == good => (),
-                Some(value) => warnings.push(format!("redis has {setting} {value}: {why}; set it to {good}")),
-                None => {
-                    warnings.push(format!("redis does not tell its {setting}; if it is not {good}, {why}"))
-                }
-            }
-        }
-        Ok(warnings)
-    }
-
     async fn append_of(&self, now: Time, node: NodeId, events: Vec<Event>) -> Result<usize, HistoryError> {
         for _ in 0..ATTEMPTS {
             let known = self.connection.ask::<Option<String>>(cmd("HGET").arg(LASTS).arg(name(node))).await?;
@@ -211,6 +191,22 @@ impl History for Redis {
             size.bytes += self.connection.memory(&key(node)).await?;
         }
         Ok(size)
+    }
+
+    async fn warnings(&self) -> Result<Vec<String>, HistoryError> {
+        let mut warnings = Vec::new();
+        for (setting, good, why) in SETTINGS {
+            let question = cmd("CONFIG").arg("GET").arg(setting).take();
+            let settings: BTreeMap<String, String> = self.connection.ask(&question).await?;
+            match settings.get(setting) {
+                Some(value) if value == good => (),
+                Some(value) => warnings.push(format!("redis has {setting} {value}: {why}; set it to {good}")),
+                None => {
+                    warnings.push(format!("redis does not tell its {setting}; if it is not {good}, {why}"))
+                }
+            }
+        }
+        Ok(warnings)
     }
 }
 
