@@ -6,7 +6,10 @@ mod connection;
 mod oldest;
 mod search;
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use ::redis::{Script, cmd};
 use smartfw_core::{Time, fleet::NodeId};
@@ -24,6 +27,9 @@ use search::Search;
 /// Where each node's last is: a hash.
 const LASTS: &str = "smartfw:1:lasts";
 
+/// What each node was called, as it is written in `LASTS`, a space, and the name: a set.
+const NAMES: &str = "smartfw:1:names";
+
 /// The time of the last call of `retain`, as far as its clock was believed: nanoseconds.
 const BELIEVED: &str = "smartfw:1:believed";
 
@@ -39,7 +45,10 @@ const APPEND: &str = r"
 local known = redis.call('HGET', KEYS[2], ARGV[1]) or ''
 if known ~= ARGV[2] then return 0 end
 if known == '' and redis.call('HLEN', KEYS[2]) >= tonumber(ARGV[4]) then return -1 end
-for i = 5, #ARGV, 2 do redis.call('XADD', KEYS[1], ARGV[i], 'event', ARGV[i + 1]) end
+for i = 5, #ARGV, 3 do
+  redis.call('XADD', KEYS[1], ARGV[i], 'event', ARGV[i + 1])
+  redis.call('SADD', KEYS[3], ARGV[1] .. ' ' .. ARGV[i + 2])
+end
 redis.call('HSET', KEYS[2], ARGV[1], ARGV[3])
 return 1";
 
@@ -85,15 +94,16 @@ impl Redis {
         let mut entries = Vec::with_capacity(rows.len());
         for row in rows {
             let next = Tail::after(tail, row);
-            entries.push((next.id(), postcard::to_allocvec(&row.event).unwrap_or_default()));
+            let event = postcard::to_allocvec(&row.event).unwrap_or_default();
+            entries.push((next.id(), event, row.event.node.as_str()));
             tail = Some(next);
         }
         let script = Script::new(APPEND);
         let mut call = script.key(key(node));
         let last = tail.as_ref().map(Tail::text).unwrap_or_default();
-        call.key(LASTS).arg(name(node)).arg(known).arg(last).arg(MOST_NODES);
-        entries.iter().for_each(|(id, event)| {
-            call.arg(id).arg(event.as_slice());
+        call.key(LASTS).key(NAMES).arg(name(node)).arg(known).arg(last).arg(MOST_NODES);
+        entries.iter().for_each(|(id, event, name)| {
+            call.arg(id).arg(event.as_slice()).arg(name);
         });
         self.connection.call(&call).await
     }
@@ -120,6 +130,17 @@ impl Redis {
             Ok((node, tail(&name, &text)?.last))
         };
         lasts.into_iter().map(read).collect()
+    }
+
+    /// Nodes of which it is written down what they were called, and never so.
+    async fn called_otherwise(&self, wanted: &str) -> Result<BTreeSet<NodeId>, HistoryError> {
+        let names: BTreeSet<String> = self.connection.ask(cmd("SMEMBERS").arg(NAMES)).await?;
+        let known = names.iter().filter_map(|entry| entry.split_once(' '));
+        let known = known.filter_map(|(node, name)| Some((node.parse::<NodeId>().ok()?, name)));
+        let (so, otherwise): (Vec<_>, Vec<_>) = known.partition(|(_, name)| *name == wanted);
+        let nodes =
+            |called: Vec<(NodeId, &str)>| called.into_iter().map(|(node, _)| node).collect::<BTreeSet<_>>();
+        Ok(&nodes(otherwise) - &nodes(so))
     }
 
     /// Lets go what is placed before `floor`.
@@ -155,6 +176,10 @@ impl History for Redis {
         let query = checked(query)?;
         let mut lasts = self.lasts().await?;
         lasts.retain(|node, _| query.node.is_none_or(|wanted| wanted == *node));
+        if let Some(name) = &query.name {
+            let others = self.called_otherwise(name).await?;
+            lasts.retain(|node, _| !others.contains(node));
+        }
         Search::new(&query, &self.connection, &lasts).await?.page().await
     }
 
@@ -185,7 +210,8 @@ impl History for Redis {
     }
 
     async fn size(&self) -> Result<Size, HistoryError> {
-        let mut size = Size { events: 0, bytes: self.connection.memory(LASTS).await? };
+        let bytes = self.connection.memory(LASTS).await? + self.connection.memory(NAMES).await?;
+        let mut size = Size { events: 0, bytes };
         for node in self.lasts().await?.into_keys() {
             size.events += self.connection.ask::<u64>(cmd("XLEN").arg(key(node))).await?;
             size.bytes += self.connection.memory(&key(node)).await?;

@@ -152,33 +152,30 @@ impl Shown {
             .await?;
         Ok((counts, truncated))
     }
+}
 
-    fn id_of(&self, name: &str) -> Option<NodeId> {
-        self.fleet.nodes().into_iter().find(|row| &*row.name == name).map(|row| row.id)
+/// What an API's question asks of the history; `None`: nothing can be the answer.
+fn query(asked: EventQuery) -> Result<Option<Query>, Refusal> {
+    let EventQuery { from, to, address, class, kind, node, text, cursor, limit } = asked;
+    let cursor = cursor.map(|text| text.parse::<Cursor>().map_err(|_| no_cursor())).transpose()?;
+    let (class, kind) = (class.map(|name| name.parse().ok()), kind.map(|name| name.parse().ok()));
+    if class == Some(None) || kind == Some(None) {
+        return Ok(None);
     }
-
-    /// What an API's question asks of the history; `None`: nothing can be the answer.
-    fn query(&self, asked: EventQuery) -> Result<Option<Query>, Refusal> {
-        let EventQuery { from, to, address, class, kind, node, text, cursor, limit } = asked;
-        let cursor = cursor.map(|text| text.parse::<Cursor>().map_err(|_| no_cursor())).transpose()?;
-        let id = node.as_deref().map(|name| self.id_of(name));
-        let (class, kind) = (class.map(|name| name.parse().ok()), kind.map(|name| name.parse().ok()));
-        if [id.is_some_and(|id| id.is_none()), class == Some(None), kind == Some(None)].contains(&true) {
-            return Ok(None);
-        }
-        Ok(Some(Query {
-            from: from.map_or(Time::ZERO, moment),
-            // Up to, and without.
-            to: to.map_or(Time::NEVER, |to| Time::from_nanos(moment(to).as_nanos().saturating_sub(1))),
-            node: id.flatten(),
-            kind: kind.flatten(),
-            class: class.flatten(),
-            address,
-            text,
-            limit,
-            cursor,
-        }))
-    }
+    Ok(Some(Query {
+        from: from.map_or(Time::ZERO, moment),
+        // Up to, and without.
+        to: to.map_or(Time::NEVER, |to| Time::from_nanos(moment(to).as_nanos().saturating_sub(1))),
+        node: None,
+        // Who is in the fleet now is another question than who was when it happened.
+        name: node,
+        kind: kind.flatten(),
+        class: class.flatten(),
+        address,
+        text,
+        limit,
+        cursor,
+    }))
 }
 
 /// Each event is put into words once, for all who follow.
@@ -239,7 +236,7 @@ impl smartfw_api::Fleet for Shown {
     }
 
     async fn events(&self, asked: EventQuery) -> Result<Events, Refusal> {
-        let Some(query) = self.query(asked)? else { return Ok(Events::default()) };
+        let Some(query) = query(asked)? else { return Ok(Events::default()) };
         let page = self.fleet.events(query).await.map_err(unread)?;
         let events = page.events.iter().filter_map(|placed| shown(&placed.event)).map(|event| event.body);
         Ok(Events { events: events.collect(), cursor: page.next.map(|next| next.to_string()) })
@@ -300,6 +297,15 @@ mod tests {
         let known = spread(said.into(), named);
         assert_eq!((known.told_by, known.silent), (vec!["web-1".to_owned()], vec!["web-2".to_owned()]));
         assert_eq!(spread(BTreeMap::new(), named), Spread::default());
+    }
+
+    #[test]
+    fn a_node_is_asked_for_by_the_name_that_it_had_whether_or_not_it_is_known_now() {
+        let asked = EventQuery { node: Some("web-9".into()), limit: 7, ..EventQuery::default() };
+        let wanted = query(asked.clone()).unwrap().unwrap();
+        assert_eq!((wanted.node, wanted.name.as_deref(), wanted.limit), (None, Some("web-9"), 7));
+        assert!(query(EventQuery { class: Some("whim".into()), ..asked.clone() }).unwrap().is_none());
+        assert!(query(EventQuery { cursor: Some("mine".into()), ..asked }).is_err());
     }
 
     #[tokio::test]
