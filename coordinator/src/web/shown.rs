@@ -178,6 +178,13 @@ fn query(asked: EventQuery) -> Result<Option<Query>, Refusal> {
     }))
 }
 
+/// By name; of those that bear one name, as who took another's place does for days, whoever reported last comes first.
+fn in_order(rows: Vec<NodeRow>, now: Time) -> Vec<Node> {
+    let mut nodes: Vec<Node> = rows.into_iter().map(|row| node(row, now)).collect();
+    nodes.sort_by(|a, b| a.name.cmp(&b.name).then(b.last_report.cmp(&a.last_report)));
+    nodes
+}
+
 /// Each event is put into words once, for all who follow.
 async fn pass_on(mut events: broadcast::Receiver<Arc<Kept>>, live: &broadcast::Sender<Arc<Live>>) {
     loop {
@@ -214,9 +221,7 @@ impl smartfw_api::Fleet for Shown {
     }
 
     async fn nodes(&self) -> Vec<Node> {
-        let mut nodes: Vec<Node> = self.fleet.nodes().into_iter().map(node).collect();
-        nodes.sort_by(|a, b| a.name.cmp(&b.name));
-        nodes
+        in_order(self.fleet.nodes(), clock::now())
     }
 
     async fn blocks(&self) -> Blocks {
@@ -306,6 +311,29 @@ mod tests {
         assert_eq!((wanted.node, wanted.name.as_deref(), wanted.limit), (None, Some("web-9"), 7));
         assert!(query(EventQuery { class: Some("whim".into()), ..asked.clone() }).unwrap().is_none());
         assert!(query(EventQuery { cursor: Some("mine".into()), ..asked }).is_err());
+    }
+
+    #[test]
+    fn of_two_that_bear_one_name_whoever_reported_last_comes_first() {
+        let row = |id, name: &str, heard: Option<u64>| {
+            let mut row = NodeRow::heard(NodeId([id; 32]), name, "default");
+            row.heard = heard.map(Time::from_secs);
+            row
+        };
+        let rows = [
+            row(1, "web-2", None),
+            row(2, "web-1", None),
+            row(3, "web-1", Some(5)),
+            row(4, "web-1", Some(9)),
+        ];
+        let nodes = in_order(rows.into(), Time::from_secs(10));
+        let told = |node: &Node| (node.name.clone(), node.last_report.map(|at| at.unix_timestamp()));
+        let told: Vec<_> = nodes.iter().map(told).collect();
+        let named = |name: &str, at| (name.to_owned(), at);
+        assert_eq!(
+            told,
+            [named("web-1", Some(9)), named("web-1", Some(5)), named("web-1", None), named("web-2", None)]
+        );
     }
 
     #[tokio::test]
