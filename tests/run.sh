@@ -247,6 +247,11 @@ no_namespaces=$(why_no_namespaces)
 [ "$mode" = long ] && export PROPTEST_CASES=20000 SMARTFW_LONG=1 SMARTFW_SEEDS=10000
 
 if cargo fmt --version >/dev/null 2>&1; then suite format cargo fmt --all --check; else skip format "rustfmt is not installed"; fi
+# What these need is looked for by the tests themselves, which pass without having run where it is missing.
+if command -v redis-server >/dev/null; then export SMARTFW_REDIS=1; else skip redis "redis-server is not installed"; fi
+if ! { [ "$(id -u)" = 0 ] && command -v ip && command -v ipset && command -v iptables; } >/dev/null; then
+  skip node-daemon "needs root, ip, ipset and iptables"
+fi
 suite build-tests cargo test -q --workspace --no-run
 lint_beside
 if ended FAILED | grep -qx build-tests; then no_namespaces="build-tests failed"; fi

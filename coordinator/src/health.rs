@@ -30,6 +30,8 @@ pub enum Matter {
     Revocations,
     /// Its own certificate.
     Certificate,
+    /// The operator's certificate that it signs orders with.
+    Operator,
     /// The metrics page.
     Metrics,
     /// The API for people.

@@ -5,10 +5,7 @@ use std::{future::Future, path::Path, pin::Pin, time::Duration};
 use smartfw_core::{Time, fleet::NodeId};
 use smartfw_history::{Appended, Count, Embedded, Event, History, HistoryError, Page, Query, Redis, Size};
 
-use crate::{
-    health::{Health, Level, Matter},
-    settings::Place,
-};
+use crate::settings::Place;
 
 /// What a history answers, when it does.
 pub type Answering<'a, T> = Pin<Box<dyn Future<Output = Result<T, HistoryError>> + Send + 'a>>;
@@ -25,6 +22,8 @@ pub trait Keeper: Send + Sync {
     fn last(&self, node: NodeId) -> Answering<'_, Option<Count>>;
     /// See [`History::size`].
     fn size(&self) -> Answering<'_, Size>;
+    /// See [`History::warnings`].
+    fn warnings(&self) -> Answering<'_, Vec<String>>;
 }
 
 impl<H: History> Keeper for H {
@@ -43,18 +42,16 @@ impl<H: History> Keeper for H {
     fn size(&self) -> Answering<'_, Size> {
         Box::pin(History::size(self))
     }
+    fn warnings(&self) -> Answering<'_, Vec<String>> {
+        Box::pin(History::warnings(self))
+    }
 }
 
 /// Opens the cluster's history at its place.
 ///
 /// # Errors
 /// When the disk refuses, somebody else has it open, or the address makes no sense.
-pub async fn open(
-    place: &Place,
-    cluster: &str,
-    state_dir: &Path,
-    health: &Health,
-) -> Result<Box<dyn Keeper>, HistoryError> {
+pub async fn open(place: &Place, cluster: &str, state_dir: &Path) -> Result<Box<dyn Keeper>, HistoryError> {
     match place {
         Place::Embedded => {
             let folder = state_dir.join("history");
@@ -65,22 +62,6 @@ pub async fn open(
             })?;
             Ok(Box::new(opened?))
         }
-        Place::Redis(address) => {
-            let redis = Redis::open(address, cluster)?;
-            look(&redis, health).await;
-            Ok(Box::new(redis))
-        }
-    }
-}
-
-/// Shows what endangers what is acknowledged. A Redis that is not there yet is told of where events cannot be kept.
-async fn look(redis: &Redis, health: &Health) {
-    match redis.warnings().await {
-        Ok(warnings) if warnings.is_empty() => health.clear(Matter::Redis),
-        Ok(warnings) => {
-            let remedy = "change it in redis.conf, or by CONFIG SET, and restart the coordinator";
-            health.set(Matter::Redis, Level::Warn, warnings.join("; "), remedy);
-        }
-        Err(error) => tracing::warn!(%error, "how Redis is set is not known"),
+        Place::Redis(address) => Ok(Box::new(Redis::open(address, cluster)?)),
     }
 }

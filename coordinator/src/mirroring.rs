@@ -152,6 +152,9 @@ impl Keeper for Mirrored {
     fn size(&self) -> Answering<'_, Size> {
         self.inner.size()
     }
+    fn warnings(&self) -> Answering<'_, Vec<String>> {
+        self.inner.warnings()
+    }
 }
 
 #[cfg(test)]

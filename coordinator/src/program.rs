@@ -95,7 +95,7 @@ impl Coordinator {
         let kept = Kept::load(&settings.folder())?;
         let health = Arc::<Health>::default();
         let cluster = kept.identity.trust().cluster().as_str();
-        let history = keeper::open(&settings.history, cluster, &settings.folder(), &health).await?;
+        let history = keeper::open(&settings.history, cluster, &settings.folder()).await?;
         let listener = TcpListener::bind(settings.listen).await.with_context(|| {
             format!("cannot listen on {}: choose another address by --listen", settings.listen)
         })?;

@@ -1,4 +1,4 @@
-//! Every minute what is old is let go.
+//! Every minute what is old is let go, and it is looked whether what is kept is safe.
 
 use std::{sync::Arc, time::Duration};
 
@@ -17,7 +17,7 @@ use crate::{
 
 const EVERY: Duration = Duration::from_secs(60);
 
-/// Lets go what is old, for ever; tells how much is kept.
+/// Lets go what is old, for ever; tells how much is kept, and what endangers it.
 pub async fn run(
     history: Arc<dyn Keeper>,
     health: Arc<Health>,
@@ -49,6 +49,22 @@ async fn once(history: &dyn Keeper, health: &Health, retention: Retention, size:
     }
     if let Ok(now) = history.size().await {
         size.send_replace(now);
+    }
+    look(history, health).await;
+}
+
+/// Shows what endangers what is acknowledged. A Redis may come later than we do, and is set anew while it runs.
+async fn look(history: &dyn Keeper, health: &Health) {
+    let remedy = "change it in redis.conf, or by CONFIG SET; it is looked at every minute";
+    match history.warnings().await {
+        Ok(warnings) if warnings.is_empty() => health.clear(Matter::Redis),
+        Ok(warnings) => health.set(Matter::Redis, Level::Warn, warnings.join("; "), remedy),
+        Err(why) => {
+            let what = format!("whether redis keeps what is acknowledged is not known: {why}");
+            let remedy =
+                "let the coordinator reach redis, and ask it CONFIG GET; it is looked at every minute";
+            health.set(Matter::Redis, Level::Warn, what, remedy);
+        }
     }
 }
 
@@ -93,6 +109,25 @@ mod tests {
             history.fails.store(fails, std::sync::atomic::Ordering::SeqCst);
             once(&history, &health, day, &size).await;
             assert_eq!(health.list().is_empty(), !fails);
+        }
+    }
+
+    #[tokio::test]
+    async fn how_redis_is_set_is_looked_at_each_time_and_shown_while_it_is_unsafe_or_not_known() {
+        let (history, health, size) = (Memory::default(), Health::default(), watch::Sender::default());
+        let day = Retention { age: Duration::from_secs(86_400), bytes: 1 << 30 };
+        let unsafely = "redis has appendonly no";
+        for (secretive, warnings, shown) in [
+            (false, vec![unsafely.to_owned()], Some(unsafely)),
+            (true, Vec::new(), Some("is not known: redis: NOPERM")),
+            (false, Vec::new(), None),
+        ] {
+            history.secretive.store(secretive, std::sync::atomic::Ordering::SeqCst);
+            *history.warnings.lock().unwrap() = warnings;
+            once(&history, &health, day, &size).await;
+            let told: Vec<String> = health.list().into_iter().map(|entry| entry.what).collect();
+            assert_eq!(told.len(), usize::from(shown.is_some()), "{told:?}");
+            assert!(shown.is_none_or(|shown| told[0].contains(shown)), "{told:?}");
         }
     }
 }

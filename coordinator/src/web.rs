@@ -1,6 +1,7 @@
 //! The API for people, programs and bouncers, before this fleet.
 
 mod certificate;
+mod operator;
 mod orders;
 mod shown;
 
@@ -46,7 +47,9 @@ impl Web<'_> {
     pub async fn serve(self, fleet: Fleet, tasks: &mut JoinSet<()>) -> anyhow::Result<Served> {
         let Self { address, files, state_dir, log_dir, cluster, site } = self;
         let folder = state_dir.join(FOLDER);
-        let orders = orders::Orders::new(state_dir.join(orders::FOLDER).join(&cluster), site);
+        let operator = state_dir.join(orders::FOLDER).join(&cluster);
+        tasks.spawn(operator::watch(operator.clone(), fleet.health.clone()));
+        let orders = orders::Orders::new(operator, site);
         let shown = Arc::new(shown::Shown::new(fleet, cluster, orders));
         let settings =
             smartfw_api::Settings { state: folder.clone(), log: log_dir.to_owned(), clock: Clock::system() };

@@ -124,8 +124,31 @@ pub struct Node {
     pub last_report: Option<OffsetDateTime>,
     /// Events that its buffer lost because the coordinator was away for too long.
     pub events_lost: u64,
+    /// Events that wait at it, by its last word.
+    pub events_waiting: u64,
+    /// How old the last event is that was kept of it, while others wait at it; else nothing.
+    pub lag_seconds: f64,
+    /// How fast what it counts rises; none while it does not report.
+    pub per_second: Option<Rates>,
     /// What it last said of itself: the object of `smartfw-cli status`.
     pub status: Option<Box<RawValue>>,
+}
+
+/// How fast what a member counts rises, per second.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+pub struct Rates {
+    /// Packets seen.
+    pub packets: f64,
+    /// Bytes seen.
+    pub bytes: f64,
+    /// Packets that were not seen.
+    pub lost: f64,
+    /// Flows begun.
+    pub flows: f64,
+    /// Packets that the kernel dropped because of blocks.
+    pub dropped_packets: f64,
+    /// Their bytes.
+    pub dropped_bytes: f64,
 }
 
 /// What the fleet blocks.

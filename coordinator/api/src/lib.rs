@@ -29,7 +29,7 @@ pub use api::{Api, FirstPassword, OpenError, Settings};
 pub use auth::Role;
 pub use fleet::{
     Allowed, Block, Blocks, Concern, Event, EventQuery, Events, Fleet, Health, Level, Live, Node, Order,
-    Ordered, Refusal, Refused, Spread, Who,
+    Ordered, Rates, Refusal, Refused, Spread, Who,
 };
 pub use moment::{Clock, rfc3339};
 pub use openapi::document;

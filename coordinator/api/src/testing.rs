@@ -14,7 +14,7 @@ use tokio::sync::broadcast;
 
 use crate::{
     Allowed, Block, Blocks, Clock, Event, EventQuery, Events, Fleet, Health, Live, Node, Order, Ordered,
-    Refusal, Refused, Spread, Who, moment, rfc3339,
+    Rates, Refusal, Refused, Spread, Who, moment, rfc3339,
 };
 
 /// Events that a follower may fall behind.
@@ -142,6 +142,9 @@ impl Fleet for MemoryFleet {
             certificate_expires: Some(self.clock.now()),
             last_report: None,
             events_lost: 0,
+            events_waiting: 2,
+            lag_seconds: 0.5,
+            per_second: Some(Rates { packets: 7.5, ..Rates::default() }),
             status: None,
         }]
     }

@@ -56,6 +56,14 @@ pub trait History: Send + Sync {
     /// # Errors
     /// When Redis fails.
     fn size(&self) -> impl Future<Output = Result<Size, HistoryError>> + Send;
+
+    /// What in the settings of whatever keeps it endangers what is acknowledged, as sentences for the coordinator's health.
+    ///
+    /// # Errors
+    /// When Redis fails or does not tell.
+    fn warnings(&self) -> impl Future<Output = Result<Vec<String>, HistoryError>> + Send {
+        std::future::ready(Ok(Vec::new()))
+    }
 }
 
 /// What became of events that were appended.

@@ -85,6 +85,8 @@ pub struct Query {
     pub to: Time,
     /// Of this node.
     pub node: Option<NodeId>,
+    /// Of whoever was called so when it happened: one node after another may be.
+    pub name: Option<String>,
     /// Of this kind.
     pub kind: Option<EventKind>,
     /// Of this class.
@@ -105,6 +107,7 @@ impl Default for Query {
             from: Time::ZERO,
             to: Time::NEVER,
             node: None,
+            name: None,
             kind: None,
             class: None,
             address: None,
@@ -118,8 +121,9 @@ impl Default for Query {
 impl Query {
     /// Whether the event is wanted, wherever it stands.
     pub fn wants(&self, event: &Event) -> bool {
-        let Self { from: _, to: _, node, kind, class, address, text, limit: _, cursor: _ } = self;
+        let Self { from: _, to: _, node, name, kind, class, address, text, limit: _, cursor: _ } = self;
         node.is_none_or(|node| event.id == node)
+            && name.as_ref().is_none_or(|name| event.node == *name)
             && kind.is_none_or(|kind| event.kind == kind)
             && class.is_none_or(|class| event.class == Some(class))
             && address.is_none_or(|net| event.address.is_some_and(|address| net.contains(&address)))

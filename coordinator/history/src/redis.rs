@@ -6,7 +6,10 @@ mod connection;
 mod oldest;
 mod search;
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use ::redis::{Script, cmd};
 use smartfw_core::{Time, fleet::NodeId};
@@ -37,7 +40,10 @@ const APPEND: &str = r"
 local known = redis.call('HGET', KEYS[2], ARGV[1]) or ''
 if known ~= ARGV[2] then return 0 end
 if known == '' and redis.call('HLEN', KEYS[2]) >= tonumber(ARGV[4]) then return -1 end
-for i = 5, #ARGV, 2 do redis.call('XADD', KEYS[1], ARGV[i], 'event', ARGV[i + 1]) end
+for i = 5, #ARGV, 3 do
+  redis.call('XADD', KEYS[1], ARGV[i], 'event', ARGV[i + 1])
+  redis.call('SADD', KEYS[3], ARGV[1] .. ' ' .. ARGV[i + 2])
+end
 redis.call('HSET', KEYS[2], ARGV[1], ARGV[3])
 return 1";
 
@@ -59,32 +65,17 @@ impl Redis {
         Ok(Self { connection: Connection::open(url)?, ours: format!("{KEYS}:{cluster}") })
     }
 
-    /// What in its settings endangers what is acknowledged, as sentences for the coordinator's health.
-    ///
-    /// # Errors
-    /// When Redis fails.
-    pub async fn warnings(&self) -> Result<Vec<String>, HistoryError> {
-        let mut warnings = Vec::new();
-        for (setting, good, why) in SETTINGS {
-            let question = cmd("CONFIG").arg("GET").arg(setting).take();
-            let settings: BTreeMap<String, String> = self.connection.ask(&question).await?;
-            match settings.get(setting) {
-                Some(value) if value == good => (),
-                Some(value) => warnings.push(format!("redis has {setting} {value}: {why}; set it to {good}")),
-                None => {
-                    warnings.push(format!("redis does not tell its {setting}; if it is not {good}, {why}"))
-                }
-            }
-        }
-        Ok(warnings)
-    }
-
     /// Where each node's last is: a hash.
     fn lasts_key(&self) -> String {
         format!("{}:lasts", self.ours)
     }
 
-    /// Where the time of the last call of `retain` is, as far as its clock was believed: nanoseconds.
+    /// What each node was called, as it is written among the lasts, a space, and the name: a set.
+    fn names_key(&self) -> String {
+        format!("{}:names", self.ours)
+    }
+
+    /// The time of the last call of `retain`, as far as its clock was believed: nanoseconds.
     fn believed_key(&self) -> String {
         format!("{}:believed", self.ours)
     }
@@ -135,15 +126,16 @@ impl Redis {
         let mut entries = Vec::with_capacity(rows.len());
         for row in rows {
             let next = Tail::after(tail, row);
-            entries.push((next.id(), postcard::to_allocvec(&row.event).unwrap_or_default()));
+            let event = postcard::to_allocvec(&row.event).unwrap_or_default();
+            entries.push((next.id(), event, row.event.node.as_str()));
             tail = Some(next);
         }
         let script = Script::new(APPEND);
         let mut call = script.key(self.events_key(node));
         let last = tail.as_ref().map(Tail::text).unwrap_or_default();
-        call.key(self.lasts_key()).arg(name(node)).arg(known).arg(last).arg(MOST_NODES);
-        entries.iter().for_each(|(id, event)| {
-            call.arg(id).arg(event.as_slice());
+        call.key(self.lasts_key()).key(self.names_key()).arg(name(node)).arg(known).arg(last).arg(MOST_NODES);
+        entries.iter().for_each(|(id, event, name)| {
+            call.arg(id).arg(event.as_slice()).arg(name);
         });
         self.connection.call(&call).await
     }
@@ -172,6 +164,17 @@ impl Redis {
             Ok((node, self.tail(node, &text)?.last))
         };
         lasts.into_iter().map(read).collect()
+    }
+
+    /// Nodes of which it is written down what they were called, and never so.
+    async fn called_otherwise(&self, wanted: &str) -> Result<BTreeSet<NodeId>, HistoryError> {
+        let names: BTreeSet<String> = self.connection.ask(cmd("SMEMBERS").arg(self.names_key())).await?;
+        let known = names.iter().filter_map(|entry| entry.split_once(' '));
+        let known = known.filter_map(|(node, name)| Some((node.parse::<NodeId>().ok()?, name)));
+        let (so, otherwise): (Vec<_>, Vec<_>) = known.partition(|(_, name)| *name == wanted);
+        let nodes =
+            |called: Vec<(NodeId, &str)>| called.into_iter().map(|(node, _)| node).collect::<BTreeSet<_>>();
+        Ok(&nodes(otherwise) - &nodes(so))
     }
 
     /// Lets go what is placed before `floor`.
@@ -207,6 +210,10 @@ impl History for Redis {
         let query = checked(query)?;
         let mut lasts = self.lasts().await?;
         lasts.retain(|node, _| query.node.is_none_or(|wanted| wanted == *node));
+        if let Some(name) = &query.name {
+            let others = self.called_otherwise(name).await?;
+            lasts.retain(|node, _| !others.contains(node));
+        }
         Search::new(&query, self, &lasts).await?.page().await
     }
 
@@ -237,13 +244,31 @@ impl History for Redis {
     }
 
     async fn size(&self) -> Result<Size, HistoryError> {
-        let mut size = Size { events: 0, bytes: self.connection.memory(&self.lasts_key()).await? };
+        let bytes = self.connection.memory(&self.lasts_key()).await?
+            + self.connection.memory(&self.names_key()).await?;
+        let mut size = Size { events: 0, bytes };
         for node in self.lasts().await?.into_keys() {
             let key = self.events_key(node);
             size.events += self.connection.ask::<u64>(cmd("XLEN").arg(&key)).await?;
             size.bytes += self.connection.memory(&key).await?;
         }
         Ok(size)
+    }
+
+    async fn warnings(&self) -> Result<Vec<String>, HistoryError> {
+        let mut warnings = Vec::new();
+        for (setting, good, why) in SETTINGS {
+            let question = cmd("CONFIG").arg("GET").arg(setting).take();
+            let settings: BTreeMap<String, String> = self.connection.ask(&question).await?;
+            match settings.get(setting) {
+                Some(value) if value == good => (),
+                Some(value) => warnings.push(format!("redis has {setting} {value}: {why}; set it to {good}")),
+                None => {
+                    warnings.push(format!("redis does not tell its {setting}; if it is not {good}, {why}"))
+                }
+            }
+        }
+        Ok(warnings)
     }
 }
 

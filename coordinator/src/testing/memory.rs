@@ -28,6 +28,10 @@ pub(crate) struct Memory {
     pub(crate) crowded: Mutex<Option<NodeId>>,
     /// Events of the largest append.
     pub(crate) largest: AtomicUsize,
+    /// What endangers what it keeps.
+    pub(crate) warnings: Mutex<Vec<String>>,
+    /// Whether it does not tell that.
+    pub(crate) secretive: AtomicBool,
 }
 
 impl Memory {
@@ -93,5 +97,12 @@ impl History for Memory {
 
     async fn size(&self) -> Result<Size, HistoryError> {
         Ok(Size { events: self.rows.lock().unwrap().len() as u64, bytes: 0 })
+    }
+
+    async fn warnings(&self) -> Result<Vec<String>, HistoryError> {
+        match self.secretive.load(Ordering::SeqCst) {
+            true => Err(HistoryError::Redis("NOPERM".to_owned())),
+            false => Ok(self.warnings.lock().unwrap().clone()),
+        }
     }
 }

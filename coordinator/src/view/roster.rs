@@ -28,7 +28,7 @@ pub struct Full;
 pub struct Totals {
     /// Nodes that report.
     pub connected: u64,
-    /// Nodes that do not, expelled ones left out.
+    /// Nodes that do not, but for those that left or were expelled.
     pub absent: u64,
     /// Events that nodes had to drop.
     pub dropped: u64,
@@ -177,8 +177,8 @@ impl Roster {
         for row in self.rows.values() {
             match row.link {
                 Link::Connected(_) => totals.connected += 1,
-                Link::Away(_) | Link::Silent => totals.absent += 1,
-                Link::Expelled(_) => {}
+                Link::Away(_) | Link::Silent if row.state != "left" => totals.absent += 1,
+                Link::Away(_) | Link::Silent | Link::Expelled(_) => {}
             }
             // What nodes say may be anything.
             totals.dropped = totals.dropped.saturating_add(row.dropped);

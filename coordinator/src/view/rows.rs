@@ -132,7 +132,7 @@ impl Rates {
 
 impl NodeRow {
     /// One that was heard of.
-    pub(super) fn heard(id: NodeId, name: &str, site: &str) -> Self {
+    pub(crate) fn heard(id: NodeId, name: &str, site: &str) -> Self {
         Self {
             id,
             name: name.into(),

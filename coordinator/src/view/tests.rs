@@ -310,6 +310,22 @@ fn members_that_do_not_report_are_shown_until_nobody_knows_them() {
 }
 
 #[test]
+fn who_went_away_is_absent_and_who_left_or_was_expelled_is_not() {
+    let (view, node) = view();
+    let absent = |state: &str| {
+        let (name, site, address) = ("web-1".into(), "default".into(), "192.0.2.1:7470".into());
+        view.heard(&[FleetMember { id: node.id(), name, site, address, state: state.into() }]);
+        view.totals().absent
+    };
+    assert_eq!(absent("alive"), 0, "it reports");
+    view.closed(&node.id(), at(10));
+    assert_eq!((absent("dead"), absent("left"), absent("alive")), (1, 0, 1));
+    view.expel(|member| member.id == node.id());
+    assert_eq!(absent("dead"), 0);
+    assert_eq!(view.nodes().len(), 1, "it is shown all the same");
+}
+
+#[test]
 fn there_are_no_more_nodes_than_the_history_takes() {
     let (view, node) = view();
     let members: Vec<FleetMember> = (0..smartfw_history::MOST_NODES as u64 + 5)

@@ -152,33 +152,37 @@ impl Shown {
             .await?;
         Ok((counts, truncated))
     }
+}
 
-    fn id_of(&self, name: &str) -> Option<NodeId> {
-        self.fleet.nodes().into_iter().find(|row| &*row.name == name).map(|row| row.id)
+/// What an API's question asks of the history; `None`: nothing can be the answer.
+fn query(asked: EventQuery) -> Result<Option<Query>, Refusal> {
+    let EventQuery { from, to, address, class, kind, node, text, cursor, limit } = asked;
+    let cursor = cursor.map(|text| text.parse::<Cursor>().map_err(|_| no_cursor())).transpose()?;
+    let (class, kind) = (class.map(|name| name.parse().ok()), kind.map(|name| name.parse().ok()));
+    if class == Some(None) || kind == Some(None) {
+        return Ok(None);
     }
+    Ok(Some(Query {
+        from: from.map_or(Time::ZERO, moment),
+        // Up to, and without.
+        to: to.map_or(Time::NEVER, |to| Time::from_nanos(moment(to).as_nanos().saturating_sub(1))),
+        node: None,
+        // Who is in the fleet now is another question than who was when it happened.
+        name: node,
+        kind: kind.flatten(),
+        class: class.flatten(),
+        address,
+        text,
+        limit,
+        cursor,
+    }))
+}
 
-    /// What an API's question asks of the history; `None`: nothing can be the answer.
-    fn query(&self, asked: EventQuery) -> Result<Option<Query>, Refusal> {
-        let EventQuery { from, to, address, class, kind, node, text, cursor, limit } = asked;
-        let cursor = cursor.map(|text| text.parse::<Cursor>().map_err(|_| no_cursor())).transpose()?;
-        let id = node.as_deref().map(|name| self.id_of(name));
-        let (class, kind) = (class.map(|name| name.parse().ok()), kind.map(|name| name.parse().ok()));
-        if [id.is_some_and(|id| id.is_none()), class == Some(None), kind == Some(None)].contains(&true) {
-            return Ok(None);
-        }
-        Ok(Some(Query {
-            from: from.map_or(Time::ZERO, moment),
-            // Up to, and without.
-            to: to.map_or(Time::NEVER, |to| Time::from_nanos(moment(to).as_nanos().saturating_sub(1))),
-            node: id.flatten(),
-            kind: kind.flatten(),
-            class: class.flatten(),
-            address,
-            text,
-            limit,
-            cursor,
-        }))
-    }
+/// By name; of those that bear one name, as who took another's place does for days, whoever reported last comes first.
+fn in_order(rows: Vec<NodeRow>, now: Time) -> Vec<Node> {
+    let mut nodes: Vec<Node> = rows.into_iter().map(|row| node(row, now)).collect();
+    nodes.sort_by(|a, b| a.name.cmp(&b.name).then(b.last_report.cmp(&a.last_report)));
+    nodes
 }
 
 /// Each event is put into words once, for all who follow.
@@ -217,9 +221,7 @@ impl smartfw_api::Fleet for Shown {
     }
 
     async fn nodes(&self) -> Vec<Node> {
-        let mut nodes: Vec<Node> = self.fleet.nodes().into_iter().map(node).collect();
-        nodes.sort_by(|a, b| a.name.cmp(&b.name));
-        nodes
+        in_order(self.fleet.nodes(), clock::now())
     }
 
     async fn blocks(&self) -> Blocks {
@@ -239,7 +241,7 @@ impl smartfw_api::Fleet for Shown {
     }
 
     async fn events(&self, asked: EventQuery) -> Result<Events, Refusal> {
-        let Some(query) = self.query(asked)? else { return Ok(Events::default()) };
+        let Some(query) = query(asked)? else { return Ok(Events::default()) };
         let page = self.fleet.events(query).await.map_err(unread)?;
         let events = page.events.iter().filter_map(|placed| shown(&placed.event)).map(|event| event.body);
         Ok(Events { events: events.collect(), cursor: page.next.map(|next| next.to_string()) })
@@ -300,6 +302,38 @@ mod tests {
         let known = spread(said.into(), named);
         assert_eq!((known.told_by, known.silent), (vec!["web-1".to_owned()], vec!["web-2".to_owned()]));
         assert_eq!(spread(BTreeMap::new(), named), Spread::default());
+    }
+
+    #[test]
+    fn a_node_is_asked_for_by_the_name_that_it_had_whether_or_not_it_is_known_now() {
+        let asked = EventQuery { node: Some("web-9".into()), limit: 7, ..EventQuery::default() };
+        let wanted = query(asked.clone()).unwrap().unwrap();
+        assert_eq!((wanted.node, wanted.name.as_deref(), wanted.limit), (None, Some("web-9"), 7));
+        assert!(query(EventQuery { class: Some("whim".into()), ..asked.clone() }).unwrap().is_none());
+        assert!(query(EventQuery { cursor: Some("mine".into()), ..asked }).is_err());
+    }
+
+    #[test]
+    fn of_two_that_bear_one_name_whoever_reported_last_comes_first() {
+        let row = |id, name: &str, heard: Option<u64>| {
+            let mut row = NodeRow::heard(NodeId([id; 32]), name, "default");
+            row.heard = heard.map(Time::from_secs);
+            row
+        };
+        let rows = [
+            row(1, "web-2", None),
+            row(2, "web-1", None),
+            row(3, "web-1", Some(5)),
+            row(4, "web-1", Some(9)),
+        ];
+        let nodes = in_order(rows.into(), Time::from_secs(10));
+        let told = |node: &Node| (node.name.clone(), node.last_report.map(|at| at.unix_timestamp()));
+        let told: Vec<_> = nodes.iter().map(told).collect();
+        let named = |name: &str, at| (name.to_owned(), at);
+        assert_eq!(
+            told,
+            [named("web-1", Some(9)), named("web-1", Some(5)), named("web-1", None), named("web-2", None)]
+        );
     }
 
     #[tokio::test]

@@ -175,7 +175,10 @@ async fn a_log_that_cannot_be_written_is_seen_in_the_health_and_stops_nobody() {
 async fn one_member_is_found_by_its_name() {
     let bench = Bench::new();
     let viewer = token(&bench.token("viewer").await);
-    assert_eq!(bench.get("/api/v1/nodes/web-1", &viewer).await.body["state"], "alive");
+    let node = bench.get("/api/v1/nodes/web-1", &viewer).await.body;
+    assert_eq!(node["state"], "alive");
+    assert_eq!((&node["events_waiting"], &node["lag_seconds"]), (&json!(2), &json!(0.5)));
+    assert_eq!(node["per_second"]["packets"], 7.5);
     assert_eq!(bench.get("/api/v1/nodes/web-9", &viewer).await.status, 404);
     assert_eq!(bench.get("/api/v1/statistics?over=60", &viewer).await.body["over"], 60);
 }

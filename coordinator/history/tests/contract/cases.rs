@@ -75,6 +75,27 @@ pub(crate) async fn every_question_is_answered_as_by_looking_at_every_event<S: S
     assert!(answered > 2_000, "the questions ask for something");
 }
 
+pub(crate) async fn a_name_finds_what_happened_where_it_was_borne<S: Site>(site: &mut S) {
+    let history = site.open().await;
+    let called =
+        |of: u64, name: &str, sequence| Event { id: node(of), node: name.to_owned(), ..event(sequence) };
+    let given: Vec<Event> = (1..=250)
+        .flat_map(|n| match n {
+            // The second takes the place of the first, which a third is called nearly like.
+            ..=100 => [called(1, "web-1", n), called(3, "web-10", n)],
+            _ => [called(2, "web-1", n), called(3, "web-10", n)],
+        })
+        .collect();
+    history.append(NOW, given).await.unwrap();
+    for (name, nodes) in [("web-1", [100, 150, 0]), ("web-10", [0, 0, 250]), ("web-", [0; 3]), ("", [0; 3])] {
+        let rows = all(&history, Query { name: Some(name.to_owned()), ..Query::default() }).await;
+        let of = |number| rows.iter().filter(|row| row.event.id == node(number)).count();
+        assert_eq!([of(1), of(2), of(3)], nodes, "{name}");
+    }
+    let both = Query { name: Some("web-1".to_owned()), node: Some(node(2)), ..Query::default() };
+    assert_eq!(all(&history, both).await.len(), 150);
+}
+
 pub(crate) async fn a_prefix_finds_what_lies_within_it_and_nothing_wider<S: Site>(site: &mut S) {
     let history = site.open().await;
     let addresses = [
@@ -359,6 +380,7 @@ fn question(number: u64) -> Query {
         from: if pick(2, 2) == 0 { Time::ZERO } else { from },
         to: if pick(3, 2) == 0 { Time::NEVER } else { from.after(Duration::from_secs(pick(4, 200))) },
         node: Some(pick(5, 12)).filter(|number| *number < 6).map(node),
+        name: Some(pick(11, 24)).filter(|number| *number < 7).map(|number| format!("web-{number}")),
         kind: EventKind::ALL.get(pick(6, 10) as usize).copied(),
         class: Class::ALL.get(pick(7, 30) as usize).copied(),
         address: nets.get(pick(8, 9) as usize).map(|net| net.parse().unwrap()),

@@ -38,7 +38,8 @@ pub(crate) fn about(sequence: u64, address: &str) -> Event {
     Event { address: Some(address.parse().unwrap()), ..event(sequence) }
 }
 
-/// So many events of five nodes in turn, of every kind and class, about few addresses, not always in order of time.
+/// So many events of five nodes in turn, of every kind and class, about few addresses, not always in order of time. What the
+/// nodes are called changes: one has a name after the other, and several the same.
 pub(crate) fn mixed(count: u64) -> Vec<Event> {
     (0..count).map(one_of_many).collect()
 }
@@ -51,7 +52,7 @@ fn one_of_many(number: u64) -> Event {
     let address = addresses.get(pick(1, 6)).map(|text| text.parse::<IpNet>().unwrap());
     let kind = EventKind::ALL[pick(2, EventKind::ALL.len())];
     Event {
-        node: format!("web-{}", number % 5),
+        node: format!("web-{}", (number % 5 + number / 700) % 6),
         id: node(number % 5),
         epoch: 1 + number / 500,
         sequence: number,

@@ -32,6 +32,7 @@ cases! {
     what_is_appended_twice_is_kept_once,
     what_was_acknowledged_is_there_when_opened_again,
     every_question_is_answered_as_by_looking_at_every_event,
+    a_name_finds_what_happened_where_it_was_borne,
     a_prefix_finds_what_lies_within_it_and_nothing_wider,
     a_node_whose_clock_is_wrong_puts_nothing_out_of_reach,
     what_is_too_large_is_refused_and_what_is_at_the_limit_is_kept,

@@ -169,6 +169,18 @@ async fn two_clusters_in_one_redis_neither_see_nor_let_go_of_each_others_events(
 }
 
 #[tokio::test]
+async fn a_name_is_looked_for_among_the_events_of_whom_nobody_wrote_down_what_they_are_called() {
+    let mut site = server_or_skip!(SAFE);
+    let history = site.open().await;
+    let other = Event { id: node(2), node: "web-2".to_owned(), ..event(1) };
+    history.append(NOW, vec![event(1), other]).await.unwrap();
+    let named = || Query { name: Some("web-1".to_owned()), ..Query::default() };
+    assert_eq!(all(&history, named()).await.len(), 1);
+    site.ask("DEL", &["smartfw:2:prod:names"]).await;
+    assert_eq!(all(&history, named()).await.len(), 1);
+}
+
+#[tokio::test]
 async fn without_redis_the_error_says_that_the_call_can_be_repeated() {
     let mut site = server_or_skip!(SAFE);
     let history = site.open().await;

@@ -6,13 +6,13 @@ use std::{
 };
 
 use serde_json::value::RawValue;
-use smartfw_api::{Allowed, Concern, Event, Level, Node, Refusal, Refused, Spread};
+use smartfw_api::{Allowed, Concern, Event, Level, Node, Rates, Refusal, Refused, Spread};
 use smartfw_core::{HealthLevel, Time, fleet::NodeId};
 use smartfw_history::Event as Kept;
 use smartfw_proto::{convert::Reply, json as form};
 use time::OffsetDateTime;
 
-use crate::view::{FleetAllowed, NodeRow};
+use crate::view::{self, FleetAllowed, Link, NodeRow};
 
 /// An event as users read it.
 pub(super) fn shown(event: &Kept) -> Option<Event> {
@@ -24,11 +24,14 @@ pub(super) fn shown(event: &Kept) -> Option<Event> {
     })
 }
 
-pub(super) fn node(row: NodeRow) -> Node {
-    let expires = row.certificate_expires();
+pub(super) fn node(row: NodeRow, now: Time) -> Node {
+    let (expires, lag) = (row.certificate_expires(), row.lag(now));
     let status = row.status.as_ref().map(|status| form::status(status).to_string());
     Node {
         blocks: row.statistics.map_or(0, |statistics| statistics.blocks),
+        events_waiting: row.statistics.map_or(0, |statistics| statistics.waiting),
+        lag_seconds: lag.as_secs_f64(),
+        per_second: matches!(row.link, Link::Connected(_)).then(|| rates(&row.rates)),
         name: row.name.to_string(),
         site: row.site.to_string(),
         state: if row.state.is_empty() { row.link.as_str().to_owned() } else { row.state },
@@ -41,6 +44,11 @@ pub(super) fn node(row: NodeRow) -> Node {
         events_lost: row.dropped.saturating_add(row.missed),
         status: status.and_then(|status| RawValue::from_string(status).ok()),
     }
+}
+
+fn rates(rates: &view::Rates) -> Rates {
+    let view::Rates { packets, bytes, lost, flows, dropped_packets, dropped_bytes } = *rates;
+    Rates { packets, bytes, lost, flows, dropped_packets, dropped_bytes }
 }
 
 pub(super) fn concern(entry: crate::health::Entry) -> Concern {
@@ -117,4 +125,27 @@ pub(super) fn moment(time: OffsetDateTime) -> Time {
 /// Beyond the year 9999 nobody reads it.
 pub(super) fn instant(time: Time) -> OffsetDateTime {
     OffsetDateTime::from_unix_timestamp_nanos(time.as_nanos().into()).unwrap_or(OffsetDateTime::UNIX_EPOCH)
+}
+
+#[cfg(test)]
+mod tests {
+    use smartfw_proto::convert::Statistics;
+
+    use super::*;
+
+    #[test]
+    fn what_waits_at_a_node_and_how_far_it_is_behind_is_told_and_its_rates_while_it_reports() {
+        let at = Time::from_secs;
+        let mut row = NodeRow::heard(NodeId([1; 32]), "web-1", "default");
+        row.last = Some(at(100));
+        row.statistics = Some(Statistics { time: at(100), waiting: 3, ..Statistics::default() });
+        row.rates = view::Rates { packets: 7.5, ..view::Rates::default() };
+        let away = node(row.clone(), at(160));
+        assert_eq!((away.events_waiting, away.lag_seconds, away.per_second), (3, 60.0, None));
+        row.link = Link::Connected(at(1));
+        row.statistics = Some(Statistics { waiting: 0, ..Statistics::default() });
+        let there = node(row, at(160));
+        assert_eq!((there.events_waiting, there.lag_seconds), (0, 0.0));
+        assert_eq!(there.per_second.map(|rates| rates.packets), Some(7.5));
+    }
 }

@@ -41,6 +41,11 @@ impl Scan {
                 break;
             }
         }
+        if let Some(name) = &query.name
+            && let Some(rows) = opened.rows_of_name(name, read)?
+        {
+            left = left.and(rows);
+        }
         left.cut(opened.end_of(query));
         let mut scan = Self { foreseen: opened.events, opened, left, found: Vec::new() };
         scan.foresee();

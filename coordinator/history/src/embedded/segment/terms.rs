@@ -1,13 +1,13 @@
 //! What rows are found by: terms, bytes that sort as what they stand for.
 
-use std::ops::RangeInclusive;
+use std::{collections::BTreeMap, ops::RangeInclusive};
 
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
-use smartfw_core::{Class, fleet::NodeId};
+use smartfw_core::Class;
 
 use super::{FORESEEN, Opened, TermBlock, block::Block};
-use crate::{Event, EventKind, HistoryError, Query};
+use crate::{Cursor, Event, EventKind, HistoryError, Query};
 
 /// A term and the rows that hold it: the first, then the distance from each to the next.
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -16,13 +16,29 @@ pub(super) struct Posting {
     pub(super) gaps: Vec<u32>,
 }
 
+/// Before a name and its length: behind all other terms.
+const NAME: &[u8] = b"w";
+
+/// Bytes of a node's id.
+const ID: usize = 32;
+
 /// The terms of an event.
-pub(super) fn of(event: &Event) -> impl Iterator<Item = Vec<u8>> {
-    let always = [node(&event.id), kind(event.kind)];
+fn of(event: &Event) -> impl Iterator<Item = Vec<u8>> {
+    let always = [node(&event.id.0), kind(event.kind)];
     always
         .into_iter()
         .chain(event.class.map(class))
         .chain(event.address.map(|net| address(net, net.addr(), net.prefix_len())))
+}
+
+/// All terms of these events, each with the numbers of its rows.
+pub(super) fn all(rows: &BTreeMap<Cursor, Event>) -> BTreeMap<Vec<u8>, Vec<u32>> {
+    let mut terms = BTreeMap::<_, Vec<u32>>::new();
+    for (number, event) in rows.values().enumerate() {
+        of(event).for_each(|term| terms.entry(term).or_default().push(number as u32));
+        terms.entry(bearer(event)).or_default();
+    }
+    terms
 }
 
 /// The terms of which rows must hold one each, the rarest kind of term first.
@@ -33,14 +49,31 @@ pub(super) fn wanted(query: &Query) -> Vec<RangeInclusive<Vec<u8>>> {
     let terms = [
         query.address.map(within),
         query.class.map(class).map(single),
-        query.node.as_ref().map(node).map(single),
+        query.node.as_ref().map(|id| node(&id.0)).map(single),
         query.kind.map(kind).map(single),
     ];
     terms.into_iter().flatten().collect()
 }
 
-fn node(id: &NodeId) -> Vec<u8> {
-    [b"n".as_slice(), &id.0].concat()
+/// The term that says who is called so. It has no rows: those of the node are enough, of which few were ever called otherwise.
+fn bearer(event: &Event) -> Vec<u8> {
+    [named(&event.node).as_slice(), &event.id.0].concat()
+}
+
+/// The terms of all who are called so.
+fn bearers(name: &str) -> RangeInclusive<Vec<u8>> {
+    let of = |id: [u8; ID]| [named(name).as_slice(), &id].concat();
+    of([0; ID])..=of([u8::MAX; ID])
+}
+
+fn named(name: &str) -> Vec<u8> {
+    // No event has a longer one.
+    let length = u8::try_from(name.len()).unwrap_or(u8::MAX);
+    [NAME, &[length], name.as_bytes()].concat()
+}
+
+fn node(id: &[u8]) -> Vec<u8> {
+    [b"n".as_slice(), id].concat()
 }
 
 fn kind(kind: EventKind) -> Vec<u8> {
@@ -65,7 +98,7 @@ fn address(net: IpNet, address: std::net::IpAddr, length: u8) -> Vec<u8> {
 impl Opened {
     /// Asks the system for what a search by these terms begins with.
     pub(in crate::embedded) fn foresee(&self, query: &Query) {
-        for range in wanted(query) {
+        for range in wanted(query).into_iter().chain(query.name.as_deref().map(bearers)) {
             self.blocks_of(&range).take(FORESEEN).for_each(|block| block.foresee(&self.file));
         }
     }
@@ -84,16 +117,52 @@ impl Opened {
         range: &RangeInclusive<Vec<u8>>,
         read: &mut usize,
     ) -> Result<Vec<u32>, HistoryError> {
+        let postings = self.postings_of(range, read)?;
+        let mut rows: Vec<u32> = postings.iter().flat_map(Posting::rows).collect();
+        rows.sort_unstable();
+        Ok(rows)
+    }
+
+    /// The rows of the nodes that were called so at any time, in order; `None` where nobody wrote down who was: a segment of
+    /// before that was done.
+    pub(super) fn rows_of_name(
+        &self,
+        name: &str,
+        read: &mut usize,
+    ) -> Result<Option<Vec<u32>>, HistoryError> {
+        let bearers = self.postings_of(&bearers(name), read)?;
+        if bearers.is_empty() && !self.has_names(read)? {
+            return Ok(None);
+        }
         let mut rows = Vec::new();
+        for Posting { term, .. } in &bearers {
+            let node = node(term.get(named(name).len()..).unwrap_or_default());
+            rows.extend(self.rows_of(&(node.clone()..=node), read)?);
+        }
+        rows.sort_unstable();
+        Ok(Some(rows))
+    }
+
+    fn has_names(&self, read: &mut usize) -> Result<bool, HistoryError> {
+        let Some(TermBlock { first: _, block }) = self.directory.terms.last() else { return Ok(false) };
+        *read += 1;
+        let postings: Vec<Posting> = block.read(&self.path, &self.file)?;
+        Ok(postings.last().is_some_and(|posting| posting.term.starts_with(NAME)))
+    }
+
+    /// Adds the blocks that were read to `read`.
+    fn postings_of(
+        &self,
+        range: &RangeInclusive<Vec<u8>>,
+        read: &mut usize,
+    ) -> Result<Vec<Posting>, HistoryError> {
+        let mut found = Vec::new();
         for block in self.blocks_of(range) {
             *read += 1;
             let postings: Vec<Posting> = block.read(&self.path, &self.file)?;
-            for posting in postings.iter().filter(|posting| range.contains(&posting.term)) {
-                rows.extend(posting.rows());
-            }
+            found.extend(postings.into_iter().filter(|posting| range.contains(&posting.term)));
         }
-        rows.sort_unstable();
-        Ok(rows)
+        Ok(found)
     }
 }
 
@@ -109,5 +178,63 @@ impl Posting {
             *row = row.saturating_add(*gap);
             Some(*row)
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{fs::File, sync::Arc};
+
+    use smartfw_core::{Time, fleet::NodeId};
+
+    use super::{
+        super::{Scan, Segment, write::write_rows},
+        *,
+    };
+    use crate::Count;
+
+    /// Three nodes, of which the first and the last are called so.
+    fn rows() -> BTreeMap<Cursor, Event> {
+        let row = |sequence: u64| {
+            let (id, place) = (NodeId([(sequence % 3) as u8; 32]), Time::from_secs(sequence));
+            let event = Event {
+                node: if sequence % 3 == 1 { "web-10" } else { "web-1" }.to_owned(),
+                id,
+                epoch: 1,
+                sequence,
+                time: place,
+                kind: EventKind::Alert,
+                address: None,
+                class: None,
+                body: "{}".to_owned(),
+            };
+            (Cursor { place, node: id, count: Count { epoch: 1, sequence } }, event)
+        };
+        (0..3_000).map(row).collect()
+    }
+
+    #[test]
+    fn who_was_called_so_is_found_also_where_nobody_wrote_it_down() {
+        let (folder, rows) = (tempfile::tempdir().unwrap(), rows());
+        for names in [true, false] {
+            let path = folder.path().join(format!("names-{names}"));
+            let mut terms = all(&rows);
+            terms.retain(|term, _| names || !term.starts_with(NAME));
+            write_rows(File::create(&path).unwrap(), &rows, terms).unwrap();
+            let opened = Arc::new(Segment::find(&path).unwrap().open().unwrap().unwrap());
+            for (name, count) in [("web-1", 2_000), ("web-10", 1_000), ("web", 0)] {
+                let known = opened.rows_of_name(name, &mut 0).unwrap();
+                assert_eq!(known.map(|rows| rows.len()), names.then_some(count), "{name}");
+                let query = Query { name: Some(name.to_owned()), ..Query::default() };
+                let (mut scan, mut found) = (Scan::begin(opened.clone(), &query, &mut 0).unwrap(), 0);
+                while scan.go_on(&query).unwrap().is_some() {
+                    while let Some(row) = scan.take() {
+                        assert_eq!(row.event.node, name);
+                        found += 1;
+                    }
+                }
+                assert_eq!(found, count, "{name}");
+            }
+        }
     }
 }

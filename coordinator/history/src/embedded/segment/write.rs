@@ -29,14 +29,20 @@ pub(in crate::embedded) fn write(
     path: &Path,
     rows: &BTreeMap<Cursor, Event>,
 ) -> Result<Segment, HistoryError> {
-    files::publish(path, |file| write_rows(file, rows)).map_err(|error| embedded::disk(path, &error))?;
+    files::publish(path, |file| write_rows(file, rows, terms::all(rows)))
+        .map_err(|error| embedded::disk(path, &error))?;
     Segment::find(path)
 }
 
-fn write_rows(file: File, rows: &BTreeMap<Cursor, Event>) -> io::Result<File> {
+/// The same with these terms.
+pub(super) fn write_rows(
+    file: File,
+    rows: &BTreeMap<Cursor, Event>,
+    terms: BTreeMap<Vec<u8>, Vec<u32>>,
+) -> io::Result<File> {
     let mut writer = Writer { file: BufWriter::new(file), at: 0 };
     let directory =
-        Directory { rows: writer.rows(rows)?, terms: writer.terms(rows)?, lasts: writer.lasts(rows)? };
+        Directory { rows: writer.rows(rows)?, terms: writer.terms(terms)?, lasts: writer.lasts(rows)? };
     let ends = rows.first_key_value().zip(rows.last_key_value());
     let (oldest, newest) =
         ends.map(|((oldest, _), (newest, _))| (oldest.place, newest.place)).unwrap_or_default();
@@ -72,11 +78,7 @@ impl Writer {
         Ok(Some(RowBlock { first, start, block }))
     }
 
-    fn terms(&mut self, rows: &BTreeMap<Cursor, Event>) -> io::Result<Vec<TermBlock>> {
-        let mut terms = BTreeMap::<_, Vec<u32>>::new();
-        for (number, event) in rows.values().enumerate() {
-            terms::of(event).for_each(|term| terms.entry(term).or_default().push(number as u32));
-        }
+    fn terms(&mut self, terms: BTreeMap<Vec<u8>, Vec<u32>>) -> io::Result<Vec<TermBlock>> {
         let (mut blocks, mut pending) = (Vec::new(), Pending::default());
         for (term, rows) in terms {
             if pending.entries == 0 {
