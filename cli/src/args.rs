@@ -15,7 +15,7 @@ use crate::duration::{Span, parse, parse_span};
 
 pub(crate) use cluster::{Canary, Cluster, Init, Join, Revoke, Token, Trust};
 pub(crate) use feeds::{AddFeed, Feed};
-pub(crate) use models::{By, Evaluate, Model, Train, Trainer};
+pub(crate) use models::{By, Columns, Evaluate, Model, Train, Trainer};
 pub(crate) use target::Target;
 
 /// SmartFW: watch this host's traffic, recognise attacks, drop them in the kernel.

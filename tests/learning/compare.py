@@ -2,7 +2,8 @@
 """Compares our forests with scikit-learn's on the same folds, in one run.
 
     tests/learning/compare.py [--seeds N] [--trees N] [--even] [--held-out TABLE]
-                              [--label COLUMN [--leave-out COLUMN]... [--keep-missing]] TABLE...
+                              [--label COLUMN [--capture COLUMN] [--tool COLUMN] [--leave-out COLUMN]...]
+                              [--keep-missing] TABLE...
 
 Without --label the tables are tables of windows; --even weighs our rows evenly and not by class; with --held-out that
 table is asked about instead of folds. Our program (the binary `judge`) parts the rows, trains and answers, once for each

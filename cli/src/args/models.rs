@@ -131,9 +131,32 @@ pub(crate) struct Evaluate {
     /// How many trees grow
     #[arg(long, default_value_t = 100, value_parser = trees, conflicts_with = "model")]
     pub(crate) trees: usize,
+    #[command(flatten)]
+    pub(crate) columns: Columns,
     /// Write the whole judgement into this folder: report.md, report.json, reliability.svg
     #[arg(long, value_name = "DIR")]
     pub(crate) report: Option<PathBuf>,
+}
+
+/// The columns of tables that are none of windows.
+#[derive(Debug, Args)]
+pub(crate) struct Columns {
+    /// The tables have other features than windows (such as CICIDS2017): the column of the class; all columns that are not
+    /// named here are features
+    #[arg(long, value_name = "COLUMN", conflicts_with = "model")]
+    pub(crate) label: Option<String>,
+    /// The column of the capture
+    #[arg(long, value_name = "COLUMN", requires = "label")]
+    pub(crate) capture: Option<String>,
+    /// The column of the tool
+    #[arg(long, value_name = "COLUMN", requires = "label")]
+    pub(crate) tool: Option<String>,
+    /// A column that is no feature; may be given several times
+    #[arg(long, value_name = "COLUMN", requires = "label")]
+    pub(crate) leave_out: Vec<String>,
+    /// Take rows with missing and infinite values
+    #[arg(long, requires = "label")]
+    pub(crate) keep_missing: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

@@ -19,8 +19,8 @@ use crate::failure::Failure;
 pub(super) use evaluate::run as evaluate;
 pub(super) use train::run as train;
 
-fn read(tables: &[PathBuf]) -> Result<Table, Failure> {
-    read_files(tables, &ReadOptions::default()).map_err(|why| Failure::failed(why.to_string()))
+fn read(tables: &[PathBuf], options: &ReadOptions) -> Result<Table, Failure> {
+    read_files(tables, options).map_err(|why| Failure::failed(why.to_string()))
 }
 
 fn options(seed: u64, trees: usize, folds: usize) -> TrainOptions {

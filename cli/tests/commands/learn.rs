@@ -154,6 +154,58 @@ fn is_explained(place: &Place, json: &Value) {
     }
 }
 
+/// Flows as CICIDS2017 has them: blanks in the header, one column twice, infinite and missing rates, `BENIGN`.
+fn flows() -> String {
+    let mut text =
+        " Destination Port, Flow Packets/s,Fwd Header Length,Fwd Header Length,Flow ID,Day,Source, Label\n"
+            .to_owned();
+    for row in 0..240 {
+        let (class, source, port) = match row % 4 {
+            0 => ("PortScan", "nmap", 1000 + row),
+            1 => ("PortScan", "masscan", 1100 + row),
+            _ => ("BENIGN", "office", 443),
+        };
+        let rate = ["Infinity", "NaN", "", "7.5"][row % 9 % 4];
+        let _ =
+            writeln!(text, "{port},{rate},20,{},10.0.0.{row}-6,day-{},{source},{class}", row % 5, row % 10);
+    }
+    text
+}
+
+#[test]
+fn tables_of_other_features_are_judged_where_their_columns_are_named() {
+    let place = Place::new();
+    fs::write(place.path("flows.csv"), flows()).unwrap();
+    let (table, report) = (place.path("flows.csv"), place.path("report"));
+    let all =
+        ["evaluate", &table, "--trees", "8", "--label", "Label", "--capture", "Day", "--tool", "Source"];
+    let all = [&all[..], &["--leave-out", "Flow ID", "--keep-missing"]].concat();
+    for by in ["stratified", "capture", "tool"] {
+        let json = place.run(&[&all[..], &["--by", by, "--report", &report, "-o", "json"]].concat()).worked();
+        let json: Value = serde_json::from_str(&json).unwrap();
+        let judged = &json["judged"];
+        assert_eq!(judged["confusion"]["classes"], serde_json::json!(["benign", "PortScan"]), "{by}");
+        assert!(judged["macro_f1"].as_f64().unwrap() > 0.99, "{by}: {judged}");
+        let groups = judged["groups"].as_array().unwrap().iter().map(|group| group["name"].as_str().unwrap());
+        let tools: &[&str] = if by == "tool" { &["nmap", "masscan"] } else { &[] };
+        assert_eq!(groups.collect::<Vec<_>>(), tools, "{by}");
+        let page = fs::read_to_string(place.path("report/report.md")).unwrap();
+        assert!(page.contains("Destination Port >= ") && !page.contains("Flow ID"), "{page}");
+    }
+    for (left, why) in [("--keep-missing", "infinite"), ("--leave-out", "no number")] {
+        let at = all.iter().position(|word| *word == left).unwrap();
+        let words = if left == "--leave-out" { 2 } else { 1 };
+        let ran = place.run(&[&all[..at], &all[at + words..]].concat());
+        ran.failed_with(1);
+        assert!(ran.stderr.contains(why), "{left}: {}", ran.stderr);
+    }
+    let usage: [&[&str]; 3] =
+        [&["--tool", "Source"], &["--keep-missing"], &["--label", "Label", "--model", "builtin"]];
+    for wrong in usage {
+        assert_eq!(place.run(&[&["evaluate", &table], wrong].concat()).code, Some(2), "{wrong:?}");
+    }
+}
+
 #[test]
 fn what_cannot_be_judged_by_captures_is_refused() {
     let place = Place::new();

@@ -1,7 +1,7 @@
 //! Trains on folds and writes down what was answered, so that another trainer can be asked about the same folds.
 //!
-//! `judge OUT [--label COLUMN [--leave-out COLUMN]… [--keep-missing]] [--even] [--seed N] [--trees N] [--held-out TABLE] TABLE…` reads tables of windows, or of
-//! any columns when the label's is named, and writes to the folder `OUT`: `rows.csv` (the features, class and tool),
+//! `judge OUT [--label COLUMN [--capture COLUMN] [--tool COLUMN] [--leave-out COLUMN]…] [--keep-missing] [--even] [--seed N] [--trees N] [--held-out TABLE] TABLE…`
+//! reads tables of windows, or of any columns when the label's is named, and writes to the folder `OUT`: `rows.csv` (the features, class and tool),
 //! `folds.csv` (the fold of each row, by rows and by tool), `answers.csv` (our class of each row for both, and whether it
 //! is strange) and `judged.json`. `tests/learning/compare.py` runs it.
 #![expect(clippy::print_stderr, reason = "a program for people")]
@@ -48,6 +48,7 @@ struct Asked {
 impl Asked {
     fn new(args: &[String]) -> Result<Self> {
         let (mut paths, mut label, mut leave_out) = (Vec::new(), None, Vec::new());
+        let (mut capture, mut tool) = (None, None);
         let mut asked = Self {
             out: PathBuf::new(),
             tables: Vec::new(),
@@ -60,6 +61,8 @@ impl Asked {
             let mut value = || args.next().cloned().with_context(|| format!("{arg} wants a value"));
             match arg.as_str() {
                 "--label" => label = Some(value()?),
+                "--capture" => capture = Some(value()?),
+                "--tool" => tool = Some(value()?),
                 "--leave-out" => leave_out.push(value()?),
                 "--keep-missing" => asked.reading.missing = Missing::Keep,
                 "--held-out" => asked.held_out = Some(value()?.into()),
@@ -71,11 +74,13 @@ impl Asked {
         }
         if paths.len() < 2 {
             bail!(
-                "usage: judge OUT [--label COLUMN [--leave-out COLUMN]… [--keep-missing]] [--even] [--seed N] [--trees N] [--held-out TABLE] TABLE…"
+                "usage: judge OUT [--label COLUMN [--capture COLUMN] [--tool COLUMN] [--leave-out COLUMN]…] [--keep-missing] [--even] [--seed N] [--trees N] [--held-out TABLE] TABLE…"
             );
         }
         if let Some(label) = label {
-            asked.reading.columns = Columns::Named { label, capture: None, tool: None, leave_out };
+            asked.reading.columns = Columns::Named { label, capture, tool, leave_out };
+        } else if capture.is_some() || tool.is_some() || !leave_out.is_empty() {
+            bail!("columns are only named where the label's is: add --label COLUMN");
         }
         asked.out = paths.remove(0);
         asked.tables = paths;

@@ -6,13 +6,13 @@ use smartfw_learn::{
     ModelFile,
     explain::{Explained, explain},
     folds::{self, Folds},
-    table::{Names, Row, Table},
+    table::{Columns, Missing, Names, ReadOptions, Row, Table},
     train::{Answers, Judged, Progress, Stage, ask, fit, judge, judge_groups, with_threads},
 };
 
 use super::{advance, bar, options, read, report, shown};
 use crate::{
-    args::{By, Evaluate, Format, Global},
+    args::{self, By, Evaluate, Format, Global},
     failure::Failure,
     model,
     output::{Output, complain},
@@ -20,7 +20,7 @@ use crate::{
 
 pub(in crate::commands) fn run(global: &Global, output: &mut Output, args: &Evaluate) -> Result<(), Failure> {
     let model = args.model.as_deref().map(|name| model::named(&global.state_dir, name)).transpose()?;
-    let (table, _) = read(&args.tables)?.tidy();
+    let (table, _) = read(&args.tables, &reading(&args.columns))?.tidy();
     if table.is_empty() {
         return Err(Failure::failed("there is nothing to judge by: the tables have no rows"));
     }
@@ -49,6 +49,22 @@ pub(in crate::commands) fn run(global: &Global, output: &mut Output, args: &Eval
             output.line("")?;
             shown::groups(output, &judged.groups)
         }
+    }
+}
+
+/// How tables are read: as windows, unless the column of the class is named.
+fn reading(columns: &args::Columns) -> ReadOptions {
+    let args::Columns { label, capture, tool, leave_out, keep_missing } = columns;
+    let named = |label: &String| Columns::Named {
+        label: label.clone(),
+        capture: capture.clone(),
+        tool: tool.clone(),
+        leave_out: leave_out.clone(),
+    };
+    ReadOptions {
+        columns: label.as_ref().map_or(Columns::Windows, named),
+        missing: if *keep_missing { Missing::Keep } else { Missing::Refuse },
+        ..ReadOptions::default()
     }
 }
 

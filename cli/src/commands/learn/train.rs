@@ -14,7 +14,7 @@ use smartfw_learn::{
     card::{NAME_IS, is_name},
     explain::explain,
     search::search,
-    table::Table,
+    table::{ReadOptions, Table},
     train::{Account, TrainOptions, Trainer, admit},
 };
 use smartfw_proto::json::rfc3339;
@@ -38,7 +38,7 @@ pub(in crate::commands) fn run(_: &Global, output: &mut Output, args: &Train) ->
         return Err(cannot_write(&out)(io::ErrorKind::AlreadyExists.into()));
     }
     let key = key(args.key.as_deref())?;
-    let table = read(&args.tables)?;
+    let table = read(&args.tables, &ReadOptions::default())?;
     let options = TrainOptions {
         trainer: match args.trainer {
             args::Trainer::Forest => Trainer::Histogram,
