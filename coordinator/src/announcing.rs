@@ -1,6 +1,7 @@
 //! Making itself known: every minute one member hears where the coordinator is, and tells the fleet. Its answer is who is
 //! in the fleet and who was expelled.
 
+mod expelling;
 mod known;
 mod renewing;
 
@@ -30,6 +31,7 @@ use crate::{
     membership::reachable,
     view::View,
 };
+pub use expelling::{Expelling, NotExpelled};
 pub use known::Known;
 pub use renewing::Renewing;
 

@@ -10,10 +10,12 @@ use smartfw_core::{
     fleet::{NodeId, SignedOrder},
 };
 use smartfw_history::{HistoryError, Page, Query};
+use smartfw_identity::Member;
 use smartfw_proto::convert::{Question, Reply};
 use tokio::sync::broadcast;
 
 use crate::{
+    announcing::{Expelling, NotExpelled},
     clock,
     health::Health,
     intake::{Carrier, NotCarried},
@@ -28,6 +30,7 @@ pub struct Fleet {
     pub(crate) history: Arc<dyn Keeper>,
     pub(crate) health: Arc<Health>,
     pub(crate) carrier: Carrier,
+    pub(crate) expelling: Expelling,
 }
 
 impl Fleet {
@@ -117,5 +120,18 @@ impl Fleet {
     /// When no node reports, or one refuses it, or none says what became of it.
     pub async fn order(&self, order: SignedOrder) -> Result<NodeId, NotCarried> {
         self.carrier.carry(order).await
+    }
+
+    /// Who this coordinator is.
+    pub fn me(&self) -> Member {
+        self.expelling.me()
+    }
+
+    /// Has members expel another, as an operator signed it.
+    ///
+    /// # Errors
+    /// When no member takes it.
+    pub async fn expel(&self, whom: NodeId, revocation: Vec<u8>) -> Result<(), NotExpelled> {
+        self.expelling.expel(whom, revocation).await
     }
 }

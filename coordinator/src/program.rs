@@ -16,7 +16,7 @@ use tokio::{
 };
 
 use crate::{
-    announcing::{Announcing, Known, Renewing},
+    announcing::{Announcing, Expelling, Known, Renewing},
     clock,
     fleet::Fleet,
     health::{Health, Level, Matter},
@@ -143,6 +143,12 @@ impl Coordinator {
         tasks.spawn(expel(view.clone(), revocations.clone()));
         let folder = place::folder(&settings.folder());
         let known = Arc::new(Known::load(&folder, reach.seeds));
+        let expelling = Expelling {
+            net: net.clone(),
+            current: current.clone(),
+            revocations: revocations.clone(),
+            known: known.clone(),
+        };
         let announcing = Announcing {
             net: net.clone(),
             current: current.clone(),
@@ -166,7 +172,7 @@ impl Coordinator {
         tasks.spawn(announcing.run());
         tasks.spawn(Renewing { net, current, known, health: health.clone(), folder }.run());
         show(settings.metrics, shown).await;
-        let fleet = Fleet { view, history, health, carrier: running.carrier() };
+        let fleet = Fleet { view, history, health, carrier: running.carrier(), expelling };
         let served = match settings.http {
             None => None,
             Some(address) => {

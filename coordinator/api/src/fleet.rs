@@ -22,6 +22,9 @@ pub trait Fleet: Send + Sync + 'static {
     /// The members, in order of their names.
     async fn nodes(&self) -> Vec<Node>;
 
+    /// Where enforcement is stopped for a while, by the last word of those who report.
+    async fn panic(&self) -> Panic;
+
     /// What the fleet blocks. A web server's bouncer asks for every visitor: the list is made when it changes, not when it
     /// is asked for.
     async fn blocks(&self) -> Blocks;
@@ -100,6 +103,8 @@ pub enum Level {
 /// A member.
 #[derive(Clone, Debug, Serialize)]
 pub struct Node {
+    /// Its id, all 64 digits: two members may have one name.
+    pub id: String,
     /// Its name.
     pub name: String,
     /// Its site.
@@ -149,6 +154,15 @@ pub struct Rates {
     pub dropped_packets: f64,
     /// Their bytes.
     pub dropped_bytes: f64,
+}
+
+/// Where enforcement is stopped for a while.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Panic {
+    /// The members that enforce nothing now and resume by themselves.
+    pub nodes: Vec<String>,
+    /// Members whose reports arrive: of others it is not known.
+    pub nodes_reporting: u64,
 }
 
 /// What the fleet blocks.
@@ -323,6 +337,41 @@ pub enum Order {
         /// What.
         target: IpNet,
     },
+    /// Believe a member's blocks, or no longer.
+    Trust {
+        /// Whose: its [`Node::id`].
+        node: String,
+        /// Whether they are believed.
+        believed: bool,
+    },
+    /// Expel a member and void everything it ever said.
+    Revoke {
+        /// Whom: its [`Node::id`].
+        node: String,
+        /// Although members go with it whose certificates it signed.
+        with_its_members: bool,
+    },
+    /// Declare that no honest node blocks a target.
+    AddCanary {
+        /// What.
+        target: IpNet,
+        /// Although it is more than one address.
+        wide: bool,
+        /// Although it ends blocks.
+        yes: bool,
+    },
+    /// Take that back.
+    RemoveCanary {
+        /// What.
+        target: IpNet,
+    },
+    /// Stop enforcing, everywhere, and resume by itself.
+    Panic {
+        /// For how long; at most [`LONGEST_PANIC`](crate::LONGEST_PANIC).
+        duration: Duration,
+    },
+    /// End every panic of the fleet.
+    Resume,
 }
 
 /// An order was given.

@@ -17,6 +17,10 @@ pub(crate) const MOST_REASON: usize = 256;
 pub(crate) const LONGEST: u64 = 10 * 366 * 86_400;
 /// How long a block lasts when nothing is said: four hours.
 const BLOCK: u64 = 4 * 3_600;
+/// No panic of the fleet lasts longer: what nobody ends must not leave it without protection.
+pub const LONGEST_PANIC: Duration = Duration::from_secs(86_400);
+/// How long a panic lasts when nothing is said: a quarter of an hour.
+const PANIC: u64 = 900;
 
 /// A field of a body, as the document describes it.
 #[derive(Clone, Copy, Debug)]
@@ -42,6 +46,8 @@ const DURATION: Field = optional(
 );
 pub(crate) const NAME: Field =
     needed("name", r#"{"type":"string","pattern":"^[A-Za-z0-9._@-]{1,64}$","examples":["ada"]}"#);
+/// A member's name or its id, as changes take it.
+pub(crate) const MEMBER: &str = r#"{"type":"string","pattern":"^[a-z0-9._-]{1,64}$","examples":["web-1"]}"#;
 const TEXT: &str = r##"{"$ref":"#/components/schemas/Text","examples":["seen in the logs"]}"##;
 const PASSWORD: &str = r#"{"type":"string","minLength":12,"maxLength":256,"examples":["four random words"]}"#;
 const GIVEN: &str = r#"{"type":"string","maxLength":256,"examples":["four random words"]}"#;
@@ -59,6 +65,22 @@ pub(crate) const BLOCK_FIELDS: &[Field] = &[
     ),
 ];
 pub(crate) const ALLOW_FIELDS: &[Field] = &[TARGET, DURATION, optional("comment", TEXT)];
+pub(crate) const TRUST_FIELDS: &[Field] = &[needed(
+    "believed",
+    r#"{"type":"boolean","description":"false: its blocks are shown, and not enforced","examples":[false]}"#,
+)];
+pub(crate) const CANARY_FIELDS: &[Field] = &[
+    TARGET,
+    optional(
+        "wide",
+        r#"{"type":"boolean","description":"although it is more than one address","examples":[false]}"#,
+    ),
+    optional("yes", r#"{"type":"boolean","description":"although it ends blocks","examples":[true]}"#),
+];
+pub(crate) const PANIC_FIELDS: &[Field] = &[optional(
+    "duration",
+    r#"{"type":"integer","minimum":1,"maximum":86400,"description":"seconds; 900 unless given","examples":[900]}"#,
+)];
 pub(crate) const LOGIN_FIELDS: &[Field] = &[NAME, needed("password", GIVEN)];
 pub(crate) const PASSWORD_FIELDS: &[Field] = &[needed("old", GIVEN), needed("new", PASSWORD)];
 pub(crate) const USER_FIELDS: &[Field] = &[NAME, needed("role", PERSON), needed("password", PASSWORD)];
@@ -87,6 +109,30 @@ pub(crate) struct AllowForm {
     duration: Option<u64>,
     #[serde(default)]
     comment: String,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct TrustForm {
+    pub(crate) believed: bool,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct CanaryForm {
+    #[serde(deserialize_with = "target")]
+    pub(crate) target: IpNet,
+    #[serde(default)]
+    pub(crate) wide: bool,
+    #[serde(default)]
+    pub(crate) yes: bool,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct PanicForm {
+    #[serde(default = "while_", deserialize_with = "seconds")]
+    duration: Option<u64>,
 }
 
 #[derive(Deserialize)]
@@ -149,6 +195,16 @@ impl AllowForm {
     }
 }
 
+impl PanicForm {
+    pub(crate) fn duration(&self) -> Result<Duration, Problem> {
+        let given = self.duration.map(Duration::from_secs);
+        given.filter(|given| !given.is_zero() && *given <= LONGEST_PANIC).ok_or_else(|| {
+            let why = format!("a panic of the fleet lasts 1 to {} seconds", LONGEST_PANIC.as_secs());
+            Problem::invalid(why, "give less, and prolong it in time")
+        })
+    }
+}
+
 impl TokenForm {
     pub(crate) fn duration(&self) -> Result<Option<Duration>, Problem> {
         span(self.duration)
@@ -187,6 +243,10 @@ pub(crate) fn password(text: &str) -> Result<(), Problem> {
 
 fn usual() -> Option<u64> {
     Some(BLOCK)
+}
+
+fn while_() -> Option<u64> {
+    Some(PANIC)
 }
 
 fn target<'de, D: Deserializer<'de>>(from: D) -> Result<IpNet, D::Error> {
@@ -282,6 +342,19 @@ mod tests {
         ];
         for (body, status) in cases {
             assert_eq!(block(body).unwrap_err().status.as_u16(), status, "{body:.60}");
+        }
+    }
+
+    #[test]
+    fn a_panic_lasts_a_quarter_of_an_hour_unless_it_says_otherwise_and_a_day_at_most() {
+        let lasts = |body: &str| {
+            let form = parse::<PanicForm>(body.as_bytes()).and_then(|form| form.duration());
+            form.map(|lasts| lasts.as_secs()).map_err(|why| why.status.as_u16())
+        };
+        assert_eq!((lasts("{}"), lasts(r#"{"duration":60}"#)), (Ok(900), Ok(60)));
+        assert_eq!(lasts(r#"{"duration":86400}"#), Ok(86_400));
+        for wrong in ["86401", "0", "-1", "null", "1.5", "\"15m\""] {
+            assert_eq!(lasts(&format!(r#"{{"duration":{wrong}}}"#)), Err(422), "{wrong}");
         }
     }
 

@@ -29,8 +29,9 @@ pub use api::{Api, FirstPassword, OpenError, Settings};
 pub use auth::Role;
 pub use fleet::{
     Allowed, Block, Blocks, Concern, Event, EventQuery, Events, Fleet, Health, Level, Live, Node, Order,
-    Ordered, Rates, Refusal, Refused, Spread, Who,
+    Ordered, Panic, Rates, Refusal, Refused, Spread, Who,
 };
+pub use form::LONGEST_PANIC;
 pub use moment::{Clock, rfc3339};
 pub use openapi::document;
 pub use routes::{Access, Route, routes};

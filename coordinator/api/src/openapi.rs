@@ -7,7 +7,7 @@ use crate::{
     call::{Answered, Call, ok},
     form::Field,
     query::{Param, Sort},
-    routes::{Access, Route, routes},
+    routes::{Access, Route, Verb, routes},
 };
 
 /// A text without control characters.
@@ -57,7 +57,7 @@ fn operation(route: &Route) -> Value {
         operation["description"] = json!(format!("For the role {}.", role.text()));
     }
     if let Some(fields) = route.body {
-        let content = json!({"application/json": {"schema": body(fields)}});
+        let content = json!({"application/json": {"schema": body(fields, route.method)}});
         operation["requestBody"] = json!({"required": true, "content": content});
     }
     operation
@@ -69,6 +69,9 @@ fn parameters(route: &Route) -> Vec<Value> {
     let tail = tail.map(|name| {
         let schema = match name {
             "target" => net(),
+            "name" if route.action.is_some() && path.starts_with("/api/v1/nodes/") => {
+                serde_json::from_str(crate::form::MEMBER).unwrap_or_default()
+            }
             "name" if route.action.is_some() => serde_json::from_str(crate::form::NAME.schema).unwrap_or_default(),
             _ => json!({"type": "string", "minLength": 1, "maxLength": crate::query::MOST_VALUE, "pattern": PLAIN}),
         };
@@ -137,15 +140,15 @@ fn security(route: &Route) -> Value {
     }
 }
 
-fn body(fields: &[Field]) -> Value {
+fn body(fields: &[Field], method: Verb) -> Value {
     let properties: Map<String, Value> = fields
         .iter()
         .map(|field| (field.name.to_owned(), serde_json::from_str(field.schema).unwrap_or_default()))
         .collect();
     let required: Vec<&str> = fields.iter().filter(|field| field.needed).map(|field| field.name).collect();
-    // A body without fields of its own is a bouncer's: it holds what its library puts in. Where nothing is needed, nothing
-    // at all is no change.
-    let least = usize::from(required.is_empty() && !fields.is_empty());
+    // A body without fields of its own is a bouncer's: it holds what its library puts in. Where nothing is needed to change
+    // what there is, nothing at all is no change.
+    let least = usize::from(required.is_empty() && method == Verb::Patch);
     json!({
         "type": "object", "properties": properties, "required": required, "minProperties": least,
         "additionalProperties": fields.is_empty(),

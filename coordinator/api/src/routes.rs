@@ -168,6 +168,8 @@ const UNBLOCK: &[Param] = &[param(
     Sort::OneOf(&["manual", "false-positive"]),
     "false-positive: trust in who said it falls",
 )];
+const REVOKE: &[Param] =
+    &[param("with_its_members", Sort::Flag, "although members go with it whose certificates it signed")];
 const FILTERS: [Param; 5] = [
     param("scopes", Sort::Text, "ip, range or both, separated by commas"),
     param(
@@ -266,7 +268,9 @@ const DONE: (u16, Option<&str>) = (204, None);
 const ROUTES: &[Route] = &[
     get("/api/v1/health", VIEWER, "How the fleet and its coordinator are.", &[], "Health", by!(fleet::health)),
     get("/api/v1/nodes", VIEWER, "The members.", &[], "Nodes", by!(fleet::nodes)),
-    get("/api/v1/nodes/{name}", VIEWER, "One member.", &[], "Node", by!(fleet::node)),
+    get("/api/v1/nodes/{name}", VIEWER, "One member, by its name or its id.", &[], "Node", by!(fleet::node)).also(&[409]),
+    change("trust", Verb::Patch, "/api/v1/nodes/{name}", ADMIN, "Believes a member's blocks, or no longer.", &[], Some(form::TRUST_FIELDS), ORDERED, by!(orders::trust)),
+    change("revoke", Verb::Delete, "/api/v1/nodes/{name}", ADMIN, "Expels a member and voids everything it ever said.", REVOKE, None, ORDERED, by!(orders::revoke)),
     get("/api/v1/blocks", VIEWER, "What the fleet blocks, in order of target.", BLOCKS, "Blocks", by!(fleet::blocks)),
     change("block", Verb::Post, "/api/v1/blocks", OPERATOR, "Blocks a target on the whole fleet.", &[], Some(form::BLOCK_FIELDS), ORDERED, by!(orders::block)),
     get("/api/v1/blocks/{*target}", VIEWER, "One block of the fleet, and where it is enforced: nodes are asked.", &[], "OneBlock", by!(fleet::block)),
@@ -274,6 +278,11 @@ const ROUTES: &[Route] = &[
     get("/api/v1/allow", VIEWER, "What is never blocked.", &[], "AllowList", by!(fleet::allowed)),
     change("allow", Verb::Post, "/api/v1/allow", OPERATOR, "Never blocks a target.", &[], Some(form::ALLOW_FIELDS), ORDERED, by!(orders::allow)),
     change("disallow", Verb::Delete, "/api/v1/allow/{*target}", OPERATOR, "Takes a target off the allow list.", &[], None, ORDERED, by!(orders::disallow)),
+    change("add_canary", Verb::Post, "/api/v1/canaries", ADMIN, "Declares that no honest node blocks a target.", &[], Some(form::CANARY_FIELDS), ORDERED, by!(orders::add_canary)),
+    change("remove_canary", Verb::Delete, "/api/v1/canaries/{*target}", ADMIN, "Takes that back.", &[], None, ORDERED, by!(orders::remove_canary)),
+    get("/api/v1/panic", VIEWER, "Where enforcement is stopped for a while.", &[], "Panic", by!(fleet::panic)),
+    change("panic", Verb::Post, "/api/v1/panic", ADMIN, "Stops enforcing everywhere; it resumes by itself.", &[], Some(form::PANIC_FIELDS), ORDERED, by!(orders::panic)),
+    change("resume", Verb::Post, "/api/v1/resume", ADMIN, "Ends every panic of the fleet; what is switched off stays off.", &[], None, ORDERED, by!(orders::resume)),
     get("/api/v1/events", VIEWER, "What happened, the newest first.", EVENTS, "Events", by!(events::events)).also(&[422]),
     get("/api/v1/alerts", VIEWER, "What was detected, the newest first.", ALERTS, "Events", by!(events::alerts)).also(&[422]),
     get("/api/v1/statistics", VIEWER, "What was counted.", STATISTICS, "Statistics", by!(fleet::statistics)),

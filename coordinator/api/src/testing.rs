@@ -1,7 +1,7 @@
 //! A fleet in memory: it does what it is told, and remembers it.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -14,13 +14,13 @@ use tokio::sync::broadcast;
 
 use crate::{
     Allowed, Block, Blocks, Clock, Event, EventQuery, Events, Fleet, Health, Live, Node, Order, Ordered,
-    Rates, Refusal, Refused, Spread, Who, moment, rfc3339,
+    Panic, Rates, Refusal, Refused, Spread, Who, moment, rfc3339,
 };
 
 /// Events that a follower may fall behind.
 const BACKLOG: usize = 64;
 
-/// A fleet of one node.
+/// A fleet of one node, until others are admitted.
 pub struct MemoryFleet {
     clock: Clock,
     state: Mutex<State>,
@@ -30,6 +30,9 @@ pub struct MemoryFleet {
 #[derive(Default)]
 struct State {
     version: u64,
+    nodes: Vec<Node>,
+    canaries: BTreeSet<IpNet>,
+    panic: Option<OffsetDateTime>,
     blocks: BTreeMap<IpNet, Arc<Block>>,
     allowed: BTreeMap<IpNet, Allowed>,
     /// The newest last.
@@ -41,12 +44,25 @@ struct State {
 impl MemoryFleet {
     /// A fleet in which nothing has happened.
     pub fn new(clock: Clock) -> Arc<Self> {
-        Arc::new(Self { clock, state: Mutex::default(), live: broadcast::Sender::new(BACKLOG) })
+        let fleet = Self { clock, state: Mutex::default(), live: broadcast::Sender::new(BACKLOG) };
+        fleet.admit("web-1", 1);
+        Arc::new(fleet)
+    }
+
+    /// A member joins: its id is of this byte alone.
+    pub fn admit(&self, name: &str, id: u8) {
+        let node = node(name, id, self.clock.now());
+        self.state().nodes.push(node);
     }
 
     /// From now on orders are refused, as without an operator's certificate, or given again.
     pub fn refuse(&self, refusing: bool) {
         self.state().refusing = refusing;
+    }
+
+    /// The targets that no honest node blocks.
+    pub fn canaries(&self) -> Vec<IpNet> {
+        self.state().canaries.iter().copied().collect()
     }
 
     /// The orders that were given, the first first.
@@ -110,6 +126,15 @@ impl MemoryFleet {
                 state.allowed.insert(target, allowed);
             }
             Order::Disallow { target } => drop(state.allowed.remove(&target)),
+            Order::Trust { node, believed } => {
+                let meant = state.nodes.iter_mut().filter(|known| known.id == node);
+                meant.for_each(|known| known.trust = Some(f32::from(u8::from(believed))));
+            }
+            Order::Revoke { node, .. } => state.nodes.retain(|known| known.id != node),
+            Order::AddCanary { target, .. } => drop(state.canaries.insert(target)),
+            Order::RemoveCanary { target } => drop(state.canaries.remove(&target)),
+            Order::Panic { duration } => state.panic = moment::after(now, duration),
+            Order::Resume => state.panic = None,
         }
         state.version += 1;
     }
@@ -130,23 +155,14 @@ impl Fleet for MemoryFleet {
     }
 
     async fn nodes(&self) -> Vec<Node> {
-        vec![Node {
-            name: "web-1".to_owned(),
-            site: "main".to_owned(),
-            address: Some("192.0.2.10:7470".to_owned()),
-            state: "alive".to_owned(),
-            version: env!("CARGO_PKG_VERSION").to_owned(),
-            blocks: 0,
-            trust: Some(1.0),
-            rtt_ms: Some(0.4),
-            certificate_expires: Some(self.clock.now()),
-            last_report: None,
-            events_lost: 0,
-            events_waiting: 2,
-            lag_seconds: 0.5,
-            per_second: Some(Rates { packets: 7.5, ..Rates::default() }),
-            status: None,
-        }]
+        self.state().nodes.clone()
+    }
+
+    async fn panic(&self) -> Panic {
+        let state = self.state();
+        let stopped = state.panic.is_some_and(|until| self.clock.now() < until);
+        let names = state.nodes.iter().filter(|_| stopped).map(|node| node.name.clone());
+        Panic { nodes: names.collect(), nodes_reporting: state.nodes.len() as u64 }
     }
 
     async fn blocks(&self) -> Blocks {
@@ -214,6 +230,27 @@ fn wanted(query: &EventQuery, (time, address, event): &(OffsetDateTime, Option<I
         && query.node.as_ref().is_none_or(|node| event.node == *node)
         && query.class.as_ref().is_none_or(|class| event.class.as_ref() == Some(class))
         && query.text.as_ref().is_none_or(|text| event.body.get().contains(text))
+}
+
+fn node(name: &str, id: u8, now: OffsetDateTime) -> Node {
+    Node {
+        id: format!("{id:02x}").repeat(32),
+        name: name.to_owned(),
+        site: "main".to_owned(),
+        address: Some("192.0.2.10:7470".to_owned()),
+        state: "alive".to_owned(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        blocks: 0,
+        trust: Some(1.0),
+        rtt_ms: Some(0.4),
+        certificate_expires: Some(now),
+        last_report: None,
+        events_lost: 0,
+        events_waiting: 2,
+        lag_seconds: 0.5,
+        per_second: Some(Rates { packets: 7.5, ..Rates::default() }),
+        status: None,
+    }
 }
 
 fn block(target: IpNet, since: OffsetDateTime, expires: Option<OffsetDateTime>, reason: String) -> Block {

@@ -8,4 +8,5 @@ mod document;
 mod fleet;
 mod live;
 mod logins;
+mod members;
 mod table;

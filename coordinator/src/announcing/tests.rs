@@ -10,7 +10,7 @@ use smartfw_identity::{
 use smartfw_proto::{
     convert::FleetMember,
     wire::{
-        AnnounceAnswer,
+        AnnounceAnswer, ExpelAnswer, ExpelRequest,
         announcement_server::{Announcement, AnnouncementServer},
     },
 };
@@ -24,6 +24,7 @@ use crate::testing::Cluster;
 struct Member {
     address: SocketAddr,
     heard: Arc<Mutex<Vec<String>>>,
+    expelled: Arc<Mutex<Vec<Vec<u8>>>>,
     refuses: Arc<AtomicBool>,
     _net: Net,
 }
@@ -31,6 +32,7 @@ struct Member {
 /// What a member answers.
 struct Ear {
     heard: Arc<Mutex<Vec<String>>>,
+    expelled: Arc<Mutex<Vec<Vec<u8>>>>,
     refuses: Arc<AtomicBool>,
     answer: Announced,
 }
@@ -43,6 +45,14 @@ impl Announcement for Ear {
         }
         self.heard.lock().unwrap().push(request.into_inner().address);
         Ok(Response::new(self.answer.clone().into()))
+    }
+
+    async fn expel(&self, request: Request<ExpelRequest>) -> Result<Response<ExpelAnswer>, Status> {
+        if self.refuses.load(Ordering::SeqCst) {
+            return Err(Status::failed_precondition("a revocation was not signed by whom it names"));
+        }
+        self.expelled.lock().unwrap().push(request.into_inner().revocation);
+        Ok(Response::new(ExpelAnswer {}))
     }
 }
 
@@ -65,13 +75,14 @@ impl Member {
         let lasts = Duration::from_secs(3600);
         let answer = Announced { lasts, members: vec![this, other], revocations };
         let (heard, refuses) = (Arc::<Mutex<_>>::default(), Arc::<AtomicBool>::default());
-        let ear = Ear { heard: heard.clone(), refuses: refuses.clone(), answer };
+        let expelled = Arc::<Mutex<_>>::default();
+        let ear = Ear { heard: heard.clone(), expelled: expelled.clone(), refuses: refuses.clone(), answer };
         let server = tonic::transport::Server::builder().add_service(AnnouncementServer::new(ear));
         tokio::spawn(async move {
             let _listener = listener;
             server.serve_with_incoming(members).await
         });
-        Self { address, heard, refuses, _net: net }
+        Self { address, heard, expelled, refuses, _net: net }
     }
 }
 
@@ -129,4 +140,59 @@ async fn that_nobody_hears_is_shown_and_is_worse_when_the_fleet_has_forgotten() 
         announcing.unheard(until);
         assert_eq!(announcing.health.list()[0].level, level);
     }
+}
+
+fn expelling(cluster: &Cluster, folder: &std::path::Path, seeds: Vec<SocketAddr>) -> Expelling {
+    let Announcing { net, current, revocations, known, .. } = announcing_with(cluster, folder, seeds);
+    Expelling { net, current, revocations, known }
+}
+
+#[tokio::test]
+async fn who_is_expelled_is_told_to_members_and_kept_here() {
+    let (cluster, folder) = (Cluster::found("prod"), tempfile::tempdir().unwrap());
+    let (whom, other) = (cluster.admit("web-9", Role::Node), cluster.admit("web-8", Role::Node));
+    let expelled = Member::start(whom.clone(), Vec::new()).await;
+    let member = Member::start(cluster.admit("web-1", Role::Node), Vec::new()).await;
+    let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let expelling = expelling(&cluster, folder.path(), vec![expelled.address, nobody, member.address]);
+    let statement = cluster.revoke(&whom);
+    expelling.expel(whom.id(), statement.clone()).await.unwrap();
+    assert_eq!(*member.expelled.lock().unwrap(), [statement]);
+    assert!(expelled.expelled.lock().unwrap().is_empty(), "it is told by nobody that it is out");
+    assert!(expelling.revocations.check(whom.member()).is_err());
+    assert!(expelling.revocations.check(other.member()).is_ok());
+}
+
+#[tokio::test]
+async fn what_no_member_takes_expels_nobody_here_and_says_why() {
+    let (cluster, folder) = (Cluster::found("prod"), tempfile::tempdir().unwrap());
+    let whom = cluster.admit("web-9", Role::Node);
+    let own = Member::start(whom.clone(), Vec::new()).await;
+    let alone = expelling(&cluster, folder.path(), vec![own.address]);
+    let refused = alone.expel(whom.id(), cluster.revoke(&whom)).await.unwrap_err();
+    assert!(matches!(refused, NotExpelled::Nobody), "{refused}");
+    let member = Member::start(cluster.admit("web-1", Role::Node), Vec::new()).await;
+    member.refuses.store(true, Ordering::SeqCst);
+    let refusing = expelling(&cluster, folder.path(), vec![own.address, member.address]);
+    let refused = refusing.expel(whom.id(), cluster.revoke(&whom)).await.unwrap_err();
+    assert!(refused.to_string().contains("not signed by whom it names"), "{refused}");
+    for set in [&alone.revocations, &refusing.revocations] {
+        assert!(set.check(whom.member()).is_ok());
+    }
+    // Seven that are not there stand before the one that is: six are tried.
+    let closed = || std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let mut seeds: Vec<SocketAddr> = (0..7).map(|_| closed()).collect();
+    member.refuses.store(false, Ordering::SeqCst);
+    seeds.push(member.address);
+    let far = expelling(&cluster, folder.path(), seeds);
+    assert!(far.expel(whom.id(), cluster.revoke(&whom)).await.is_err());
+    far.expel(whom.id(), cluster.revoke(&whom)).await.unwrap();
+}
+
+#[test]
+fn a_member_of_an_earlier_version_is_told_apart_from_one_that_refuses() {
+    let why = |status: Status| expelling::not_heard(status).to_string();
+    assert!(why(Status::unimplemented("")).contains("of a version"));
+    assert!(why(Status::failed_precondition("it is forged")).contains("it is forged"));
+    assert!(why(Status::unavailable("ending")).contains("none of the members"));
 }

@@ -1,7 +1,9 @@
 //! What people order through the API, signed with the operator's certificate that this coordinator was given.
 
 mod ending;
+mod members;
 mod refusals;
+mod steering;
 #[cfg(test)]
 mod tests;
 
@@ -13,12 +15,15 @@ use smartfw_core::{
     agent::{is_all_private, is_private, names_private},
     fleet::{Entry, NodeId, OperatorOrder, OrderKind, RunHeader, SignedOrder},
 };
-use smartfw_identity::{Codec, Identity, order_id, sign_order};
+use smartfw_identity::{Codec, Identity, Revocation, order_id, sign_order};
 use smartfw_proto::convert::{self, Question, Reply};
 use tokio::task::JoinSet;
 
 use crate::{clock, fleet::Fleet, intake::NotCarried};
-use refusals::{in_part, invalid, no_operator, not_carried, refusal, unavailable};
+use members::Whom;
+use refusals::{
+    after_expulsion, in_part, invalid, no_operator, not_carried, not_expelled, refusal, unavailable,
+};
 
 /// The folder of operators' identities within the state folder, by cluster, as `SMARTFW_OPERATOR_DIR` has them.
 pub(super) const FOLDER: &str = "operator";
@@ -45,18 +50,29 @@ impl Orders {
     pub(super) async fn give(&self, fleet: &Fleet, order: Order) -> Result<Ordered, Refusal> {
         let operator = self.operator().await?;
         let members = fleet.totals().connected;
-        let wanted = self.wanted(fleet, order).await?;
-        // Before the first is given: what cannot be signed shall not leave half of it behind.
-        let signed = wanted.into_iter().map(|wanted| self.sign(&operator, wanted));
-        let signed = signed.collect::<Result<Vec<_>, _>>()?;
-        let ids = carry_all(signed, |order| {
-            let fleet = fleet.clone();
-            async move { fleet.order(order).await }
-        })
-        .await?;
+        let expelling = matches!(order, Order::Revoke { .. });
+        let wanted = self.wanted(fleet, &operator, order).await?;
+        let ids = self.give_all(fleet, &operator, wanted).await;
+        let ids = ids.map_err(|why| if expelling { after_expulsion(why) } else { why })?;
         // What takes several has no single name.
         let id = if let [id] = ids[..] { Some(format!("{id:032x}")) } else { None };
         Ok(Ordered { id, members })
+    }
+
+    async fn give_all(
+        &self,
+        fleet: &Fleet,
+        operator: &Identity,
+        wanted: Vec<Wanted>,
+    ) -> Result<Vec<u128>, Refusal> {
+        // Before the first is given: what cannot be signed shall not leave half of it behind.
+        let signed = wanted.into_iter().map(|wanted| self.sign(operator, wanted));
+        let signed = signed.collect::<Result<Vec<_>, _>>()?;
+        carry_all(signed, |order| {
+            let fleet = fleet.clone();
+            async move { fleet.order(order).await }
+        })
+        .await
     }
 
     /// The certificate is read each time: it may be renewed, or taken away.
@@ -67,7 +83,7 @@ impl Orders {
         read.map_err(|why| no_operator(&self.folder, &why))
     }
 
-    async fn wanted(&self, fleet: &Fleet, order: Order) -> Result<Vec<Wanted>, Refusal> {
+    async fn wanted(&self, fleet: &Fleet, operator: &Identity, order: Order) -> Result<Vec<Wanted>, Refusal> {
         match order {
             Order::Block { target, duration, reason, force } => {
                 self.check(fleet, target, force).await?;
@@ -85,6 +101,15 @@ impl Orders {
                 ending::unblocking(fleet, target, site, false_positive).await
             }
             Order::Disallow { target } => ending::disallowing(fleet, target).await,
+            Order::Trust { node, believed } => members::believing(&fleet.nodes(), &node, believed),
+            Order::Revoke { node, with_its_members } => {
+                let whom = members::whom(&fleet.nodes(), &node, &fleet.me(), with_its_members)?;
+                expel(fleet, operator, whom).await
+            }
+            Order::AddCanary { target, wide, yes } => watching(fleet, target, wide, yes).await,
+            Order::RemoveCanary { target } => Ok(steering::releasing(target)),
+            Order::Panic { duration } => steering::stopping(duration),
+            Order::Resume => Ok(steering::resuming()),
         }
     }
 
@@ -126,6 +151,24 @@ impl Orders {
             refusal(Refused::Conflict, why.to_string(), "look at the operator's certificate, or at the order")
         })
     }
+}
+
+/// Who is expelled is kept out at once; the order that its word is void follows.
+async fn expel(fleet: &Fleet, operator: &Identity, whom: Whom) -> Result<Vec<Wanted>, Refusal> {
+    let Whom { id, role } = whom;
+    let statement = Revocation::by_operator(operator, id, role, clock::now()).map_err(|why| {
+        refusal(Refused::Conflict, why.to_string(), "look at the coordinator's operator certificate")
+    })?;
+    fleet.expel(id, statement).await.map_err(not_expelled)?;
+    Ok(vec![(OrderKind::Revoke { node: id }, None)])
+}
+
+async fn watching(fleet: &Fleet, target: IpNet, wide: bool, yes: bool) -> Result<Vec<Wanted>, Refusal> {
+    let fleet = fleet.clone();
+    // A million blocks take their time.
+    let wanted = move || steering::watching(target, wide, yes, &fleet.every_block().1);
+    let wanted = tokio::task::spawn_blocking(wanted).await;
+    wanted.map_err(|_| unavailable("the coordinator is ending".into(), "try again"))?
 }
 
 /// Has all orders of one request carried, some at once; their ids. Once one fails no other is begun.

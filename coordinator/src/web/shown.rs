@@ -12,8 +12,8 @@ use std::{
 
 use serde_json::{json, value::RawValue};
 use smartfw_api::{
-    Allowed, Block, Blocks, EventQuery, Events, Health, Live, Node, Order, Ordered, Refusal, Refused, Spread,
-    Who,
+    Allowed, Block, Blocks, EventQuery, Events, Health, Live, Node, Order, Ordered, Panic, Refusal, Refused,
+    Spread, Who,
 };
 use smartfw_core::{EventKind, IpNet, Time, fleet::NodeId, prefix, protect::ProtectedSet};
 use smartfw_history::{Cursor, Event as Kept, Query};
@@ -30,7 +30,7 @@ use crate::{
     view::{Basis, Link, NodeRow},
 };
 use blocks::by_target;
-use forms::{allowed, concern, moment, nanos, no_cursor, node, shown, spread, unread};
+use forms::{allowed, concern, moment, nanos, no_cursor, node, panic, shown, spread, unread};
 
 /// How often the list of blocks is made anew at most: an attack on a hundred nodes changes it hundreds of times a second.
 const ANEW: Duration = Duration::from_millis(200);
@@ -222,6 +222,10 @@ impl smartfw_api::Fleet for Shown {
 
     async fn nodes(&self) -> Vec<Node> {
         in_order(self.fleet.nodes(), clock::now())
+    }
+
+    async fn panic(&self) -> Panic {
+        panic(&self.fleet.nodes())
     }
 
     async fn blocks(&self) -> Blocks {

@@ -1,17 +1,22 @@
-//! The service that coordinators call: they say where they are, and hear who is in the fleet.
+//! The service that coordinators call: they say where they are, hear who is in the fleet, and pass on who is expelled.
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
+use smartfw_core::fleet::NodeId;
 use smartfw_identity::{Role, Standing, tls::PeerInfo};
 use smartfw_proto::{
-    convert::Announced,
+    convert::{Announced, Told},
     limits,
     wire::{self, announcement_server::Announcement},
 };
 use tokio::{sync::oneshot, time::timeout};
 use tonic::{Request, Response, Status};
 
-use super::{Input as FleetInput, coordinators::LASTS, stream::Shared};
+use super::{
+    Input as FleetInput,
+    coordinators::LASTS,
+    stream::{IN_VAIN, Shared},
+};
 use crate::inbox::Input;
 
 /// How long the driver may take to answer.
@@ -30,18 +35,10 @@ impl Announcement for AnnouncementService {
         &self,
         request: Request<wire::AnnounceRequest>,
     ) -> Result<Response<wire::AnnounceAnswer>, Status> {
-        let peer = request.extensions().get::<PeerInfo>().cloned();
-        let peer = peer.ok_or_else(|| Status::unauthenticated("only coordinators announce themselves"))?.peer;
-        if peer.member.role != Role::Coordinator {
-            let who = format!("only coordinators announce themselves, and you are a {}", peer.member.role);
-            return Err(Status::permission_denied(who));
-        }
-        if peer.standing != Standing::Valid {
-            return Err(Status::permission_denied("your certificate has expired: join again"));
-        }
+        let coordinator = caller(&request)?;
         let address = reachable(&request.into_inner().address)?;
         let (reply, answer) = oneshot::channel();
-        let announced = FleetInput::Announced(peer.member.id, address, reply);
+        let announced = FleetInput::Announced(coordinator, address, reply);
         self.shared.inbox.send(Input::Fleet(announced));
         let members = match timeout(PATIENCE, answer).await {
             Ok(Ok(members)) => members.map_err(Status::failed_precondition)?,
@@ -50,6 +47,42 @@ impl Announcement for AnnouncementService {
         };
         Ok(Response::new(Announced { lasts: LASTS, members, revocations: self.revocations()? }.into()))
     }
+
+    async fn expel(
+        &self,
+        request: Request<wire::ExpelRequest>,
+    ) -> Result<Response<wire::ExpelAnswer>, Status> {
+        let coordinator = caller(&request)?;
+        let revocation = request.into_inner().revocation;
+        if revocation.len() > limits::REVOCATION {
+            return Err(Status::invalid_argument("no revocation is so long"));
+        }
+        let judged = self.shared.judge(vec![revocation]).await;
+        let judged = judged.ok_or_else(|| Status::unavailable("the node is ending"))?;
+        if !judged.new.is_empty() {
+            tracing::info!(%coordinator, "a coordinator passed on that somebody is expelled");
+            self.shared.links.tell_all(None, &Told::Revocations(judged.new));
+        }
+        tokio::time::sleep(IN_VAIN * judged.in_vain).await;
+        match judged.lie.or(judged.trouble) {
+            Some(why) => Err(Status::failed_precondition(why.to_string())),
+            None => Ok(Response::new(wire::ExpelAnswer {})),
+        }
+    }
+}
+
+/// The coordinator that calls.
+fn caller<T>(request: &Request<T>) -> Result<NodeId, Status> {
+    let peer = request.extensions().get::<PeerInfo>();
+    let peer = &peer.ok_or_else(|| Status::unauthenticated("only coordinators announce themselves"))?.peer;
+    if peer.member.role != Role::Coordinator {
+        let who = format!("only coordinators announce themselves, and you are a {}", peer.member.role);
+        return Err(Status::permission_denied(who));
+    }
+    if peer.standing != Standing::Valid {
+        return Err(Status::permission_denied("your certificate has expired: join again"));
+    }
+    Ok(peer.member.id)
 }
 
 impl AnnouncementService {

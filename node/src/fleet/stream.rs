@@ -42,7 +42,7 @@ const HELLO: Duration = Duration::from_secs(5);
 const STATEMENTS: usize = limits::PEER_MESSAGE / 2 / smartfw_identity::REVOCATION_BYTES;
 /// A stream is not read for so long after each revocation that was checked in vain: a hundred a second cost a fiftieth
 /// of one processor.
-const IN_VAIN: Duration = Duration::from_millis(10);
+pub(super) const IN_VAIN: Duration = Duration::from_millis(10);
 
 /// What all streams of this member share.
 pub(super) struct Shared {
@@ -71,6 +71,13 @@ impl Shared {
 
     fn digest(&self) -> Option<[u8; 32]> {
         self.revocations.get().ok().map(|set| set.digest())
+    }
+
+    /// Checks and keeps revocations, on a thread that serves nobody else. `None`: this member is ending.
+    pub(super) async fn judge(self: &Arc<Self>, signed: Vec<Vec<u8>>) -> Option<Judged> {
+        let _alone = self.judging.acquire().await.ok()?;
+        let shared = self.clone();
+        tokio::task::spawn_blocking(move || judge(&shared.revocations, &signed)).await.ok()
     }
 
     /// Every revocation that is known, a message at a time: all at once they may be more than an outbox holds.
@@ -300,12 +307,8 @@ impl Ear {
         Ok(())
     }
 
-    /// Checks and keeps statements, on a thread that serves nobody else.
     async fn judge(&self, signed: Vec<Vec<u8>>) -> Result<Judged, Ended> {
-        let _alone = self.shared.judging.acquire().await.map_err(|_| Ended::Closed)?;
-        let shared = self.shared.clone();
-        let judged = tokio::task::spawn_blocking(move || judge(&shared.revocations, &signed)).await;
-        let judged = judged.map_err(|_| Ended::Closed)?;
+        let judged = self.shared.judge(signed).await.ok_or(Ended::Closed)?;
         if let Some(why) = &judged.trouble {
             tracing::warn!(from = %self.peer.peer.member.name.name, %why, "revocations cannot be taken");
         }
@@ -318,15 +321,15 @@ impl Ear {
 
 /// What became of revocations that a member sent.
 #[derive(Default)]
-struct Judged {
+pub(super) struct Judged {
     /// Those that were new.
-    new: Vec<Vec<u8>>,
+    pub(super) new: Vec<Vec<u8>>,
     /// How many others were checked.
-    in_vain: u32,
+    pub(super) in_vain: u32,
     /// What no member that checks what it passes on would send.
-    lie: Option<RevocationError>,
+    pub(super) lie: Option<RevocationError>,
     /// Why what is true cannot be taken.
-    trouble: Option<RevocationError>,
+    pub(super) trouble: Option<RevocationError>,
 }
 
 fn judge(revocations: &Revocations, signed: &[Vec<u8>]) -> Judged {

@@ -12,6 +12,8 @@ use crate::{
     problem::Problem,
 };
 
+use super::members::meant;
+
 /// Entries of a page, unless it is said.
 pub(super) const PAGE: u64 = 100;
 
@@ -32,9 +34,11 @@ pub(crate) async fn nodes(call: Call) -> Answered {
 
 pub(crate) async fn node(call: Call) -> Answered {
     let name = call.tail()?;
-    let nodes = call.fleet().nodes().await;
-    let node = nodes.iter().find(|node| node.name == name);
-    ok(node.ok_or_else(|| Problem::missing(format!("no member is called {name:?}")))?)
+    ok(meant(&call.fleet().nodes().await, &name)?)
+}
+
+pub(crate) async fn panic(call: Call) -> Answered {
+    ok(&call.fleet().panic().await)
 }
 
 pub(crate) async fn blocks(call: Call) -> Answered {

@@ -1,16 +1,18 @@
-//! Changes of what the fleet does.
+//! Changes of what the fleet does, and of who is believed in it.
 
 use std::time::Duration;
 
 use axum::http::StatusCode;
 
 use crate::{
-    Order,
+    Node, Order,
     call::{Answered, Call, json},
-    form::{AllowForm, BlockForm},
+    form::{AllowForm, BlockForm, CanaryForm, PanicForm, TrustForm},
     problem::Problem,
     query::net,
 };
+
+use super::members::meant;
 
 pub(crate) async fn block(call: Call) -> Answered {
     let form: BlockForm = call.form()?;
@@ -38,6 +40,40 @@ pub(crate) async fn disallow(call: Call) -> Answered {
     given(&call, Order::Disallow { target }).await
 }
 
+pub(crate) async fn trust(call: Call) -> Answered {
+    let TrustForm { believed } = call.form()?;
+    let node = member(&call, if believed { "believed" } else { "not believed" }).await?.id;
+    given(&call, Order::Trust { node, believed }).await
+}
+
+pub(crate) async fn revoke(call: Call) -> Answered {
+    let with_its_members = call.query.flag("with_its_members") == Some(true);
+    let node = member(&call, if with_its_members { "with its members" } else { "alone" }).await?.id;
+    given(&call, Order::Revoke { node, with_its_members }).await
+}
+
+pub(crate) async fn add_canary(call: Call) -> Answered {
+    let CanaryForm { target, wide, yes } = call.form()?;
+    call.about(target.to_string(), yes.then(|| "although it ends blocks".to_owned()));
+    given(&call, Order::AddCanary { target, wide, yes }).await
+}
+
+pub(crate) async fn remove_canary(call: Call) -> Answered {
+    let target = target(&call)?;
+    given(&call, Order::RemoveCanary { target }).await
+}
+
+pub(crate) async fn panic(call: Call) -> Answered {
+    let duration = call.form::<PanicForm>()?.duration()?;
+    call.about("the fleet", lasting(Some(duration)));
+    given(&call, Order::Panic { duration }).await
+}
+
+pub(crate) async fn resume(call: Call) -> Answered {
+    call.about("the fleet", None);
+    given(&call, Order::Resume).await
+}
+
 /// On its way, not yet carried out everywhere: the nodes do not wait for one another.
 async fn given(call: &Call, order: Order) -> Answered {
     json(StatusCode::ACCEPTED, &call.fleet().order(order, &call.who()?).await?)
@@ -45,6 +81,16 @@ async fn given(call: &Call, order: Order) -> Answered {
 
 fn lasting(duration: Option<Duration>) -> String {
     duration.map_or_else(|| "for ever".to_owned(), |duration| format!("for {} s", duration.as_secs()))
+}
+
+/// The member that the path names. Names are given anew: the audit log has the id as well.
+async fn member(call: &Call, terms: &str) -> Result<Node, Problem> {
+    let text = call.tail()?;
+    let nodes = call.fleet().nodes().await;
+    let found = meant(&nodes, &text);
+    let id = found.as_ref().map_or_else(|_| String::new(), |node| format!(", id {}", node.id));
+    call.about(text.as_str(), format!("{terms}{id}"));
+    found.cloned()
 }
 
 /// What the path names.

@@ -6,7 +6,7 @@ use smartfw_api::{Refusal, Refused};
 use smartfw_core::IpNet;
 use smartfw_identity::IdentityError;
 
-use crate::intake::NotCarried;
+use crate::{announcing::NotExpelled, intake::NotCarried};
 
 pub(super) fn no_operator(folder: &Path, why: &IdentityError) -> Refusal {
     let why = format!("this coordinator has no operator's certificate that it can use ({why})");
@@ -28,6 +28,29 @@ pub(super) fn not_carried(why: NotCarried) -> Refusal {
             unavailable(why.to_string(), "try again in a moment")
         }
     }
+}
+
+pub(super) fn not_expelled(why: NotExpelled) -> Refusal {
+    let on_a_node = "run `smartfw-cli cluster revoke` on a node";
+    match why {
+        NotExpelled::Nobody => unavailable(
+            why.to_string(),
+            "see at GET /api/v1/health whether members hear this coordinator, and try again, or do it on a node",
+        ),
+        NotExpelled::Older | NotExpelled::Refused(_) => {
+            refusal(Refused::Conflict, why.to_string(), on_a_node)
+        }
+        NotExpelled::Unkept(_) => Refusal {
+            what: "members expel it, and not all is well".into(),
+            ..unavailable(why.to_string(), "look at the coordinator's health, and ask for it again")
+        },
+    }
+}
+
+/// Half of a revocation is done, and that half is in force.
+pub(super) fn after_expulsion(why: Refusal) -> Refusal {
+    let why_not = format!("it is expelled, and the order beside that is not given: {}", why.why);
+    Refusal { what: "only half of it is done".into(), why: why_not, ..why }
 }
 
 /// Of several orders some are given: whoever asked hears which, and so does the audit log.

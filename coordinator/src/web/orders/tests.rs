@@ -1,3 +1,5 @@
+mod fleetwide;
+
 use std::{
     collections::BTreeMap,
     sync::atomic::{AtomicUsize, Ordering},

@@ -6,8 +6,8 @@ use std::{
 };
 
 use serde_json::value::RawValue;
-use smartfw_api::{Allowed, Concern, Event, Level, Node, Rates, Refusal, Refused, Spread};
-use smartfw_core::{HealthLevel, Time, fleet::NodeId};
+use smartfw_api::{Allowed, Concern, Event, Level, Node, Panic, Rates, Refusal, Refused, Spread};
+use smartfw_core::{HealthLevel, Time, fleet::NodeId, order::EnforcementState};
 use smartfw_history::Event as Kept;
 use smartfw_proto::{convert::Reply, json as form};
 use time::OffsetDateTime;
@@ -28,6 +28,7 @@ pub(super) fn node(row: NodeRow, now: Time) -> Node {
     let (expires, lag) = (row.certificate_expires(), row.lag(now));
     let status = row.status.as_ref().map(|status| form::status(status).to_string());
     Node {
+        id: format!("{:#}", row.id),
         blocks: row.statistics.map_or(0, |statistics| statistics.blocks),
         events_waiting: row.statistics.map_or(0, |statistics| statistics.waiting),
         lag_seconds: lag.as_secs_f64(),
@@ -49,6 +50,17 @@ pub(super) fn node(row: NodeRow, now: Time) -> Node {
 fn rates(rates: &view::Rates) -> Rates {
     let view::Rates { packets, bytes, lost, flows, dropped_packets, dropped_bytes } = *rates;
     Rates { packets, bytes, lost, flows, dropped_packets, dropped_bytes }
+}
+
+/// Where enforcement is stopped for a while, by the last word of those who report.
+pub(super) fn panic(rows: &[NodeRow]) -> Panic {
+    let reporting = rows.iter().filter(|row| matches!(row.link, Link::Connected(_)));
+    let stopped = |row: &&NodeRow| {
+        row.status.as_ref().is_some_and(|status| status.enforcement == EnforcementState::Panic)
+    };
+    let mut nodes: Vec<String> = reporting.clone().filter(stopped).map(|row| row.name.to_string()).collect();
+    nodes.sort_unstable();
+    Panic { nodes, nodes_reporting: reporting.count() as u64 }
 }
 
 pub(super) fn concern(entry: crate::health::Entry) -> Concern {
@@ -129,9 +141,46 @@ pub(super) fn instant(time: Time) -> OffsetDateTime {
 
 #[cfg(test)]
 mod tests {
-    use smartfw_proto::convert::Statistics;
+    use smartfw_core::order::Mode;
+    use smartfw_identity::{Identity, Role};
+    use smartfw_proto::{
+        convert::{Opening, Statistics},
+        view::{Coordinator, NodeStatus},
+    };
 
     use super::*;
+    use crate::{clock, testing::Cluster, view::View};
+
+    fn status(enforcement: EnforcementState) -> NodeStatus {
+        NodeStatus {
+            node: String::new(),
+            version: "0.1.0".into(),
+            enforcement,
+            mode: Mode::Auto,
+            enforcer: "dry-run".into(),
+            interfaces: Vec::new(),
+            uptime: Duration::from_secs(1),
+            packets: 1,
+            lost: 0,
+            sources: 1,
+            blocked: 0,
+            alerts: 0,
+            pending: 0,
+            cluster: Some("prod".into()),
+            peers_alive: 0,
+            peers_known: 0,
+            coordinator: Coordinator::Connected,
+            models: Vec::new(),
+            health: Vec::new(),
+            reverts: None,
+        }
+    }
+
+    fn reports(view: &View, node: &Identity, enforcement: EnforcementState) {
+        let opening = Opening { protocol: (1, 1), version: "0.1.0".into(), epoch: 1, oldest: 1, dropped: 0 };
+        view.opened(node.member(), ([192, 0, 2, 1], 1).into(), &opening, clock::now()).unwrap();
+        view.said(&node.id(), status(enforcement));
+    }
 
     #[test]
     fn what_waits_at_a_node_and_how_far_it_is_behind_is_told_and_its_rates_while_it_reports() {
@@ -147,5 +196,25 @@ mod tests {
         let there = node(row, at(160));
         assert_eq!((there.events_waiting, there.lag_seconds), (0, 0.0));
         assert_eq!(there.per_second.map(|rates| rates.packets), Some(7.5));
+    }
+
+    #[test]
+    fn a_panic_is_where_those_say_so_who_report() {
+        let (cluster, view) = (Cluster::found("prod"), View::default());
+        let nodes = ["web-3", "web-2", "web-1", "web-4"].map(|name| cluster.admit(name, Role::Node));
+        let states =
+            [EnforcementState::Panic, EnforcementState::Panic, EnforcementState::On, EnforcementState::Off];
+        for (node, state) in nodes.iter().zip(states) {
+            reports(&view, node, state);
+        }
+        let shown = |names: &[&str], reporting| Panic {
+            nodes: names.iter().map(ToString::to_string).collect(),
+            nodes_reporting: reporting,
+        };
+        assert_eq!(panic(&view.nodes()), shown(&["web-2", "web-3"], 4));
+        view.closed(&nodes[0].id(), clock::now());
+        assert_eq!(panic(&view.nodes()), shown(&["web-2"], 3), "what an absent one does is not known");
+        let row = view.node(&nodes[1].id()).unwrap();
+        assert_eq!(node(row, clock::now()).id, format!("{:#}", nodes[1].id()));
     }
 }

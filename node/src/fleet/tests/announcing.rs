@@ -1,11 +1,18 @@
 //! Coordinators that announce themselves, and are told.
 
 use smartfw_core::EventKind;
-use smartfw_identity::tls::{Expected, Net, channel};
+use smartfw_identity::{
+    Revocation,
+    tls::{Expected, Net, channel},
+};
 use smartfw_proto::{
     convert::Announced,
+    limits,
     view::Coordinator,
-    wire::{AnnounceRequest, PeerMessage, announcement_client::AnnouncementClient, peer_client::PeerClient},
+    wire::{
+        AnnounceRequest, ExpelRequest, PeerMessage, announcement_client::AnnouncementClient,
+        peer_client::PeerClient,
+    },
 };
 use tonic::{
     Code, Status,
@@ -83,6 +90,48 @@ fn what_an_operator_blocks_is_told_by_the_node_that_carries_the_order_alone() {
     until("the lists have come again", || fake.heard().lists == 5);
     let told: Vec<_> = fake.heard().blocks.iter().map(|block| block.target).collect();
     assert_eq!(told, [target, target], "by the one that carries it, each time");
+}
+
+async fn expel(who: &Identity, at: SocketAddr, revocation: Vec<u8>) -> Result<(), Status> {
+    let (_net, channel) = dial(who, at).await;
+    AnnouncementClient::new(channel).expel(ExpelRequest { revocation }).await.map(drop)
+}
+
+#[test]
+fn who_is_expelled_by_an_operators_word_that_a_coordinator_passes_on_is_out_at_every_member() {
+    let (authority, one, other) = pair();
+    let (coordinator, third) = (authority.admit("view", Role::Coordinator), Node::start());
+    let member = authority.member("third");
+    third.enter(&member, vec![one.address()]).unwrap();
+    let connected = |node: &Node| node.status().is_some_and(|status| status.peers_connected == 2);
+    until("all are connected", || connected(&one) && connected(&other));
+    let operator = &authority.founded.operator;
+    let says = |node| Revocation::by_operator(operator, node, Role::Node, clock::now()).unwrap();
+    let mut forged = says(member.id());
+    let last = forged.len() - 1;
+    forged[last] ^= 1;
+    let at = one.address();
+    let outside = Authority::found();
+    let foreign =
+        Revocation::by_operator(&outside.founded.operator, member.id(), Role::Node, clock::now()).unwrap();
+    one.runtime.block_on(async {
+        for (wrong, code) in [
+            (forged, Code::FailedPrecondition),
+            (foreign, Code::FailedPrecondition),
+            (vec![0xff; 100], Code::FailedPrecondition),
+            (Vec::new(), Code::FailedPrecondition),
+            (vec![0; limits::REVOCATION + 1], Code::InvalidArgument),
+        ] {
+            assert_eq!(expel(&coordinator, at, wrong).await.unwrap_err().code(), code);
+        }
+        let refused = expel(&authority.member("two"), at, says(member.id())).await.unwrap_err();
+        assert_eq!(refused.code(), Code::PermissionDenied);
+    });
+    assert!(connected(&one) && connected(&other), "nothing of that expels anybody");
+    one.runtime.block_on(expel(&coordinator, at, says(member.id()))).unwrap();
+    let alone = |node: &Node| node.status().is_some_and(|status| status.peers_connected == 1);
+    until("the others have parted with it", || alone(&one) && alone(&other));
+    one.runtime.block_on(expel(&coordinator, at, says(member.id()))).unwrap();
 }
 
 #[test]
