@@ -206,7 +206,7 @@ fn order_of(note: &Note) -> Option<Order> {
         Action::Disable => switch(EnforcementState::Off, None),
         Action::Enable => switch(EnforcementState::On, None),
         Action::Panic => switch(EnforcementState::Panic, left),
-        Action::Unblock => Order::Unblock { target: note.target?, false_positive: false },
+        Action::Unblock => Order::Unblock { target: note.target?, false_positive: note.false_positive },
         Action::Allow => Order::Allow { target: note.target?, duration: left, comment: note.comment.clone() },
     })
 }
@@ -224,7 +224,8 @@ mod tests {
 
     fn note(action: Action, ago: u64, duration: Option<u64>) -> Note {
         let time = Time::from_secs(clock::now().as_secs() - ago);
-        Note { time, action, target: Some("192.0.2.1/32".parse().unwrap()), duration, comment: String::new() }
+        let (target, comment) = (Some("192.0.2.1/32".parse().unwrap()), String::new());
+        Note { time, action, target, duration, comment, false_positive: false }
     }
 
     #[test]
@@ -283,6 +284,17 @@ mod tests {
         let Some(Input::Order(_, reply)) = inputs.wait(Time::ZERO) else { panic!("no order") };
         reply(Err(Refused::Unstored));
         assert_eq!(rescue::take_notes(folder.path()).unwrap().notes.len(), 1);
+    }
+
+    #[test]
+    fn what_was_a_false_positive_is_ordered_as_one() {
+        for wrong in [true, false] {
+            let note = Note { false_positive: wrong, ..note(Action::Unblock, 0, None) };
+            assert_eq!(
+                order_of(&note),
+                note.target.map(|target| Order::Unblock { target, false_positive: wrong })
+            );
+        }
     }
 
     #[test]

@@ -120,7 +120,7 @@ fn unblock_here(
 ) -> (bool, Result<(), Failure>) {
     let here = match submit_if_alive(global, Order::Unblock { target, false_positive }) {
         Err(why) => Err(why),
-        Ok(Reply::Dead(why)) => return (true, rescue::unblock(global, output, target, &why)),
+        Ok(Reply::Dead(why)) => return (true, rescue::unblock(global, output, target, false_positive, &why)),
         // What the cluster said is over, and this node had nothing besides.
         Ok(Reply::Answer(Err(Refusal::NotFound))) if done => Ok(()),
         Ok(Reply::Answer(Err(why))) => Err(refused(&format!("{target} is not unblocked"), &why)),

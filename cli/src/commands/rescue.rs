@@ -117,10 +117,11 @@ pub(super) fn unblock(
     global: &Global,
     output: &mut Output,
     target: IpNet,
+    false_positive: bool,
     why: &Failure,
 ) -> Result<(), Failure> {
     need_root("unblock", why)?;
-    let ended = told(output, rescue::unblock(&global.state_dir, now(), target)?)?;
+    let ended = told(output, rescue::unblock(&global.state_dir, now(), target, false_positive)?)?;
     match output.format {
         // A daemon that was too slow to say so may have done it, and if not, nothing was left to do.
         Format::Human if ended.is_empty() => say(output, &format!("Nothing of {target} is dropped.")),

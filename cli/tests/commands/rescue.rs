@@ -125,7 +125,10 @@ fn an_unblock_of_what_is_not_dropped_has_nothing_left_to_do() {
     let Some(ran) = apart(nowhere, state.path(), &["unblock", "203.0.113.7"]) else { return };
     assert!(ran.worked().contains("Nothing of 203.0.113.7/32 is dropped."));
     let note = fs::read_to_string(state.path().join("rescue.jsonl")).unwrap();
-    assert!(note.contains("\"unblock\""), "{note}");
-    let Some(ran) = apart(nowhere, state.path(), &["-o", "json", "unblock", "203.0.113.7"]) else { return };
+    assert!(note.contains("\"unblock\"") && note.contains("\"false_positive\":false"), "{note}");
+    let wrong = ["-o", "json", "unblock", "203.0.113.7", "--reason", "false-positive"];
+    let Some(ran) = apart(nowhere, state.path(), &wrong) else { return };
     assert_eq!(ran.worked(), "");
+    let notes = fs::read_to_string(state.path().join("rescue.jsonl")).unwrap();
+    assert!(notes.lines().last().unwrap().contains("\"false_positive\":true"), "{notes}");
 }

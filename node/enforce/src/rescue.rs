@@ -75,11 +75,17 @@ pub fn enable(state: &Path, now: Time, options: Options) -> Result<Rescued<Resto
     Ok(Rescued { done, not_noted: notes::write(state, &note(now, Action::Enable)).err() })
 }
 
-/// Ends every block that covers `target` or is covered by it, and says which.
+/// Ends every block that covers `target` or is covered by it, and says which. Where it was a `false_positive`, the daemon
+/// learns that when it is back.
 ///
 /// # Errors
 /// When the kernel cannot be asked or refuses.
-pub fn unblock(state: &Path, now: Time, target: IpNet) -> Result<Rescued<Vec<Entry>>, EnforceError> {
+pub fn unblock(
+    state: &Path,
+    now: Time,
+    target: IpNet,
+    false_positive: bool,
+) -> Result<Rescued<Vec<Entry>>, EnforceError> {
     let target = canonical_net(target);
     let mut sets = Sets::open()?;
     let enforced = sets.enforced(now)?;
@@ -87,9 +93,13 @@ pub fn unblock(state: &Path, now: Time, target: IpNet) -> Result<Rescued<Vec<Ent
         enforced.blocks.into_values().filter(|entry| overlap(&entry.target, &target)).collect();
     let changes: Vec<_> = ended.iter().map(|entry| Change::Unblock(entry.target)).collect();
     refused(sets.apply(now, &changes)?.failed)?;
-    let noted = snapshot::edit(state, now, |saved| saved.blocks.retain(|held, _| !overlap(held, &target)))
-        .and_then(|()| notes::write(state, &Note { target: Some(target), ..note(now, Action::Unblock) }));
-    Ok(Rescued { done: ended, not_noted: noted.err() })
+    Ok(Rescued { done: ended, not_noted: note_unblock(state, now, target, false_positive).err() })
+}
+
+fn note_unblock(state: &Path, now: Time, target: IpNet, false_positive: bool) -> Result<(), EnforceError> {
+    let note = Note { target: Some(target), false_positive, ..note(now, Action::Unblock) };
+    snapshot::edit(state, now, |saved| saved.blocks.retain(|held, _| !overlap(held, &target)))
+        .and_then(|()| notes::write(state, &note))
 }
 
 /// Protects `target`, for `duration` or for ever. False when nothing is enforced, so that there is nothing to be
@@ -141,5 +151,21 @@ fn refused(mut failed: Vec<crate::Failed>) -> Result<(), EnforceError> {
 }
 
 fn note(time: Time, action: Action) -> Note {
-    Note { time, action, target: None, duration: None, comment: String::new() }
+    Note { time, action, target: None, duration: None, comment: String::new(), false_positive: false }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_false_positive_is_noted_as_one_and_no_other_unblock_is() {
+        let (state, now) = (tempfile::tempdir().unwrap(), Time::from_secs(1));
+        let target = "203.0.113.7/32".parse().unwrap();
+        note_unblock(state.path(), now, target, true).unwrap();
+        note_unblock(state.path(), now, target, false).unwrap();
+        let notes = take_notes(state.path()).unwrap().notes;
+        assert!(notes.iter().all(|note| note.action == Action::Unblock && note.target == Some(target)));
+        assert_eq!(notes.iter().map(|note| note.false_positive).collect::<Vec<_>>(), [true, false]);
+    }
 }

@@ -125,11 +125,11 @@ fn unblock_ends_every_block_that_touches_the_target_even_after_a_reboot() {
         snapshot::save(state.path(), now(), &desired()).unwrap();
         for family in [0, 1] {
             assert!(!wire.pings(PEER[family], HOST[family]));
-            let rescued = rescue::unblock(state.path(), now(), net(PEER[family])).unwrap();
+            let rescued = rescue::unblock(state.path(), now(), net(PEER[family]), false).unwrap();
             assert_eq!(rescued.done.len(), 1);
             assert!(wire.pings(PEER[family], HOST[family]));
         }
-        assert_eq!(rescue::unblock(state.path(), now(), net("203.0.113.1")).unwrap().done, []);
+        assert_eq!(rescue::unblock(state.path(), now(), net("203.0.113.1"), false).unwrap().done, []);
         open(Backend::Default).remove().unwrap();
         snapshot::restore(state.path(), now(), Options::default()).unwrap();
         assert!(wire.pings(PEER[0], HOST[0]));
@@ -163,7 +163,7 @@ fn a_full_disk_does_not_keep_a_person_locked_out() {
         enforce(Backend::Default);
         // No file can be made below a file.
         let nowhere = Path::new("/proc/version");
-        let rescued = rescue::unblock(nowhere, now(), net(PEER[0])).unwrap();
+        let rescued = rescue::unblock(nowhere, now(), net(PEER[0]), false).unwrap();
         assert!(rescued.done.len() == 1 && rescued.not_noted.is_some());
         assert!(rescue::disable(nowhere, now()).unwrap().not_noted.is_some());
         assert!(wire.pings(PEER[1], HOST[1]));
@@ -244,7 +244,7 @@ fn notes_on_a_read_only_file_system_are_given_all_the_same() {
     on_a_wire(|_| {
         let state = tempfile::tempdir().unwrap();
         enforce(Backend::Default);
-        rescue::unblock(state.path(), now(), net(PEER[0])).unwrap();
+        rescue::unblock(state.path(), now(), net(PEER[0]), false).unwrap();
         unshare(CloneFlags::CLONE_NEWNS).unwrap();
         sh("mount --make-rprivate /");
         let path = state.path().display();

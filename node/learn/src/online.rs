@@ -35,7 +35,7 @@ mod trial;
 use std::{collections::VecDeque, net::IpAddr, sync::Arc, time::Duration};
 
 use serde::{Deserialize, Serialize};
-use smartfw_core::{Evidence, Features, Time, features::NAMES, model::Model, record::Lesson};
+use smartfw_core::{Evidence, Time, features::NAMES, model::Model, record::Lesson};
 
 use crate::chance::Chance;
 use baseline::Baselines;
@@ -259,11 +259,6 @@ impl Learner {
     /// When to come back.
     pub fn poll_timeout(&self) -> Time {
         self.swept_at.after(SWEEP)
-    }
-
-    /// What the service usually sees of the feature in which these are the most unusual; `None` where nothing is.
-    pub fn usual(&self, service: LocalService, features: &Features) -> Option<String> {
-        self.baselines.usual(service, &features.to_array())
     }
 
     /// Time goes on, and steps back only where the clock was set back: otherwise nothing would be learned, and nobody be

@@ -46,11 +46,11 @@ fn a_models_word_is_explained_by_its_probability_and_what_moved_it() {
         rule: "model.forest".into(),
         measured: 0.97,
         limit: 0.9,
-        text: "brute_force at 97 %: attempts_per_service 14, packets_per_second 31.2".into(),
+        text: "brute_force at 97 %: attempts_per_service 14 (+0.41), packets_per_second 31.2 (+0.22)".into(),
     };
     let text = squeezed(&shown(&explanation));
     assert!(text.contains("found brute_force, 97% sure, by forest"), "{text}");
-    assert!(text.contains("because brute_force at 97 %: attempts_per_service 14"), "{text}");
+    assert!(text.contains("because brute_force at 97 %: attempts_per_service 14 (+0.41)"), "{text}");
     assert!(text.contains("model.forest 0.9700 0.9000"), "{text}");
     let alert = &mut explanation.alerts[0];
     (alert.detector, alert.class) = (Detector::Isolation, Class::Anomaly);

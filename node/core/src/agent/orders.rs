@@ -146,8 +146,11 @@ impl Agent {
         let waiting = self.dequeue_within(now, target);
         let mut ended = self.end_within(now, target);
         ended.extend(self.overrule(now, target));
-        if ended.is_empty() && waiting == 0 {
+        if ended.is_empty() && waiting.is_empty() {
             return Err(Refusal::NotFound);
+        }
+        if false_positive {
+            waiting.into_iter().for_each(|pending| self.unlearn(now, pending));
         }
         for block in ended.iter().filter(|block| false_positive && block.detector != Detector::Operator) {
             let features = self.history.get(block.id).map(|alert| alert.features);
@@ -229,12 +232,18 @@ impl Agent {
 
     fn reject(&mut self, now: Time, id: BlockId) -> Result<Done, Refusal> {
         let target = self.waiting(id)?.target;
-        if let Some(Pending { id, target, verdict, .. }) = self.dequeue(now, &target) {
-            let (class, detector, features) = (verdict.class, verdict.detector, Some(verdict.features));
-            self.learn(now, Lesson { id, at: now, target, class, detector, features });
+        if let Some(pending) = self.dequeue(now, &target) {
+            self.unlearn(now, pending);
             self.hold_back(now, target);
         }
         Ok(Done::Rejected)
+    }
+
+    /// A waiting decision was wrong: it is a lesson.
+    fn unlearn(&mut self, now: Time, pending: Pending) {
+        let Pending { id, target, verdict, .. } = pending;
+        let (class, detector, features) = (verdict.class, verdict.detector, Some(verdict.features));
+        self.learn(now, Lesson { id, at: now, target, class, detector, features });
     }
 
     /// The waiting decision of that id, or the one about the source of the alert of that id.
@@ -298,11 +307,11 @@ impl Agent {
         words.into_iter().for_each(|words| self.outbox.persist(now, Key::Block(target, words)));
     }
 
-    /// Drops every waiting decision within `target`; says how many.
-    fn dequeue_within(&mut self, now: Time, target: IpNet) -> usize {
+    /// Drops every waiting decision within `target`, and gives them.
+    fn dequeue_within(&mut self, now: Time, target: IpNet) -> Vec<Pending> {
         let waiting: Vec<IpNet> =
             self.pending.iter().map(|(net, _)| *net).filter(|net| target.contains(net)).collect();
-        waiting.iter().filter(|net| self.dequeue(now, net).is_some()).count()
+        waiting.iter().filter_map(|net| self.dequeue(now, net)).collect()
     }
 
     /// Ends every block within `target` that this node decided upon.

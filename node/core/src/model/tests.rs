@@ -82,9 +82,16 @@ fn a_batch_answers_as_its_rows_do_alone() {
     }
 }
 
+/// As many features as windows have, as few as there can be, or as many as there is room for.
+fn width() -> impl Strategy<Value = usize> {
+    prop_oneof![2 => Just(NAMES.len()), 1 => Just(1), 2 => Just(node::MAX_FEATURES)]
+}
+
 /// Trees of any shape: each number makes a split of some leaf.
-fn trees() -> impl Strategy<Value = (Vec<u32>, Vec<Node>)> {
-    let split = (any::<prop::sample::Index>(), 0..NAMES.len() as u8, -3..4_i8, any::<bool>());
+fn trees(width: usize) -> impl Strategy<Value = (Vec<u32>, Vec<Node>)> {
+    // The last feature is packed most tightly.
+    let feature = prop_oneof![3 => 0..width as u8, 1 => Just(width as u8 - 1)];
+    let split = (any::<prop::sample::Index>(), feature, -3..4_i8, any::<bool>());
     prop::collection::vec(prop::collection::vec(split, 0..12), 1..30).prop_map(|trees| {
         let (mut roots, mut nodes) = (Vec::new(), Vec::new());
         for splits in trees {
@@ -104,14 +111,14 @@ fn trees() -> impl Strategy<Value = (Vec<u32>, Vec<Node>)> {
     })
 }
 
-fn rows() -> impl Strategy<Value = Vec<f32>> {
+fn rows(width: usize) -> impl Strategy<Value = Vec<f32>> {
     let value = prop_oneof![
         6 => (-3..4_i8).prop_map(f32::from),
         1 => Just(f32::NAN),
         1 => Just(f32::INFINITY),
         1 => Just(f32::NEG_INFINITY),
     ];
-    (1..40_usize).prop_flat_map(move |rows| prop::collection::vec(value.clone(), rows * NAMES.len()))
+    (1..40_usize).prop_flat_map(move |rows| prop::collection::vec(value.clone(), rows * width))
 }
 
 fn leaf(nodes: &[Node], root: u32, row: &[f32]) -> usize {
@@ -124,10 +131,15 @@ fn leaf(nodes: &[Node], root: u32, row: &[f32]) -> usize {
 
 proptest! {
     #[test]
-    fn whoever_walks_abreast_arrives_where_he_would_alone((roots, nodes) in trees(), rows in rows(), classes in 2..20_usize) {
+    fn whoever_walks_abreast_arrives_where_he_would_alone(
+        (width, (roots, nodes), rows) in width().prop_flat_map(|width| (Just(width), trees(width), rows(width))),
+        classes in 2..20_usize,
+    ) {
+        let features: Vec<String> = (0..width).map(|feature| format!("feature {feature}")).collect();
         // Each leaf is sure of a class of its own, as far as there are classes.
         let shares = (0..nodes.len()).flat_map(|node| (0..classes).map(move |class| if node % classes == class { u16::MAX } else { 0 }));
         let parts = ForestParts {
+            features: features.clone(),
             classes: (0..classes).map(|class| format!("class {class}")).collect(),
             roots: roots.clone(),
             nodes: nodes.clone(),
@@ -135,10 +147,11 @@ proptest! {
             ..forest()
         };
         let forest = Forest::new(parts).unwrap();
-        let isolation = IsolationForest::new(IsolationParts { roots: roots.clone(), nodes: nodes.clone(), ..isolation() }).unwrap();
-        let mut batch = vec![0.0; rows.len() / NAMES.len() * classes];
+        let parts = IsolationParts { features, roots: roots.clone(), nodes: nodes.clone(), typical: vec![0.0; width], ..isolation() };
+        let isolation = IsolationForest::new(parts).unwrap();
+        let mut batch = vec![0.0; rows.len() / width * classes];
         forest.batch(&rows, &mut batch);
-        for (row, batch) in rows.chunks_exact(NAMES.len()).zip(batch.chunks_exact(classes)) {
+        for (row, batch) in rows.chunks_exact(width).zip(batch.chunks_exact(classes)) {
             let leaves: Vec<usize> = roots.iter().map(|root| leaf(&nodes, *root, row)).collect();
             let (mut alone, mut mean) = (vec![0.0; classes], vec![0.0; classes]);
             forest.probabilities(row, &mut alone);

@@ -31,6 +31,9 @@ pub struct Note {
     /// Why, in the person's words.
     #[serde(default)]
     pub comment: String,
+    /// Of an unblock: detection was wrong, and shall learn it.
+    #[serde(default)]
+    pub false_positive: bool,
 }
 
 /// What a person can do without the daemon.
@@ -125,6 +128,7 @@ mod tests {
             target: Some("203.0.113.7/32".parse().unwrap()),
             duration: None,
             comment: "locked out".into(),
+            false_positive: true,
         }
     }
 
@@ -153,6 +157,17 @@ mod tests {
         write(state.path(), &note(2)).unwrap();
         let taken = take_notes(state.path()).unwrap();
         assert_eq!((taken.notes, taken.damaged), (vec![note(1), note(2)], 1));
+    }
+
+    #[test]
+    fn notes_of_another_version_are_read_as_far_as_they_go() {
+        let state = tempfile::tempdir().unwrap();
+        let short = r#"{"time":1000000000,"action":"unblock","target":"203.0.113.7/32"}"#;
+        let long = r#"{"time":1000000000,"action":"unblock","target":"203.0.113.7/32","weather":["rain"]}"#;
+        fs::write(state.path().join(FILE), [short, long, ""].join("\n")).unwrap();
+        let Taken { notes, damaged, .. } = take_notes(state.path()).unwrap();
+        let plain = Note { comment: String::new(), false_positive: false, ..note(1) };
+        assert_eq!((notes, damaged), (vec![plain.clone(), plain], 0));
     }
 
     #[test]

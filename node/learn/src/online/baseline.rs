@@ -1,5 +1,5 @@
-//! What is usual here: mean and variance of each feature, for the node and for each of its services. They follow what
-//! is seen, but never by more than a step an hour, whatever is sent.
+//! What is usual here: the mean of each feature, for the node and for each of its services. They follow what is seen, but
+//! never by more than a step an hour, whatever is sent.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -7,13 +7,13 @@ use std::{
 };
 
 use serde::{Deserialize, Serialize};
-use smartfw_core::{IpNet, Time, features::NAMES};
+use smartfw_core::{IpNet, Time};
 
 use super::seen::{LocalService, Row, WIDTH, neighbourhoods};
 
-/// Services with a baseline of their own: a server has a handful, and sixty-four take 14 kB.
+/// Services with a baseline of their own: a server has a handful, and sixty-four take 9 kB.
 pub const SERVICES: usize = 64;
-/// The most that a mean or a standard deviation moves in an hour, on the scale ln(1 + x): two per cent of x.
+/// The most that a mean moves in an hour, on the scale ln(1 + x): two per cent of x.
 pub const STEP: f32 = 0.02;
 /// The most that a mean may be from where it began: a factor of four. Beyond, something changed that a person should
 /// know of, even if it took weeks.
@@ -35,12 +35,11 @@ pub(super) struct Baselines {
     services: BTreeMap<LocalService, Baseline>,
 }
 
-/// Mean and standard deviation of ln(1 + x), x being a feature's value.
+/// Means of ln(1 + x), x being a feature's value.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 struct Baseline {
     first: [f32; WIDTH],
     mean: [f32; WIDTH],
-    deviation: [f32; WIDTH],
     at: Time,
 }
 
@@ -73,14 +72,6 @@ impl Baselines {
             .find_map(|(service, baseline)| baseline.strayed().map(|feature| (service, feature)))
     }
 
-    /// What the service usually sees of the feature in which `values` are the most unusual.
-    pub(super) fn usual(&self, service: LocalService, values: &[f32; WIDTH]) -> Option<String> {
-        let (feature, usual) = self.services.get(&service)?.most_unusual(values)?;
-        let (protocol, port) = service;
-        let (name, now) = (NAMES[feature], values[feature]);
-        Some(format!("{port}/{protocol} usually sees {name} {usual:.3}, and now {now:.3}"))
-    }
-
     /// Nothing was seen later than now.
     pub(super) fn set_back(&mut self, now: Time) {
         let all = self.host.iter_mut().chain(self.services.values_mut());
@@ -108,53 +99,31 @@ impl Baseline {
         if rows.len() < LEAST_ROWS || networks(rows) < LEAST_NETWORKS {
             return None;
         }
-        let average = |term: &dyn Fn(f32, usize) -> f32| {
-            let mut sums = [0.0_f32; WIDTH];
-            for row in rows {
-                sums.iter_mut()
-                    .enumerate()
-                    .for_each(|(feature, sum)| *sum += term(row.values[feature].max(0.0).ln_1p(), feature));
-            }
-            sums.map(|sum| sum / rows.len() as f32)
-        };
-        let mean = average(&|x, _| x);
-        let variance = average(&|x, feature| (x - mean[feature]).powi(2));
-        Some(Self { first: mean, mean, deviation: variance.map(f32::sqrt), at })
+        let mut sums = [0.0_f32; WIDTH];
+        for row in rows {
+            sums.iter_mut().zip(row.values).for_each(|(sum, value)| *sum += value.max(0.0).ln_1p());
+        }
+        let mean = sums.map(|sum| sum / rows.len() as f32);
+        Some(Self { first: mean, mean, at })
     }
 
     /// `before`, a step nearer to `hour`; none where there was none and learning stands still.
     fn moved(before: Option<Self>, hour: Self, still: bool) -> Option<Self> {
         let Some(before) = before else { return (!still).then_some(hour) };
-        let step = |from: f32, to: f32| from + (to - from).clamp(-STEP, STEP);
         let mean = |i: usize| {
             let (first, from) = (before.first[i], before.mean[i]);
-            let to = step(from, hour.mean[i]);
+            let to = from + (hour.mean[i] - from).clamp(-STEP, STEP);
             if still && (to - first).abs() > (from - first).abs() { from } else { to }
         };
-        let deviation = |i: usize| {
-            let from = before.deviation[i];
-            if still { from } else { step(from, hour.deviation[i]) }
-        };
-        let (mean, deviation) = (std::array::from_fn(mean), std::array::from_fn(deviation));
-        Some(Self { first: before.first, mean, deviation, at: hour.at })
+        Some(Self { first: before.first, mean: std::array::from_fn(mean), at: hour.at })
     }
 
     fn strayed(&self) -> Option<usize> {
         (0..WIDTH).find(|i| (self.mean[*i] - self.first[*i]).abs() > LEASH)
     }
 
-    /// The feature that is the most standard deviations from its mean, at least two, and the mean as a value.
-    fn most_unusual(&self, values: &[f32; WIDTH]) -> Option<(usize, f32)> {
-        let distance = |i: usize| {
-            let deviation = self.deviation[i].max(STEP);
-            (values[i].max(0.0).ln_1p() - self.mean[i]).abs() / deviation
-        };
-        let most = (0..WIDTH).max_by(|a, b| distance(*a).total_cmp(&distance(*b)))?;
-        (distance(most) >= 2.0).then(|| (most, self.mean[most].exp_m1()))
-    }
-
     fn is_finite(&self) -> bool {
-        [self.first, self.mean, self.deviation].iter().flatten().all(|value| value.is_finite())
+        [self.first, self.mean].iter().flatten().all(|value| value.is_finite())
     }
 }
 
@@ -287,16 +256,5 @@ mod tests {
         baselines.take_in(Time::ZERO.after(UNUSED), &rows(newcomer, 1.0), false);
         assert!(baselines.services.contains_key(&newcomer));
         assert!(baselines.fits());
-    }
-
-    #[test]
-    fn it_says_what_the_service_usually_sees() {
-        let mut baselines = Baselines::default();
-        baselines.take_in(Time::ZERO, &rows(HTTP, 3.0), false);
-        let mut values = [3.0; WIDTH];
-        assert_eq!(baselines.usual(HTTP, &values), None);
-        values[0] = 40.0;
-        let usual = baselines.usual(HTTP, &values).unwrap();
-        assert_eq!(usual, "80/tcp usually sees packets_per_second 3.000, and now 40.000");
     }
 }

@@ -14,7 +14,7 @@ use super::{
 };
 
 /// The version of the encoding.
-pub(super) const FORMAT: u16 = 3;
+pub(super) const FORMAT: u16 = 4;
 /// More bytes than this are no state: the reservoir, the accusations and the corrections at their limits have less.
 const MAX_BYTES: usize = 8 << 20;
 

@@ -6,7 +6,7 @@ mod state;
 
 use std::net::{IpAddr, Ipv4Addr};
 
-use smartfw_core::{Evidence, Time, verdict::Protocol};
+use smartfw_core::{Evidence, Features, Time, verdict::Protocol};
 
 use super::{testing, *};
 

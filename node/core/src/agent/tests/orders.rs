@@ -85,6 +85,22 @@ fn a_false_positive_is_a_lesson_and_forgets_the_level() {
 }
 
 #[test]
+fn waiting_decisions_that_are_unblocked_as_false_positives_are_lessons() {
+    let mut node = Node::with(|config| config.mode = crate::order::Mode::Manual);
+    for source in ["192.0.2.1", "192.0.2.2", "198.51.100.1"] {
+        node.proven(source);
+    }
+    let order = Order::Unblock { target: net("192.0.2.0/24"), false_positive: true };
+    assert_eq!(node.order(order), Ok(Done::Unblocked(Vec::new())));
+    assert_eq!(node.agent.pending().map(|pending| pending.target).collect::<Vec<_>>(), [net("198.51.100.1")]);
+    let mut lessons: Vec<_> =
+        node.agent.lessons().map(|lesson| (lesson.target, lesson.class, lesson.features)).collect();
+    lessons.sort_by_key(|lesson| lesson.0);
+    let lesson = |target| (net(target), Class::BruteForce, Some(Features::default()));
+    assert_eq!(lessons, [lesson("192.0.2.1"), lesson("192.0.2.2")]);
+}
+
+#[test]
 fn a_persons_block_does_not_shorten_detections() {
     let mut node = Node::new();
     node.proven("192.0.2.1");

@@ -106,7 +106,7 @@ fn the_forest_names_an_attack_after_three_looks_and_says_why() {
     assert_eq!((first.detector, first.evidence), (Detector::Forest, Some(Evidence::Spoofable)));
     assert_eq!(first.reason.rule, "model.forest");
     assert!((first.confidence - 0.97).abs() < 1e-3 && first.reason.measured >= first.reason.limit);
-    assert!(first.reason.text.starts_with("port_scan at 97 %: distinct_ports 8"), "{}", first.reason.text);
+    assert_eq!(first.reason.text, "port_scan at 97 %: distinct_ports 8 (+0.67)");
     assert_eq!(lab.sensor.stats().forest_verdicts, 3);
 }
 

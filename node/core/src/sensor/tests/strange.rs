@@ -14,7 +14,10 @@ fn what_is_strange_is_told_once_an_hour_and_names_what_is_unusual() {
     let verdict = &verdicts[0];
     assert_eq!((verdict.class, verdict.detector), (Class::Anomaly, Detector::Isolation));
     assert!((verdict.confidence - 0.933).abs() < 1e-3, "{verdict:?}");
-    assert_eq!(verdict.reason.text, "unlike anything usual: mean_packet_length 1228 bytes (typical 100)");
+    assert_eq!(
+        verdict.reason.text,
+        "unlike anything usual: mean_packet_length 1228 bytes (typical 100, +0.43)"
+    );
     assert_eq!(long_packets(&mut lab, CLIENT, 1200, 700).len(), 1);
     assert_eq!(lab.sensor.stats().isolation_verdicts, 2);
 }
