@@ -55,8 +55,8 @@ const LINES: u32 = 20;
 /// Calls at once on one member's connection: its stream, a renewal, and room.
 const CALLS: u32 = 8;
 
-/// An announcement names an address.
-const ANNOUNCEMENT: usize = 4 << 10;
+/// An announcement names an address; what a coordinator passes on is a revocation with its certificates.
+const ANNOUNCEMENT: usize = limits::REVOCATION + (4 << 10);
 
 /// Sockets that are bound and nobody serves yet.
 pub(super) struct Sockets {
