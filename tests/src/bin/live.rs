@@ -24,6 +24,13 @@ use smartfw_tests::{
     trial::{Ground, Outcome},
 };
 
+/// So many variants have addresses in one network, and none of them a neighbour's guilt of long ago.
+const ROUND: usize = 40;
+
+/// What must be detected and named, and may be reported only: where the server answers at once, few of its connections
+/// are open at a time, as a busy honest client's are.
+const TOLD: &[&str] = &["httperf"];
+
 /// What must be detected, named and dropped, with nobody hurt.
 const REQUIRED: &[&str] = &[
     "nmap-syn",
@@ -117,30 +124,41 @@ fn attack(wanted: &Wanted) -> Result<()> {
         ensure!(!REQUIRED.contains(&attack.name), "{} is not installed", attack.tool());
         println!("{}: left out, {} is not installed", attack.name, attack.tool());
     }
+    println!("{}", Outcome::HEADING);
+    let rounds = installed.chunks(ROUND).map(|attacks| round(wanted, attacks));
+    let failed = rounds.collect::<Result<Vec<_>>>()?.concat();
+    ensure!(failed.is_empty(), "not as required: {}", failed.join(", "));
+    Ok(())
+}
+
+/// Some variants against one server, one after the other. Tells which were not as required.
+fn round(wanted: &Wanted, attacks: &[&'static Attack]) -> Result<Vec<&'static str>> {
     let temp = tempfile::tempdir()?;
     let net = Net::new()?;
     let site = Site::open(&net, temp.path())?;
     net.set_offloads(!wanted.plain)?;
     let guard = Guard::start(net.server(), &temp.path().join("node"))?;
-    let limit = Duration::from_secs(installed.iter().map(|attack| attack.seconds + 10).sum::<u64>() + 60);
-    let failed = Crew::around(&net, &site, temp.path(), limit, |crew| {
+    let limit = Duration::from_secs(attacks.iter().map(|attack| attack.seconds + 10).sum::<u64>() + 60);
+    Crew::around(&net, &site, temp.path(), limit, |crew| {
         // The benign clients' first requests come before the first attack, as they do in life.
         std::thread::sleep(Duration::from_secs(5));
         let ground = Ground { net: &net, site: &site, guard: &guard, crew, dir: temp.path() };
-        println!("{}", Outcome::HEADING);
         let mut failed = Vec::new();
-        for attack in installed {
+        for attack in attacks {
             let outcome = ground.run(attack)?;
             println!("{outcome}");
             outcome.hurt.iter().for_each(|harm| println!("    {harm}"));
-            if wanted.requires(attack) && !outcome.good(attack) {
+            if wanted.requires(attack) && !is_good(&outcome, attack) {
                 failed.push(attack.name);
             }
         }
         Ok(failed)
-    })?;
-    ensure!(failed.is_empty(), "not as required: {}", failed.join(", "));
-    Ok(())
+    })
+}
+
+fn is_good(outcome: &Outcome, attack: &Attack) -> bool {
+    let told = outcome.right && outcome.hurt.is_empty();
+    outcome.good(attack) || told && TOLD.contains(&attack.name)
 }
 
 /// Benign clients alone. An alert that only reports is told, and no failure.
