@@ -1,8 +1,9 @@
 //! The mirror in a database that clusters share: what is signed here goes there, and what other clusters signed comes back.
+//! Where no coordinator does so, what happened here goes there as well.
 //!
 //! ```text
 //! driver --runs on disk--> speaking --> outbox on disk --> database --> hearing --> judging --words--> driver
-//!                                                                          roots on disk --^
+//! uplink's buffer on disk --> telling -----^                               roots on disk --^
 //! ```
 //! Nothing waits for it. What comes back is followed only where a run is signed under another cluster's root that a person
 //! on this node has added; whatever else stands there is shown, and no more.
@@ -13,6 +14,7 @@ mod judging;
 mod ledger;
 mod roots;
 mod speaking;
+mod telling;
 
 use std::{
     path::{Path, PathBuf},
@@ -20,7 +22,7 @@ use std::{
     time::Duration,
 };
 
-use smartfw_config::{MirrorSettings, NodeConfig};
+use smartfw_config::{MirrorSettings, MirroredEvents, NodeConfig};
 use smartfw_core::{Agent, Time, fleet::SignedRun};
 use smartfw_mirror::{
     Auth, BadFile, Cluster, Database, Limits, Outbox, Patience, Sender, State, Watch, chance, since_epoch,
@@ -35,12 +37,14 @@ use crate::{
     fleet::{self, Control},
     health::{Health, Level, Matter},
     inbox::{Inbox, Input},
+    uplink::{Tail, Uplink},
 };
 use hearing::Hearing;
 use ledger::Ledger;
 pub use roots::{Root, RootRefused, Roots};
 pub use speaking::Mouth;
 use speaking::Speaking;
+use telling::Telling;
 
 /// The folder of what waits for the database, within the state folder.
 const FOLDER: &str = "mirror";
@@ -78,6 +82,8 @@ pub struct Begun {
     settings: MirrorSettings,
     folder: PathBuf,
     runs: mpsc::Receiver<SignedRun>,
+    /// What happens here, where it is to be sent.
+    tail: Option<Tail>,
     mirror: Mirror,
     health: Arc<Health>,
 }
@@ -94,7 +100,11 @@ struct Means {
 /// # Errors
 /// When the configuration alone shows that there can be no mirror. Whatever else is wrong must not keep a node from
 /// guarding: it is seen to once it runs.
-pub fn prepare(config: &NodeConfig, health: &Arc<Health>) -> anyhow::Result<(Mirror, Mouth, Option<Begun>)> {
+pub fn prepare(
+    config: &NodeConfig,
+    uplink: &Uplink,
+    health: &Arc<Health>,
+) -> anyhow::Result<(Mirror, Mouth, Option<Begun>)> {
     let settings = config.mirror.clone();
     let mirror = Mirror {
         roots: Arc::new(Roots::open(&config.state_dir)),
@@ -117,8 +127,17 @@ pub fn prepare(config: &NodeConfig, health: &Arc<Health>) -> anyhow::Result<(Mir
     }
     let (mouth, runs) = Mouth::new(settings.runs);
     let (folder, mirror_of) = (config.state_dir.join(FOLDER), mirror.clone());
-    let begun = Begun { settings, folder, runs, mirror: mirror_of, health: health.clone() };
+    let tail = tail(settings.events, uplink);
+    let begun = Begun { settings, folder, runs, tail, mirror: mirror_of, health: health.clone() };
     Ok((mirror, mouth, Some(begun)))
+}
+
+fn tail(events: MirroredEvents, uplink: &Uplink) -> Option<Tail> {
+    match events {
+        MirroredEvents::Auto => Some(uplink.tail(false)),
+        MirroredEvents::Always => Some(uplink.tail(true)),
+        MirroredEvents::None => None,
+    }
 }
 
 impl Means {
@@ -136,9 +155,13 @@ impl Means {
 impl Begun {
     /// Sends and listens, for ever; nothing while this node is in no cluster.
     pub async fn run(mut self, control: Arc<Control>, inbox: Inbox) {
+        if let (Some(tail), Some(_)) = (&self.tail, control.cluster()) {
+            // It waits on disk for the means.
+            tail.begin();
+        }
         let means = self.means(AGAIN).await;
         loop {
-            let Some(cluster) = control.cluster() else {
+            let Some((cluster, node)) = control.cluster().zip(control.name()) else {
                 self.mirror.is(Sending::Idle);
                 let what = "this node is in no cluster: nothing is mirrored, and nothing is heard";
                 self.health.set(Matter::Mirror, Level::Warn, what, "smartfw-cli cluster init or join");
@@ -148,7 +171,7 @@ impl Begun {
                 continue;
             };
             tokio::select! {
-                () = self.season(&means, &cluster, &inbox) => {}
+                () = self.season(&means, (&cluster, &node), &inbox) => {}
                 () = has_left(&control, &cluster) => {}
             }
         }
@@ -172,20 +195,12 @@ impl Begun {
     }
 
     /// As long as this node is in one cluster.
-    async fn season(&mut self, means: &Means, cluster: &str, inbox: &Inbox) {
+    async fn season(&mut self, means: &Means, (cluster, node): (&str, &str), inbox: &Inbox) {
         let Ok(place) = Cluster::new(cluster) else { return sleep(LOOK).await };
         let Means { database, outbox } = means;
         let sender = Sender::new(database.clone(), outbox.clone(), place);
         let watch = sender.watch();
         self.mirror.is(Sending::Sends(watch.clone()));
-        // The driver may not have begun with its part in the cluster.
-        let held = loop {
-            match held_runs(inbox).await {
-                Some(held) => break held,
-                None => sleep(LOOK).await,
-            }
-        };
-        let speaking = Speaking::new(cluster.to_owned(), outbox.clone(), self.health.clone(), inbox.clone());
         let ears = hearing::Ears {
             ours: cluster.to_owned(),
             follow: self.settings.follow.clone(),
@@ -195,10 +210,19 @@ impl Begun {
             hearing: self.mirror.hearing.clone(),
             inbox: inbox.clone(),
         };
-        let (sending, speaking) =
-            (sender.run(since_epoch, chance), speaking.keep(held, &mut self.runs, COMES));
-        let showing = show(&watch, &self.mirror.hearing, &self.health);
-        tokio::join!(sending, speaking, ears.run(), showing);
+        let telling = async {
+            if let Some(tail) = &mut self.tail {
+                Telling { tail, node, outbox: outbox.clone(), health: self.health.clone() }.keep().await;
+            }
+        };
+        let speaking = Speaking::new(cluster.to_owned(), outbox.clone(), self.health.clone(), inbox.clone());
+        let speaking = async {
+            let held = held_runs(inbox).await;
+            speaking.keep(held, &mut self.runs, COMES).await;
+        };
+        let (sending, showing) =
+            (sender.run(since_epoch, chance), show(&watch, &self.mirror.hearing, &self.health));
+        tokio::join!(sending, speaking, telling, ears.run(), showing);
     }
 }
 
@@ -209,8 +233,17 @@ async fn has_left(control: &Control, cluster: &str) {
     }
 }
 
-/// What the driver has on disk, once it takes part in a cluster: what was signed before this start may have been missed.
-async fn held_runs(inbox: &Inbox) -> Option<Vec<SignedRun>> {
+/// What the driver has on disk, once it takes part in the cluster: what was signed before this start may have been missed.
+async fn held_runs(inbox: &Inbox) -> Vec<SignedRun> {
+    loop {
+        match asked_runs(inbox).await {
+            Some(held) => return held,
+            None => sleep(LOOK).await,
+        }
+    }
+}
+
+async fn asked_runs(inbox: &Inbox) -> Option<Vec<SignedRun>> {
     let (answer, held) = oneshot::channel();
     let ask = move |_: &Agent, brain: Option<&fleet::Brain>, _: Time| {
         drop(answer.send(brain.map(fleet::Brain::mirrored)));
@@ -282,20 +315,25 @@ mod tests {
         NodeConfig { state_dir: folder.join("state"), mirror, ..NodeConfig::default() }
     }
 
+    fn uplink(folder: &Path) -> Uplink {
+        Uplink::new(folder, Arc::default(), Arc::default())
+    }
+
     #[test]
     fn what_the_configuration_alone_shows_to_be_wrong_is_refused() {
         let (folder, health) = (tempfile::tempdir().unwrap(), Arc::<Health>::default());
         let good = config(folder.path(), "https://east.firebaseio.com");
-        assert!(prepare(&config(folder.path(), "http://east.firebaseio.com"), &health).is_err());
+        let (bad, uplink) = (config(folder.path(), "http://east.firebaseio.com"), uplink(folder.path()));
+        assert!(prepare(&bad, &uplink, &health).is_err());
         let both = MirrorSettings { account: good.mirror.secret.clone(), ..good.mirror.clone() };
-        assert!(prepare(&NodeConfig { mirror: both, ..good }, &health).is_err());
+        assert!(prepare(&NodeConfig { mirror: both, ..good }, &uplink, &health).is_err());
     }
 
     #[tokio::test]
     async fn a_node_starts_without_its_mirror_s_secret_and_mirrors_once_it_is_there() {
         let (folder, health) = (tempfile::tempdir().unwrap(), Arc::<Health>::default());
         let config = config(folder.path(), "https://east.firebaseio.com");
-        let (mirror, _, begun) = prepare(&config, &health).unwrap();
+        let (mirror, _, begun) = prepare(&config, &uplink(folder.path()), &health).unwrap();
         let begun = begun.unwrap();
         let beginning = tokio::spawn(async move { begun.means(Duration::from_millis(10)).await });
         while health.list().is_empty() {

@@ -189,6 +189,8 @@ pub struct MirrorSettings {
     pub secret: Option<PathBuf>,
     /// Whose signed words are sent.
     pub runs: MirroredRuns,
+    /// When this node's own events and blocks are sent.
+    pub events: MirroredEvents,
     /// The clusters that are listened to.
     pub follow: Vec<String>,
 }
@@ -202,6 +204,18 @@ pub enum MirroredRuns {
     /// Its own.
     Own,
     /// Nobody's.
+    None,
+}
+
+/// When a node sends its own events and blocks to the mirror.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum MirroredEvents {
+    /// As long as its fleet names no coordinator.
+    #[default]
+    Auto,
+    /// Always.
+    Always,
+    /// Never.
     None,
 }
 
