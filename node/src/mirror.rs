@@ -82,10 +82,20 @@ pub struct Begun {
     settings: MirrorSettings,
     folder: PathBuf,
     runs: mpsc::Receiver<SignedRun>,
+    /// What this node is called where it is in no cluster.
+    node: String,
     /// What happens here, where it is to be sent.
     tail: Option<Tail>,
     mirror: Mirror,
     health: Arc<Health>,
+}
+
+/// Where what this node says goes, and whose it is there.
+struct Place {
+    cluster: String,
+    node: String,
+    /// Whether it is in this cluster, and not only mirrored under its name.
+    joined: bool,
 }
 
 /// What is sent by, and from where.
@@ -128,7 +138,8 @@ pub fn prepare(
     let (mouth, runs) = Mouth::new(settings.runs);
     let (folder, mirror_of) = (config.state_dir.join(FOLDER), mirror.clone());
     let tail = tail(settings.events, uplink);
-    let begun = Begun { settings, folder, runs, tail, mirror: mirror_of, health: health.clone() };
+    let (node, health) = (config.policy.node.clone(), health.clone());
+    let begun = Begun { settings, folder, runs, node, tail, mirror: mirror_of, health };
     Ok((mirror, mouth, Some(begun)))
 }
 
@@ -153,28 +164,41 @@ impl Means {
 }
 
 impl Begun {
-    /// Sends and listens, for ever; nothing while this node is in no cluster.
+    /// Sends and listens, for ever; nothing while this node is in no cluster and has no name for one.
     pub async fn run(mut self, control: Arc<Control>, inbox: Inbox) {
-        if let (Some(tail), Some(_)) = (&self.tail, control.cluster()) {
+        if let (Some(tail), Some(_)) = (&self.tail, self.place(&control)) {
             // It waits on disk for the means.
             tail.begin();
         }
         let means = self.means(AGAIN).await;
         loop {
-            let Some((cluster, node)) = control.cluster().zip(control.name()) else {
+            let Some(place) = self.place(&control) else {
                 self.mirror.is(Sending::Idle);
                 let what = "this node is in no cluster: nothing is mirrored, and nothing is heard";
-                self.health.set(Matter::Mirror, Level::Warn, what, "smartfw-cli cluster init or join");
+                let remedy = "smartfw-cli cluster init or join, or give it the name of one by mirror.cluster";
+                self.health.set(Matter::Mirror, Level::Warn, what, remedy);
                 self.health.clear(Matter::Followed);
                 self.health.clear(Matter::MirrorAhead);
                 sleep(LOOK).await;
                 continue;
             };
             tokio::select! {
-                () = self.season(&means, (&cluster, &node), &inbox) => {}
-                () = has_left(&control, &cluster) => {}
+                () = self.season(&means, &place, &inbox) => {}
+                () = has_moved(&control, &place) => {}
             }
         }
+    }
+
+    fn place(&self, control: &Control) -> Option<Place> {
+        let joined = control.cluster().zip(control.name());
+        joined.map(|(cluster, node)| Place { cluster, node, joined: true }).or_else(|| self.lone())
+    }
+
+    /// Where a node in no cluster mirrors to: what happens on it is all that it has to say.
+    fn lone(&self) -> Option<Place> {
+        let (cluster, node) = (self.settings.cluster.clone(), self.node.clone());
+        let says = self.tail.is_some() && !cluster.is_empty();
+        says.then_some(Place { cluster, node, joined: false })
     }
 
     /// The credentials and the outbox, as soon as they can be used.
@@ -194,15 +218,16 @@ impl Begun {
         }
     }
 
-    /// As long as this node is in one cluster.
-    async fn season(&mut self, means: &Means, (cluster, node): (&str, &str), inbox: &Inbox) {
+    /// As long as this node is in one cluster, or in none.
+    async fn season(&mut self, means: &Means, place: &Place, inbox: &Inbox) {
+        let Place { cluster, node, joined } = place;
         let Ok(place) = Cluster::new(cluster) else { return sleep(LOOK).await };
         let Means { database, outbox } = means;
         let sender = Sender::new(database.clone(), outbox.clone(), place);
         let watch = sender.watch();
         self.mirror.is(Sending::Sends(watch.clone()));
         let ears = hearing::Ears {
-            ours: cluster.to_owned(),
+            ours: cluster.clone(),
             follow: self.settings.follow.clone(),
             database: database.clone(),
             roots: self.mirror.roots.clone(),
@@ -215,20 +240,23 @@ impl Begun {
                 Telling { tail, node, outbox: outbox.clone(), health: self.health.clone() }.keep().await;
             }
         };
-        let speaking = Speaking::new(cluster.to_owned(), outbox.clone(), self.health.clone(), inbox.clone());
-        let speaking = async {
-            let held = held_runs(inbox).await;
-            speaking.keep(held, &mut self.runs, COMES).await;
+        let speaking = Speaking::new(cluster.clone(), outbox.clone(), self.health.clone(), inbox.clone());
+        // Whoever is in no cluster has no runs, and holds nothing of other clusters.
+        let signed = async {
+            if *joined {
+                let held = held_runs(inbox).await;
+                tokio::join!(speaking.keep(held, &mut self.runs, COMES), ears.run());
+            }
         };
         let (sending, showing) =
             (sender.run(since_epoch, chance), show(&watch, &self.mirror.hearing, &self.health));
-        tokio::join!(sending, speaking, telling, ears.run(), showing);
+        tokio::join!(sending, signed, telling, showing);
     }
 }
 
-/// Waits until this node is in another cluster, or in none.
-async fn has_left(control: &Control, cluster: &str) {
-    while control.cluster().as_deref() == Some(cluster) {
+/// Waits until this node is in another cluster, in none, or in one after it was in none.
+async fn has_moved(control: &Control, Place { cluster, joined, .. }: &Place) {
+    while control.cluster().as_deref() == joined.then_some(cluster.as_str()) {
         sleep(LOOK).await;
     }
 }
@@ -306,43 +334,4 @@ impl Mirror {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn config(folder: &Path, url: &str) -> NodeConfig {
-        let secret = Some(folder.join("secret"));
-        let mirror = MirrorSettings { url: url.into(), secret, ..MirrorSettings::default() };
-        NodeConfig { state_dir: folder.join("state"), mirror, ..NodeConfig::default() }
-    }
-
-    fn uplink(folder: &Path) -> Uplink {
-        Uplink::new(folder, Arc::default(), Arc::default())
-    }
-
-    #[test]
-    fn what_the_configuration_alone_shows_to_be_wrong_is_refused() {
-        let (folder, health) = (tempfile::tempdir().unwrap(), Arc::<Health>::default());
-        let good = config(folder.path(), "https://east.firebaseio.com");
-        let (bad, uplink) = (config(folder.path(), "http://east.firebaseio.com"), uplink(folder.path()));
-        assert!(prepare(&bad, &uplink, &health).is_err());
-        let both = MirrorSettings { account: good.mirror.secret.clone(), ..good.mirror.clone() };
-        assert!(prepare(&NodeConfig { mirror: both, ..good }, &uplink, &health).is_err());
-    }
-
-    #[tokio::test]
-    async fn a_node_starts_without_its_mirror_s_secret_and_mirrors_once_it_is_there() {
-        let (folder, health) = (tempfile::tempdir().unwrap(), Arc::<Health>::default());
-        let config = config(folder.path(), "https://east.firebaseio.com");
-        let (mirror, _, begun) = prepare(&config, &uplink(folder.path()), &health).unwrap();
-        let begun = begun.unwrap();
-        let beginning = tokio::spawn(async move { begun.means(Duration::from_millis(10)).await });
-        while health.list().is_empty() {
-            sleep(Duration::from_millis(5)).await;
-        }
-        let told = health.list().remove(0);
-        assert!(told.level == Level::Error && told.what.contains("secret cannot be read"), "{told:?}");
-        assert!(mirror.view().state.contains("secret cannot be read"));
-        std::fs::write(folder.path().join("secret"), "its-secret\n").unwrap();
-        beginning.await.unwrap();
-    }
-}
+mod tests;

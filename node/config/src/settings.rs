@@ -191,6 +191,8 @@ pub struct MirrorSettings {
     pub runs: MirroredRuns,
     /// When this node's own events and blocks are sent.
     pub events: MirroredEvents,
+    /// The name under which a node in no cluster sends its events and blocks; empty: it sends nothing.
+    pub cluster: String,
     /// The clusters that are listened to.
     pub follow: Vec<String>,
 }

@@ -24,6 +24,8 @@ const CLUSTER: Word = Word {
     ..NAME
 };
 
+const ALONE: Word = Word { expected: "the name of a cluster, or nothing", empty: true, ..CLUSTER };
+
 const RUNS: Choice<MirroredRuns> =
     Choice(&[("all", MirroredRuns::All), ("own", MirroredRuns::Own), ("none", MirroredRuns::None)]);
 
@@ -34,7 +36,7 @@ const EVENTS: Choice<MirroredEvents> = Choice(&[
 ]);
 
 pub(super) fn mirror(v: &mut impl Visitor, mirror: &mut MirrorSettings) {
-    let MirrorSettings { url, account, secret, runs, events, follow } = mirror;
+    let MirrorSettings { url, account, secret, runs, events, cluster, follow } = mirror;
     v.section(
         "mirror",
         "A Firebase Realtime Database that clusters share: what is signed here goes there, what other clusters signed comes back. Changes hold from the next start.",
@@ -58,6 +60,12 @@ pub(super) fn mirror(v: &mut impl Visitor, mirror: &mut MirrorSettings) {
         "When this node sends its own events and blocks, which only people and their tools read: as long as its fleet names no coordinator, always (where a coordinator has no mirror), or never.",
         EVENTS,
         events,
+    );
+    v.item(
+        "cluster",
+        "The name under which a node that is in no cluster sends its events and blocks. Empty: such a node sends nothing.",
+        ALONE,
+        cluster,
     );
     v.item(
         "follow",
