@@ -36,7 +36,8 @@ impl Mirrored {
 
     /// What it has of a life of the buffer; `None` where nothing waits for it.
     pub(super) fn lowest(self, epoch: u64) -> Option<u64> {
-        self.wants.then(|| if self.has.epoch == epoch { self.has.sequence } else { 0 })
+        let has = if self.has.epoch == epoch { self.has.sequence } else { 0 };
+        self.wants.then_some(has)
     }
 
     /// The first event of this buffer that it does not have.
