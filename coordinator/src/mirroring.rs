@@ -6,8 +6,7 @@ mod pushing;
 
 use std::{path::Path, sync::Arc, time::Duration};
 
-use serde_json::Value;
-use smartfw_core::{EventKind, Time, fleet::NodeId};
+use smartfw_core::{Time, fleet::NodeId};
 use smartfw_history::{Appended, Count, Event, Page, Query, Size};
 use smartfw_mirror::{
     Auth, Cluster, Database, Item, ItemId, List, Outbox, Patience, Sender, Watch, chance, since_epoch,
@@ -124,11 +123,7 @@ fn item(event: &Event) -> Option<Item> {
         sequence: *sequence,
         node: node.clone(),
     };
-    let row: Value = serde_json::from_str(body).ok()?;
-    let item = match kind {
-        EventKind::Block | EventKind::Lift => Item::block(&id, row),
-        EventKind::Alert | EventKind::Health | EventKind::Audit => Item::event(&id, row),
-    };
+    let item = Item::told(&id, *kind, body);
     item.inspect_err(|why| tracing::warn!(%why, node, epoch, sequence, "an event is not mirrored")).ok()
 }
 
@@ -161,6 +156,7 @@ impl Keeper for Mirrored {
 mod tests {
     use std::sync::atomic::Ordering::SeqCst;
 
+    use smartfw_core::EventKind;
     use smartfw_history::Embedded;
 
     use super::*;

@@ -94,6 +94,13 @@ pub enum Matter {
     FeedShelf,
 }
 
+impl Matter {
+    /// Whether its words count what is told: were every change of them told as well, that would never end.
+    const fn counts(self) -> bool {
+        matches!(self, Self::Mirror)
+    }
+}
+
 /// The health list: threads write to it, `status` reads it, coordinators are told.
 #[derive(Debug, Default)]
 pub struct Health {
@@ -106,8 +113,11 @@ impl Health {
     pub fn set(&self, matter: Matter, level: Level, what: impl Into<String>, remedy: impl Into<String>) {
         let entry = Entry { level, what: what.into(), remedy: remedy.into() };
         let before = self.entries().insert(matter, entry.clone());
-        if before.as_ref() != Some(&entry) {
-            tracing::warn!(what = entry.what, "do" = entry.remedy, "health");
+        if before.as_ref() == Some(&entry) {
+            return;
+        }
+        tracing::warn!(what = entry.what, "do" = entry.remedy, "health");
+        if !matter.counts() || before.is_none_or(|before| before.level != level) {
             self.tell(&entry, false);
         }
     }
@@ -148,7 +158,25 @@ impl Health {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
+    use crate::uplink::Uplink;
+
+    #[test]
+    fn of_words_that_count_what_is_told_only_the_beginning_and_the_end_are_told() {
+        let (folder, health) = (tempfile::tempdir().unwrap(), Arc::<Health>::default());
+        let uplink = Uplink::new(folder.path(), Arc::default(), health.clone());
+        uplink.begin();
+        health.set(Matter::Mirror, Level::Warn, "behind by 1", "");
+        health.set(Matter::Mirror, Level::Warn, "behind by 2", "");
+        health.clear(Matter::Mirror);
+        health.set(Matter::Logs, Level::Warn, "1 lost", "");
+        health.set(Matter::Logs, Level::Warn, "2 lost", "");
+        uplink.end();
+        assert_eq!(uplink.waiting(), 4);
+        assert!(health.list().iter().all(|entry| entry.what != "behind by 2"));
+    }
 
     #[test]
     fn a_matter_has_one_entry_and_the_worst_comes_first() {

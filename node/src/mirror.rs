@@ -1,8 +1,9 @@
 //! The mirror in a database that clusters share: what is signed here goes there, and what other clusters signed comes back.
+//! Where no coordinator does so, what happened here goes there as well.
 //!
 //! ```text
 //! driver --runs on disk--> speaking --> outbox on disk --> database --> hearing --> judging --words--> driver
-//!                                                                          roots on disk --^
+//! uplink's buffer on disk --> telling -----^                               roots on disk --^
 //! ```
 //! Nothing waits for it. What comes back is followed only where a run is signed under another cluster's root that a person
 //! on this node has added; whatever else stands there is shown, and no more.
@@ -13,6 +14,7 @@ mod judging;
 mod ledger;
 mod roots;
 mod speaking;
+mod telling;
 
 use std::{
     path::{Path, PathBuf},
@@ -20,7 +22,7 @@ use std::{
     time::Duration,
 };
 
-use smartfw_config::{MirrorSettings, NodeConfig};
+use smartfw_config::{MirrorSettings, MirroredEvents, NodeConfig};
 use smartfw_core::{Agent, Time, config::PolicyConfig, fleet::SignedRun};
 use smartfw_mirror::{
     Auth, BadFile, Cluster, Database, Limits, List, Outbox, Patience, Sender, State, Watch, chance,
@@ -36,12 +38,14 @@ use crate::{
     fleet::{self, Control},
     health::{Health, Level, Matter},
     inbox::{Inbox, Input},
+    uplink::{Tail, Uplink},
 };
 use hearing::Hearing;
 use ledger::Ledger;
 pub use roots::{Root, RootRefused, Roots};
 pub use speaking::Mouth;
 use speaking::Speaking;
+use telling::Telling;
 
 /// The folder of what waits for the database, within the state folder.
 const FOLDER: &str = "mirror";
@@ -83,8 +87,20 @@ pub struct Begun {
     folder: PathBuf,
     kept: Duration,
     runs: mpsc::Receiver<SignedRun>,
+    /// What this node is called where it is in no cluster.
+    node: String,
+    /// What happens here, where it is to be sent.
+    tail: Option<Tail>,
     mirror: Mirror,
     health: Arc<Health>,
+}
+
+/// Where what this node says goes, and whose it is there.
+struct Place {
+    cluster: String,
+    node: String,
+    /// Whether it is in this cluster, and not only mirrored under its name.
+    joined: bool,
 }
 
 /// What is sent by, and from where.
@@ -99,7 +115,11 @@ struct Means {
 /// # Errors
 /// When the configuration alone shows that there can be no mirror. Whatever else is wrong must not keep a node from
 /// guarding: it is seen to once it runs.
-pub fn prepare(config: &NodeConfig, health: &Arc<Health>) -> anyhow::Result<(Mirror, Mouth, Option<Begun>)> {
+pub fn prepare(
+    config: &NodeConfig,
+    uplink: &Uplink,
+    health: &Arc<Health>,
+) -> anyhow::Result<(Mirror, Mouth, Option<Begun>)> {
     let settings = config.mirror.clone();
     let mirror = Mirror {
         roots: Arc::new(Roots::open(&config.state_dir)),
@@ -122,15 +142,24 @@ pub fn prepare(config: &NodeConfig, health: &Arc<Health>) -> anyhow::Result<(Mir
     }
     let (mouth, runs) = Mouth::new(settings.runs);
     let (folder, mirror_of) = (config.state_dir.join(FOLDER), mirror.clone());
-    let kept = kept(&config.policy);
-    let begun = Begun { settings, folder, kept, runs, mirror: mirror_of, health: health.clone() };
+    let tail = tail(settings.events, uplink);
+    let (node, health, kept) = (config.policy.node.clone(), health.clone(), kept(&config.policy));
+    let begun = Begun { settings, folder, kept, runs, node, tail, mirror: mirror_of, health };
     Ok((mirror, mouth, Some(begun)))
 }
 
-/// How long what is signed here stays in the database.
+/// How long what is sent from here stays in the database.
 fn kept(policy: &PolicyConfig) -> Duration {
     let longest = policy.ladder.iter().max().copied().unwrap_or_default();
     KEPT.max(longest.saturating_add(longest / 100 * u32::from(policy.jitter_percent)))
+}
+
+fn tail(events: MirroredEvents, uplink: &Uplink) -> Option<Tail> {
+    match events {
+        MirroredEvents::Auto => Some(uplink.tail(false)),
+        MirroredEvents::Always => Some(uplink.tail(true)),
+        MirroredEvents::None => None,
+    }
 }
 
 impl Means {
@@ -147,24 +176,41 @@ impl Means {
 }
 
 impl Begun {
-    /// Sends and listens, for ever; nothing while this node is in no cluster.
+    /// Sends and listens, for ever; nothing while this node is in no cluster and has no name for one.
     pub async fn run(mut self, control: Arc<Control>, inbox: Inbox) {
+        if let (Some(tail), Some(_)) = (&self.tail, self.place(&control)) {
+            // It waits on disk for the means.
+            tail.begin();
+        }
         let means = self.means(AGAIN).await;
         loop {
-            let Some(cluster) = control.cluster() else {
+            let Some(place) = self.place(&control) else {
                 self.mirror.is(Sending::Idle);
                 let what = "this node is in no cluster: nothing is mirrored, and nothing is heard";
-                self.health.set(Matter::Mirror, Level::Warn, what, "smartfw-cli cluster init or join");
+                let remedy = "smartfw-cli cluster init or join, or give it the name of one by mirror.cluster";
+                self.health.set(Matter::Mirror, Level::Warn, what, remedy);
                 self.health.clear(Matter::Followed);
                 self.health.clear(Matter::MirrorAhead);
                 sleep(LOOK).await;
                 continue;
             };
             tokio::select! {
-                () = self.season(&means, &cluster, &inbox) => {}
-                () = has_left(&control, &cluster) => {}
+                () = self.season(&means, &place, &inbox) => {}
+                () = has_moved(&control, &place) => {}
             }
         }
+    }
+
+    fn place(&self, control: &Control) -> Option<Place> {
+        let joined = control.cluster().zip(control.name());
+        joined.map(|(cluster, node)| Place { cluster, node, joined: true }).or_else(|| self.lone())
+    }
+
+    /// Where a node in no cluster mirrors to: what happens on it is all that it has to say.
+    fn lone(&self) -> Option<Place> {
+        let (cluster, node) = (self.settings.cluster.clone(), self.node.clone());
+        let says = self.tail.is_some() && !cluster.is_empty();
+        says.then_some(Place { cluster, node, joined: false })
     }
 
     /// The credentials and the outbox, as soon as they can be used.
@@ -184,25 +230,18 @@ impl Begun {
         }
     }
 
-    /// As long as this node is in one cluster.
-    async fn season(&mut self, means: &Means, cluster: &str, inbox: &Inbox) {
+    /// As long as this node is in one cluster, or in none.
+    async fn season(&mut self, means: &Means, place: &Place, inbox: &Inbox) {
+        let Place { cluster, node, joined } = place;
         let Ok(place) = Cluster::new(cluster) else { return sleep(LOOK).await };
         let Means { database, outbox } = means;
         let kept = self.kept;
         let sender = Sender::new(database.clone(), outbox.clone(), place);
-        let sender = sender.keeping(&[List::Runs], move || kept);
+        let sender = sender.keeping(&List::ALL, move || kept);
         let watch = sender.watch();
         self.mirror.is(Sending::Sends(watch.clone()));
-        // The driver may not have begun with its part in the cluster.
-        let held = loop {
-            match held_runs(inbox).await {
-                Some(held) => break held,
-                None => sleep(LOOK).await,
-            }
-        };
-        let speaking = Speaking::new(cluster.to_owned(), outbox.clone(), self.health.clone(), inbox.clone());
         let ears = hearing::Ears {
-            ours: cluster.to_owned(),
+            ours: cluster.clone(),
             follow: self.settings.follow.clone(),
             database: database.clone(),
             roots: self.mirror.roots.clone(),
@@ -210,22 +249,43 @@ impl Begun {
             hearing: self.mirror.hearing.clone(),
             inbox: inbox.clone(),
         };
-        let (sending, speaking) =
-            (sender.run(since_epoch, chance), speaking.keep(held, &mut self.runs, COMES));
-        let showing = show(&watch, &self.mirror.hearing, &self.health);
-        tokio::join!(sending, speaking, ears.run(), showing);
+        let telling = async {
+            if let Some(tail) = &mut self.tail {
+                Telling { tail, node, outbox: outbox.clone(), health: self.health.clone() }.keep().await;
+            }
+        };
+        let speaking = Speaking::new(cluster.clone(), outbox.clone(), self.health.clone(), inbox.clone());
+        // Whoever is in no cluster has no runs, and holds nothing of other clusters.
+        let signed = async {
+            if *joined {
+                let held = held_runs(inbox).await;
+                tokio::join!(speaking.keep(held, &mut self.runs, COMES), ears.run());
+            }
+        };
+        let (sending, showing) =
+            (sender.run(since_epoch, chance), show(&watch, &self.mirror.hearing, &self.health));
+        tokio::join!(sending, signed, telling, showing);
     }
 }
 
-/// Waits until this node is in another cluster, or in none.
-async fn has_left(control: &Control, cluster: &str) {
-    while control.cluster().as_deref() == Some(cluster) {
+/// Waits until this node is in another cluster, in none, or in one after it was in none.
+async fn has_moved(control: &Control, Place { cluster, joined, .. }: &Place) {
+    while control.cluster().as_deref() == joined.then_some(cluster.as_str()) {
         sleep(LOOK).await;
     }
 }
 
-/// What the driver has on disk, once it takes part in a cluster: what was signed before this start may have been missed.
-async fn held_runs(inbox: &Inbox) -> Option<Vec<SignedRun>> {
+/// What the driver has on disk, once it takes part in the cluster: what was signed before this start may have been missed.
+async fn held_runs(inbox: &Inbox) -> Vec<SignedRun> {
+    loop {
+        match asked_runs(inbox).await {
+            Some(held) => return held,
+            None => sleep(LOOK).await,
+        }
+    }
+}
+
+async fn asked_runs(inbox: &Inbox) -> Option<Vec<SignedRun>> {
     let (answer, held) = oneshot::channel();
     let ask = move |_: &Agent, brain: Option<&fleet::Brain>, _: Time| {
         drop(answer.send(brain.map(fleet::Brain::mirrored)));
@@ -288,48 +348,4 @@ impl Mirror {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn config(folder: &Path, url: &str) -> NodeConfig {
-        let secret = Some(folder.join("secret"));
-        let mirror = MirrorSettings { url: url.into(), secret, ..MirrorSettings::default() };
-        NodeConfig { state_dir: folder.join("state"), mirror, ..NodeConfig::default() }
-    }
-
-    #[test]
-    fn what_the_configuration_alone_shows_to_be_wrong_is_refused() {
-        let (folder, health) = (tempfile::tempdir().unwrap(), Arc::<Health>::default());
-        let good = config(folder.path(), "https://east.firebaseio.com");
-        assert!(prepare(&config(folder.path(), "http://east.firebaseio.com"), &health).is_err());
-        let both = MirrorSettings { account: good.mirror.secret.clone(), ..good.mirror.clone() };
-        assert!(prepare(&NodeConfig { mirror: both, ..good }, &health).is_err());
-    }
-
-    #[test]
-    fn what_is_signed_stays_in_the_database_as_long_as_a_block_here_may_last_and_ninety_days_at_least() {
-        let day = Duration::from_secs(86_400);
-        let mut policy = PolicyConfig::default();
-        assert_eq!(kept(&policy), 90 * day);
-        policy.jitter_percent = 10;
-        *policy.ladder.last_mut().unwrap() = 100 * day;
-        assert_eq!(kept(&policy), 110 * day);
-    }
-
-    #[tokio::test]
-    async fn a_node_starts_without_its_mirror_s_secret_and_mirrors_once_it_is_there() {
-        let (folder, health) = (tempfile::tempdir().unwrap(), Arc::<Health>::default());
-        let config = config(folder.path(), "https://east.firebaseio.com");
-        let (mirror, _, begun) = prepare(&config, &health).unwrap();
-        let begun = begun.unwrap();
-        let beginning = tokio::spawn(async move { begun.means(Duration::from_millis(10)).await });
-        while health.list().is_empty() {
-            sleep(Duration::from_millis(5)).await;
-        }
-        let told = health.list().remove(0);
-        assert!(told.level == Level::Error && told.what.contains("secret cannot be read"), "{told:?}");
-        assert!(mirror.view().state.contains("secret cannot be read"));
-        std::fs::write(folder.path().join("secret"), "its-secret\n").unwrap();
-        beginning.await.unwrap();
-    }
-}
+mod tests;

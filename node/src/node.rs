@@ -98,7 +98,7 @@ fn start(
     let watcher = watcher(config)?;
 
     let (links, inputs) = Links::new(config, vital)?;
-    let (mirror, mouth, begun) = mirror::prepare(config, &links.shared.health)?;
+    let (mirror, mouth, begun) = mirror::prepare(config, &links.uplink, &links.shared.health)?;
     let vault = Vault::default();
     let fleet = Arc::new_cyclic(|fleet| control(config, &links, (fleet.clone(), vault.clone()), mouth));
     let mut restored = restore::restore(config, &mut *enforcer, (&fleet, &mirror.roots), &links.shared)?;

@@ -1,9 +1,10 @@
-//! What this node tells coordinators. It needs none: without one nothing here runs, and one that is away, or a disk that
-//! is full, holds up nobody.
+//! What this node tells coordinators, and the mirror. It needs none: without any nothing here runs, and one that is away, or
+//! a disk that is full, holds up nobody.
 //!
 //! ```text
 //! driver, health, control --Order--> keeper thread: Buffer on disk --Index--> a link for each coordinator --Report-->
-//!         (bounded, never waits)            ^----------- what all of them have kept ------------'
+//!         (bounded, never waits)            ^                         `--> the mirror's tail     |
+//!                                           `----------- what all of them have kept ------------'
 //! ```
 
 mod buffer;
@@ -18,6 +19,7 @@ mod known;
 mod link;
 mod reader;
 mod shown;
+mod tail;
 mod telling;
 
 use std::{
@@ -46,6 +48,8 @@ use index::Index;
 use keeper::Order;
 use known::{Known, Remembered};
 pub(crate) use link::{Way, follow};
+use tail::Mirrored;
+pub(crate) use tail::Tail;
 use telling::Told;
 
 /// Something to be told of.
@@ -91,6 +95,7 @@ struct Inner {
     dropped_before: AtomicU64,
     index: watch::Sender<Index>,
     known: Mutex<Known>,
+    mirrored: Mutex<Mirrored>,
     /// Whether the fleet names a coordinator now.
     named: AtomicBool,
     /// Since when none is connected.
@@ -151,6 +156,7 @@ impl Uplink {
             dropped_before: AtomicU64::new(0),
             index: watch::Sender::default(),
             known: Mutex::default(),
+            mirrored: Mutex::default(),
             named: AtomicBool::new(false),
             away: Mutex::default(),
             hindered: Mutex::default(),
@@ -212,6 +218,14 @@ impl Uplink {
         self.0.anew.send_modify(|changes| *changes += 1);
     }
 
+    /// So many actions at once are told to coordinators as a whole, and never to the mirror.
+    pub fn as_a_whole(&self, actions: usize) {
+        self.anew();
+        if self.mirrored().wants {
+            self.dropped(actions as u64);
+        }
+    }
+
     /// From now on the node as a whole is told of by this.
     pub fn told_by(&self, teller: Arc<dyn Teller>) {
         let _ = self.0.teller.set(teller);
@@ -245,7 +259,7 @@ impl Uplink {
     }
 
     fn remembered(&self) -> Remembered {
-        self.known().remembered(self.all_dropped())
+        Remembered { mirrored: self.mirrored().remembered(), ..self.known().remembered(self.all_dropped()) }
     }
 
     fn publish(&self, index: Index) {
@@ -257,7 +271,8 @@ impl Uplink {
     }
 
     fn lowest(&self, epoch: u64) -> Option<u64> {
-        self.known().lowest(clock::now(), epoch)
+        let coordinators = self.known().lowest(clock::now(), epoch);
+        coordinators.into_iter().chain(self.mirrored().lowest(epoch)).min()
     }
 
     /// The disk refuses events, or takes them again.
@@ -267,7 +282,7 @@ impl Uplink {
             Matter::Uplink,
             Level::Warn,
             format!(
-                "events for the coordinator cannot be written to the disk: {why}; the newest {} wait in memory, older ones are lost",
+                "events for the coordinator or the mirror cannot be written to the disk: {why}; the newest {} wait in memory, older ones are lost",
                 keeper::HELD
             ),
             "make room on the disk of the state folder, or repair its permissions; the node guards all the same",

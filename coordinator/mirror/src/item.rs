@@ -8,6 +8,7 @@ use std::fmt;
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use serde_json::{Map, Value};
+use smartfw_core::EventKind;
 use thiserror::Error;
 
 use crate::key::{self, BadKey};
@@ -140,12 +141,27 @@ pub enum BadItem {
     /// It has more levels than a row may have.
     #[error("it has more than {ROW_LEVELS} levels")]
     TooDeep,
+    /// It is told in something else than JSON.
+    #[error("it is no JSON")]
+    NoJson,
     /// To the database that would be nothing at all.
     #[error("nothing is in it: the database would remove the row instead of writing it")]
     Nothing,
 }
 
 impl Item {
+    /// What a node told, in one JSON object: in the list where its kind belongs, for people and their tools.
+    ///
+    /// # Errors
+    /// When the database would not take it.
+    pub fn told(id: &ItemId, kind: EventKind, body: &str) -> Result<Self, BadItem> {
+        let row = serde_json::from_str(body).map_err(|_| BadItem::NoJson)?;
+        match kind {
+            EventKind::Block | EventKind::Lift => Self::block(id, row),
+            EventKind::Alert | EventKind::Health | EventKind::Audit => Self::event(id, row),
+        }
+    }
+
     /// An event, for people and their tools.
     ///
     /// # Errors
@@ -192,10 +208,11 @@ impl Item {
         &self.path
     }
 
-    /// The instant in its key, in milliseconds since 1970.
-    pub(crate) fn millis(&self) -> Option<u64> {
-        let (_, key) = self.path.split_once('/')?;
-        ItemId::from_key(key).ok().map(|id| id.millis)
+    /// Its list, and the instant in its key, in milliseconds since 1970.
+    pub(crate) fn stands(&self) -> Option<(List, u64)> {
+        let (list, key) = self.path.split_once('/')?;
+        let list = List::ALL.into_iter().find(|one| one.key() == list)?;
+        ItemId::from_key(key).ok().map(|id| (list, id.millis))
     }
 
     /// Its JSON.
@@ -266,6 +283,18 @@ mod tests {
         let item = item.unwrap();
         assert_eq!(item.path(), "events/001700000000000-0000000000000007-0000000000000009-web-1,example");
         assert_eq!(item.body(), br#"{"source":"203.0.113.7"}"#);
+    }
+
+    #[test]
+    fn blocks_and_what_lifts_them_stand_in_one_list_and_all_else_in_the_other() {
+        let list = |kind| {
+            let item = Item::told(&id(1, "web-1"), kind, r#"{"kind":"one of ours"}"#).unwrap();
+            item.path().split('/').next().unwrap().to_owned()
+        };
+        let lists =
+            [EventKind::Block, EventKind::Lift, EventKind::Alert, EventKind::Health, EventKind::Audit];
+        assert_eq!(lists.map(list), ["blocks", "blocks", "events", "events", "events"]);
+        assert_eq!(Item::told(&id(1, "n"), EventKind::Alert, "no JSON"), Err(BadItem::NoJson));
     }
 
     #[test]

@@ -1,10 +1,10 @@
 //! For how long what was sent is kept in the database, and when it is looked for what is older.
 
-use std::{fmt, future::pending, time::Duration};
+use std::{collections::BTreeMap, fmt, future::pending, time::Duration};
 
 use tokio::time::{Instant, sleep_until};
 
-use crate::item::List;
+use crate::item::{Item, List};
 
 /// How often it is looked for what is old, once there was nothing.
 const EVERY: Duration = Duration::from_secs(300);
@@ -19,24 +19,26 @@ type Age = Box<dyn Fn() -> Duration + Send + Sync>;
 pub(crate) struct Keeping {
     lists: &'static [List],
     age: Age,
-    /// The newest item that was sent, in milliseconds since 1970.
-    newest: Option<u64>,
+    /// The newest item of each list that was sent, in milliseconds since 1970.
+    newest: BTreeMap<List, u64>,
     due: Instant,
 }
 
 impl Keeping {
     pub(crate) fn new(lists: &'static [List], age: Age) -> Self {
-        Self { lists, age, newest: None, due: Instant::now() }
+        Self { lists, age, newest: BTreeMap::new(), due: Instant::now() }
     }
 
-    /// The database has taken items of these instants.
-    pub(crate) fn sent(&mut self, millis: impl Iterator<Item = u64>) {
-        self.newest = self.newest.max(millis.max());
+    /// The database has taken these items.
+    pub(crate) fn sent<'a>(&mut self, items: impl Iterator<Item = &'a Item>) {
+        for (list, millis) in items.filter_map(Item::stands) {
+            let newest = self.newest.entry(list).or_default();
+            *newest = millis.max(*newest);
+        }
     }
 
-    /// The lists, and the instant before which they are let go of; none where that is not known. It is done again after a
-    /// while.
-    pub(crate) fn begin(&mut self, now: Duration) -> Option<(&'static [List], u64)> {
+    /// The lists to which something was sent, and the instant before which each is let go of. It is done again after a while.
+    pub(crate) fn begin(&mut self, now: Duration) -> Vec<(List, u64)> {
         self.due = Instant::now() + EVERY;
         self.before(now, (self.age)())
     }
@@ -46,14 +48,14 @@ impl Keeping {
         self.due = Instant::now() + SOON;
     }
 
-    /// The lists, and the instant before which they will be let go of before long.
-    pub(crate) fn half(&self, now: Duration) -> Option<(&'static [List], u64)> {
+    /// These lists, and the instant before which each will be let go of before long.
+    pub(crate) fn half(&self, now: Duration) -> Vec<(List, u64)> {
         self.before(now, (self.age)() / 2)
     }
 
-    fn before(&self, now: Duration, age: Duration) -> Option<(&'static [List], u64)> {
-        let from = self.newest?.min(millis(now));
-        Some((self.lists, from.saturating_sub(millis(age))))
+    fn before(&self, now: Duration, age: Duration) -> Vec<(List, u64)> {
+        let newest = self.lists.iter().filter_map(|list| Some((*list, *self.newest.get(list)?)));
+        newest.map(|(list, newest)| (list, newest.min(millis(now)).saturating_sub(millis(age)))).collect()
     }
 }
 
@@ -79,21 +81,32 @@ impl fmt::Debug for Keeping {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
+    use crate::item::ItemId;
 
     const DAY: Duration = Duration::from_secs(86_400);
 
+    fn id(day: u32) -> ItemId {
+        ItemId { millis: millis(day * DAY), epoch: 1, sequence: 1, node: "web-1".to_owned() }
+    }
+
+    fn event(day: u32) -> Item {
+        Item::event(&id(day), json!({"kind": "alert"})).unwrap()
+    }
+
     #[test]
     fn age_is_counted_from_the_newest_item_sent_or_from_now_if_that_is_earlier() {
-        let mut keeping = Keeping::new(&[List::Events], Box::new(|| DAY));
-        assert_eq!(keeping.begin(10 * DAY), None, "nothing was sent yet");
-        keeping.sent([7, 3].map(|day| millis(day * DAY)).into_iter());
-        keeping.sent([5].map(|day| millis(day * DAY)).into_iter());
+        let mut keeping = Keeping::new(&[List::Events, List::Blocks], Box::new(|| DAY));
+        assert_eq!(keeping.begin(10 * DAY), [], "nothing was sent yet");
+        keeping.sent([event(7), event(3)].iter());
+        keeping.sent([event(5), Item::run(&id(9), b"run").unwrap()].iter());
         for (now, before) in [(8, 6), (4000, 6), (4, 3), (0, 0)] {
-            assert_eq!(keeping.begin(now * DAY), Some((&[List::Events][..], millis(before * DAY))));
+            let events = (List::Events, millis(before * DAY));
+            assert_eq!(keeping.begin(now * DAY), [events], "nothing was sent to the others");
         }
-        let half = millis(6 * DAY + DAY / 2);
-        assert_eq!(keeping.half(8 * DAY), Some((&[List::Events][..], half)));
+        assert_eq!(keeping.half(8 * DAY), [(List::Events, millis(6 * DAY + DAY / 2))]);
     }
 
     #[test]

@@ -100,8 +100,8 @@ impl Sender {
 
     /// Lets go, while it runs and has nothing to send, of what in these lists is older than this: 100 rows of each
     /// ([`TIDIED`](crate::TIDIED)) a second at most, and every five minutes where there were fewer. The age is asked for each
-    /// time. It is counted from the newest item that was sent, or from now if that is earlier: a clock that is wrong
-    /// empties no list, and what has sent nothing removes nothing.
+    /// time. It is counted from the newest item that was sent to the list, or from now if that is earlier: a clock that is
+    /// wrong empties no list, and what has sent nothing to a list removes nothing from it.
     #[must_use]
     pub fn keeping(self, lists: &'static [List], age: impl Fn() -> Duration + Send + Sync + 'static) -> Self {
         Self { keeping: Some(Keeping::new(lists, Box::new(age))), ..self }
@@ -144,8 +144,9 @@ impl Sender {
     }
 
     async fn let_go_and_tell(&mut self, now: Duration) {
-        if let Some((lists, before)) = self.keeping.as_mut().and_then(|keeping| keeping.begin(now)) {
-            let gone = self.let_go(lists, before, now).await;
+        let lists = self.keeping.as_mut().map(|keeping| keeping.begin(now)).unwrap_or_default();
+        if !lists.is_empty() {
+            let gone = self.let_go(lists, now).await;
             self.tell(gone, now);
         }
     }
@@ -158,9 +159,9 @@ impl Sender {
     }
 
     /// A question and a removal for each of these lists.
-    async fn let_go(&mut self, lists: &[List], before: u64, now: Duration) -> Result<(), Trouble> {
-        for list in lists {
-            let gone = self.tidy(*list, before, now).await?;
+    async fn let_go(&mut self, lists: Vec<(List, u64)>, now: Duration) -> Result<(), Trouble> {
+        for (list, before) in lists {
+            let gone = self.tidy(list, before, now).await?;
             if let Some(keeping) = self.keeping.as_mut().filter(|_| gone > 0) {
                 keeping.goes_on();
             }
@@ -197,9 +198,8 @@ impl Sender {
     /// When the database does not answer; the sender's own next step will find that out, too.
     pub async fn look_back(&mut self, now: Duration) -> Result<(), Trouble> {
         // Others who send to the same lists let go of it, too, and their clocks differ.
-        if let Some((lists, before)) = self.keeping.as_ref().and_then(|keeping| keeping.half(now)) {
-            lists.iter().for_each(|list| self.audit.forget(*list, before));
-        }
+        let lists = self.keeping.as_ref().map(|keeping| keeping.half(now)).unwrap_or_default();
+        lists.into_iter().for_each(|(list, before)| self.audit.forget(list, before));
         if let Found::Rewritten(path) = self.audit.next(&self.database, &self.cluster, now).await? {
             tracing::warn!(path, "the mirror's data was changed in the database by somebody else");
             self.health.rewritten();
@@ -231,7 +231,7 @@ impl Sender {
         self.most = (self.most * 2).min(BATCH_ITEMS);
         self.audit.sent(batch);
         if let Some(keeping) = &mut self.keeping {
-            keeping.sent(batch.iter().filter_map(|(_, item)| item.millis()));
+            keeping.sent(batch.iter().map(|(_, item)| item));
         }
         self.health.sent(batch.len() as u64);
         Step::Sent(batch.len())

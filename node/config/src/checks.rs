@@ -31,6 +31,11 @@ pub(crate) fn consistent(config: &NodeConfig, layers: &Layers) -> Result<(), Con
             "mirror.follow",
             "needs `mirror.url`",
         ),
+        (
+            config.mirror.cluster.is_empty() || !config.mirror.url.is_empty(),
+            "mirror.cluster",
+            "needs `mirror.url`",
+        ),
         (config.state_dir != config.log_dir, "log_dir", "must not be the same folder as `state_dir`"),
     ];
     for (feed, number) in config.feeds.iter().zip(1..) {

@@ -32,7 +32,7 @@ pub use layers::{DEFAULT_FILE, ENVIRONMENT_PREFIX, Sources, environment};
 pub use place::Place;
 pub use settings::{
     EnforcerKind, ExternalSettings, FeedConfig, LearningSettings, LogFormat, LogSettings, LoginSource,
-    MirrorSettings, MirroredRuns, NodeConfig,
+    MirrorSettings, MirroredEvents, MirroredRuns, NodeConfig,
 };
 
 /// Reads the configuration from everywhere it may come from.

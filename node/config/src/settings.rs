@@ -189,6 +189,10 @@ pub struct MirrorSettings {
     pub secret: Option<PathBuf>,
     /// Whose signed words are sent.
     pub runs: MirroredRuns,
+    /// When this node's own events and blocks are sent.
+    pub events: MirroredEvents,
+    /// The name under which a node in no cluster sends its events and blocks; empty: it sends nothing.
+    pub cluster: String,
     /// The clusters that are listened to.
     pub follow: Vec<String>,
     /// Items that may wait for the database.
@@ -204,6 +208,8 @@ impl Default for MirrorSettings {
             account: None,
             secret: None,
             runs: MirroredRuns::default(),
+            events: MirroredEvents::default(),
+            cluster: String::new(),
             follow: Vec::new(),
             outbox_items: 86_400,
             outbox_bytes: 256 << 20,
@@ -220,6 +226,18 @@ pub enum MirroredRuns {
     /// Its own.
     Own,
     /// Nobody's.
+    None,
+}
+
+/// When a node sends its own events and blocks to the mirror.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum MirroredEvents {
+    /// As long as its fleet names no coordinator.
+    #[default]
+    Auto,
+    /// Always.
+    Always,
+    /// Never.
     None,
 }
 

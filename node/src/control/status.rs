@@ -157,8 +157,8 @@ pub(crate) fn counted(counters: &Counters, seen: &Seen) -> Vec<Health> {
         ),
         tell(
             counters.uplink.dropped.lately(),
-            " events for the coordinator were dropped, and it never hears of them",
-            "see that smartfw-coordinator is reached, and the disk of the state folder not full",
+            " events for the coordinator or the mirror were dropped: it never hears of them",
+            "see that smartfw-coordinator or the mirror's database is reached, and the disk of the state folder not full",
         ),
         tell(
             counters.cuts_dropped.lately(),

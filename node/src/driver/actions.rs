@@ -109,7 +109,7 @@ impl Actions {
             self.hold(&line, to.counters);
         }
         if self.now.told > EVENTS {
-            to.uplink.anew();
+            to.uplink.as_a_whole(self.now.told - EVENTS);
         }
         self.now = OfNow::default();
     }

@@ -278,9 +278,18 @@ impl Control {
 
     /// The cluster that this node takes part in, or is about to; asks nobody.
     pub fn cluster(&self) -> Option<String> {
+        self.shared().map(|shared| shared.cluster.clone())
+    }
+
+    /// What this node is called in its cluster; asks nobody.
+    pub fn name(&self) -> Option<String> {
+        self.shared().map(|shared| shared.current.get().member().name.name.to_string())
+    }
+
+    fn shared(&self) -> Option<Arc<Shared>> {
         match &*self.state() {
-            State::Running(working) => Some(working.0.shared.cluster.clone()),
-            State::Opened(waiting) => Some(waiting.0.shared.cluster.clone()),
+            State::Running(working) => Some(working.0.shared.clone()),
+            State::Opened(waiting) => Some(waiting.0.shared.clone()),
             State::None => None,
         }
     }

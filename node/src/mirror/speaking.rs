@@ -211,16 +211,19 @@ impl LeftOut {
     }
 }
 
-/// Does it again until the disk takes it. What is signed meanwhile waits in front of it, and the driver counts what finds no
-/// room there.
-async fn until_taken(health: &Health, put: impl Fn() -> Result<(), OutboxError> + Clone + Send + 'static) {
+/// Does it again until the disk takes it. What comes meanwhile waits in front of it: what is signed in the way to here, whose
+/// end counts what finds no room, and what happened in the uplink's buffer.
+pub(super) async fn until_taken(
+    health: &Health,
+    put: impl Fn() -> Result<(), OutboxError> + Clone + Send + 'static,
+) {
     loop {
         let why = match spawn_blocking(put.clone()).await {
             Ok(Ok(())) => return health.clear(Matter::MirrorOutbox),
             Ok(Err(error)) => error.to_string(),
             Err(error) => error.to_string(),
         };
-        let what = format!("what is signed waits and is not mirrored: {why}");
+        let what = format!("what is to be mirrored waits, and is not: {why}");
         let remedy = "make room on the disk of the state directory; it is tried again by itself";
         health.set(Matter::MirrorOutbox, Level::Error, what, remedy);
         sleep(AGAIN).await;

@@ -199,7 +199,11 @@ fn uplink(page: &mut Page, uplink: &Uplink, counters: &UplinkCounters) {
     page.gauge("uplink_coordinators", "Coordinators that are connected.", uplink.connected());
     page.gauge("uplink_waiting", "Events that not every coordinator has.", uplink.waiting());
     page.counter("uplink_sent_total", "Events sent to coordinators.", counters.sent.get());
-    page.counter("uplink_dropped_total", "Events that no coordinator hears of.", counters.dropped.get());
+    page.counter(
+        "uplink_dropped_total",
+        "Events that were dropped before a coordinator or the mirror had them.",
+        counters.dropped.get(),
+    );
 }
 
 fn histogram(page: &mut Page, name: &str, help: &str, histogram: &Histogram) {

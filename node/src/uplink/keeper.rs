@@ -21,7 +21,7 @@ const BATCH: usize = 1024;
 pub(super) const HELD: usize = 4096;
 /// How often a disk that refused is tried again.
 const AGAIN: Duration = Duration::from_secs(1);
-/// How often it is written down how many events had to go.
+/// How often it is written down how many events had to go, and what the mirror has.
 const NOTE: Duration = Duration::from_secs(10);
 /// Another life is begun no more often: whoever says that it knows more than there is must not cost the others theirs.
 const RENEWED: Duration = Duration::from_secs(86_400);
@@ -48,7 +48,8 @@ pub(super) struct Keeper {
     /// When it did.
     refused: Option<Instant>,
     renewed: Option<Instant>,
-    noted: Option<(Instant, u64)>,
+    /// When it was written down how many had to go, and what the mirror has.
+    noted: Option<(Instant, (u64, Option<Version>))>,
 }
 
 impl Keeper {
@@ -165,8 +166,8 @@ impl Keeper {
     }
 
     fn note(&mut self) {
-        let dropped = self.uplink.all_dropped();
-        let due = self.noted.is_none_or(|(at, before)| at.elapsed() >= NOTE && before != dropped);
+        let now = (self.uplink.all_dropped(), self.uplink.mirrored().remembered());
+        let due = self.noted.is_none_or(|(at, before)| at.elapsed() >= NOTE && before != now);
         if due {
             self.remember();
         }
@@ -174,7 +175,7 @@ impl Keeper {
 
     fn remember(&mut self) {
         let remembered: Remembered = self.uplink.remembered();
-        self.noted = Some((Instant::now(), remembered.dropped));
+        self.noted = Some((Instant::now(), (remembered.dropped, remembered.mirrored)));
         if let Err(why) = remembered.save(self.uplink.folder()) {
             self.uplink.refused(Some(&why));
         }

@@ -14,6 +14,7 @@ use super::{
     index::Index,
     keeper::{Keeper, Order},
     known::{Known, Remembered},
+    tail::Mirrored,
 };
 use crate::clock;
 
@@ -23,9 +24,10 @@ const QUEUE: usize = 4096;
 const PATIENCE: Duration = Duration::from_secs(2);
 
 impl Uplink {
-    /// Keeps events from now on, where a coordinator was ever reported to.
+    /// Keeps events from now on, where a coordinator was ever named: what the mirror alone was told, it begins itself.
     pub(crate) fn resume(&self) {
-        if self.0.folder.exists() {
+        let Remembered { mirrored, coordinators, .. } = Remembered::load(&self.0.folder);
+        if self.0.folder.exists() && (mirrored.is_none() || !coordinators.is_empty()) {
             self.begin();
         }
     }
@@ -39,6 +41,7 @@ impl Uplink {
         let remembered = Remembered::load(&self.0.folder);
         self.0.dropped_before.store(remembered.dropped, Relaxed);
         self.known().restore(clock::now(), &remembered);
+        *self.mirrored() = Mirrored::restored(remembered.mirrored);
         self.away().get_or_insert_with(Instant::now);
         let (orders, ordered) = sync_channel(QUEUE);
         let keeper = Keeper::new(self.clone());
@@ -66,6 +69,7 @@ impl Uplink {
     pub(crate) fn forget(&self) {
         self.end();
         *self.known() = Known::default();
+        *self.mirrored() = Mirrored::default();
         self.0.named.store(false, Relaxed);
         *self.away() = None;
         *self.hindered() = Hindered::default();
@@ -80,7 +84,7 @@ impl Uplink {
     }
 
     /// The fleet names coordinators, or none.
-    pub(super) fn named(&self, any: bool) {
+    pub(crate) fn named(&self, any: bool) {
         self.0.named.store(any, Relaxed);
         if any {
             self.begin();

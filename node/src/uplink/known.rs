@@ -41,6 +41,9 @@ pub(super) struct Remembered {
     /// Events that had to go, in all lives.
     #[serde(default)]
     pub(super) dropped: u64,
+    /// What the mirror has, where it was ever told.
+    #[serde(default)]
+    pub(super) mirrored: Option<Version>,
     /// When each coordinator was there last, seconds.
     #[serde(default)]
     pub(super) coordinators: BTreeMap<String, u64>,
@@ -96,7 +99,7 @@ impl Known {
     /// What to keep on disk.
     pub(super) fn remembered(&self, dropped: u64) -> Remembered {
         let coordinators = self.0.iter().map(|(id, holder)| (format!("{id:#}"), holder.seen.as_secs()));
-        Remembered { dropped, coordinators: coordinators.collect() }
+        Remembered { dropped, mirrored: None, coordinators: coordinators.collect() }
     }
 
     /// As it was kept on disk, without those who were away for long.

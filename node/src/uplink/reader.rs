@@ -16,7 +16,7 @@ use super::{
 };
 
 /// Reads on where it was.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Reader {
     folder: PathBuf,
     /// Where an event begins: its number, and how far into its piece.

@@ -2,7 +2,7 @@
 
 use super::{NAME, Visitor};
 use crate::{
-    MirrorSettings, MirroredRuns,
+    MirrorSettings, MirroredEvents, MirroredRuns,
     kinds::{Choice, List, MaybeFile, Number, Size, Word},
 };
 
@@ -24,11 +24,20 @@ const CLUSTER: Word = Word {
     ..NAME
 };
 
+const ALONE: Word = Word { expected: "the name of a cluster, or nothing", empty: true, ..CLUSTER };
+
 const RUNS: Choice<MirroredRuns> =
     Choice(&[("all", MirroredRuns::All), ("own", MirroredRuns::Own), ("none", MirroredRuns::None)]);
 
+const EVENTS: Choice<MirroredEvents> = Choice(&[
+    ("auto", MirroredEvents::Auto),
+    ("always", MirroredEvents::Always),
+    ("none", MirroredEvents::None),
+]);
+
 pub(super) fn mirror(v: &mut impl Visitor, mirror: &mut MirrorSettings) {
-    let MirrorSettings { url, account, secret, runs, follow, outbox_items, outbox_bytes } = mirror;
+    let MirrorSettings { url, account, secret, runs, events, cluster, follow, outbox_items, outbox_bytes } =
+        mirror;
     v.section(
         "mirror",
         "A Firebase Realtime Database that clusters share: what is signed here goes there, what other clusters signed comes back. Changes hold from the next start.",
@@ -46,6 +55,18 @@ pub(super) fn mirror(v: &mut impl Visitor, mirror: &mut MirrorSettings) {
         "Whose signed words this node sends: all of its cluster's, its own (where every node has a mirror), or none.",
         RUNS,
         runs,
+    );
+    v.item(
+        "events",
+        "When this node sends its own events and blocks, which only people and their tools read: as long as its fleet names no coordinator, always (where a coordinator has no mirror), or never.",
+        EVENTS,
+        events,
+    );
+    v.item(
+        "cluster",
+        "The name under which a node that is in no cluster sends its events and blocks. Empty: such a node sends nothing.",
+        ALONE,
+        cluster,
     );
     v.item(
         "follow",
