@@ -120,15 +120,7 @@ impl Coordinator {
         let (retention, told) = watch::channel(settings.retention);
         let mirror = (&settings.mirror, settings.folder(), told.clone());
         let history = mirrored(mirror, &cluster, history, &health, &mut tasks)?;
-        if let Some(why) = revocations.unreadable() {
-            let what = format!("who was expelled is not known, and nobody is let in: {why}");
-            health.set(
-                Matter::Revocations,
-                Level::Error,
-                what,
-                "repair the file, then restart the coordinator",
-            );
-        }
+        tell_unreadable(&revocations, &health);
         let net = Arc::new(Net::new(current.clone(), revocations.clone()));
         let parts = intake::Parts {
             history: history.clone(),
@@ -234,6 +226,13 @@ fn mirrored(
 fn waiting(intake: &Arc<intake::Running>) -> Box<dyn Fn() -> u64 + Send + Sync> {
     let intake = Arc::downgrade(intake);
     Box::new(move || intake.upgrade().map_or(0, |intake| intake.waiting()))
+}
+
+fn tell_unreadable(revocations: &Revocations, health: &Health) {
+    if let Some(why) = revocations.unreadable() {
+        let what = format!("who was expelled is not known, and nobody is let in: {why}");
+        health.set(Matter::Revocations, Level::Error, what, "repair the file, then restart the coordinator");
+    }
 }
 
 /// Without its page the coordinator works all the same.
