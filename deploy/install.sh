@@ -125,7 +125,9 @@ keep_data() {
     kept+=("$folder")
   done
   for folder in /var/lib/smartfw-coordinator /var/log/smartfw-coordinator; do
-    [ ! -d "$folder" ] || kept+=("$folder")
+    [ -d "$folder" ] || continue
+    take_from_group "$folder"
+    kept+=("$folder")
   done
   if [ ${#kept[@]} -gt 0 ]; then say "kept: ${kept[*]} (--purge removes them)"; fi
 }

@@ -17,6 +17,7 @@ mod speaking;
 mod telling;
 
 use std::{
+    collections::{BTreeMap, btree_map::Entry},
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
@@ -148,7 +149,8 @@ pub fn prepare(
     Ok((mirror, mouth, Some(begun)))
 }
 
-/// How long what is sent from here stays in the database.
+/// How long what is signed here stays in the database. Of events and blocks a coordinator alone lets go: their times are
+/// of each node's own clock, and one that is ahead would have everything go.
 fn kept(policy: &PolicyConfig) -> Duration {
     let longest = policy.ladder.iter().max().copied().unwrap_or_default();
     KEPT.max(longest.saturating_add(longest / 100 * u32::from(policy.jitter_percent)))
@@ -182,7 +184,8 @@ impl Begun {
             // It waits on disk for the means.
             tail.begin();
         }
-        let means = self.means(AGAIN).await;
+        // Of each its own: what waits for one cluster's place never goes to another's.
+        let mut opened = BTreeMap::<String, Means>::new();
         loop {
             let Some(place) = self.place(&control) else {
                 self.mirror.is(Sending::Idle);
@@ -194,8 +197,12 @@ impl Begun {
                 sleep(LOOK).await;
                 continue;
             };
+            let means = match opened.entry(place.cluster.clone()) {
+                Entry::Occupied(means) => means.into_mut(),
+                Entry::Vacant(empty) => empty.insert(self.means(&place.cluster, AGAIN).await),
+            };
             tokio::select! {
-                () = self.season(&means, &place, &inbox) => {}
+                () = self.season(means, &place, &inbox) => {}
                 () = has_moved(&control, &place) => {}
             }
         }
@@ -203,7 +210,9 @@ impl Begun {
 
     fn place(&self, control: &Control) -> Option<Place> {
         let joined = control.cluster().zip(control.name());
-        joined.map(|(cluster, node)| Place { cluster, node, joined: true }).or_else(|| self.lone())
+        let joined = joined.map(|(cluster, node)| Place { cluster, node, joined: true });
+        // Whoever has an identity and takes no part is beginning or ending.
+        joined.or_else(|| if control.has_identity() { None } else { self.lone() })
     }
 
     /// Where a node in no cluster mirrors to: what happens on it is all that it has to say.
@@ -213,10 +222,10 @@ impl Begun {
         says.then_some(Place { cluster, node, joined: false })
     }
 
-    /// The credentials and the outbox, as soon as they can be used.
-    async fn means(&self, again: Duration) -> Means {
+    /// The credentials and the outbox of a cluster, as soon as they can be used.
+    async fn means(&self, cluster: &str, again: Duration) -> Means {
         loop {
-            let (settings, folder) = (self.settings.clone(), self.folder.clone());
+            let (settings, folder) = (self.settings.clone(), self.folder.join(format!("of-{cluster}")));
             let opened = tokio::task::spawn_blocking(move || Means::open(&settings, &folder)).await;
             let why = match opened {
                 Ok(Ok(means)) => return means,
@@ -237,7 +246,7 @@ impl Begun {
         let Means { database, outbox } = means;
         let kept = self.kept;
         let sender = Sender::new(database.clone(), outbox.clone(), place);
-        let sender = sender.keeping(&List::ALL, move || kept);
+        let sender = sender.keeping(&[List::Runs], move || kept);
         let watch = sender.watch();
         self.mirror.is(Sending::Sends(watch.clone()));
         let ears = hearing::Ears {

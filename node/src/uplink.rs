@@ -271,7 +271,12 @@ impl Uplink {
     }
 
     fn lowest(&self, epoch: u64) -> Option<u64> {
-        let coordinators = self.known().lowest(clock::now(), epoch);
+        let known = self.known();
+        let coordinators = known.lowest(clock::now(), epoch);
+        // They are only away, and have none of it, whatever the mirror has.
+        if coordinators.is_none() && known.any() {
+            return None;
+        }
         coordinators.into_iter().chain(self.mirrored().lowest(epoch)).min()
     }
 

@@ -162,11 +162,15 @@ fn sudo_user() -> Option<User> {
     User::from_uid(Uid::from_raw(uid)).ok().flatten()
 }
 
-/// Whose a folder is, or will be: that of the first above it that there is. None where it is root's, or nobody knows.
+/// Whose a folder is, or will be: that of the first on the way to it that is not root's. Whoever owns that can lead the
+/// rest of the way anywhere, by a link too, and root must not follow.
 fn owner_of(folder: &Path) -> Option<(Uid, Gid)> {
     let folder = path::absolute(folder).ok()?;
-    let about = folder.ancestors().find_map(|folder| fs::metadata(folder).ok())?;
-    (about.uid() != 0).then(|| (Uid::from_raw(about.uid()), Gid::from_raw(about.gid())))
+    let mut way: Vec<&Path> = folder.ancestors().collect();
+    way.reverse();
+    let there = way.into_iter().map_while(|step| fs::symlink_metadata(step).ok());
+    let theirs = there.into_iter().find(|about| about.uid() != 0)?;
+    Some((Uid::from_raw(theirs.uid()), Gid::from_raw(theirs.gid())))
 }
 
 fn from_environment() -> Option<PathBuf> {
@@ -190,8 +194,10 @@ mod tests {
             let (nobody, group) = (65_534, 65_533);
             chown(above.path(), Some(nobody), Some(group)).unwrap();
             assert_eq!(owner_of(&folder), Some((Uid::from_raw(nobody), Gid::from_raw(group))));
-            fs::create_dir_all(&folder).unwrap();
-            assert_eq!(owner_of(&folder), None, "one that is there is whose it is");
+            fs::create_dir_all(folder.parent().unwrap()).unwrap();
+            std::os::unix::fs::symlink("/etc", &folder).unwrap();
+            let theirs = Some((Uid::from_raw(nobody), Gid::from_raw(group)));
+            assert_eq!(owner_of(&folder), theirs, "root does not go where somebody else's link leads");
         }
     }
 }

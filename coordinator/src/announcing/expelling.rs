@@ -55,14 +55,30 @@ impl Expelling {
     /// Tells members what an operator signed, and keeps it once one of them has it on its disk.
     pub(crate) async fn expel(&self, whom: NodeId, revocation: Vec<u8>) -> Result<(), NotExpelled> {
         let mut result = NotExpelled::Nobody;
-        for members in self.known.next(TRIED).chunks(AT_ONCE) {
-            match self.tell(members, whom, &revocation).await {
-                Ok(()) => return self.keep(revocation).await,
+        let mut members = self.known.next(TRIED);
+        while !members.is_empty() {
+            let rest = members.split_off(members.len().min(AT_ONCE));
+            match self.tell(&members, whom, &revocation).await {
+                Ok(()) => {
+                    self.tell_also(rest, whom, revocation.clone());
+                    return self.keep(revocation).await;
+                }
                 Err(NotExpelled::Nobody) => {}
                 Err(why) => result = why,
             }
+            members = rest;
         }
         Err(result)
+    }
+
+    /// Those who answered may be of one mind with whom is expelled, and tell nobody.
+    fn tell_also(&self, members: Vec<SocketAddr>, whom: NodeId, revocation: Vec<u8>) {
+        let this = self.clone();
+        tokio::spawn(async move {
+            for members in members.chunks(AT_ONCE) {
+                drop(this.tell(members, whom, &revocation).await);
+            }
+        });
     }
 
     /// Answered once one of them has it; the others hear it all the same.

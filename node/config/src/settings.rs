@@ -232,7 +232,7 @@ pub enum MirroredRuns {
 /// When a node sends its own events and blocks to the mirror.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum MirroredEvents {
-    /// As long as its fleet names no coordinator.
+    /// As long as no coordinator was connected.
     #[default]
     Auto,
     /// Always.

@@ -9,7 +9,10 @@ use smartfw_proto::{
     limits,
     wire::{self, announcement_server::Announcement},
 };
-use tokio::{sync::oneshot, time::timeout};
+use tokio::{
+    sync::{Semaphore, oneshot},
+    time::{sleep, timeout},
+};
 use tonic::{Request, Response, Status};
 
 use super::{
@@ -27,6 +30,8 @@ const STATEMENTS: usize = limits::MESSAGE / 2;
 /// The service.
 pub(super) struct AnnouncementService {
     pub(super) shared: Arc<Shared>,
+    /// One statement of a coordinator is checked at a time.
+    pub(super) checking: Arc<Semaphore>,
 }
 
 #[tonic::async_trait]
@@ -57,13 +62,22 @@ impl Announcement for AnnouncementService {
         if revocation.len() > limits::REVOCATION {
             return Err(Status::invalid_argument("no revocation is so long"));
         }
-        let judged = self.shared.judge(vec![revocation]).await;
+        let permit = self.checking.clone().try_acquire_owned();
+        let permit = permit.map_err(|_| Status::resource_exhausted("another statement is being checked"))?;
+        let shared = self.shared.clone();
+        // Whoever hangs up ends neither the check nor the wait after one in vain.
+        let judging = tokio::spawn(async move {
+            let judged = shared.judge(vec![revocation]).await;
+            sleep(IN_VAIN * judged.as_ref().map_or(0, |judged| judged.in_vain)).await;
+            drop(permit);
+            judged
+        });
+        let judged = judging.await.ok().flatten();
         let judged = judged.ok_or_else(|| Status::unavailable("the node is ending"))?;
         if !judged.new.is_empty() {
             tracing::info!(%coordinator, "a coordinator passed on that somebody is expelled");
             self.shared.links.tell_all(None, &Told::Revocations(judged.new));
         }
-        tokio::time::sleep(IN_VAIN * judged.in_vain).await;
         match judged.lie.or(judged.trouble) {
             Some(why) => Err(Status::failed_precondition(why.to_string())),
             None => Ok(Response::new(wire::ExpelAnswer {})),

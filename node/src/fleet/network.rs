@@ -19,7 +19,7 @@ use smartfw_proto::{
 use tokio::{
     net::{TcpListener, UdpSocket},
     runtime::Runtime,
-    sync::{mpsc, watch},
+    sync::{Semaphore, mpsc, watch},
     time::{interval, sleep},
 };
 
@@ -201,7 +201,7 @@ fn accept(shared: &Arc<Shared>, net: &Arc<Net>, tcp: TcpListener, beside: &Arc<d
     let who = Listening { roles: Roles::SERVING, joiners: beside.welcomes() };
     let Accepted { members, joiners, refusals, stats: _, listener } = net.listen(tcp, who);
     let peer = PeerServer::new(PeerService { shared: shared.clone() });
-    let announcing = AnnouncementService { shared: shared.clone() };
+    let announcing = AnnouncementService { shared: shared.clone(), checking: Arc::new(Semaphore::new(1)) };
     let server = tonic::transport::Server::builder()
         .http2_keepalive_interval(Some(PING))
         .http2_keepalive_timeout(Some(PATIENCE))

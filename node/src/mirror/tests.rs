@@ -40,7 +40,7 @@ async fn a_node_starts_without_its_mirror_s_secret_and_mirrors_once_it_is_there(
     let config = config(folder.path(), "https://east.firebaseio.com");
     let (mirror, _, begun) = prepare(&config, &uplink(folder.path()), &health).unwrap();
     let begun = begun.unwrap();
-    let beginning = tokio::spawn(async move { begun.means(Duration::from_millis(10)).await });
+    let beginning = tokio::spawn(async move { begun.means("prod", Duration::from_millis(10)).await });
     while health.list().is_empty() {
         sleep(Duration::from_millis(5)).await;
     }
@@ -62,7 +62,7 @@ async fn a_node_in_no_cluster_mirrors_what_happens_on_it_under_the_name_that_it_
     assert!(begin(&config).lone().is_none(), "it has no name");
     config.mirror.cluster = "alone".into();
     let mut begun = begin(&config);
-    let means = begun.means(AGAIN).await;
+    let means = begun.means("prod", AGAIN).await;
     begun.tail.as_ref().unwrap().begin();
     let (time, body) = (Time::from_secs(1_800_000_000), r#"{"target":"203.0.113.7/32"}"#.to_owned());
     uplink.tell(Happened { time, kind: EventKind::Block, address: None, class: None, body });

@@ -92,7 +92,7 @@ impl Uplink {
     }
 
     /// A coordinator answers, and has so much.
-    pub(super) fn up(&self, id: NodeId, kept: Version) {
+    pub(crate) fn up(&self, id: NodeId, kept: Version) {
         self.known().connected(clock::now(), id, kept);
         *self.away() = None;
         self.order(Order::Remember);
@@ -105,7 +105,8 @@ impl Uplink {
         self.order(Order::Kept);
     }
 
-    pub(super) fn down(&self, id: &NodeId) {
+    /// Its stream is closed.
+    pub(crate) fn down(&self, id: &NodeId) {
         self.known().gone(clock::now(), id);
         if self.known().open() == 0 {
             self.away().get_or_insert_with(Instant::now);
@@ -120,7 +121,8 @@ impl Uplink {
         hindered.stuck |= stuck;
     }
 
-    pub(super) fn expelled(&self, expelled: impl Fn(&NodeId) -> bool) {
+    /// Coordinators were expelled: nothing waits for them.
+    pub(crate) fn expelled(&self, expelled: impl Fn(&NodeId) -> bool) {
         self.known().forget(expelled);
         self.order(Order::Kept);
     }

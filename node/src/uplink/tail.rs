@@ -4,7 +4,6 @@
 use std::sync::{MutexGuard, PoisonError};
 
 use smartfw_core::{Event, fleet::Version};
-use smartfw_proto::view::Coordinator;
 use tokio::{sync::watch, task::spawn_blocking};
 
 use super::{
@@ -92,9 +91,10 @@ impl Tail {
         self.wants();
     }
 
-    /// Whether the mirror is to be told now; what it does not have is kept for it as long as that is so.
+    /// Whether the mirror is to be told now; what it does not have is kept for it as long as that is so. Only a coordinator
+    /// that was really connected is one: any member can say that there is another.
     pub(crate) fn wants(&self) -> bool {
-        let wants = self.always || self.uplink.state() == Coordinator::None;
+        let wants = self.always || !self.uplink.known().any();
         let before = std::mem::replace(&mut self.uplink.mirrored().wants, wants);
         if wants != before {
             self.uplink.order(Order::Remember);
@@ -135,8 +135,14 @@ impl Tail {
 mod tests {
     use std::{path::Path, sync::Arc};
 
+    use smartfw_core::fleet::NodeId;
+
     use super::*;
-    use crate::{counters::Counters, uplink::index::Span};
+    use crate::{
+        clock,
+        counters::Counters,
+        uplink::{index::Span, known::Remembered},
+    };
 
     const fn index(epoch: u64, next: u64) -> Index {
         Index { epoch, next, spans: Vec::<Span>::new() }
@@ -161,6 +167,17 @@ mod tests {
         assert_eq!((silent.lowest(7), silent.remembered()), (None, Some(silent.has)));
         assert_eq!(Mirrored::default().remembered(), None);
         assert_eq!(Mirrored::restored(Some(silent.has)).next(&index(7, 10)), 5);
+    }
+
+    #[test]
+    fn where_coordinators_are_only_away_all_waits_for_them_whatever_the_mirror_has() {
+        let uplink = Uplink::new(Path::new("/nonexistent"), Arc::default(), Arc::default());
+        *uplink.mirrored() = upto(7, 4);
+        assert_eq!(uplink.lowest(7), Some(4));
+        let seen = clock::now().as_secs() - 4 * 86_400;
+        let coordinators = [(format!("{:#}", NodeId([1; 32])), seen)].into();
+        uplink.known().restore(clock::now(), &Remembered { coordinators, ..Remembered::default() });
+        assert_eq!(uplink.lowest(7), None);
     }
 
     #[test]

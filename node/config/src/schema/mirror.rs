@@ -58,7 +58,7 @@ pub(super) fn mirror(v: &mut impl Visitor, mirror: &mut MirrorSettings) {
     );
     v.item(
         "events",
-        "When this node sends its own events and blocks, which only people and their tools read: as long as its fleet names no coordinator, always (where a coordinator has no mirror), or never.",
+        "When this node sends its own events and blocks, which only people and their tools read: as long as no coordinator was connected, always (where a coordinator has no mirror), or never.",
         EVENTS,
         events,
     );

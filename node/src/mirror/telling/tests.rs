@@ -1,7 +1,10 @@
 use std::{path::Path, time::Duration};
 
 use serde_json::{Value, json};
-use smartfw_core::EventKind;
+use smartfw_core::{
+    EventKind,
+    fleet::{NodeId, Version},
+};
 use smartfw_mirror::{Auth, Cluster, Database, Limits, Patience, Sender, Step};
 use smartfw_mirror_fake::{Fake, Fault};
 
@@ -11,6 +14,7 @@ use crate::{
     uplink::{Happened, Uplink},
 };
 
+const COORDINATOR: NodeId = NodeId([1; 32]);
 const BEGIN: Duration = Duration::from_secs(1_800_000_000);
 
 /// A node's way to what it tells, and to the outbox.
@@ -128,13 +132,24 @@ async fn after_a_restart_it_goes_on_where_it_was() {
 async fn nothing_is_written_as_long_as_a_coordinator_is_known_and_then_what_it_does_not_have() {
     let folder = tempfile::tempdir().unwrap();
     let mut bench = Bench::set_up(folder.path(), false);
-    bench.uplink.named(true);
+    bench.uplink.up(COORDINATOR, Version::default());
+    bench.uplink.down(&COORDINATOR);
     bench.happens(EventKind::Alert, &json!({"n": 1}));
     bench.happens(EventKind::Block, &json!({"n": 2}));
     bench.keeps(2).await;
     bench.is_silent().await;
-    bench.uplink.named(false);
+    bench.uplink.expelled(|id| *id == COORDINATOR);
     bench.tells(|outbox| outbox.counts().waiting == 2).await;
+    bench.uplink.end();
+}
+
+#[tokio::test]
+async fn a_coordinator_that_was_only_named_silences_nobody() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut bench = Bench::set_up(folder.path(), false);
+    bench.uplink.named(true);
+    bench.happens(EventKind::Alert, &json!({"n": 1}));
+    bench.tells(|outbox| outbox.counts().waiting == 1).await;
     bench.uplink.end();
 }
 
@@ -142,9 +157,10 @@ async fn nothing_is_written_as_long_as_a_coordinator_is_known_and_then_what_it_d
 async fn where_a_person_says_so_all_is_written_although_a_coordinator_is_known() {
     let folder = tempfile::tempdir().unwrap();
     let mut bench = Bench::set_up(folder.path(), true);
-    bench.uplink.named(true);
+    bench.uplink.up(COORDINATOR, Version::default());
     bench.happens(EventKind::Alert, &json!({"n": 1}));
     bench.tells(|outbox| outbox.counts().waiting == 1).await;
+    assert_eq!(bench.uplink.waiting(), 1, "the coordinator does not have it");
     bench.uplink.end();
 }
 
