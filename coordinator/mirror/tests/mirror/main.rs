@@ -7,4 +7,5 @@ mod contract;
 mod receiving;
 mod sending;
 mod support;
+mod tidying;
 mod tls;
