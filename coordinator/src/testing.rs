@@ -4,11 +4,15 @@ mod memory;
 
 use std::{sync::Arc, time::Duration};
 
-use smartfw_core::Time;
+use smartfw_core::{
+    Time,
+    order::{EnforcementState, Mode},
+};
 use smartfw_identity::{
     Founded, Founding, Identity, Invitation, Joined, Joining, Key, Known, Label, Revocation, Revocations,
     Role, request,
 };
+use smartfw_proto::view::{Coordinator, NodeStatus};
 
 use crate::clock;
 pub(crate) use memory::Memory;
@@ -66,5 +70,31 @@ impl Cluster {
     pub(crate) fn revoke(&self, node: &Identity) -> Vec<u8> {
         let role = node.member().role;
         Revocation::by_operator(&self.founded.operator, node.id(), role, clock::now()).unwrap()
+    }
+}
+
+/// What a node says of itself that is well.
+pub(crate) fn status(node: &str) -> NodeStatus {
+    NodeStatus {
+        node: node.into(),
+        version: "0.1.0".into(),
+        enforcement: EnforcementState::On,
+        mode: Mode::Auto,
+        enforcer: "dry-run".into(),
+        interfaces: vec!["eth0".into()],
+        uptime: Duration::from_secs(1),
+        packets: 1,
+        lost: 0,
+        sources: 1,
+        blocked: 0,
+        alerts: 0,
+        pending: 0,
+        cluster: Some("prod".into()),
+        peers_alive: 0,
+        peers_known: 0,
+        coordinator: Coordinator::Connected,
+        models: Vec::new(),
+        health: Vec::new(),
+        reverts: None,
     }
 }

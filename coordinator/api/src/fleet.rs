@@ -111,6 +111,8 @@ pub struct Node {
     pub id: String,
     /// Its name.
     pub name: String,
+    /// Whether its certificate showed the coordinator that the name is its own; else other members say so.
+    pub name_proven: bool,
     /// Its site.
     pub site: String,
     /// Where its peers reach it.

@@ -55,6 +55,12 @@ impl MemoryFleet {
         self.state().nodes.push(node);
     }
 
+    /// A member that others speak of.
+    pub fn hear_of(&self, name: &str, id: u8) {
+        let node = Node { name_proven: false, ..node(name, id, self.clock.now()) };
+        self.state().nodes.push(node);
+    }
+
     /// From now on orders are refused, as without an operator's certificate, or given again.
     pub fn refuse(&self, refusing: bool) {
         self.state().refusing = refusing;
@@ -216,7 +222,7 @@ impl Fleet for MemoryFleet {
         }
         self.carry_out(&order);
         self.state().orders.push((order, who.clone()));
-        Ok(Ordered { id: None, members: 1 })
+        Ok(Ordered { members: 1, ..Ordered::default() })
     }
 }
 
@@ -236,6 +242,7 @@ fn node(name: &str, id: u8, now: OffsetDateTime) -> Node {
     Node {
         id: format!("{id:02x}").repeat(32),
         name: name.to_owned(),
+        name_proven: true,
         site: "main".to_owned(),
         address: Some("192.0.2.10:7470".to_owned()),
         state: "alive".to_owned(),

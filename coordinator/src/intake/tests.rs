@@ -122,7 +122,7 @@ async fn the_view_shows_what_a_node_tells_and_its_name_is_its_certificates() {
     let (fleet, node) =
         (Fleet::start(&cluster, memory).await, FakeNode::of(cluster.founded.identity.clone()));
     let stream = node.open(&fleet, 1).await.unwrap();
-    stream.say(Report::Status(Box::new(fakes::status("somebody-else")))).await;
+    stream.say(Report::Status(Box::new(crate::testing::status("somebody-else")))).await;
     stream
         .say(Report::Statistics(Statistics {
             time: clock::now(),

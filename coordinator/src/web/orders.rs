@@ -56,7 +56,7 @@ impl Orders {
         let ids = ids.map_err(|why| if expelling { after_expulsion(why) } else { why })?;
         // What takes several has no single name.
         let id = if let [id] = ids[..] { Some(format!("{id:032x}")) } else { None };
-        Ok(Ordered { id, members })
+        Ok(Ordered { id, node: None, members })
     }
 
     async fn give_all(

@@ -95,6 +95,8 @@ pub enum Order {
 pub struct Ordered {
     /// Its id, where it has one.
     pub id: Option<String>,
+    /// The id of the member that it is about, where it is about one.
+    pub node: Option<String>,
     /// Members alive, who hear of it at once.
     pub members: u64,
 }

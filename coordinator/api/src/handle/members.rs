@@ -24,6 +24,17 @@ pub(super) fn meant<'a>(nodes: &'a [Node], text: &str) -> Result<&'a Node, Probl
     }
 }
 
+/// The same, to be ordered about: by a name only if that is surely its own. A liar may have an id of somebody else go by
+/// the name of whoever has not shown his certificate here.
+pub(super) fn surely_meant<'a>(nodes: &'a [Node], text: &str) -> Result<&'a Node, Problem> {
+    let node = meant(nodes, text)?;
+    if node.name_proven || node.id.starts_with(text) {
+        return Ok(node);
+    }
+    let why = format!("only other members say that {} is called {text:?}", node.id);
+    Err(Problem::conflict(why, "make sure on a node (smartfw-cli cluster nodes), and name it by its id"))
+}
+
 fn twins(name: &str, nodes: &[&Node]) -> String {
     let shown = nodes.iter().take(SHOWN).map(|node| format!("{} ({})", node.id, node.state));
     let rest = if nodes.len() > SHOWN { ", …" } else { "" };

@@ -5,14 +5,14 @@ use std::time::Duration;
 use axum::http::StatusCode;
 
 use crate::{
-    Node, Order,
+    Node, Order, Ordered,
     call::{Answered, Call, json},
     form::{AllowForm, BlockForm, CanaryForm, PanicForm, TrustForm},
     problem::Problem,
     query::net,
 };
 
-use super::members::meant;
+use super::members::surely_meant;
 
 pub(crate) async fn block(call: Call) -> Answered {
     let form: BlockForm = call.form()?;
@@ -43,13 +43,13 @@ pub(crate) async fn disallow(call: Call) -> Answered {
 pub(crate) async fn trust(call: Call) -> Answered {
     let TrustForm { believed } = call.form()?;
     let node = member(&call, if believed { "believed" } else { "not believed" }).await?.id;
-    given(&call, Order::Trust { node, believed }).await
+    given_about(&call, node.clone(), Order::Trust { node, believed }).await
 }
 
 pub(crate) async fn revoke(call: Call) -> Answered {
     let with_its_members = call.query.flag("with_its_members") == Some(true);
     let node = member(&call, if with_its_members { "with its members" } else { "alone" }).await?.id;
-    given(&call, Order::Revoke { node, with_its_members }).await
+    given_about(&call, node.clone(), Order::Revoke { node, with_its_members }).await
 }
 
 pub(crate) async fn add_canary(call: Call) -> Answered {
@@ -79,15 +79,21 @@ async fn given(call: &Call, order: Order) -> Answered {
     json(StatusCode::ACCEPTED, &call.fleet().order(order, &call.who()?).await?)
 }
 
+/// The same, about a member: whoever named it sees which that was.
+async fn given_about(call: &Call, node: String, order: Order) -> Answered {
+    let ordered = call.fleet().order(order, &call.who()?).await?;
+    json(StatusCode::ACCEPTED, &Ordered { node: Some(node), ..ordered })
+}
+
 fn lasting(duration: Option<Duration>) -> String {
     duration.map_or_else(|| "for ever".to_owned(), |duration| format!("for {} s", duration.as_secs()))
 }
 
-/// The member that the path names. Names are given anew: the audit log has the id as well.
+/// The member that the path names, surely. Names are given anew: the audit log has the id as well.
 async fn member(call: &Call, terms: &str) -> Result<Node, Problem> {
     let text = call.tail()?;
     let nodes = call.fleet().nodes().await;
-    let found = meant(&nodes, &text);
+    let found = surely_meant(&nodes, &text);
     let id = found.as_ref().map_or_else(|_| String::new(), |node| format!(", id {}", node.id));
     call.about(text.as_str(), format!("{terms}{id}"));
     found.cloned()

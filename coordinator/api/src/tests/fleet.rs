@@ -13,7 +13,7 @@ async fn an_order_reaches_the_fleet_with_who_gave_it() {
     let operator = token(&bench.token("operator").await);
     let body = json!({"target": "203.0.113.7", "duration": 3600, "reason": "seen in the logs"});
     let answer = bench.put("POST", "/api/v1/blocks", &operator, body).await;
-    assert_eq!((answer.status, answer.body), (202, json!({"id": null, "members": 1})));
+    assert_eq!((answer.status, answer.body), (202, json!({"id": null, "node": null, "members": 1})));
     let (order, who) = bench.fleet.orders().remove(0);
     let target = "203.0.113.7/32".parse().unwrap();
     let reason = "seen in the logs".to_owned();

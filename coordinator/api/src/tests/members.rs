@@ -148,6 +148,26 @@ async fn where_two_members_have_one_name_neither_is_meant_and_their_ids_are_told
 }
 
 #[tokio::test]
+async fn orders_take_a_name_that_only_others_tell_for_nobodys() {
+    let bench = Bench::new();
+    let admin = token(&bench.token("admin").await);
+    bench.fleet.hear_of("far-1", 0x22);
+    assert_eq!(bench.get("/api/v1/nodes/far-1", &admin).await.body["name_proven"], false);
+    for (method, body) in [("PATCH", json!({"believed": false})), ("DELETE", json!(null))] {
+        let refused = bench.put(method, "/api/v1/nodes/far-1", &admin, body.clone()).await;
+        assert_eq!(refused.status, 409, "{method}");
+        assert!(error(&refused).contains(&"22".repeat(32)), "{method}: {}", error(&refused));
+        assert!(bench.fleet.orders().is_empty(), "{method}");
+    }
+    for text in ["22".repeat(8), "22".repeat(32)] {
+        let path = format!("/api/v1/nodes/{text}");
+        let given = bench.put("PATCH", &path, &admin, json!({"believed": false})).await;
+        assert_eq!(given.status, 202);
+        assert_eq!(given.body["node"], "22".repeat(32));
+    }
+}
+
+#[tokio::test]
 async fn a_canary_and_a_panic_come_and_go() {
     let bench = Bench::new();
     let (admin, viewer) = (token(&bench.token("admin").await), token(&bench.token("viewer").await));

@@ -3,19 +3,13 @@
 use std::ops::RangeInclusive;
 
 use smartfw_core::{
-    Block, BlockId, Class, Detector, Event as Told, EventKind as Kind, Origin, Strength, Time,
-    fleet::NodeId,
-    order::{EnforcementState, Mode},
+    Block, BlockId, Class, Detector, Event as Told, EventKind as Kind, Origin, Strength, Time, fleet::NodeId,
 };
 use smartfw_identity::{
     Current, Identity, Revocations,
     tls::{Expected, channel},
 };
-use smartfw_proto::{
-    convert::Opening,
-    view::{Coordinator, NodeStatus},
-    wire::coordination_client::CoordinationClient,
-};
+use smartfw_proto::{convert::Opening, wire::coordination_client::CoordinationClient};
 use tokio::time::sleep;
 use tonic::transport::Endpoint;
 
@@ -187,31 +181,6 @@ pub(super) fn blocks(targets: &[&str]) -> Vec<Block> {
         level: 1,
     };
     targets.iter().map(block).collect()
-}
-
-pub(super) fn status(node: &str) -> NodeStatus {
-    NodeStatus {
-        node: node.into(),
-        version: "0.1.0".into(),
-        enforcement: EnforcementState::On,
-        mode: Mode::Auto,
-        enforcer: "dry-run".into(),
-        interfaces: vec!["eth0".into()],
-        uptime: Duration::from_secs(1),
-        packets: 1,
-        lost: 0,
-        sources: 1,
-        blocked: 0,
-        alerts: 0,
-        pending: 0,
-        cluster: Some("prod".into()),
-        peers_alive: 0,
-        peers_known: 0,
-        coordinator: Coordinator::Connected,
-        models: Vec::new(),
-        health: Vec::new(),
-        reverts: None,
-    }
 }
 
 /// Waits until something is so.

@@ -34,6 +34,7 @@ pub(super) fn node(row: NodeRow, now: Time) -> Node {
         lag_seconds: lag.as_secs_f64(),
         per_second: matches!(row.link, Link::Connected(_)).then(|| rates(&row.rates)),
         name: row.name.to_string(),
+        name_proven: row.member.is_some(),
         site: row.site.to_string(),
         state: if row.state.is_empty() { row.link.as_str().to_owned() } else { row.state },
         address: Some(row.address).filter(|address| !address.is_empty()),
@@ -141,45 +142,23 @@ pub(super) fn instant(time: Time) -> OffsetDateTime {
 
 #[cfg(test)]
 mod tests {
-    use smartfw_core::order::Mode;
     use smartfw_identity::{Identity, Role};
     use smartfw_proto::{
         convert::{Opening, Statistics},
-        view::{Coordinator, NodeStatus},
+        view::NodeStatus,
     };
 
     use super::*;
-    use crate::{clock, testing::Cluster, view::View};
-
-    fn status(enforcement: EnforcementState) -> NodeStatus {
-        NodeStatus {
-            node: String::new(),
-            version: "0.1.0".into(),
-            enforcement,
-            mode: Mode::Auto,
-            enforcer: "dry-run".into(),
-            interfaces: Vec::new(),
-            uptime: Duration::from_secs(1),
-            packets: 1,
-            lost: 0,
-            sources: 1,
-            blocked: 0,
-            alerts: 0,
-            pending: 0,
-            cluster: Some("prod".into()),
-            peers_alive: 0,
-            peers_known: 0,
-            coordinator: Coordinator::Connected,
-            models: Vec::new(),
-            health: Vec::new(),
-            reverts: None,
-        }
-    }
+    use crate::{
+        clock,
+        testing::{Cluster, status},
+        view::View,
+    };
 
     fn reports(view: &View, node: &Identity, enforcement: EnforcementState) {
         let opening = Opening { protocol: (1, 1), version: "0.1.0".into(), epoch: 1, oldest: 1, dropped: 0 };
         view.opened(node.member(), ([192, 0, 2, 1], 1).into(), &opening, clock::now()).unwrap();
-        view.said(&node.id(), status(enforcement));
+        view.said(&node.id(), NodeStatus { enforcement, ..status("") });
     }
 
     #[test]
