@@ -128,6 +128,8 @@ pub struct UplinkCounters {
     pub sent: Counter,
     /// Events that had to go untold.
     pub dropped: Mishaps,
+    /// Events that the mirror alone misses: coordinators have them, or hear of them otherwise.
+    pub missed: Mishaps,
 }
 
 /// A counter for each class.

@@ -102,6 +102,8 @@ struct Place {
     node: String,
     /// Whether it is in this cluster, and not only mirrored under its name.
     joined: bool,
+    /// How often it had left one before: who enters the same one again is another member.
+    left: u64,
 }
 
 /// What is sent by, and from where.
@@ -180,10 +182,6 @@ impl Means {
 impl Begun {
     /// Sends and listens, for ever; nothing while this node is in no cluster and has no name for one.
     pub async fn run(mut self, control: Arc<Control>, inbox: Inbox) {
-        if let (Some(tail), Some(_)) = (&self.tail, self.place(&control)) {
-            // It waits on disk for the means.
-            tail.begin();
-        }
         // Of each its own: what waits for one cluster's place never goes to another's.
         let mut opened = BTreeMap::<String, Means>::new();
         loop {
@@ -197,6 +195,11 @@ impl Begun {
                 sleep(LOOK).await;
                 continue;
             };
+            if let Some(tail) = &mut self.tail {
+                // It waits on disk for the means.
+                tail.enter(place.left);
+                tail.begin();
+            }
             let means = match opened.entry(place.cluster.clone()) {
                 Entry::Occupied(means) => means.into_mut(),
                 Entry::Vacant(empty) => empty.insert(self.means(&place.cluster, AGAIN).await),
@@ -209,17 +212,19 @@ impl Begun {
     }
 
     fn place(&self, control: &Control) -> Option<Place> {
+        // Before all else: who leaves meanwhile has moved.
+        let left = control.uplink.left();
         let joined = control.cluster().zip(control.name());
-        let joined = joined.map(|(cluster, node)| Place { cluster, node, joined: true });
+        let joined = joined.map(|(cluster, node)| Place { cluster, node, joined: true, left });
         // Whoever has an identity and takes no part is beginning or ending.
-        joined.or_else(|| if control.has_identity() { None } else { self.lone() })
+        joined.or_else(|| if control.has_identity() { None } else { self.lone(left) })
     }
 
     /// Where a node in no cluster mirrors to: what happens on it is all that it has to say.
-    fn lone(&self) -> Option<Place> {
+    fn lone(&self, left: u64) -> Option<Place> {
         let (cluster, node) = (self.settings.cluster.clone(), self.node.clone());
         let says = self.tail.is_some() && !cluster.is_empty();
-        says.then_some(Place { cluster, node, joined: false })
+        says.then_some(Place { cluster, node, joined: false, left })
     }
 
     /// The credentials and the outbox of a cluster, as soon as they can be used.
@@ -241,7 +246,7 @@ impl Begun {
 
     /// As long as this node is in one cluster, or in none.
     async fn season(&mut self, means: &Means, place: &Place, inbox: &Inbox) {
-        let Place { cluster, node, joined } = place;
+        let Place { cluster, node, joined, .. } = place;
         let Ok(place) = Cluster::new(cluster) else { return sleep(LOOK).await };
         let Means { database, outbox } = means;
         let kept = self.kept;
@@ -277,11 +282,17 @@ impl Begun {
     }
 }
 
-/// Waits until this node is in another cluster, in none, or in one after it was in none.
-async fn has_moved(control: &Control, Place { cluster, joined, .. }: &Place) {
-    while control.cluster().as_deref() == joined.then_some(cluster.as_str()) {
+/// Waits until this node is in another cluster, in none, or in one after it was in none; or in the same as another member.
+async fn has_moved(control: &Control, place: &Place) {
+    while stays(control, place) {
         sleep(LOOK).await;
     }
+}
+
+fn stays(control: &Control, Place { cluster, node, joined, left }: &Place) -> bool {
+    let same = |(now, name): (String, String)| *joined && now == *cluster && name == *node;
+    let named = control.cluster().zip(control.name());
+    control.uplink.left() == *left && named.map_or(!joined, same)
 }
 
 /// What the driver has on disk, once it takes part in the cluster: what was signed before this start may have been missed.

@@ -89,6 +89,11 @@ struct Inner {
     counters: Arc<Counters>,
     health: Arc<Health>,
     keeping: Mutex<Option<Keeping>>,
+    /// Whether the program ends. Whoever begins or ends keeping holds this for all of it: apart from `keeping`, for which
+    /// whoever tells must not wait as long as a thread may take to end.
+    ended: Mutex<bool>,
+    /// How often this node left a fleet since the start.
+    left: AtomicU64,
     /// Whether there is anybody to tell.
     open: AtomicBool,
     /// Events that had to go before this start.
@@ -152,6 +157,8 @@ impl Uplink {
             counters,
             health,
             keeping: Mutex::default(),
+            ended: Mutex::default(),
+            left: AtomicU64::new(0),
             open: AtomicBool::new(false),
             dropped_before: AtomicU64::new(0),
             index: watch::Sender::default(),
@@ -222,7 +229,7 @@ impl Uplink {
     pub fn as_a_whole(&self, actions: usize) {
         self.anew();
         if self.mirrored().wants {
-            self.dropped(actions as u64);
+            self.missed(actions as u64);
         }
     }
 
@@ -254,6 +261,11 @@ impl Uplink {
         self.0.counters.uplink.dropped.add(events);
     }
 
+    /// So many events the mirror alone never hears of: that is no loss of which coordinators are to be told.
+    fn missed(&self, events: u64) {
+        self.0.counters.uplink.missed.add(events);
+    }
+
     fn all_dropped(&self) -> u64 {
         self.0.dropped_before.load(Relaxed) + self.0.counters.uplink.dropped.get()
     }
@@ -280,6 +292,17 @@ impl Uplink {
         coordinators.into_iter().chain(self.mirrored().lowest(epoch)).min()
     }
 
+    /// What coordinators have of a life of the buffer: everything, where there is none who could miss something. Nothing is
+    /// told apart where no mirror waits.
+    fn told(&self, epoch: u64) -> u64 {
+        if !self.mirrored().wants {
+            return 0;
+        }
+        let known = self.known();
+        let somebody = known.any() || self.0.named.load(Relaxed);
+        known.lowest(clock::now(), epoch).unwrap_or(if somebody { 0 } else { u64::MAX })
+    }
+
     /// The disk refuses events, or takes them again.
     fn refused(&self, why: Option<&io::Error>) {
         let Some(why) = why else { return self.0.health.clear(Matter::Uplink) };
@@ -296,6 +319,10 @@ impl Uplink {
 
     fn keeping(&self) -> MutexGuard<'_, Option<Keeping>> {
         self.0.keeping.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn ended(&self) -> MutexGuard<'_, bool> {
+        self.0.ended.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn known(&self) -> MutexGuard<'_, Known> {

@@ -161,6 +161,11 @@ pub(crate) fn counted(counters: &Counters, seen: &Seen) -> Vec<Health> {
             "see that smartfw-coordinator or the mirror's database is reached, and the disk of the state folder not full",
         ),
         tell(
+            counters.uplink.missed.lately(),
+            " events were dropped before the mirror alone had them: it never hears of them",
+            "nothing, if it was one import; else see that the disk of the state folder is not full",
+        ),
+        tell(
             counters.cuts_dropped.lately(),
             " blocked sources keep connections open until they time out; their packets are dropped",
             "nothing, if it was one import; else report it",
@@ -188,6 +193,7 @@ mod tests {
     use std::{collections::BTreeMap, time::Duration};
 
     use super::*;
+    use crate::counters::UplinkCounters;
 
     #[test]
     fn everything_that_did_not_fit_is_told_of() {
@@ -196,10 +202,11 @@ mod tests {
         let Counters { verdicts_dropped, lines_dropped, logins_dropped, cuts_dropped, .. } = &counters;
         let mishaps = [verdicts_dropped, lines_dropped, logins_dropped, cuts_dropped];
         mishaps.iter().for_each(|mishaps| mishaps.add(3));
-        let others = [&counters.lost, &counters.enforcement_overflows, &counters.uplink.dropped];
+        let UplinkCounters { dropped, missed, .. } = &counters.uplink;
+        let others = [&counters.lost, &counters.enforcement_overflows, dropped, missed];
         others.iter().for_each(|mishaps| mishaps.add(3));
         let told = counted(&counters, &Seen { forgotten_lately: Some(3), ..Seen::default() });
-        assert_eq!(told.iter().filter(|entry| entry.what.starts_with("3 ")).count(), 8);
+        assert_eq!(told.iter().filter(|entry| entry.what.starts_with("3 ")).count(), 9);
     }
 
     const NOW: Time = Time::from_secs(1_800_000_000);

@@ -21,8 +21,9 @@ pub(super) struct Telling<'a> {
 impl Telling<'_> {
     /// Puts in what happened before and what happens from now on, for ever.
     pub(super) async fn keep(mut self) {
-        self.tail.begin();
         loop {
+            // Keeping may have ended, or not been possible.
+            self.tail.begin();
             while self.tail.wants() && self.step().await {}
             tokio::select! {
                 () = self.tail.more() => {}
@@ -37,6 +38,7 @@ impl Telling<'_> {
         let Some(piece) = self.tail.read().await else { return false };
         let items: Arc<[Item]> =
             piece.events.iter().filter_map(|event| item(self.node, piece.epoch, event)).collect();
+        self.tail.left_out(piece.events.len() - items.len());
         if !items.is_empty() {
             let outbox = self.outbox.clone();
             until_taken(&self.health, move || outbox.push(&items)).await;

@@ -204,6 +204,8 @@ fn uplink(page: &mut Page, uplink: &Uplink, counters: &UplinkCounters) {
         "Events that were dropped before a coordinator or the mirror had them.",
         counters.dropped.get(),
     );
+    let help = "Events that the mirror alone misses: coordinators have them, or hear of them otherwise.";
+    page.counter("mirror_missed_total", help, counters.missed.get());
 }
 
 fn histogram(page: &mut Page, name: &str, help: &str, histogram: &Histogram) {

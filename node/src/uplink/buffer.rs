@@ -47,6 +47,8 @@ pub(super) struct Buffer {
     last: Option<File>,
     /// Everything up to here may go.
     kept: u64,
+    /// Everything up to here coordinators have: what of it had to go, the mirror alone misses.
+    told: u64,
 }
 
 /// What became of a batch.
@@ -54,6 +56,8 @@ pub(super) struct Buffer {
 pub(super) struct Appended {
     /// Old events that had to go.
     pub(super) dropped: u64,
+    /// Such that only the mirror had not.
+    pub(super) missed: u64,
     /// Why the disk refused some.
     pub(super) refused: Option<io::Error>,
     /// Those.
@@ -63,13 +67,13 @@ pub(super) struct Appended {
 impl Buffer {
     /// Numbers events and writes them; what the disk did not refuse is on it when this returns.
     pub(super) fn append(&mut self, mut events: Vec<Event>) -> Appended {
-        let (mut written, mut dropped) = (0, 0);
-        let refused = self.write_all(&events, &mut written, &mut dropped).err();
-        Appended { dropped, refused, left: events.split_off(written) }
+        let (mut written, mut all) = (0, Appended::default());
+        let refused = self.write_all(&events, &mut written, &mut all).err();
+        Appended { refused, left: events.split_off(written), ..all }
     }
 
     /// Writes events in pieces; how many are written is told also where the disk refuses the next.
-    fn write_all(&mut self, events: &[Event], written: &mut usize, dropped: &mut u64) -> io::Result<()> {
+    fn write_all(&mut self, events: &[Event], written: &mut usize, all: &mut Appended) -> io::Result<()> {
         let mut bytes = Vec::new();
         let mut waiting = 0;
         for event in events {
@@ -82,7 +86,7 @@ impl Buffer {
             let frame = bytes.split_off(before);
             self.write(&bytes, waiting)?;
             *written += waiting;
-            self.begin_piece(dropped)?;
+            self.begin_piece(all)?;
             (bytes, waiting) = (frame, 1);
         }
         self.write(&bytes, waiting)?;
@@ -90,7 +94,12 @@ impl Buffer {
         Ok(())
     }
 
-    /// Every coordinator has what is up to here.
+    /// Coordinators have what is up to here, whatever the mirror has.
+    pub(super) const fn told(&mut self, upto: u64) {
+        self.told = upto;
+    }
+
+    /// Every coordinator has what is up to here, and the mirror.
     pub(super) fn trim(&mut self, kept: u64) {
         self.kept = self.kept.max(kept.min(self.next.saturating_sub(1)));
         while self.spans.len() > 1 && self.spans[0].next <= self.kept.saturating_add(1) {
@@ -105,7 +114,7 @@ impl Buffer {
         let sane = known.epoch.saturating_add(1).min(now_millis.saturating_add(AHEAD));
         self.epoch = now_millis.max(old.epoch.saturating_add(1)).max(sane);
         let mut from = mem::take(&mut self.kept) + 1;
-        (self.next, self.last) = (1, None);
+        (self.next, self.last, self.told) = (1, None, 0);
         self.spans.clear();
         let (mut reader, mut all) = (Reader::new(&self.folder), Appended::default());
         while all.refused.is_none() {
@@ -115,13 +124,19 @@ impl Buffer {
             }
             from = batch.next;
             let appended = self.append(batch.events);
-            all = Appended { dropped: all.dropped + appended.dropped, ..appended };
+            let (dropped, missed) = (all.dropped + appended.dropped, all.missed + appended.missed);
+            all = Appended { dropped, missed, ..appended };
         }
         all.dropped += old.behind(from - 1);
         for span in &old.spans {
             let _ = fs::remove_file(path(&self.folder, old.epoch, span.first));
         }
         all
+    }
+
+    /// Which life it is.
+    pub(super) const fn epoch(&self) -> u64 {
+        self.epoch
     }
 
     /// What is on disk.
@@ -159,7 +174,7 @@ impl Buffer {
         }
     }
 
-    fn begin_piece(&mut self, dropped: &mut u64) -> io::Result<()> {
+    fn begin_piece(&mut self, all: &mut Appended) -> io::Result<()> {
         // A piece in which nothing lies has the name that the new one needs.
         let emptied = self.spans.back().is_some_and(|span| span.first == self.next);
         let path = path(&self.folder, self.epoch, self.next);
@@ -172,17 +187,21 @@ impl Buffer {
         }
         self.last = Some(file);
         while self.spans.len() > self.bounds.pieces {
-            *dropped += self.remove_oldest();
+            let (dropped, missed) = self.remove_oldest();
+            all.dropped += dropped;
+            all.missed += missed;
         }
         Ok(())
     }
 
-    /// How many of its events nobody has.
-    fn remove_oldest(&mut self) -> u64 {
-        let Some(span) = self.spans.pop_front() else { return 0 };
+    /// How many of its events not every coordinator has, and how many only the mirror has not.
+    fn remove_oldest(&mut self) -> (u64, u64) {
+        let Some(span) = self.spans.pop_front() else { return (0, 0) };
         // One that stays is removed at the next start.
         let _ = fs::remove_file(path(&self.folder, self.epoch, span.first));
-        span.next.saturating_sub(span.first.max(self.kept.saturating_add(1)))
+        let behind = |upto: u64| span.next.saturating_sub(span.first.max(upto.saturating_add(1)));
+        let dropped = behind(self.kept.max(self.told));
+        (dropped, behind(self.kept) - dropped)
     }
 }
 

@@ -117,6 +117,7 @@ impl Keeper {
         }
         self.open();
         if let Some(buffer) = &mut self.buffer {
+            buffer.told(self.uplink.told(buffer.epoch()));
             let appended = buffer.append(mem::take(&mut self.held));
             self.told(appended);
         }
@@ -132,8 +133,9 @@ impl Keeper {
         }
     }
 
-    fn told(&mut self, Appended { dropped, refused, left }: Appended) {
+    fn told(&mut self, Appended { dropped, missed, refused, left }: Appended) {
         self.uplink.dropped(dropped);
+        self.uplink.missed(missed);
         self.uplink.refused(refused.as_ref());
         self.refused = refused.map(|_| Instant::now());
         self.held.splice(0..0, left);
@@ -142,7 +144,7 @@ impl Keeper {
 
     fn trim(&mut self) {
         let Some(buffer) = &mut self.buffer else { return };
-        if let Some(kept) = self.uplink.lowest(buffer.index().epoch) {
+        if let Some(kept) = self.uplink.lowest(buffer.epoch()) {
             buffer.trim(kept);
             self.publish();
         }
@@ -186,10 +188,10 @@ impl Keeper {
 mod tests {
     use std::{fs, sync::Arc};
 
-    use smartfw_core::EventKind;
+    use smartfw_core::{EventKind, fleet::NodeId};
 
     use super::*;
-    use crate::{counters::Counters, health::Health};
+    use crate::{counters::Counters, health::Health, uplink::buffer::Bounds};
 
     fn events(count: usize) -> Vec<Event> {
         let (time, kind) = (clock::now(), EventKind::Alert);
@@ -216,5 +218,24 @@ mod tests {
         keeper.append(Vec::new());
         assert_eq!((keeper.held.len(), uplink.0.index.borrow().next), (0, HELD as u64 + 1));
         assert!(health.list().is_empty());
+    }
+
+    #[test]
+    fn what_coordinators_have_and_the_mirror_has_not_is_no_loss_to_them_when_it_has_to_go() {
+        let (folder, counters) = (tempfile::tempdir().unwrap(), Arc::<Counters>::default());
+        let uplink = Uplink::new(folder.path(), counters.clone(), Arc::default());
+        let mut keeper = Keeper::new(uplink.clone());
+        let small = Bounds { piece: 1000, pieces: 4 };
+        keeper.buffer = Some(Buffer::open(uplink.folder(), small, 7).unwrap().0);
+        assert!(uplink.tail(true).wants());
+        let coordinator = NodeId([1; 32]);
+        uplink.up(coordinator, Version { epoch: 7, sequence: 0 });
+        keeper.append(events(20));
+        uplink.kept(&coordinator, Version { epoch: 7, sequence: 20 });
+        keeper.trim();
+        keeper.append(events(400));
+        let gone = uplink.0.index.borrow().oldest() - 1;
+        assert!(gone > 20, "{gone}");
+        assert_eq!((counters.uplink.missed.get(), uplink.all_dropped()), (20, gone - 20));
     }
 }

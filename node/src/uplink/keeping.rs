@@ -2,7 +2,7 @@
 
 use std::{
     io,
-    sync::{atomic::Ordering::Relaxed, mpsc::sync_channel},
+    sync::{MutexGuard, atomic::Ordering::Relaxed, mpsc::sync_channel},
     thread,
     time::{Duration, Instant},
 };
@@ -32,10 +32,15 @@ impl Uplink {
         }
     }
 
-    /// Keeps events from now on.
+    /// Keeps events from now on, until the program ends or this node leaves its fleet.
     pub(crate) fn begin(&self) {
-        let mut keeping = self.keeping();
-        if keeping.is_some() {
+        self.begin_while(|| true);
+    }
+
+    /// The same, if this still holds: nobody leaves meanwhile.
+    pub(super) fn begin_while(&self, holds: impl FnOnce() -> bool) {
+        let ended = self.ended();
+        if *ended || !holds() || self.keeping().is_some() {
             return;
         }
         let remembered = Remembered::load(&self.0.folder);
@@ -47,15 +52,27 @@ impl Uplink {
         let keeper = Keeper::new(self.clone());
         match thread::Builder::new().name("uplink".into()).spawn(move || keeper.run(&ordered)) {
             Ok(thread) => {
-                *keeping = Some(Keeping { orders, thread });
+                *self.keeping() = Some(Keeping { orders, thread });
                 self.0.open.store(true, Relaxed);
             }
             Err(why) => self.refused(Some(&why)),
         }
     }
 
-    /// Everything that was told is on disk, where that does not hang, and nothing more is kept.
+    /// The program ends: everything that was told is on disk, where that does not hang, and nothing more is ever kept.
     pub fn end(&self) {
+        let mut ended = self.ended();
+        *ended = true;
+        self.stop(&ended);
+    }
+
+    /// As it is where the program ended and began again.
+    #[cfg(test)]
+    pub(crate) fn pause(&self) {
+        self.stop(&self.ended());
+    }
+
+    fn stop(&self, _nobody_begins: &MutexGuard<'_, bool>) {
         self.0.open.store(false, Relaxed);
         let Some(Keeping { orders, thread }) = self.keeping().take() else { return };
         drop(orders);
@@ -67,7 +84,10 @@ impl Uplink {
 
     /// This node left its fleet: nobody of another is told what happened in it.
     pub(crate) fn forget(&self) {
-        self.end();
+        // Whoever began meanwhile would keep in a folder that is about to be removed.
+        let ended = self.ended();
+        self.0.left.fetch_add(1, Relaxed);
+        self.stop(&ended);
         *self.known() = Known::default();
         *self.mirrored() = Mirrored::default();
         self.0.named.store(false, Relaxed);
@@ -81,6 +101,11 @@ impl Uplink {
             let path = self.0.folder.display();
             tracing::warn!(%path, %error, "what waited for coordinators cannot be removed: remove it");
         }
+    }
+
+    /// How often this node left a fleet since the start: who takes part in one after that does so with another identity.
+    pub(crate) fn left(&self) -> u64 {
+        self.0.left.load(Relaxed)
     }
 
     /// The fleet names coordinators, or none.
@@ -156,6 +181,38 @@ mod tests {
         assert_eq!((counters.uplink.dropped.get(), anew()), (3, false));
         uplink.tell(event(EventKind::Lift, 2));
         assert_eq!((counters.uplink.dropped.get(), anew()), (4, true), "the list of blocks tells it");
+    }
+
+    #[test]
+    fn after_leaving_a_fleet_events_are_kept_again_and_after_the_program_s_end_never() {
+        let folder = tempfile::tempdir().unwrap();
+        let uplink = Uplink::new(folder.path(), Default::default(), Default::default());
+        uplink.begin();
+        uplink.forget();
+        assert_eq!((uplink.wants(), uplink.left()), (false, 1));
+        uplink.begin();
+        assert!(uplink.wants());
+        uplink.end();
+        uplink.begin();
+        uplink.named(true);
+        assert!(!uplink.wants());
+    }
+
+    #[test]
+    fn nobody_begins_in_a_folder_that_is_about_to_be_removed() {
+        let folder = tempfile::tempdir().unwrap();
+        let uplink = Uplink::new(folder.path(), Default::default(), Default::default());
+        let began = || (0..200).for_each(|_| uplink.begin());
+        for _ in 0..20 {
+            uplink.begin();
+            thread::scope(|scope| {
+                scope.spawn(began);
+                uplink.forget();
+            });
+            uplink.begin();
+            uplink.pause();
+            assert!(uplink.folder().join("known.json").exists(), "what is kept lies on disk");
+        }
     }
 
     #[test]

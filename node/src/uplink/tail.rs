@@ -52,6 +52,8 @@ pub(crate) struct Tail {
     uplink: Uplink,
     /// Whether the mirror is told also what a coordinator is told.
     always: bool,
+    /// How often this node had left a fleet when it took part in the one whose events these are.
+    left: u64,
     index: watch::Receiver<Index>,
     reader: Reader,
 }
@@ -69,7 +71,7 @@ impl Uplink {
     /// [begins](Tail::begin).
     pub(crate) fn tail(&self, always: bool) -> Tail {
         let (index, reader) = (self.0.index.subscribe(), Reader::new(&self.0.folder));
-        Tail { uplink: self.clone(), always, index, reader }
+        Tail { uplink: self.clone(), always, left: self.left(), index, reader }
     }
 
     /// Events that wait for the mirror.
@@ -85,16 +87,25 @@ impl Uplink {
 }
 
 impl Tail {
-    /// Events are kept from now on.
+    /// From now on it reads what happens where this node is after it left so many fleets.
+    pub(crate) const fn enter(&mut self, left: u64) {
+        self.left = left;
+    }
+
+    /// Events are kept from now on, where the mirror is to be told of them.
     pub(crate) fn begin(&self) {
-        self.uplink.begin();
-        self.wants();
+        if self.wants() {
+            self.uplink.begin_while(|| self.takes_part());
+            // What was remembered may name a coordinator.
+            self.wants();
+        }
     }
 
     /// Whether the mirror is to be told now; what it does not have is kept for it as long as that is so. Only a coordinator
-    /// that was really connected is one: any member can say that there is another.
+    /// that was really connected is one: any member can say that there is another. In the place of a fleet that this node
+    /// left nobody is told what happened since.
     pub(crate) fn wants(&self) -> bool {
-        let wants = self.always || !self.uplink.known().any();
+        let wants = self.takes_part() && (self.always || !self.uplink.known().any());
         let before = std::mem::replace(&mut self.uplink.mirrored().wants, wants);
         if wants != before {
             self.uplink.order(Order::Remember);
@@ -120,14 +131,26 @@ impl Tail {
 
     /// The mirror has these, and all before them.
     pub(crate) fn has(&self, piece: &Piece) {
+        if !self.takes_part() {
+            return;
+        }
         self.uplink.mirrored().has = Version { epoch: piece.epoch, sequence: piece.next - 1 };
         self.uplink.order(Order::Kept);
+    }
+
+    /// So many events of what was read are never told to the mirror.
+    pub(crate) fn left_out(&self, events: usize) {
+        self.uplink.missed(events as u64);
     }
 
     /// Waits until there may be more.
     pub(crate) async fn more(&mut self) {
         // Its sender lives as long as the uplink.
         let _ = self.index.changed().await;
+    }
+
+    fn takes_part(&self) -> bool {
+        self.uplink.left() == self.left
     }
 }
 
@@ -185,10 +208,38 @@ mod tests {
         let counters = Arc::<Counters>::default();
         let uplink = Uplink::new(Path::new("/nonexistent"), counters.clone(), Arc::default());
         uplink.as_a_whole(3);
-        assert_eq!(counters.uplink.dropped.get(), 0);
+        assert_eq!(counters.uplink.missed.get(), 0);
         uplink.tail(false).wants();
         uplink.as_a_whole(3);
-        assert_eq!(counters.uplink.dropped.get(), 3);
+        assert_eq!(counters.uplink.missed.get(), 3);
+        assert_eq!(uplink.all_dropped(), 0, "coordinators hear of it as a whole, and lack nothing");
+    }
+
+    #[test]
+    fn what_of_a_full_buffer_is_lost_only_the_mirror_misses_as_far_as_coordinators_have_it() {
+        let uplink = Uplink::new(Path::new("/nonexistent"), Arc::default(), Arc::default());
+        assert_eq!(uplink.told(7), 0, "there is no mirror that could miss it");
+        *uplink.mirrored() = upto(7, 4);
+        assert_eq!(uplink.told(7), u64::MAX, "there is no coordinator that could miss it");
+        uplink.0.named.store(true, std::sync::atomic::Ordering::Relaxed);
+        assert_eq!(uplink.told(7), 0, "it was never there, and misses all");
+        uplink.known().connected(clock::now(), NodeId([1; 32]), Version { epoch: 7, sequence: 9 });
+        assert_eq!((uplink.told(7), uplink.told(8)), (9, 0));
+    }
+
+    #[test]
+    fn in_the_place_of_a_fleet_that_was_left_nobody_is_told_anything() {
+        let folder = tempfile::tempdir().unwrap();
+        let uplink = Uplink::new(folder.path(), Arc::default(), Arc::default());
+        let mut tail = uplink.tail(true);
+        tail.begin();
+        uplink.forget();
+        tail.begin();
+        assert!(!tail.wants() && !uplink.wants() && !uplink.folder().exists());
+        tail.enter(uplink.left());
+        tail.begin();
+        assert!(tail.wants() && uplink.wants());
+        uplink.end();
     }
 
     #[test]

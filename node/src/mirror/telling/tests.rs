@@ -11,6 +11,7 @@ use smartfw_mirror_fake::{Fake, Fault};
 use super::*;
 use crate::{
     clock,
+    counters::Counters,
     uplink::{Happened, Uplink},
 };
 
@@ -19,6 +20,7 @@ const BEGIN: Duration = Duration::from_secs(1_800_000_000);
 
 /// A node's way to what it tells, and to the outbox.
 struct Bench {
+    counters: Arc<Counters>,
     uplink: Uplink,
     tail: Tail,
     outbox: Arc<Outbox>,
@@ -27,11 +29,12 @@ struct Bench {
 
 impl Bench {
     fn set_up(folder: &Path, always: bool) -> Self {
-        let uplink = Uplink::new(folder, Arc::default(), Arc::default());
+        let counters = Arc::<Counters>::default();
+        let uplink = Uplink::new(folder, counters.clone(), Arc::default());
         let opened = Outbox::open(&folder.join("mirror"), Limits::default()).unwrap();
         let (tail, outbox) = (uplink.tail(always), Arc::new(opened.outbox));
         tail.begin();
-        Self { uplink, tail, outbox, health: Arc::default() }
+        Self { counters, uplink, tail, outbox, health: Arc::default() }
     }
 
     fn happens(&self, kind: EventKind, body: &Value) {
@@ -172,5 +175,32 @@ async fn what_is_no_json_is_left_out_and_holds_up_nothing() {
     bench.uplink.tell(Happened { time, kind, address: None, class: None, body });
     bench.happens(EventKind::Alert, &json!({"n": 2}));
     bench.tells(|outbox| outbox.counts().waiting == 1).await;
+    let counted = &bench.counters.uplink;
+    assert_eq!((counted.missed.get(), counted.dropped.get()), (1, 0), "coordinators lack nothing");
     bench.uplink.end();
+}
+
+#[tokio::test]
+async fn keeping_that_ended_meanwhile_is_begun_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut bench = Bench::set_up(folder.path(), false);
+    let (uplink, outbox, health) = (bench.uplink.clone(), bench.outbox.clone(), bench.health.clone());
+    let telling = Telling { tail: &mut bench.tail, node: "web-1.example", outbox: outbox.clone(), health };
+    let script = async {
+        sleep(Duration::from_millis(50)).await;
+        uplink.pause();
+        while !uplink.wants() {
+            sleep(Duration::from_millis(5)).await;
+        }
+        let (time, kind, body) = (clock::now(), EventKind::Alert, r#"{"n":1}"#.to_owned());
+        uplink.tell(Happened { time, kind, address: None, class: None, body });
+        while outbox.counts().waiting == 0 {
+            sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::select! {
+        () = telling.keep() => unreachable!("it never ends"),
+        done = tokio::time::timeout(Duration::from_secs(20), script) => done.unwrap(),
+    }
+    uplink.end();
 }

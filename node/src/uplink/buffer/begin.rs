@@ -39,13 +39,14 @@ impl Buffer {
             fs::remove_file(path(folder, *epoch, *first))?;
         }
         let (folder, spans) = (folder.to_owned(), VecDeque::new());
-        let mut buffer = Self { folder, bounds, epoch, next: 1, spans, last: None, kept: 0 };
+        let mut buffer = Self { folder, bounds, epoch, next: 1, spans, last: None, kept: 0, told: 0 };
         let mut lost = buffer.find(&firsts)?;
         if buffer.spans.is_empty() {
             buffer.epoch = now_millis.max(epoch.saturating_add(1));
         }
         while buffer.spans.len() > bounds.pieces {
-            lost += buffer.remove_oldest();
+            // What was told is not known yet.
+            lost += buffer.remove_oldest().0;
         }
         Ok((buffer, lost))
     }

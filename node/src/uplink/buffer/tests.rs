@@ -109,6 +109,19 @@ fn what_is_kept_goes_and_is_no_loss() {
 }
 
 #[test]
+fn what_has_to_go_and_was_told_only_the_mirror_misses() {
+    let folder = tempfile::tempdir().unwrap();
+    let (mut buffer, _) = open(&folder);
+    buffer.append(events(1..11));
+    buffer.trim(5);
+    buffer.told(10);
+    let appended: Vec<_> = (11..=60).map(|n| buffer.append(events(n..n + 1))).collect();
+    let missed: u64 = appended.iter().map(|appended| appended.missed).sum();
+    let dropped: u64 = appended.iter().map(|appended| appended.dropped).sum();
+    assert_eq!((missed, dropped), (5, all(&buffer)[0].0 - 11));
+}
+
+#[test]
 fn damage_in_the_middle_costs_what_lies_behind_it_in_its_piece_and_is_counted() {
     let folder = tempfile::tempdir().unwrap();
     let (mut buffer, _) = open(&folder);

@@ -308,7 +308,7 @@ async fn what_happened_while_it_was_away_is_told_after_a_restart() {
     fake.hang_up();
     until("it is away", || node.uplink.state() == Coordinator::Away).await;
     node.happens(10..30);
-    node.uplink.end();
+    node.uplink.pause();
     assert!(!node.uplink.wants());
     assert_eq!(fake.heard().events.len(), 10);
     node.uplink.resume();
