@@ -99,6 +99,15 @@ impl<'a> Member<'a> {
     }
 }
 
+/// Waits until a row of that list of the cluster is so.
+#[track_caller]
+fn comes_to_show(database: &Database, cluster: &str, list: &str, so: impl Fn(&Value) -> bool) {
+    let place = format!("clusters/{cluster}/{list}");
+    let stands = || database.at(&place).as_object().is_some_and(|rows| rows.values().any(&so));
+    until(&format!("{place} shows it"), SOON, stands)
+        .unwrap_or_else(|error| panic!("{error}: {}", database.at(&format!("clusters/{cluster}"))));
+}
+
 /// The runs of a cluster as they stand in the database.
 fn runs(database: &Database, cluster: &str) -> Vec<(String, String)> {
     let stands = database.at(&format!("clusters/{cluster}/runs"));
@@ -134,12 +143,21 @@ fn two_clusters_that_share_a_database_block_each_others_attackers() {
     wire.attacker.command("nmap").args(scan).output().unwrap();
     east.comes_to_drop(&EVIL.to_string());
 
+    // Neither has a coordinator: each shows there what happens on it.
+    comes_to_show(&database, "west", "blocks", |row| row["target"] == format!("{EVIL}/32"));
+    comes_to_show(&database, "west", "events", |row| {
+        row["class"] == "port_scan" && row["source"] == EVIL.to_string()
+    });
+
     // Neither may do anything else to the other, and who is allowed is no business of others.
     let said = runs(&database, "east").len();
     east.works(&["allow", "add", "198.51.100.7"]);
     assert!(!east.drops("198.51.100.7") && west.drops("198.51.100.7"));
     east.works(&["block", "198.51.100.8", "--for", "1h"]);
     west.comes_to_drop("198.51.100.8");
+    comes_to_show(&database, "east", "events", |row| {
+        row["order"] == "block" && row["what"] == "198.51.100.8/32"
+    });
     assert_eq!(runs(&database, "east").len(), said + 1, "what was said before it would have come before it");
     west.works(&["unblock", "198.51.100.7"]);
     until("west lets it go", SOON, || !west.drops("198.51.100.7")).unwrap();
@@ -193,4 +211,27 @@ fn what_is_not_signed_under_a_believed_root_is_shown_and_not_enforced() {
 
     west.works(&["trust", "remove", "--root", "east"]);
     until("what it said ends with the belief", SOON, || !west.drops("198.51.100.7")).unwrap();
+}
+
+#[test]
+#[ignore = "needs root: tests/run.sh runs it"]
+fn a_node_in_no_cluster_shows_what_happens_on_it_under_the_name_that_it_was_given() {
+    let wire = Wire::new(3);
+    let database = Database::start(&wire.nodes[DATABASE], address(DATABASE));
+    let (url, secret) = (database.url(), database.secret());
+    let config = format!("[mirror]\nurl = {url:?}\nsecret = {secret:?}\ncluster = \"alone\"\n");
+    let mut guard = Guard::prepare(&wire.nodes[EAST], &wire.folder(EAST), &config).unwrap();
+    guard.set("SSL_CERT_FILE", &database.authority().display().to_string());
+    guard.launch().unwrap();
+    let works = |arguments: &[&str]| {
+        let answer = guard.answer(guard.client().unwrap(), arguments, "").unwrap();
+        assert_eq!(answer.code, 0, "{arguments:?}: {}", answer.err);
+    };
+    for kind in ["block", "unblock"] {
+        works(&[kind, "198.51.100.7"]);
+        comes_to_show(&database, "alone", "blocks", |row| {
+            row["kind"] == kind && row["target"] == "198.51.100.7/32"
+        });
+    }
+    assert_eq!(runs(&database, "alone"), [], "a node in no cluster signs nothing");
 }
