@@ -4,7 +4,7 @@
 #   tests/run.sh          all that this machine can run; as root also in network namespaces
 #   tests/run.sh --quick  without what needs root
 #   tests/run.sh --long   also every attack variant but the slowest scans, a real systemd, ten million events, more
-#                         random cases, the benches and the seeded bugs; writes docs/reports/
+#                         random cases, the benches and the seeded bugs; writes docs/reports/, ended early as well
 #
 # What cannot run is listed as skipped, with the reason. Exit code: 0 all passed, 1 something failed, 2 wrong usage.
 set -u
@@ -23,6 +23,7 @@ mkdir -p "$logs"
 results=$logs/results
 : >"$results"
 skipped=()
+complete=no
 
 # suite NAME COMMAND...: runs it, keeps its output, and notes its seconds.
 suite() {
@@ -104,7 +105,12 @@ why_no_namespaces() {
 
 # What runs beside this script, each with all that it begins: it ends with the script, however that ends.
 declare -A beside=()
-trap 'for job in "${!beside[@]}"; do kill -- "-$job" 2>/dev/null; done' EXIT
+at_exit() {
+  local job
+  for job in "${!beside[@]}"; do kill -- "-$job" 2>/dev/null; done
+  [ "$mode" != long ] || report
+}
+trap at_exit EXIT
 # begin_beside COMMAND...: `$!` is its number, and that of its group.
 begin_beside() {
   set -m
@@ -212,9 +218,9 @@ scikit_learn() {
   fi
 }
 
-# told SUITE TITLE: what it printed, as a section of the report.
+# told SUITE TITLE: what it printed, as a section of the report, where it ended.
 told() {
-  [ -s "$logs/$1.log" ] && printf '\n## %s\n\n```\n%s\n```\n' "$2" "$(grep -v '^warning' "$logs/$1.log")"
+  grep -q "^$1 " "$results" && [ -s "$logs/$1.log" ] && printf '\n## %s\n\n```\n%s\n```\n' "$2" "$(grep -v '^warning' "$logs/$1.log")"
 }
 
 report() {
@@ -225,6 +231,7 @@ report() {
     echo "# Tests of $(date -u +%Y-%m-%dT%H:%MZ), commit $(git rev-parse HEAD 2>/dev/null || echo unknown)"
     printf '\n```\n'
     cat "$results"
+    [ $complete = yes ] || echo 'It was ended before the suites that would follow.'
     [ ${#skipped[@]} = 0 ] || printf 'skipped: %s\n' "${skipped[@]}"
     printf '```\n'
     told history-10m "Ten million events in the history"
@@ -292,7 +299,7 @@ if [ "$mode" = long ]; then
   suite benches cargo bench -q -p smartfw-tests
   # The longest of all, and the others do not need it.
   suite mutations tests/mutations/run
-  report
+  complete=yes
 fi
 
 printf '\n%s passed, %s failed, %s skipped in %s s; logs in %s\n' \
