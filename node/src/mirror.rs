@@ -202,7 +202,10 @@ impl Begun {
             }
             let means = match opened.entry(place.cluster.clone()) {
                 Entry::Occupied(means) => means.into_mut(),
-                Entry::Vacant(empty) => empty.insert(self.means(&place.cluster, AGAIN).await),
+                Entry::Vacant(empty) => tokio::select! {
+                    means = self.means(&place.cluster, AGAIN) => empty.insert(means),
+                    () = has_moved(&control, &place) => continue,
+                },
             };
             tokio::select! {
                 () = self.season(means, &place, &inbox) => {}

@@ -89,9 +89,11 @@ struct Inner {
     counters: Arc<Counters>,
     health: Arc<Health>,
     keeping: Mutex<Option<Keeping>>,
-    /// Whether the program ends. Whoever begins or ends keeping holds this for all of it: apart from `keeping`, for which
-    /// whoever tells must not wait as long as a thread may take to end.
-    ended: Mutex<bool>,
+    /// Whoever begins or ends keeping holds this for all of it: apart from `keeping`, for which whoever tells must not wait
+    /// as long as a thread may take to end.
+    gate: Mutex<()>,
+    /// Whether the program ends.
+    ended: AtomicBool,
     /// How often this node left a fleet since the start.
     left: AtomicU64,
     /// Whether there is anybody to tell.
@@ -157,7 +159,8 @@ impl Uplink {
             counters,
             health,
             keeping: Mutex::default(),
-            ended: Mutex::default(),
+            gate: Mutex::default(),
+            ended: AtomicBool::new(false),
             left: AtomicU64::new(0),
             open: AtomicBool::new(false),
             dropped_before: AtomicU64::new(0),
@@ -271,7 +274,8 @@ impl Uplink {
     }
 
     fn remembered(&self) -> Remembered {
-        Remembered { mirrored: self.mirrored().remembered(), ..self.known().remembered(self.all_dropped()) }
+        let mirrored = self.mirrored().remembered();
+        Remembered { mirrored, ..self.known().remembered(self.all_dropped()) }
     }
 
     fn publish(&self, index: Index) {
@@ -294,7 +298,7 @@ impl Uplink {
 
     /// What coordinators have of a life of the buffer: everything, where there is none who could miss something. Nothing is
     /// told apart where no mirror waits.
-    fn told(&self, epoch: u64) -> u64 {
+    fn reached(&self, epoch: u64) -> u64 {
         if !self.mirrored().wants {
             return 0;
         }
@@ -321,8 +325,8 @@ impl Uplink {
         self.0.keeping.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn ended(&self) -> MutexGuard<'_, bool> {
-        self.0.ended.lock().unwrap_or_else(PoisonError::into_inner)
+    fn gate(&self) -> MutexGuard<'_, ()> {
+        self.0.gate.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn known(&self) -> MutexGuard<'_, Known> {

@@ -163,7 +163,7 @@ pub(crate) fn counted(counters: &Counters, seen: &Seen) -> Vec<Health> {
         tell(
             counters.uplink.missed.lately(),
             " events were dropped before the mirror alone had them: it never hears of them",
-            "nothing, if it was one import; else see that the disk of the state folder is not full",
+            "nothing, if it was one import; else see `smartfw-cli mirror`, and that the disk of the state folder is not full",
         ),
         tell(
             counters.cuts_dropped.lately(),

@@ -48,7 +48,7 @@ pub(super) struct Buffer {
     /// Everything up to here may go.
     kept: u64,
     /// Everything up to here coordinators have: what of it had to go, the mirror alone misses.
-    told: u64,
+    reached: u64,
 }
 
 /// What became of a batch.
@@ -95,8 +95,8 @@ impl Buffer {
     }
 
     /// Coordinators have what is up to here, whatever the mirror has.
-    pub(super) const fn told(&mut self, upto: u64) {
-        self.told = upto;
+    pub(super) const fn reached(&mut self, upto: u64) {
+        self.reached = upto;
     }
 
     /// Every coordinator has what is up to here, and the mirror.
@@ -114,7 +114,7 @@ impl Buffer {
         let sane = known.epoch.saturating_add(1).min(now_millis.saturating_add(AHEAD));
         self.epoch = now_millis.max(old.epoch.saturating_add(1)).max(sane);
         let mut from = mem::take(&mut self.kept) + 1;
-        (self.next, self.last, self.told) = (1, None, 0);
+        (self.next, self.last, self.reached) = (1, None, 0);
         self.spans.clear();
         let (mut reader, mut all) = (Reader::new(&self.folder), Appended::default());
         while all.refused.is_none() {
@@ -200,7 +200,7 @@ impl Buffer {
         // One that stays is removed at the next start.
         let _ = fs::remove_file(path(&self.folder, self.epoch, span.first));
         let behind = |upto: u64| span.next.saturating_sub(span.first.max(upto.saturating_add(1)));
-        let dropped = behind(self.kept.max(self.told));
+        let dropped = behind(self.kept.max(self.reached));
         (dropped, behind(self.kept) - dropped)
     }
 }

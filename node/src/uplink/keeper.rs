@@ -117,9 +117,9 @@ impl Keeper {
         }
         self.open();
         if let Some(buffer) = &mut self.buffer {
-            buffer.told(self.uplink.told(buffer.epoch()));
+            buffer.reached(self.uplink.reached(buffer.epoch()));
             let appended = buffer.append(mem::take(&mut self.held));
-            self.told(appended);
+            self.account(appended);
         }
     }
 
@@ -133,7 +133,7 @@ impl Keeper {
         }
     }
 
-    fn told(&mut self, Appended { dropped, missed, refused, left }: Appended) {
+    fn account(&mut self, Appended { dropped, missed, refused, left }: Appended) {
         self.uplink.dropped(dropped);
         self.uplink.missed(missed);
         self.uplink.refused(refused.as_ref());
@@ -160,7 +160,7 @@ impl Keeper {
         );
         self.renewed = Some(Instant::now());
         let appended = buffer.renew(clock::now().as_nanos() / 1_000_000, known);
-        self.told(appended);
+        self.account(appended);
     }
 
     fn publish(&self) {

@@ -2,7 +2,7 @@
 
 use std::{
     io,
-    sync::{MutexGuard, atomic::Ordering::Relaxed, mpsc::sync_channel},
+    sync::{MutexGuard, TryLockError, atomic::Ordering::Relaxed, mpsc::sync_channel},
     thread,
     time::{Duration, Instant},
 };
@@ -39,8 +39,9 @@ impl Uplink {
 
     /// The same, if this still holds: nobody leaves meanwhile.
     pub(super) fn begin_while(&self, holds: impl FnOnce() -> bool) {
-        let ended = self.ended();
-        if *ended || !holds() || self.keeping().is_some() {
+        let _gate = self.gate();
+        let keeps = |keeping: &Keeping| !keeping.thread.is_finished();
+        if self.0.ended.load(Relaxed) || !holds() || self.keeping().as_ref().is_some_and(keeps) {
             return;
         }
         let remembered = Remembered::load(&self.0.folder);
@@ -61,18 +62,25 @@ impl Uplink {
 
     /// The program ends: everything that was told is on disk, where that does not hang, and nothing more is ever kept.
     pub fn end(&self) {
-        let mut ended = self.ended();
-        *ended = true;
-        self.stop(&ended);
+        self.0.ended.store(true, Relaxed);
+        let begun = Instant::now();
+        // Whoever leaves or begins meanwhile waits for the disk.
+        while begun.elapsed() < PATIENCE {
+            match self.0.gate.try_lock() {
+                Err(TryLockError::WouldBlock) => thread::sleep(Duration::from_millis(2)),
+                Ok(gate) => return self.stop(&gate),
+                Err(TryLockError::Poisoned(gate)) => return self.stop(&gate.into_inner()),
+            }
+        }
     }
 
     /// As it is where the program ended and began again.
     #[cfg(test)]
     pub(crate) fn pause(&self) {
-        self.stop(&self.ended());
+        self.stop(&self.gate());
     }
 
-    fn stop(&self, _nobody_begins: &MutexGuard<'_, bool>) {
+    fn stop(&self, _nobody_begins: &MutexGuard<'_, ()>) {
         self.0.open.store(false, Relaxed);
         let Some(Keeping { orders, thread }) = self.keeping().take() else { return };
         drop(orders);
@@ -85,9 +93,9 @@ impl Uplink {
     /// This node left its fleet: nobody of another is told what happened in it.
     pub(crate) fn forget(&self) {
         // Whoever began meanwhile would keep in a folder that is about to be removed.
-        let ended = self.ended();
+        let gate = self.gate();
         self.0.left.fetch_add(1, Relaxed);
-        self.stop(&ended);
+        self.stop(&gate);
         *self.known() = Known::default();
         *self.mirrored() = Mirrored::default();
         self.0.named.store(false, Relaxed);

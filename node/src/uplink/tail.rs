@@ -218,13 +218,13 @@ mod tests {
     #[test]
     fn what_of_a_full_buffer_is_lost_only_the_mirror_misses_as_far_as_coordinators_have_it() {
         let uplink = Uplink::new(Path::new("/nonexistent"), Arc::default(), Arc::default());
-        assert_eq!(uplink.told(7), 0, "there is no mirror that could miss it");
+        assert_eq!(uplink.reached(7), 0, "there is no mirror that could miss it");
         *uplink.mirrored() = upto(7, 4);
-        assert_eq!(uplink.told(7), u64::MAX, "there is no coordinator that could miss it");
+        assert_eq!(uplink.reached(7), u64::MAX, "there is no coordinator that could miss it");
         uplink.0.named.store(true, std::sync::atomic::Ordering::Relaxed);
-        assert_eq!(uplink.told(7), 0, "it was never there, and misses all");
+        assert_eq!(uplink.reached(7), 0, "it was never there, and misses all");
         uplink.known().connected(clock::now(), NodeId([1; 32]), Version { epoch: 7, sequence: 9 });
-        assert_eq!((uplink.told(7), uplink.told(8)), (9, 0));
+        assert_eq!((uplink.reached(7), uplink.reached(8)), (9, 0));
     }
 
     #[test]

@@ -151,19 +151,40 @@ async fn where_two_members_have_one_name_neither_is_meant_and_their_ids_are_told
 async fn orders_take_a_name_that_only_others_tell_for_nobodys() {
     let bench = Bench::new();
     let admin = token(&bench.token("admin").await);
+    // Of some the id begins with the name.
     bench.fleet.hear_of("far-1", 0x22);
+    bench.fleet.hear_of("db", 0xdb);
     assert_eq!(bench.get("/api/v1/nodes/far-1", &admin).await.body["name_proven"], false);
-    for (method, body) in [("PATCH", json!({"believed": false})), ("DELETE", json!(null))] {
-        let refused = bench.put(method, "/api/v1/nodes/far-1", &admin, body.clone()).await;
-        assert_eq!(refused.status, 409, "{method}");
-        assert!(error(&refused).contains(&"22".repeat(32)), "{method}: {}", error(&refused));
-        assert!(bench.fleet.orders().is_empty(), "{method}");
+    for (name, id) in [("far-1", "22"), ("db", "db")] {
+        for (method, body) in [("PATCH", json!({"believed": false})), ("DELETE", json!(null))] {
+            let refused = bench.put(method, &format!("/api/v1/nodes/{name}"), &admin, body).await;
+            assert_eq!(refused.status, 409, "{method}");
+            assert!(error(&refused).contains(&id.repeat(32)), "{method}: {}", error(&refused));
+            assert!(bench.fleet.orders().is_empty(), "{method}");
+        }
     }
     for text in ["22".repeat(8), "22".repeat(32)] {
         let path = format!("/api/v1/nodes/{text}");
         let given = bench.put("PATCH", &path, &admin, json!({"believed": false})).await;
         assert_eq!(given.status, 202);
         assert_eq!(given.body["node"], "22".repeat(32));
+    }
+}
+
+#[tokio::test]
+async fn nobody_takes_the_name_or_the_id_of_another_by_what_is_told_of_him() {
+    let bench = Bench::new();
+    let admin = token(&bench.token("admin").await);
+    // That web-1 reports.
+    let owner = "01".repeat(32);
+    bench.fleet.hear_of("web-1", 0x22);
+    bench.fleet.hear_of(&owner, 0x33);
+    bench.fleet.hear_of(&owner[..16], 0x44);
+    for text in ["web-1", &owner, &owner[..16]] {
+        let path = format!("/api/v1/nodes/{text}");
+        assert_eq!(bench.get(&path, &admin).await.body["id"], owner, "{text}");
+        let given = bench.put("PATCH", &path, &admin, json!({"believed": false})).await;
+        assert_eq!((given.status, &given.body["node"]), (202, &json!(owner)), "{text}");
     }
 }
 

@@ -170,6 +170,7 @@ mod tests {
         row.rates = view::Rates { packets: 7.5, ..view::Rates::default() };
         let away = node(row.clone(), at(160));
         assert_eq!((away.events_waiting, away.lag_seconds, away.per_second), (3, 60.0, None));
+        assert!(!away.name_proven, "others told of it");
         row.link = Link::Connected(at(1));
         row.statistics = Some(Statistics { waiting: 0, ..Statistics::default() });
         let there = node(row, at(160));
@@ -194,6 +195,7 @@ mod tests {
         view.closed(&nodes[0].id(), clock::now());
         assert_eq!(panic(&view.nodes()), shown(&["web-2"], 3), "what an absent one does is not known");
         let row = view.node(&nodes[1].id()).unwrap();
-        assert_eq!(node(row, clock::now()).id, format!("{:#}", nodes[1].id()));
+        let shown = node(row, clock::now());
+        assert_eq!((shown.id, shown.name_proven), (format!("{:#}", nodes[1].id()), true));
     }
 }

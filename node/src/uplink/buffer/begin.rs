@@ -39,7 +39,7 @@ impl Buffer {
             fs::remove_file(path(folder, *epoch, *first))?;
         }
         let (folder, spans) = (folder.to_owned(), VecDeque::new());
-        let mut buffer = Self { folder, bounds, epoch, next: 1, spans, last: None, kept: 0, told: 0 };
+        let mut buffer = Self { folder, bounds, epoch, next: 1, spans, last: None, kept: 0, reached: 0 };
         let mut lost = buffer.find(&firsts)?;
         if buffer.spans.is_empty() {
             buffer.epoch = now_millis.max(epoch.saturating_add(1));

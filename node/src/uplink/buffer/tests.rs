@@ -114,7 +114,7 @@ fn what_has_to_go_and_was_told_only_the_mirror_misses() {
     let (mut buffer, _) = open(&folder);
     buffer.append(events(1..11));
     buffer.trim(5);
-    buffer.told(10);
+    buffer.reached(10);
     let appended: Vec<_> = (11..=60).map(|n| buffer.append(events(n..n + 1))).collect();
     let missed: u64 = appended.iter().map(|appended| appended.missed).sum();
     let dropped: u64 = appended.iter().map(|appended| appended.dropped).sum();
