@@ -108,7 +108,7 @@ declare -A beside=()
 at_exit() {
   local job
   for job in "${!beside[@]}"; do kill -- "-$job" 2>/dev/null; done
-  [ "$mode" != long ] || report
+  if [ "$mode" = long ] && [ -s "$results" ]; then report; fi
 }
 trap at_exit EXIT
 # begin_beside COMMAND...: `$!` is its number, and that of its group.
@@ -226,7 +226,9 @@ told() {
 report() {
   local file
   mkdir -p docs/reports
-  file=docs/reports/$(date -u +%Y-%m-%d)-$(git rev-parse --short HEAD 2>/dev/null || echo unknown).md
+  file=docs/reports/$(date -u +%Y-%m-%d)-$(git rev-parse --short HEAD 2>/dev/null || echo unknown)
+  # One of all suites is never lost to one that was ended.
+  [ $complete = yes ] && file+=.md || file+=-ended-early.md
   {
     echo "# Tests of $(date -u +%Y-%m-%dT%H:%MZ), commit $(git rev-parse HEAD 2>/dev/null || echo unknown)"
     printf '\n```\n'
