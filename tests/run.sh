@@ -220,7 +220,7 @@ scikit_learn() {
 
 # told SUITE TITLE: what it printed, as a section of the report, where it ended.
 told() {
-  grep -q "^$1 " "$results" && [ -s "$logs/$1.log" ] && printf '\n## %s\n\n```\n%s\n```\n' "$2" "$(grep -v '^warning' "$logs/$1.log")"
+  grep -q "^$1 " "$results" && [ -s "$logs/$1.log" ] && printf '\n## %s\n\n```\n%s\n```\n' "$2" "$(grep -v '^warning' "$logs/$1.log" | sed "s|$PWD/||g")"
 }
 
 report() {
