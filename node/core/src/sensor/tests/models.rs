@@ -182,6 +182,26 @@ fn what_needs_connections_is_proven_where_nearly_all_of_the_window_is_of_proven_
 }
 
 #[test]
+fn what_others_forge_in_a_name_takes_the_proof_from_what_its_owner_did() {
+    let mut lab = lab();
+    for turn in 0..7 {
+        let mut connection = ssh(&mut lab, ATTACKER, 30_000 + turn);
+        typo(&mut lab, &mut connection);
+        connection.close(&mut lab);
+        lab.wait(300);
+    }
+    for second in 0..5 {
+        let mut forged = Connection::forged(&mut lab, ATTACKER, 40_000 + second, 8080);
+        forged.asks(&mut lab, ACK, b"");
+        (0..10).for_each(|_| forged.asks(&mut lab, PSH | ACK, &noise(20)));
+        lab.wait(1000);
+    }
+    let verdicts = lab.verdicts();
+    let last = verdicts.iter().rfind(|verdict| verdict.detector == Detector::Forest).unwrap();
+    assert_eq!((last.class, last.evidence), (Class::BruteForce, Some(Evidence::Spoofable)));
+}
+
+#[test]
 fn nobody_is_proven_to_have_done_what_is_not_half_of_what_its_rule_wants() {
     let mut lab = lab();
     for second in 0..6 {
